@@ -1,0 +1,229 @@
+"""Configuration: one schema of dataclasses, a YAML recipe over it, ``key=value`` over that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from .errors import UserError, nearest
+
+
+@dataclass
+class ModelConfig:
+    name: str = "cpd_vgg"  # a name that model.names() lists
+    options: dict[str, Any] = field(default_factory=dict)  # arguments of the network
+
+
+@dataclass
+class WeightsConfig:
+    backbone: str = "imagenet"  # imagenet | none (from scratch) | a file with the trunk's weights
+    network: str | None = None  # a file with all weights to start from, instead of the backbone
+
+
+@dataclass
+class LossConfig:
+    name: str = "cpd"  # a name that losses.names() lists
+    variant: str = "released"  # released | paper, where the two differ
+
+
+@dataclass
+class DataConfig:
+    root: str = "datasets"  # the folder that holds the data sets
+    train: list[str] = field(default_factory=lambda: ["DUTS-TR"])  # names, or IMAGES:MASKS
+    size: int = 352  # input height and width; images are squashed to it, as the papers do
+    scales: list[float] = field(default_factory=lambda: [1.0])  # one is drawn for each batch
+    flip: float = 0.0  # probability of a horizontal flip
+    crop: float = 1.0  # smallest share of the area that a random crop keeps; 1 = no crop
+    soft_mask: bool = False  # keep grey mask values instead of cutting them at one half
+    mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
+    std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
+    workers: int = 2  # loader processes; 0 loads in the main one
+
+
+@dataclass
+class OptimConfig:
+    name: str = "adam"  # adam | adamw | sgd
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    momentum: float = 0.9  # of sgd
+    clip_value: float | None = None  # clamp every gradient element to ± this
+    clip_norm: float | None = None  # scale the gradient to at most this norm
+    schedule: str = "constant"  # constant | released | step | paper, see utils/optim.py
+
+
+@dataclass
+class TrainConfig:
+    batch: int = 10
+    epochs: int = 99
+    steps: int | None = None  # stop after this many steps, whatever the epochs say
+    log_every: int = 20  # steps between rows of log.csv
+    save_every: int = 500  # steps between checkpoints; one is also written after every epoch
+    images_every: int = 500  # steps between pictures for TensorBoard
+
+
+@dataclass
+class ValConfig:
+    data: list[str] = field(default_factory=list)  # named sets to validate on
+    fraction: float = 0.0  # or this share of the training pairs, held out by the seed
+    every: int = 1  # epochs between validations
+
+
+@dataclass
+class TestConfig:
+    data: list[str] = field(default_factory=lambda: ["ECSSD"])
+    batch: int = 10
+    minmax: bool = False  # stretch every map to 0–255, where the paper does it
+
+
+@dataclass
+class Reported:
+    """One number of the paper: ``measure`` on ``dataset``, and how far it can be trusted."""
+
+    dataset: str = ""
+    measure: str = ""
+    value: float = 0.0
+    source: str = ""
+    verified: bool = False
+
+
+@dataclass
+class Config:
+    name: str = "run"  # the run's folder in checkpoints/ and the method's folder in results/
+    paper: str = ""
+    seed: int = 0
+    model: ModelConfig = field(default_factory=ModelConfig)
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    val: ValConfig = field(default_factory=ValConfig)
+    test: TestConfig = field(default_factory=TestConfig)
+    reported: list[Reported] = field(default_factory=list)
+
+
+def default_config() -> DictConfig:
+    """The schema with its default values."""
+    return OmegaConf.structured(Config)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
+    """Schema ← YAML file ← ``key=value`` overrides, checked.
+
+    Relative paths given in ``overrides`` are taken from the working directory, as on any
+    command line; relative paths in the file are taken from the repository.
+
+    Raises:
+        UserError: the file cannot be read, a key is unknown, a value has the wrong type.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"configuration file not found: {path}; recipes are in configs/*.yaml")
+    try:
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    return merge_config(recipe, overrides, origin=str(path))
+
+
+def merge_config(recipe: dict, overrides: Sequence[str] = (), origin: str = "") -> DictConfig:
+    """Schema ← ``recipe`` (nested dict) ← ``key=value`` overrides, checked alike."""
+    if not isinstance(recipe, dict):
+        raise UserError(f"{origin}: a recipe is a mapping of keys, not {type(recipe).__name__}")
+    config = default_config()
+    config = _merge(config, OmegaConf.create(recipe), origin)
+    for override in overrides:
+        key, separator, _ = override.partition("=")
+        if not separator or not key:
+            raise UserError(f"{override!r} is not of the form key=value, for example optim.lr=1e-4")
+        try:
+            entry = OmegaConf.from_dotlist([override])
+        except (yaml.YAMLError, OmegaConfBaseException) as error:
+            raise UserError(f"cannot read {override!r}: {error}") from None
+        config = _merge(config, entry, "command line")
+        _anchor_paths(config, key)
+    _check(config, origin)
+    return config
+
+
+def _merge(config: DictConfig, change: DictConfig, origin: str) -> DictConfig:
+    known = set(_keys(config))
+    for key in _keys(change):
+        if key not in known and not _inside_free_field(key):
+            raise UserError(f"unknown configuration key {key!r} in {origin}; "
+                            f"{nearest(key, sorted(known))}")
+    try:
+        return OmegaConf.merge(config, change)
+    except OmegaConfBaseException as error:
+        first_line = str(error).splitlines()[0]
+        raise UserError(f"{origin}: {error.full_key or 'value'}: {first_line}") from None
+
+
+def _inside_free_field(key: str) -> bool:
+    return key.startswith(("model.options.", "reported"))
+
+
+def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Dotted names of all groups and fields."""
+    for key in config:
+        name = f"{prefix}{key}"
+        yield name
+        value = None if OmegaConf.is_missing(config, key) else config[key]
+        if isinstance(value, DictConfig):
+            yield from _keys(value, f"{name}.")
+
+
+def _anchor_paths(config: DictConfig, key: str) -> None:
+    """Make a path that was just given on the command line absolute."""
+    if key == "data.root":
+        config.data.root = str(Path(config.data.root).expanduser().absolute())
+    elif key == "weights.backbone" and config.weights.backbone not in ("imagenet", "none"):
+        config.weights.backbone = str(Path(config.weights.backbone).expanduser().absolute())
+    elif key == "weights.network" and config.weights.network:
+        config.weights.network = str(Path(config.weights.network).expanduser().absolute())
+
+
+def _check(config: DictConfig, origin: str) -> None:
+    """Ranges that types cannot say."""
+    problems = []
+
+    def require(condition: bool, key: str, rule: str) -> None:
+        if not condition:
+            problems.append(f"{key} = {OmegaConf.select(config, key)!r}: must be {rule}")
+
+    require(bool(re.fullmatch(r"[A-Za-z0-9][\w.+-]*", config.name)), "name",
+            "a plain folder name (letters, digits, . _ + -)")
+    require(config.data.size >= 32, "data.size", "at least 32")
+    require(len(config.data.scales) > 0 and all(s > 0 for s in config.data.scales),
+            "data.scales", "a non-empty list of positive numbers")
+    require(0 <= config.data.flip <= 1, "data.flip", "a probability")
+    require(0 < config.data.crop <= 1, "data.crop", "above 0 and at most 1")
+    require(len(config.data.mean) == 3, "data.mean", "three numbers (R, G, B)")
+    require(len(config.data.std) == 3 and all(s > 0 for s in config.data.std),
+            "data.std", "three positive numbers (R, G, B)")
+    require(config.data.workers >= 0, "data.workers", "0 or more")
+    require(config.optim.lr > 0, "optim.lr", "positive")
+    require(0 <= config.val.fraction < 1, "val.fraction", "at least 0 and below 1")
+    require(not (config.val.fraction > 0 and config.val.data), "val.fraction",
+            "0 when val.data names a set")
+    for key in ("train.batch", "train.epochs", "train.log_every", "train.save_every",
+                "train.images_every", "test.batch", "val.every"):
+        require(OmegaConf.select(config, key) >= 1, key, "1 or more")
+    require(config.train.steps is None or config.train.steps >= 1, "train.steps",
+            "1 or more, or null")
+    if problems:
+        raise UserError(f"{origin or 'configuration'}: " + "; ".join(problems))
+
+
+def help_text() -> str:
+    """All keys with their defaults, for ``--help``."""
+    text = OmegaConf.to_yaml(default_config())
+    return "configuration keys and their defaults (give them as key=value):\n\n" + "\n".join(
+        f"  {line}" for line in text.splitlines())

@@ -1,0 +1,47 @@
+"""The one exception whose message is meant for the user, and how scripts report it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+
+SHOWN_PROBLEMS = 20
+
+
+class UserError(Exception):
+    """Something the user can put right: the message says what, where and how."""
+
+
+def list_problems(title: str, problems: Sequence[str], advice: str = "") -> str:
+    """One message for many problems: the first 20 of them, the total, and what to do."""
+    lines = [f"{title} ({len(problems)} in all):"]
+    lines += [f"  - {problem}" for problem in problems[:SHOWN_PROBLEMS]]
+    if len(problems) > SHOWN_PROBLEMS:
+        lines.append(f"  … and {len(problems) - SHOWN_PROBLEMS} more")
+    if advice:
+        lines.append(advice)
+    return "\n".join(lines)
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """A half sentence for an unknown word: the nearest known one, then all of them."""
+    import difflib
+
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    guess = f"did you mean {match[0]!r}? " if match else ""
+    return f"{guess}known: {', '.join(known)}"
+
+
+def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
+    """Decorator for a script's ``main``: a ``UserError`` becomes one message and exit status 2."""
+
+    @functools.wraps(main)
+    def wrapper(*args, **kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+
+    return wrapper
