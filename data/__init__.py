@@ -1,0 +1,14 @@
+"""Data: which sets exist and how they lie on disk, pairing, decoding, transforms, loaders.
+
+``catalog`` knows the published sets, ``pairing`` matches images and masks by stem, ``decode``
+turns any file into RGB, a mask or a scribble, ``check`` is the doctor (``python -m data check``),
+``sample`` makes the built-in set. These need no torch; ``transforms`` and ``loader`` do, and are
+imported by their own names.
+"""
+
+from .catalog import CATALOG, find_pairs
+from .decode import decode_image, decode_mask, decode_scribble
+from .pairing import Pair, pair_folders, require_sound
+
+__all__ = ["CATALOG", "Pair", "decode_image", "decode_mask", "decode_scribble", "find_pairs",
+           "pair_folders", "require_sound"]

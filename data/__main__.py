@@ -1,0 +1,50 @@
+"""Data set tools.
+
+    python -m data check datasets/        every set under a folder: counts, sizes, mask values
+    python -m data sample datasets/       write the built-in sample sets
+    python -m data centre-prior SET OUT   write the map that guesses the centre, for each image
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from utils.errors import reports_errors
+from utils.paths import DATASETS
+
+from .catalog import find_pairs
+from .check import check
+from .sample import SETS, write_centre_prior, write_sample
+
+
+@reports_errors
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m data", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    doctor = commands.add_parser("check", help="examine the sets under a folder; exit status 0 "
+                                               "only when all is well")
+    doctor.add_argument("root", type=Path, nargs="?", default=DATASETS)
+    sample = commands.add_parser("sample", help=f"write {' and '.join(SETS)}")
+    sample.add_argument("root", type=Path, nargs="?", default=DATASETS)
+    sample.add_argument("--seed", type=int, default=0)
+    prior = commands.add_parser("centre-prior", help="maps of a baseline that sees no image")
+    prior.add_argument("set", help="a set's folder")
+    prior.add_argument("out", type=Path)
+    args = parser.parse_args(argv)
+    if args.command == "centre-prior":
+        pairs = find_pairs(args.set, DATASETS)
+        write_centre_prior(pairs, args.out)
+        print(f"{len(pairs)} maps written to {args.out}")
+        return 0
+    if args.command == "check":
+        return check(args.root)
+    write_sample(args.root, args.seed)
+    print(f"{' and '.join(SETS)} written to {args.root}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

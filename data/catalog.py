@@ -1,0 +1,268 @@
+"""The published data sets: how many pairs they have, how people lay them out, what is known bad.
+
+Sources: the sets' home pages, the repositories that train on them and the issues their users
+opened (docs/datasets.md names each). A set lies in a folder under the data root, in any of the
+layouts below; names are compared without case and punctuation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from utils.errors import UserError, list_problems, nearest
+
+from .pairing import Pair, list_images, match
+
+#: Folder names for images and for masks, of all layouts but those that a set has to itself.
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "im_aug")
+MASK_FOLDERS = ("masks", "mask", "gts", "gt", "ground_truth_mask", "ground_truth", "gt_aug")
+#: Folders that hold both, told apart by extension: JPEG images, PNG masks.
+MIXED_FOLDERS = ("imgs", "img", "images", "src")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A published set.
+
+    ``folders``: under the data root, where people put it. ``layouts``: image and mask folders
+    of its own, beside the common ones. ``stem_list``: the file that picks its stems where one
+    folder holds training and test images. ``known``: stem → what is known about it.
+    """
+
+    name: str
+    pairs: int
+    folders: tuple[str, ...]
+    layouts: tuple[tuple[str, str], ...] = ()
+    stem_list: str = ""
+    shared_folders: tuple[str, ...] = ()  # need the stem list: they hold other sets too
+    images_without_mask: bool = False  # the publisher's archive has images that were never masked
+    known: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+_TWO_MASKS = "the first archives had a wrong .png beside the right .jpg mask; delete the .png"
+_NO_TRUTH = "removed by the publisher in 2018, it has no pixel-wise ground truth; delete the image"
+
+CATALOG = {entry.name: entry for entry in (
+    DataSet("DUTS-TR", 10553,
+            ("DUTS-TR", "DUTS/DUTS-TR", "DUTS/Train", "DUTS-TR/DUTS-TR",
+             "train_data/DUTS/DUTS-TR/DUTS-TR", "DUTS/DUTS-TR/DUTS-TR"),
+            (("DUTS-TR-Image", "DUTS-TR-Mask"),),
+            "train.txt", ("DUTS",),
+            known=dict.fromkeys(("ILSVRC2014_train_00023530", "n01532829_13482",
+                                 "n04442312_17818"), _TWO_MASKS),
+            note="masks are anti-aliased, a few have a background of 2–21 instead of 0"),
+    DataSet("DUTS-TE", 5019,
+            ("DUTS-TE", "DUTS/DUTS-TE", "DUTS/Test", "DUTS-TEST", "DUTS_Test", "DUTS-TE/DUTS-TE"),
+            (("DUTS-TE-Image", "DUTS-TE-Mask"),),
+            "test.txt", ("DUTS",),
+            known=dict.fromkeys(("ILSVRC2012_test_00036002", "sun_bcogaqperiljqupq"),
+                                "the first archives had a stray .jpg mask beside the right .png; "
+                                "delete the .jpg"),
+            note="published map archives often lack the two known items (5017 maps)"),
+    DataSet("ECSSD", 1000, ("ECSSD", "ECSSD/Test", "ECSSD/ECSSD"), stem_list="test.txt",
+            note="0557 is a grey image"),
+    DataSet("PASCAL-S", 850,
+            ("PASCAL-S", "PASCALS", "PASCAL", "PASCAL-S/Test", "PASCAL-S/PASCAL-S"),
+            (("datasets/imgs/pascal", "datasets/masks/pascal"),), "test.txt",
+            note="the original masks have several grey levels; some have no foreground"),
+    DataSet("HKU-IS", 4447, ("HKU-IS", "HKUIS", "HKU-IS/Test", "HKU-IS/HKU-IS"),
+            stem_list="test.txt", note="some projects score only the 1447 of its test split"),
+    DataSet("DUT-OMRON", 5168,
+            ("DUT-OMRON", "DUT-O", "DUTOMRON", "OMRON", "DUT", "DUT-OMRON/Test", "DUT-O/Test"),
+            (("DUT-OMRON-image", "pixelwiseGT-new-PNG"),
+             ("DUT-OMRON-image/DUT-OMRON-image", "pixelwiseGT-new-PNG"),
+             ("DUT-OMRON-image", "DUT-OMRON-gt-pixelwise.zip/pixelwiseGT-new-PNG"),
+             ("DUT-OMRON-image/DUT-OMRON-image",
+              "DUT-OMRON-gt-pixelwise.zip/pixelwiseGT-new-PNG")), "test.txt",
+            known=dict.fromkeys(("img_561715398", "sun_bqfgwnmzhjwuphdi", "sun_bswlalhygmnrhvuw",
+                                 "sun_buaqzytduodbufcb"), _NO_TRUTH)
+            | dict.fromkeys(("sun_akxddynsopjifavt", "sun_barwtmnxkuxyttlj"),
+                            "often missing from published maps (5166 of 5168)")),
+    DataSet("THUR15K", 6232, ("THUR15K", "THUR15000", "THUR", "THUR15K/Test"),
+            stem_list="test.txt", images_without_mask=True,
+            note="15 000 images, of which 6232 have a mask; one folder Src for each class"),
+    DataSet("SOD", 300, ("SOD", "SOD/Test", "SOD/SOD"), stem_list="test.txt",
+            note="published as MATLAB boundaries of BSD300 images; PNG masks are derived"),
+    DataSet("SAMPLE-TR", 256, ("SAMPLE-TR",), note="built in: python -m data sample"),
+    DataSet("SAMPLE-TE", 64, ("SAMPLE-TE",), note="built in: python -m data sample"),
+)}
+
+
+@dataclass
+class Located:
+    """A set found on disk, paired, with everything that is wrong about the pairing."""
+
+    name: str
+    pairs: list[Pair]
+    problems: list[str]
+    entry: DataSet | None = None
+
+    @property
+    def count_note(self) -> str:
+        """A sentence when the number of pairs is not the published one, else empty."""
+        if self.entry is None or len(self.pairs) == self.entry.pairs:
+            return ""
+        return (f"{self.name}: {len(self.pairs)} pairs here, the published set has "
+                f"{self.entry.pairs}")
+
+
+def find_pairs(spec: str, root: Path) -> list[Pair]:
+    """All pairs of a set, by stem.
+
+    Args:
+        spec: a name of the catalog; a folder (under ``root`` or a path) with an image and a
+            mask folder in it; or ``IMAGES:MASKS``, two folders.
+
+    Raises:
+        UserError: not found, or images and masks that do not pair up, listed.
+    """
+    located = locate(spec, root)
+    if located.problems:
+        raise UserError(list_problems(f"{located.name} does not pair up", located.problems,
+                                      "`python -m data check` shows the whole set."))
+    if not located.pairs:
+        raise UserError(f"{located.name}: no pairs found")
+    return located.pairs
+
+
+def locate(spec: str, root: Path) -> Located:
+    """Find and pair a set; see ``find_pairs`` for ``spec``.
+
+    Raises:
+        UserError: no such folder, or a folder whose layout is not recognised.
+    """
+    images, separator, masks = spec.partition(":")
+    if separator and Path(images).is_dir() and Path(masks).is_dir():
+        pairs, problems = match(list_images(Path(images)), list_images(Path(masks)))
+        return Located(Path(images).absolute().parent.name, pairs, problems)
+    entry = lookup(spec)
+    if entry is not None:
+        return _locate_entry(entry, root)
+    for folder in (root / spec, Path(spec)):
+        if folder.is_dir():
+            entry = lookup(folder.resolve().name)
+            return _pair(_files(folder, entry, root), folder.resolve().name, folder, entry)
+    raise UserError(f"data set {spec!r} not found: no such folder in {root}, and the catalog does "
+                    f"not know it; {nearest(spec, list(CATALOG))}; IMAGES:MASKS names two folders")
+
+
+def lookup(name: str) -> DataSet | None:
+    """The catalog's entry for a set's name or usual folder name."""
+    for entry in CATALOG.values():
+        if _plain(name) in {_plain(entry.name), *map(_plain, entry.folders)}:
+            return entry
+    return None
+
+
+def installed(root: Path) -> Iterator[Located]:
+    """All sets of the catalog that lie under ``root``."""
+    for entry in CATALOG.values():
+        try:
+            yield _locate_entry(entry, root)
+        except UserError:
+            continue
+
+
+def _locate_entry(entry: DataSet, root: Path) -> Located:
+    tried = []
+    for folder_name in (*entry.folders, *entry.shared_folders, "."):
+        folder = root if folder_name == "." else _subfolder(root, folder_name)
+        if folder is None:
+            continue
+        if folder_name in entry.shared_folders and not (folder / entry.stem_list).is_file():
+            continue
+        try:
+            files = _files(folder, entry, root)
+        except UserError as error:
+            tried.append(str(error))
+            continue
+        return _pair(files, entry.name, folder, entry)
+    if tried:
+        raise UserError("\n".join(tried))
+    raise UserError(f"{entry.name} not found under {root}; looked for "
+                    f"{', '.join(entry.folders)}. docs/datasets.md says where to get it.")
+
+
+def _files(folder: Path, entry: DataSet | None, root: Path) -> tuple[list[Path], list[Path]]:
+    """Image and mask files of a set's folder, in whichever layout it has."""
+    for images, masks in entry.layouts if entry else ():
+        found = _subfolder(folder, images), _subfolder(folder, masks)
+        if all(found):
+            return list_images(found[0]), list_images(found[1])
+    if folder == root and entry is not None:  # the root is shared, generic names prove nothing
+        raise UserError(f"{entry.name} not found in {folder}")
+    image_folders = [f for name in IMAGE_FOLDERS if (f := _subfolder(folder, name))]
+    mask_folders = [f for name in MASK_FOLDERS if (f := _subfolder(folder, name))]
+    if len(image_folders) > 1 or len(mask_folders) > 1:
+        names = ", ".join(f.name for f in image_folders + mask_folders)
+        raise UserError(f"{folder}: several folders could hold the images or the masks ({names}); "
+                        "name the two with IMAGES:MASKS")
+    if image_folders and mask_folders:
+        return list_images(image_folders[0]), list_images(mask_folders[0])
+    mixed = [f for f in (folder, *sorted(folder.rglob("*")))
+             if f.is_dir() and (f == folder or _plain(f.name) in MIXED_FOLDERS)]
+    files = sorted({path for f in mixed for path in list_images(f)})
+    images = [path for path in files if path.suffix.lower() in (".jpg", ".jpeg")]
+    masks = [path for path in files if path.suffix.lower() == ".png"]
+    if images and masks:
+        return images, masks
+    raise UserError(f"{folder}: no image folder ({', '.join(IMAGE_FOLDERS)}) beside a mask folder "
+                    f"({', '.join(MASK_FOLDERS)}), and no .jpg with .png in one folder")
+
+
+def _pair(files: tuple[list[Path], list[Path]], name: str, folder: Path,
+          entry: DataSet | None) -> Located:
+    images, masks = files
+    problems = []
+    stems_file = folder / entry.stem_list if entry and entry.stem_list else None
+    if stems_file is not None and stems_file.is_file():
+        stems = read_stems(stems_file)
+        images = [path for path in images if path.stem in stems]
+        masks = [path for path in masks if path.stem in stems]
+        present = {path.stem for path in images} | {path.stem for path in masks}
+        problems = [f"listed in {stems_file}, not found: {stem}"
+                    for stem in sorted(stems - present)]
+    if entry is not None and entry.images_without_mask:
+        masked = {path.stem for path in masks}
+        images = [path for path in images if path.stem in masked]
+    pairs, more = match(images, masks)
+    known = entry.known if entry else {}
+    return Located(name, pairs, [_with_note(p, known) for p in problems + more], entry)
+
+
+def _with_note(problem: str, known: dict[str, str]) -> str:
+    for stem, text in known.items():
+        if stem in problem:
+            return f"{problem} (known: {text})"
+    return problem
+
+
+def read_stems(path: Path) -> set[str]:
+    """Stems of a list file: one item a line, a stem, a file name, or ``image mask`` paths."""
+    stems = set()
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            first = Path(line.split()[0])
+            known = first.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp")
+            stems.add(first.stem if known else first.name)
+    return stems
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9/]", "", name.lower())
+
+
+def _subfolder(parent: Path, name: str) -> Path | None:
+    """``parent/name``, each part compared without case and punctuation."""
+    for part in name.split("/"):
+        if not parent.is_dir():
+            return None
+        parent = next((child for child in sorted(parent.iterdir())
+                       if _plain(child.name) == _plain(part) and child.is_dir()), None)
+        if parent is None:
+            return None
+    return parent

@@ -1,0 +1,150 @@
+"""The doctor: reads every file of a data set and says what it found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from utils.errors import UserError, list_problems
+
+from .catalog import Located, installed, locate, lookup
+from .decode import UnreadableError, decode_mask, open_image, orientation
+from .pairing import Pair, file_problems
+
+
+@dataclass
+class Finding:
+    """What one pair turned out to be."""
+
+    problems: list[str] = field(default_factory=list)
+    size: tuple[int, int] | None = None  # width, height of the image
+    values: str = ""  # binary | anti-aliased | grey
+    area: str = ""  # empty | full | "" for neither
+    turned: bool = False  # the image has an EXIF orientation
+
+
+def examine(pair: Pair) -> Finding:
+    """Decode both files of a pair."""
+    finding = Finding(file_problems(pair))
+    if finding.problems:
+        return finding
+    with Image.open(pair.image) as image:
+        finding.size = image.size
+        finding.turned = orientation(image) != 1
+    try:
+        mask = decode_mask(pair.mask, open_image(pair.image))
+    except UnreadableError as error:
+        return Finding([str(error)])
+    finding.values = mask_values(mask)
+    foreground = mask > 128
+    finding.area = "" if foreground.any() and not foreground.all() else \
+        "full" if foreground.all() else "empty"
+    if finding.area:
+        finding.problems.append(f"{finding.area} mask: {pair.mask}")
+    return finding
+
+
+def mask_values(mask: np.ndarray) -> str:
+    """``binary`` (0 and 255), ``anti-aliased`` (under 5 % of pixels between), or ``grey``."""
+    between = ((mask > 0) & (mask < 255)).mean()
+    return "binary" if between == 0 else "anti-aliased" if between < 0.05 else "grey"
+
+
+@dataclass
+class Diagnosis:
+    """A set's findings, summed up."""
+
+    located: Located
+    findings: list[Finding]
+
+    @property
+    def problems(self) -> list[str]:
+        count = [self.located.count_note] if self.located.count_note else []
+        return count + self.located.problems + [p for f in self.findings for p in f.problems]
+
+    @property
+    def note(self) -> str:
+        """What is worth knowing and is no fault."""
+        notes = [self.located.entry.note] if self.located.entry else []
+        if turned := sum(f.turned for f in self.findings):
+            notes.append(f"{turned} images are turned by their EXIF orientation")
+        notes = [note for note in notes if note]
+        return f"{self.located.name}: {'; '.join(notes)}" if notes else ""
+
+    def row(self) -> list[str]:
+        entry = self.located.entry
+        values = Counter(f.values for f in self.findings if f.values)
+        areas = Counter(f.area for f in self.findings)
+        sizes = [f.size for f in self.findings if f.size]
+        return [self.located.name,
+                f"{len(self.located.pairs)}" + (f" of {entry.pairs}" if entry else ""),
+                _range(sizes),
+                ", ".join(f"{n} {kind}" for kind, n in sorted(values.items())) or "–",
+                f"{areas['empty']}/{areas['full']}",
+                str(len(self.problems)) if self.problems else "none"]
+
+
+def _range(sizes: Sequence[tuple[int, int]]) -> str:
+    if not sizes:
+        return "–"
+    widths, heights = zip(*sizes, strict=True)
+    return f"{min(widths)}–{max(widths)} × {min(heights)}–{max(heights)}"
+
+
+def diagnose(located: Located) -> Diagnosis:
+    """Examine all pairs of a set, on all cores."""
+    with ThreadPoolExecutor() as pool:
+        findings = list(tqdm(pool.map(examine, located.pairs), total=len(located.pairs),
+                             unit="pair", desc=located.name, disable=None, leave=False))
+    return Diagnosis(located, findings)
+
+
+def find_sets(root: Path) -> list[Located]:
+    """The sets under ``root``: those of the catalog, other folder pairs, or ``root`` itself.
+
+    Raises:
+        UserError: nothing there that looks like a data set.
+    """
+    if not root.is_dir():
+        raise UserError(f"folder not found: {root}")
+    found = list(installed(root))
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        if lookup(folder.name) is None:
+            try:
+                found.append(locate(str(folder), root))
+            except UserError:
+                continue  # a folder of something else
+    if not found:
+        try:
+            found.append(locate(str(root.resolve()), root))
+        except UserError as error:
+            raise UserError(f"no data set in {root}: neither one of the catalog nor a folder of "
+                            f"images beside a folder of masks\n{error}") from None
+    return found
+
+
+def check(root: Path) -> int:
+    """Print the table and the problems; 0 when all is well, else 1."""
+    diagnoses = [diagnose(located) for located in find_sets(root)]
+    table = Table(title=f"data sets in {root}")
+    table.add_column("set", no_wrap=True)
+    for heading in ("pairs", "width × height", "mask values", "empty/full", "problems"):
+        table.add_column(heading, overflow="fold")
+    for diagnosis in diagnoses:
+        table.add_row(*diagnosis.row())
+    Console().print(table)
+    for diagnosis in diagnoses:
+        if diagnosis.problems:
+            print(list_problems(diagnosis.located.name, diagnosis.problems))
+        if note := diagnosis.note:
+            print(note)
+    return 1 if any(d.problems for d in diagnoses) else 0

@@ -1,0 +1,157 @@
+"""Image files → RGB, masks and scribbles, whatever way they were saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from utils.errors import UserError
+
+#: S-DUTS coding → ours: unknown 0 → 255 (ignored), foreground 1 → 1, background 2 → 0.
+SCRIBBLE_CODES = {0: 255, 1: 1, 2: 0}
+
+_ORIENTATION = ExifTags.Base.Orientation
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class UnreadableError(UserError):
+    """A file that does not decode; the message names it and says why."""
+
+
+def open_image(path: Path) -> Image.Image:
+    """The decoded file, in its own mode.
+
+    Raises:
+        UnreadableError: missing, zero bytes, truncated, or not an image.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise UnreadableError(f"{path}: empty file (0 bytes)")
+        image = Image.open(path)
+        image.load()
+    except UnreadableError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableError(f"{path}: {error}") from None
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, …
+        raise UnreadableError(f"{path}: cannot be decoded ({_reason(error)})") from None
+    return image
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not an image file"
+    return str(error) or type(error).__name__
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 (upright) to 8; 1 when there is none or it is out of range."""
+    value = image.getexif().get(_ORIENTATION, 1)
+    return value if value in _TRANSPOSE else 1
+
+
+def decode_image(path: Path) -> Image.Image:
+    """RGB, 8 bit, upright: grey, palette, alpha, CMYK, 16-bit and EXIF-rotated files included.
+
+    Transparent pixels keep the colour that the file stores for them.
+    """
+    image = ImageOps.exif_transpose(open_image(path))
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        image = Image.fromarray(_grey16_to_8(np.asarray(image), path))
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def decode_mask(path: Path, image: Image.Image | None = None) -> np.ndarray:
+    """Mask as uint8 (H, W), 0 background to 255 foreground, grey values kept; upright.
+
+    Files with 0/1 are stretched to 0/255. Of colours the strongest channel counts, so a
+    palette's dark red is foreground. An alpha channel that varies multiplies the colour, or is
+    the mask itself where the colour does not vary.
+
+    Args:
+        image: the opened image the mask belongs to. Tools that draw masks often drop the EXIF
+            orientation, so a mask without one of its own follows its image, unless its shape
+            says that it is upright already.
+    """
+    file = open_image(path)
+    mask = _mask_values(file, path)
+    own, followed = orientation(file), orientation(image) if image is not None else 1
+    turn = own if own != 1 else followed
+    if own == 1 and followed >= 5 and file.size == (image.height, image.width) != image.size:
+        turn = 1  # the image is stored lying, the mask stands: it was drawn on the upright image
+    return mask if turn == 1 else np.array(Image.fromarray(mask).transpose(_TRANSPOSE[turn]))
+
+
+def _mask_values(file: Image.Image, path: Path) -> np.ndarray:
+    """Pixels of an opened mask file as uint8 0–255, not yet turned upright."""
+    if file.mode in ("I", "F") or file.mode.startswith("I;"):
+        return _stretch_01(_grey16_to_8(np.asarray(file), path))
+    if file.mode in ("1", "L"):
+        return _stretch_01(np.array(file.convert("L")))
+    has_alpha = file.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in file.info
+    pixels = np.asarray(file.convert("RGBA" if has_alpha else "RGB"))
+    values = pixels[..., :3].max(axis=2)
+    if has_alpha:
+        alpha = pixels[..., 3]
+        if alpha.min() < 255:
+            colour_varies = values.min() != values.max()
+            values = (values.astype(np.uint16) * alpha // 255).astype(np.uint8) \
+                if colour_varies else alpha
+    return _stretch_01(np.array(values))
+
+
+def _stretch_01(values: np.ndarray) -> np.ndarray:
+    return values * np.uint8(255) if values.max(initial=0) == 1 else values
+
+
+def _grey16_to_8(values: np.ndarray, path: Path) -> np.ndarray:
+    """16-bit grey (0–65535) or float (0–1) to 8 bit. Pillow's own conversion would clip at 255.
+
+    Files that use a wide type for 8-bit values (none above 255) keep them.
+    """
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    if low < 0 or high > 65535 or not np.isfinite(high):
+        raise UnreadableError(f"{path}: grey values from {low:g} to {high:g}; expected 8 or 16 bit")
+    if values.dtype.kind == "f":
+        scale = 255.0 if high <= 1 else 1.0 if high <= 255 else 1 / 257
+    else:
+        scale = 1.0 if high <= 255 else 1 / 257
+    return np.round(values * scale).astype(np.uint8)
+
+
+def decode_scribble(path: Path) -> np.ndarray:
+    """Scribbles as uint8 (H, W): 1 foreground, 0 background, 255 unknown.
+
+    The file holds the S-DUTS codes 0 unknown, 1 foreground, 2 background, as grey values,
+    palette indices or three equal channels.
+
+    Raises:
+        UserError: a value outside the table, named with the file. Left in, it would reach the
+            loss as a class that does not exist, which CUDA reports as a device-side assertion.
+    """
+    file = open_image(path)
+    codes = np.asarray(file)
+    if codes.ndim == 3:
+        if (codes[..., :1] != codes[..., :3]).any():
+            raise UserError(f"{path}: a scribble map has one channel, this file has colours")
+        codes = codes[..., 0]
+    codes = codes.astype(np.int64)
+    strange = np.setdiff1d(codes, list(SCRIBBLE_CODES))
+    if strange.size:
+        values = ", ".join(str(v) for v in strange[:5])
+        raise UserError(f"{path}: scribble value {values}; the table is 0 unknown, 1 foreground, "
+                        "2 background")
+    table = np.array([SCRIBBLE_CODES[code] for code in sorted(SCRIBBLE_CODES)], dtype=np.uint8)
+    return table[codes]

@@ -1,0 +1,134 @@
+"""Image and mask belong together by stem, never by the order in which a folder lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from utils.errors import UserError, list_problems
+
+from .decode import UnreadableError, open_image, orientation
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One sample: its name (the stem of the image, which names the prediction), and its files."""
+
+    name: str
+    image: Path
+    mask: Path | None = None
+
+
+def list_images(folder: Path, recursive: bool = False) -> list[Path]:
+    """Image files of a folder by extension, sorted; hidden and __MACOSX files left out."""
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(path for path in found
+                  if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+                  and "__MACOSX" not in path.parts and path.is_file())
+
+
+def by_stem(files: Iterable[Path], what: str) -> tuple[dict[str, Path], list[str]]:
+    """Stem → file, and a problem for each stem that two files share."""
+    table: dict[str, Path] = {}
+    problems = []
+    for path in files:
+        if path.stem in table:
+            problems.append(f"{what} with the same stem: {table[path.stem]} and {path.name}")
+        table.setdefault(path.stem, path)
+    return table, problems
+
+
+def match(images: Sequence[Path], masks: Sequence[Path]) -> tuple[list[Pair], list[str]]:
+    """Pairs by stem in the order of the stems, and the problems: partners missing, duplicates."""
+    image_table, problems = by_stem(images, "images")
+    mask_table, more = by_stem(masks, "masks")
+    problems += more
+    problems += [f"no mask for {path}" for stem, path in image_table.items()
+                 if stem not in mask_table]
+    problems += [f"no image for {path}" for stem, path in mask_table.items()
+                 if stem not in image_table]
+    common = sorted(image_table.keys() & mask_table.keys())
+    return [Pair(stem, image_table[stem], mask_table[stem]) for stem in common], problems
+
+
+def pair_folders(images: Path, masks: Path) -> list[Pair]:
+    """Pairs of two folders.
+
+    Raises:
+        UserError: a folder is missing or empty, or files without partner or with equal stems.
+    """
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise UserError(f"folder not found: {folder}")
+    pairs, problems = match(list_images(images), list_images(masks))
+    if problems:
+        raise UserError(list_problems(f"{images} and {masks} do not pair up", problems))
+    if not pairs:
+        raise UserError(f"no images in {images} (looked for {', '.join(SUFFIXES)})")
+    return pairs
+
+
+def file_problems(pair: Pair) -> list[str]:
+    """What is wrong with the files of a pair: unreadable, truncated, sizes that differ."""
+    problems, sizes = [], {}
+    for what, path in (("image", pair.image), ("mask", pair.mask)):
+        if path is None:
+            continue
+        try:
+            sizes[what] = _decoded_size(path)
+        except UnreadableError as error:
+            problems.append(str(error))
+    if len(sizes) == 2 and not _sizes_agree(pair, *sizes.values()):
+        problems.append(f"sizes differ: {pair.image} is {_text(sizes['image'])}, "
+                        f"{pair.mask} is {_text(sizes['mask'])}")
+    return problems
+
+
+def _sizes_agree(pair: Pair, image: tuple[int, int], mask: tuple[int, int]) -> bool:
+    if image == mask:
+        return True
+    with Image.open(pair.image) as file:  # a lying image's mask may stand already, see decode_mask
+        return orientation(file) >= 5 and image == mask[::-1]
+
+
+def _decoded_size(path: Path) -> tuple[int, int]:
+    """Width and height as stored, after proof that all of the file decodes.
+
+    A JPEG is decoded at 1/8 of its size, which reads the whole stream at a third of the cost.
+    """
+    try:
+        with Image.open(path) as file:
+            size = file.size
+            if file.format == "JPEG":
+                file.draft(None, (1, 1))
+                file.load()
+                return size
+    except Exception:
+        pass  # open_image finds the same fault and words it
+    return open_image(path).size
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[0]}×{size[1]}"
+
+
+def require_sound(pairs: Sequence[Pair], title: str) -> None:
+    """Decode every file once and raise one error that lists all that is wrong.
+
+    Raises:
+        UserError: unreadable, truncated or empty files, pairs of different sizes.
+    """
+    with ThreadPoolExecutor() as pool:
+        results = tqdm(pool.map(file_problems, pairs), total=len(pairs), unit="pair",
+                       desc=f"checking {title}", disable=None, leave=False)
+        problems = [problem for found in results for problem in found]
+    if problems:
+        raise UserError(list_problems(f"{title}: files that cannot be used", problems,
+                                      "Repair or remove them, image and mask together."))
