@@ -1,0 +1,42 @@
+"""Networks: one file for each, one for each backbone.
+
+A network maps an image (N, 3, H, W) to a dict of logits at the input's size; ``"saliency"`` is
+the prediction that its paper evaluates. Networks are built from arguments alone: nothing here
+reads a file, downloads or asks for a device. Weights are ``utils/weights.py``'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from utils.errors import UserError, nearest
+
+from .cpd import cpd_resnet, cpd_vgg
+
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "cpd_vgg": cpd_vgg,
+    "cpd_resnet": cpd_resnet,
+}
+
+__all__ = ["build", "names"]
+
+
+def names() -> list[str]:
+    """Names that ``build`` knows; a recipe of that name is in ``configs/``."""
+    return sorted(_NETWORKS)
+
+
+def build(name: str, **options) -> nn.Module:
+    """The network ``name`` with freshly initialised weights.
+
+    Raises:
+        UserError: unknown name, or options that the network does not take.
+    """
+    if name not in _NETWORKS:
+        raise UserError(f"unknown network {name!r}; {nearest(name, names())}")
+    try:
+        return _NETWORKS[name](**options)
+    except TypeError as error:
+        raise UserError(f"network {name!r} does not take these options: {error}") from None

@@ -1,0 +1,165 @@
+"""Weights: ImageNet trunks, official checkpoints, our own. The one place that reads them.
+
+Tensors are matched by name, never by position; loading is strict and lists every key that is
+missing, unexpected or of another shape. Files are read with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from .errors import UserError, list_problems
+from .paths import CHECKPOINTS
+
+State = Mapping[str, Tensor]
+
+DOWNLOAD_TIMEOUT = 30  # seconds without an answer
+
+#: Parts of torchvision's classifiers that a trunk has no use for.
+_CLASSIFIER_KEYS = ("classifier.", "fc.")
+
+
+def read_file(path: Path) -> dict:
+    """What ``torch.load`` finds in ``path``, on the CPU, tensors and plain containers only.
+
+    Raises:
+        UserError: missing, empty, truncated or not a weights file.
+    """
+    if not path.is_file():
+        raise UserError(f"weights file not found: {path}")
+    if path.stat().st_size == 0:
+        raise UserError(f"weights file is empty (0 bytes): {path}; fetch or write it again")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises pickle, zip, runtime and type errors here
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"cannot read {path} as weights: {reason}\nThe file is damaged, is not "
+                        "a torch file, or holds more than tensors. Fetch it again; if it "
+                        "pickles a whole network, save its state_dict() instead.") from None
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path} holds a {type(content).__name__}, not a state dict")
+    return dict(content)
+
+
+def state_dict_of(content: Mapping) -> dict[str, Tensor]:
+    """The state dict in a file's content, unwrapped and without ``module.`` prefixes."""
+    for wrapper in ("network", "state_dict", "model"):
+        if isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    state = dict(content)
+    while state and all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    strange = [f"{key}: {type(value).__name__}" for key, value in state.items()
+               if not isinstance(value, Tensor)]
+    if strange or not state:
+        raise UserError(list_problems("not a state dict: entries that are not tensors",
+                                      strange or ["(it is empty)"]))
+    return state
+
+
+def load_weights(network: nn.Module, source: str | Path | Mapping) -> None:
+    """Load all weights of ``network`` from a file or a state dict.
+
+    Our own checkpoints, plain state dicts and the papers' official checkpoints are recognised
+    by their keys; the latter go through the network's ``released_key``. A ``module.`` prefix is
+    removed. Half-precision tensors are converted.
+
+    Raises:
+        UserError: unreadable file, or keys and shapes that do not fit, listed.
+    """
+    origin = "state dict" if isinstance(source, Mapping) else str(source)
+    content = source if isinstance(source, Mapping) else read_file(Path(source))
+    state = state_dict_of(content)
+    own = network.state_dict()
+    if hasattr(network, "released_key") and not (set(state) & set(own)):
+        state = {network.released_key(key): value for key, value in state.items()}
+    _copy(own, state, origin)
+
+
+def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
+    """Load the trunks of ``network`` from ImageNet weights; returns a line saying what was done.
+
+    Args:
+        source: ``"imagenet"`` (torchvision's weights, looked for in ``checkpoints/`` and the
+            torch hub cache, then downloaded), ``"none"``, or a file with torchvision's keys.
+
+    Raises:
+        UserError: no weights to be had, or keys and shapes that do not fit.
+    """
+    trunks = {name: module for name, module in network.named_modules()
+              if hasattr(module, "torchvision_keys")}
+    if source == "none":
+        return "trunk weights: random (weights.backbone=none), training from scratch"
+    if not trunks:
+        raise UserError(f"{type(network).__name__} has no trunk that ImageNet weights would fit; "
+                        "give weights.backbone=none")
+    kind = next(iter(trunks.values())).torchvision_name
+    path = _imagenet_file(kind) if source == "imagenet" else Path(source)
+    state = state_dict_of(read_file(path))
+    unused = [key for key in state if key.startswith(_CLASSIFIER_KEYS)]
+    state = {key: value for key, value in state.items() if key not in unused}
+
+    wanted, used = {}, set()
+    for name, trunk in trunks.items():
+        own = trunk.state_dict()
+        for ours, theirs in trunk.torchvision_keys().items():
+            wanted[f"{theirs} (for {name}.{ours})"] = own[ours]
+            used.add(theirs)
+    # A feature list of an older torch has no batch counters; they start at zero then.
+    counters = [key for key in used if key.endswith("num_batches_tracked") and key not in state]
+    state |= {key: torch.zeros((), dtype=torch.long) for key in counters}
+    found = {key: state[key.split(" ")[0]] for key in wanted if key.split(" ")[0] in state}
+    found |= {key: value for key, value in state.items() if key not in used}
+    _copy(wanted, found, str(path))
+    note = f", {len(unused)} classifier tensors not needed" if unused else ""
+    return f"trunk weights: {path.name}, {len(used)} tensors of {kind}{note}"
+
+
+def _copy(own: State, state: State, origin: str) -> None:
+    """Copy ``state`` into the tensors of ``own``: same keys, same shapes, or an error."""
+    problems = [f"missing: {key} {tuple(own[key].shape)}" for key in own if key not in state]
+    problems += [f"unexpected: {key} {tuple(state[key].shape)}" for key in state if key not in own]
+    problems += [f"shape of {key}: file {tuple(state[key].shape)}, network {tuple(own[key].shape)}"
+                 for key in own if key in state and own[key].shape != state[key].shape]
+    if problems:
+        raise UserError(list_problems(
+            f"{origin} does not fit the network", problems,
+            "Is this file meant for this network (model.name, model.options)?"))
+    with torch.no_grad():
+        for key, value in own.items():
+            value.copy_(state[key])
+
+
+def _imagenet_file(kind: str) -> Path:
+    """torchvision's ImageNet file for ``kind``: in checkpoints/, the hub cache, or downloaded."""
+    url = torchvision.models.get_model_weights(kind).IMAGENET1K_V1.url
+    name = url.rsplit("/", 1)[-1]
+    cache = Path(torch.hub.get_dir()) / "checkpoints"
+    for folder in (CHECKPOINTS, cache):
+        if (folder / name).is_file():
+            return folder / name
+    print(f"downloading {url}")
+    timeout = socket.getdefaulttimeout()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+        # The file name ends in the first digits of its hash, which torch checks.
+        digits = name.rsplit("-", 1)[-1].partition(".")[0]
+        torch.hub.download_url_to_file(url, str(cache / name), hash_prefix=digits)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"the ImageNet weights could not be downloaded: {error}\n"
+            f"  URL:    {url}\n  file:   {name}\n  folder: {CHECKPOINTS}\n"
+            "Download the file elsewhere and put it into that folder under that name, or give "
+            "another file with weights.backbone=FILE, or train from scratch with "
+            "weights.backbone=none.") from None
+    finally:
+        socket.setdefaulttimeout(timeout)
+    return cache / name
