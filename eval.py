@@ -1,0 +1,182 @@
+"""Score saliency maps against ground truth: MAE, maxF, meanF, adpF, as PySODMetrics 1.6.2.
+
+    python eval.py                                      all of results/<method>/<set>/
+    python eval.py --data ECSSD DUTS-TE --json scores.json
+    python eval.py --pred WSSA/ECSSD --gt ECSSD/ground_truth_mask    any two folders
+
+Exit status 0 only when every map was there and could be scored; --allow-missing scores what
+is there and says how many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from data.catalog import Located, locate, lookup
+from data.pairing import list_images
+from metrics import joint_histogram, score_folder
+from metrics.histogram import joint_histogram_torch
+from report.tables import scores_table
+from utils.errors import UserError, list_problems, reports_errors
+from utils.paths import DATASETS, RESULTS
+
+
+@dataclass
+class Job:
+    """A folder of maps and the masks to score it against."""
+
+    method: str
+    dataset: str
+    maps: Path
+    masks: list[Path]
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pred", type=Path, default=RESULTS, metavar="DIR",
+                        help="<method>/<set>/ folders, the <set>/ folders of one method, or with "
+                             "--gt one folder of maps (default: results/)")
+    parser.add_argument("--gt", type=Path, metavar="DIR", help="one folder of masks")
+    parser.add_argument("--data", nargs="+", metavar="SET", help="only these sets")
+    parser.add_argument("--root", type=Path, default=DATASETS, metavar="DIR",
+                        help="where the data sets lie (default: datasets/)")
+    parser.add_argument("--gpu", default="auto",
+                        help="index, auto or cpu (default: auto); the scores are the same")
+    parser.add_argument("--profile", choices=["pysodmetrics"], default="pysodmetrics",
+                        help="whose definitions to follow (default: pysodmetrics)")
+    parser.add_argument("--allow-missing", action="store_true",
+                        help="score what can be scored and say how many")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, not rounded")
+    return parser.parse_args(argv)
+
+
+@reports_errors
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    counter = choose_counter(args.gpu)
+    rows, refused = [], 0
+    for job in find_jobs(args):
+        row, problems = score(job, counter)
+        if problems:
+            print(list_problems(f"{job.method} on {job.dataset}", problems), file=sys.stderr)
+        if row is not None and (not problems or args.allow_missing):
+            rows.append(row)
+        else:
+            refused += 1
+    if args.json:
+        write_json(args.json, rows)
+    if rows:
+        Console().print(scores_table(rows, args.profile))
+    if refused:
+        raise UserError(f"{refused} of {refused + len(rows)} scores are not given, because the "
+                        "maps listed above are missing, too many or unusable; repair them, or "
+                        "score the others with --allow-missing")
+    return 0
+
+
+def choose_counter(gpu: str):
+    """The histogram backend. Without a GPU torch is not imported: scoring does not need it."""
+    if gpu == "cpu" or (gpu == "auto" and not list(Path("/dev").glob("nvidia[0-9]*"))):
+        return joint_histogram
+    from utils.device import select_device
+
+    device = select_device(gpu)
+    if device.type == "cpu":
+        return joint_histogram
+    return functools.partial(joint_histogram_torch, device=device)
+
+
+def find_jobs(args: argparse.Namespace) -> list[Job]:
+    """What the arguments ask to score.
+
+    Raises:
+        UserError: folders that do not exist, nothing to score, sets that are not there.
+    """
+    for folder in filter(None, (args.pred, args.gt)):
+        if not folder.is_dir():
+            raise UserError(f"folder not found: {folder}")
+    if args.gt:
+        maps = args.pred.resolve()
+        masks = list_images(args.gt)
+        if not masks:
+            raise UserError(f"no masks in {args.gt}")
+        return [Job(maps.parent.name, maps.name, maps, masks)]
+    jobs, sets = [], {}
+    for method in method_folders(args.pred):
+        for name in args.data or [folder.name for folder in subfolders(method)]:
+            if name not in sets:
+                sets[name] = find_truth(name, args.root)
+            maps = map_folder(method, name)
+            if maps is None:
+                print(f"note: {method.name} has no maps of {name}", file=sys.stderr)
+                continue
+            jobs.append(Job(method.resolve().name, sets[name].name, maps,
+                            [pair.mask for pair in sets[name].pairs]))
+    if not jobs:
+        raise UserError(f"nothing to score in {args.pred}: expected <method>/<set>/*.png, for "
+                        "example results/cpd_vgg/ECSSD/0001.png; --pred DIR --gt DIR scores "
+                        "any two folders")
+    return jobs
+
+
+def find_truth(name: str, root: Path) -> Located:
+    """A data set whose images and masks pair up."""
+    located = locate(name, root)
+    if located.problems:
+        raise UserError(list_problems(f"{located.name} does not pair up", located.problems))
+    if located.count_note:
+        print(f"note: {located.count_note}; scored against these", file=sys.stderr)
+    return located
+
+
+def subfolders(folder: Path) -> Iterator[Path]:
+    """Folders in ``folder`` that may hold maps."""
+    return (path for path in sorted(folder.iterdir())
+            if path.is_dir() and not path.name.startswith(("_", ".")))
+
+
+def method_folders(pred: Path) -> list[Path]:
+    """``pred`` itself when it holds data sets, else the folders in it."""
+    names = [folder.name for folder in subfolders(pred)]
+    return [pred] if any(lookup(name) for name in names) else list(subfolders(pred))
+
+
+def map_folder(method: Path, dataset: str) -> Path | None:
+    """The method's folder for a set, under the set's name or another that people use."""
+    for folder in subfolders(method):
+        if folder.name == dataset:
+            return folder
+    entry = lookup(dataset)
+    return next((folder for folder in subfolders(method)
+                 if entry is not None and lookup(folder.name) == entry), None)
+
+
+def score(job: Job, counter) -> tuple[dict | None, list[str]]:
+    """A row of the table (None when no map could be scored), and what was wrong."""
+    result = score_folder(list_images(job.maps), job.masks, f"{job.method} {job.dataset}", counter)
+    if result.scores.images == 0:
+        return None, result.problems or [f"no maps in {job.maps}"]
+    row = {"method": job.method, "dataset": job.dataset, "images": result.scores.images,
+           "expected": result.expected, **result.scores.summary()}
+    return row, result.problems
+
+
+def write_json(path: Path, rows: list[dict]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
