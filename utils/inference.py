@@ -1,0 +1,37 @@
+"""From a batch of images to saliency maps at the images' own sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """(N, C, h, w) → (N, C, *size), bilinear, corners not aligned; sizes may be ints or tensors.
+
+    Logits are resized, not probabilities or bytes: rounding first changes the scores
+    (docs/evaluation.md).
+    """
+    height, width = (int(side) for side in size)
+    return F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, batch: dict, device: torch.device) -> Iterator[np.ndarray]:
+    """Saliency probabilities, float32 (H, W) at each image's original size, in batch order.
+
+    The network is put into evaluation mode, so dropout is off and batch norm uses its
+    statistics, and put back afterwards.
+    """
+    training = network.training
+    network.eval()
+    try:
+        logits = network(batch["image"].to(device, non_blocking=True))["saliency"].float()
+        for one, size in zip(logits, batch["size"], strict=True):
+            yield resize_logits(one[None], size)[0, 0].sigmoid().cpu().numpy()
+    finally:
+        network.train(training)
