@@ -1,0 +1,188 @@
+"""Predict saliency maps with a trained network.
+
+    python test.py                                      the trained CPD-VGG on the recipe's sets
+    python test.py --data ECSSD DUTS-TE --gpu 0
+    python test.py --checkpoint checkpoints/trial/best.pt --input photo.jpg folder/ "shots/*.png"
+    python test.py --config configs/cpd_vgg.yaml --checkpoint CPD.pth --data ECSSD
+
+Maps go to <out>/<name>/<set>/<image stem>.png, at the image's own size; those of --input to
+<out>/<name>/input/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torch import nn
+from tqdm import tqdm
+
+import model
+from data import Pair, decode_image, decode_mask, require_sound
+from data.catalog import locate
+from data.loader import evaluation_loader
+from data.pairing import by_stem, list_images
+from metrics import read_map
+from report.picture import Shown, save_sheet
+from utils.checkpoint import load_checkpoint
+from utils.config import help_text, load_config, merge_config
+from utils.device import select_device
+from utils.errors import UserError, list_problems, reports_errors
+from utils.images import save_map, to_bytes
+from utils.inference import predict
+from utils.paths import CHECKPOINTS, CONFIGS, RESULTS, ROOT
+from utils.weights import load_weights, read_file
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=help_text(),
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", metavar="FILE",
+                        help="recipe (default: the checkpoint's own, else configs/cpd_vgg.yaml)")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE",
+                        help="a checkpoint of train.py, or official weights together with --config "
+                             "(default: best.pt or last.pt of the recipe's run)")
+    parser.add_argument("--data", nargs="+", metavar="SET",
+                        help="catalog names, folders, or IMAGES:MASKS (default: the recipe's)")
+    parser.add_argument("--input", nargs="+", metavar="PATH",
+                        help="images, folders of images or glob patterns")
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR",
+                        help="where the maps go (default: results/)")
+    parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto)")
+    parser.add_argument("--skip-existing", action="store_true", help="keep maps that are there")
+    parser.add_argument("--show", nargs="?", type=int, const=8, default=0, metavar="N",
+                        help="also a sheet <out>/<name>/<set>.png of N (default 8) rows: input, "
+                             "ground truth, prediction, overlay")
+    parser.add_argument("overrides", nargs="*", metavar="key=value",
+                        help="configuration keys, listed below")
+    args = parser.parse_intermixed_args(argv)
+    # --data and --input take all words that follow them, key=value included.
+    for name in ("data", "input"):
+        words = getattr(args, name) or []
+        keys = [word for word in words if re.match(r"[a-z_]+(\.[a-z_]+)*=", word)]
+        args.overrides += keys
+        setattr(args, name, [word for word in words if word not in keys] or None)
+    return args
+
+
+@reports_errors
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    if args.data and args.input:
+        raise UserError("give --data or --input, not both")
+    if args.show < 0:
+        raise UserError("--show takes a positive number of rows")
+    config, weights = load_recipe(args)
+    device = select_device(args.gpu)
+    jobs = [("input", collect_inputs(args.input))] if args.input else \
+        [find_set(spec, ROOT / config.data.root) for spec in args.data or config.test.data]
+    network = model.build(config.model.name, **config.model.options)
+    load_weights(network, weights)
+    network.to(device)
+    for name, pairs in jobs:
+        folder = args.out / config.name / name
+        write_maps(network, pairs, folder, config, device, args.skip_existing)
+        if args.show:
+            print(f"sheet: {show(pairs, folder, args.show)}")
+    return 0
+
+
+def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, dict]:
+    """The configuration, and the content of the weights file.
+
+    A checkpoint of ours brings its configuration; ``--config`` replaces it, and ``key=value``
+    arguments go over either.
+    """
+    if args.checkpoint is None:
+        recipe = args.config or str(CONFIGS / "cpd_vgg.yaml")
+        config = load_config(recipe, args.overrides)
+        folder = CHECKPOINTS / config.name
+        candidates = [folder / "best.pt", folder / "last.pt"]
+        path = next((path for path in candidates if path.is_file()), None)
+        if path is None:
+            raise UserError(f"no weights for {config.name}: neither best.pt nor last.pt in "
+                            f"{folder}. Train it (python train.py --config {recipe}), or name a "
+                            "file with --checkpoint.")
+        content, _ = load_checkpoint(path)
+    elif args.config is not None:
+        path, config = args.checkpoint, load_config(args.config, args.overrides)
+        content = read_file(path)
+    else:
+        path = args.checkpoint
+        content, _ = load_checkpoint(path)
+        config = merge_config(content["config"], args.overrides, origin=str(path))
+    print(f"weights: {path}")
+    return config, content
+
+
+def find_set(spec: str, root: Path) -> tuple[str, list[Pair]]:
+    """Name and pairs of a data set, every image checked."""
+    located = locate(spec, root)
+    if located.problems:
+        raise UserError(list_problems(f"{located.name} does not pair up", located.problems))
+    if located.count_note:
+        print(f"note: {located.count_note}; predicting these", file=sys.stderr)
+    require_sound([Pair(pair.name, pair.image) for pair in located.pairs], located.name)
+    return located.name, located.pairs
+
+
+def collect_inputs(inputs: Sequence[str]) -> list[Pair]:
+    """Images named by files, folders and glob patterns, each checked; stems must differ."""
+    files: list[Path] = []
+    for entry in inputs:
+        found = [Path(entry)] if Path(entry).exists() else [Path(p) for p in glob.glob(entry)]
+        if not found:
+            raise UserError(f"--input {entry}: no such file, folder or match")
+        for path in sorted(found):
+            files += list_images(path) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"--input {' '.join(inputs)}: no images there")
+    table, problems = by_stem(dict.fromkeys(path.resolve() for path in files), "images")
+    if problems:
+        raise UserError(list_problems("maps are named by stem, and these share one", problems,
+                                      "Predict them one folder at a time with different --out."))
+    pairs = [Pair(stem, path) for stem, path in table.items()]
+    require_sound(pairs, "input")
+    return pairs
+
+
+def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: DictConfig,
+               device: torch.device, skip_existing: bool) -> None:
+    """Predict every image and save its map under the image's stem."""
+    images = [Pair(pair.name, pair.image) for pair in pairs]
+    if skip_existing:
+        images = [pair for pair in images if not (folder / f"{pair.name}.png").is_file()]
+        print(f"{folder}: {len(pairs) - len(images)} maps are there, {len(images)} to do")
+    if not images:
+        return
+    loader = evaluation_loader(images, config.data, config.test.batch,
+                               pin_memory=device.type == "cuda")
+    with tqdm(total=len(images), unit="image", desc=folder.name, disable=None) as bar:
+        for batch in loader:
+            for name, saliency in zip(batch["name"], predict(network, batch, device), strict=True):
+                save_map(folder / f"{name}.png", to_bytes(saliency, config.test.minmax))
+                bar.update()
+    print(f"{len(images)} maps written to {folder}")
+
+
+def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:
+    """A contact sheet of evenly spread samples."""
+    chosen = np.unique(np.linspace(0, len(pairs) - 1, min(rows, len(pairs))).round().astype(int))
+    shown = []
+    for pair in (pairs[i] for i in chosen):
+        truth = decode_mask(pair.mask) if pair.mask is not None else None
+        shown.append(Shown(pair.name, decode_image(pair.image),
+                           read_map(folder / f"{pair.name}.png"), truth))
+    return save_sheet(folder.with_name(f"{folder.name}.png"), shown)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
