@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torchvision.utils import make_grid
-from tqdm import tqdm
 
 import losses
 import model
@@ -142,7 +140,7 @@ def train(config: DictConfig, network: nn.Module, training: list[Pair], validati
     per_epoch = len(loader)
     last_step = min(config.train.epochs * per_epoch, config.train.steps or math.inf)
 
-    # Where the run stands: all that a resumed run needs besides weights and optimizer.
+    # Where the run stands: what a resumed run needs besides weights, optimizer and generators.
     at = {"step": 0, "epoch": 1, "batch": 0, "loss_sum": 0.0, "best": None}
     if resumed is not None:
         optimizer.load_state_dict(resumed["optimizer"])
@@ -156,18 +154,14 @@ def train(config: DictConfig, network: nn.Module, training: list[Pair], validati
             "schedule": schedule.state_dict(), "random": random_state(device), "at": dict(at),
         }, config)
 
-    log = None
-    bar = tqdm(total=last_step, initial=at["step"], unit="step", disable=None, dynamic_ncols=True)
-    tick, images_seen = time.perf_counter(), 0
+    log = RunLog(folder, last_step, config.train.log_every, at["step"])
     while at["step"] < last_step:
         loader.batch_sampler.set_epoch(at["epoch"], start=at["batch"])
         schedule.start_epoch(at["epoch"])
         network.train()
         for sample in loader:
-            on_device = {key: value.to(device, non_blocking=True)
-                         if isinstance(value, torch.Tensor) else value
-                         for key, value in sample.items()}
-            outputs, terms = objective(network, on_device)
+            sample = to_device(sample, device)
+            outputs, terms = objective(network, sample)
             loss = sum(terms.values())
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -176,63 +170,46 @@ def train(config: DictConfig, network: nn.Module, training: list[Pair], validati
 
             at["step"] += 1
             at["batch"] += 1
-            at["loss_sum"] += require_finite(loss, at["step"], sample["name"])
-            images_seen += len(sample["name"])
-            bar.update()
-            if log is None:
-                log = RunLog(folder, ["lr", "loss", *terms, "images_per_second", "val_MAE",
-                                      "val_maxF"], resume_step=at["step"] - 1)
-            if at["step"] % config.train.log_every == 0 or at["step"] == last_step:
-                values = {"lr": optimizer.param_groups[0]["lr"], "loss": loss.item(),
-                          **{name: term.item() for name, term in terms.items()}}
-                speed = images_seen / (time.perf_counter() - tick)
-                log.row(at["step"], at["epoch"], **values, images_per_second=speed)
-                say(bar, f"step {at['step']}/{last_step}, epoch {at['epoch']}", speed, values)
-                tick, images_seen = time.perf_counter(), 0
+            value = finite(loss, at["step"], sample["name"])
+            at["loss_sum"] += value
+            log.step(at["step"], at["epoch"], optimizer.param_groups[0]["lr"], value, terms,
+                     images=len(sample["name"]))
             if at["step"] % config.train.images_every == 0:
-                log.images(at["step"], picture(on_device, outputs, config.data))
-            if at["step"] % config.train.save_every == 0 and at["batch"] < per_epoch:
-                checkpoint("last.pt")
-            if at["step"] >= last_step:
+                log.images(at["step"], picture(sample, outputs, config.data))
+            if at["step"] == last_step or at["batch"] == per_epoch:
                 break
+            if at["step"] % config.train.save_every == 0:
+                checkpoint("last.pt")
 
-        if at["batch"] >= per_epoch:
+        epoch_ended = at["batch"] == per_epoch
+        if epoch_ended:
             schedule.end_epoch(at["loss_sum"] / per_epoch)
-            at |= {"epoch": at["epoch"] + 1, "batch": 0, "loss_sum": 0.0}
-        done = at["step"] >= last_step
-        if validation and (done or (at["epoch"] - 1) % config.val.every == 0):
+        if validation and (at["step"] == last_step or at["epoch"] % config.val.every == 0):
             scores = validate(network, validation, config, device)
-            log.row(at["step"], at["epoch"], val_MAE=scores["MAE"], val_maxF=scores["maxF"])
-            tqdm.write(f"validation at step {at['step']}: MAE {scores['MAE']:.4f}, "
-                       f"maxF {scores['maxF']:.4f}")
+            log.validation(at["step"], at["epoch"], scores)
             if at["best"] is None or scores["MAE"] < at["best"]:
                 at["best"] = scores["MAE"]
                 checkpoint("best.pt")
+        if epoch_ended:
+            at |= {"epoch": at["epoch"] + 1, "batch": 0, "loss_sum": 0.0}
         checkpoint("last.pt")
-        tick, images_seen = time.perf_counter(), 0
-    bar.close()
-    if log is not None:
-        log.close()
+        log.restart_clock()
+    log.close()
     print(f"done: {at['step']} steps; weights in {folder}")
 
 
-def require_finite(loss: torch.Tensor, step: int, names: list[str]) -> float:
+def to_device(sample: dict, device: torch.device) -> dict:
+    return {key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+            for key, value in sample.items()}
+
+
+def finite(loss: torch.Tensor, step: int, names: list[str]) -> float:
     """The loss as a float, which must be finite: what follows a NaN is lost anyway."""
     value = loss.item()
     if not math.isfinite(value):
         raise UserError(f"the loss is {value} at step {step}, on the images {', '.join(names)}. "
                         "The last checkpoint is intact; a lower optim.lr often helps.")
     return value
-
-
-def say(bar: tqdm, where: str, speed: float, values: dict[str, float]) -> None:
-    """Show a log row: in the progress bar, or as a line where there is no terminal."""
-    numbers = {name: f"{value:.3g}" for name, value in values.items()}
-    if bar.disable:
-        print(f"{where}: " + ", ".join(f"{k} {v}" for k, v in numbers.items())
-              + f", {speed:.1f} images/s", flush=True)
-    else:
-        bar.set_postfix(numbers | {"img/s": f"{speed:.1f}"})
 
 
 def picture(sample: dict, outputs: dict, config: DictConfig) -> torch.Tensor:

@@ -178,7 +178,8 @@ def _locate_entry(entry: DataSet, root: Path) -> Located:
         try:
             files = _files(folder, entry, root)
         except UserError as error:
-            tried.append(str(error))
+            if folder != root:
+                tried.append(str(error))
             continue
         return _pair(files, entry.name, folder, entry)
     if tried:

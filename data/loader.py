@@ -138,7 +138,7 @@ def collate(samples: list[dict]) -> dict:
 
 def training_sizes(size: int, scales: Sequence[float]) -> list[int]:
     """Input sizes of multi-scale training, rounded to multiples of 32 (the deepest stride)."""
-    return [size if scale == 1 else max(32, round(size * scale / 32) * 32) for scale in scales]
+    return [size if scale == 1 else max(32, int(size * scale / 32 + 0.5) * 32) for scale in scales]
 
 
 def training_loader(pairs: Sequence[Pair], config: DictConfig, batch: int, seed: int,

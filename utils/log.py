@@ -1,4 +1,4 @@
-"""What a run leaves behind besides its weights: log.csv, TensorBoard events, its origin."""
+"""What a run shows and leaves behind besides its weights: progress, log.csv, events, origin."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from tensorboardX import SummaryWriter
+from torch import Tensor
+from tqdm import tqdm
 
 from .paths import ROOT
 
@@ -20,42 +24,82 @@ _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 
 class RunLog:
-    """Rows of ``log.csv`` and the same numbers as TensorBoard scalars.
+    """Progress on the screen, rows of ``log.csv``, and the same numbers as TensorBoard scalars.
 
-    On resume, rows of steps after the checkpoint are taken out: they will be written again.
+    The columns of log.csv follow from the first step's loss terms. On resume, rows of steps
+    after the checkpoint are taken out: they will be written again.
     """
 
-    def __init__(self, folder: Path, columns: Sequence[str], resume_step: int = 0):
+    def __init__(self, folder: Path, last_step: int, every: int, resume_step: int = 0):
+        self.every, self.last_step, self.resume_step = every, last_step, resume_step
         self.path = folder / "log.csv"
-        self.columns = ["step", "epoch", *columns]
-        kept = []
-        if resume_step and self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= resume_step]
-        self._file = self.path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, self.columns, extrasaction="ignore")
-        self._writer.writeheader()
-        self._writer.writerows(kept)
+        self._columns: list[str] = []
+        self._file: TextIO | None = None
         self._events = SummaryWriter(str(folder), purge_step=resume_step or None)
+        self._bar = tqdm(total=last_step, initial=resume_step, unit="step", disable=None,
+                         dynamic_ncols=True)
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Leave what just happened (a validation, a checkpoint) out of the images per second."""
+        self._since, self._images = time.perf_counter(), 0
+
+    def step(self, step: int, epoch: int, lr: float, loss: float, terms: Mapping[str, Tensor],
+             images: int) -> None:
+        """Count a step of ``images`` images; every few steps write a row of its values."""
+        self._bar.update()
+        self._images += images
+        if self._file is None:
+            self._open(["step", "epoch", "lr", "loss", *terms, "images_per_second", "val_MAE",
+                        "val_maxF"])
+        if step % self.every and step != self.last_step:
+            return
+        values = {"lr": lr, "loss": loss, **{name: term.item() for name, term in terms.items()}}
+        speed = self._images / (time.perf_counter() - self._since)
+        self.row(step, epoch, **values, images_per_second=speed)
+        shown = {name: f"{value:.3g}" for name, value in values.items()} | {"img/s": f"{speed:.1f}"}
+        if self._bar.disable:  # not a terminal
+            print(f"step {step}/{self.last_step}, epoch {epoch}: "
+                  + ", ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
+        else:
+            self._bar.set_postfix(shown)
+        self.restart_clock()
+
+    def validation(self, step: int, epoch: int, scores: Mapping[str, float]) -> None:
+        """A row with the validation's scores."""
+        self.row(step, epoch, val_MAE=scores["MAE"], val_maxF=scores["maxF"])
+        tqdm.write(f"validation at step {step}: MAE {scores['MAE']:.4f}, "
+                   f"maxF {scores['maxF']:.4f}")
 
     def row(self, step: int, epoch: int, **values: float) -> None:
         """Write one row; columns without a value stay empty."""
-        unknown = set(values) - set(self.columns)
-        if unknown:
-            raise ValueError(f"no such columns: {sorted(unknown)}")
         self._writer.writerow({"step": step, "epoch": epoch,
                                **{key: f"{value:.6g}" for key, value in values.items()}})
         self._file.flush()
         for key, value in values.items():
             self._events.add_scalar(key, value, step)
 
-    def images(self, step: int, picture: torch.Tensor) -> None:
+    def images(self, step: int, picture: Tensor) -> None:
         """Add a picture (3, H, W) in [0, 1] to the events."""
         self._events.add_image("input, mask, prediction", picture.cpu().numpy(), step)
 
+    def _open(self, columns: list[str]) -> None:
+        kept = []
+        if self.resume_step and self.path.is_file():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                kept = [row for row in csv.DictReader(file)
+                        if int(row["step"]) <= self.resume_step]
+        self._file = self.path.open("w", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, columns)
+        self._writer.writeheader()
+        self._writer.writerows(kept)
+
     def close(self) -> None:
-        self._file.close()
+        """Finish the files and the progress bar."""
+        self._bar.close()
         self._events.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def write_origin(folder: Path, device: torch.device) -> None:

@@ -1,0 +1,71 @@
+"""Fixtures: small data sets made on the spot, and the shared reference data where it is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data.sample import draw_pair
+
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with reference outputs and real images, named by SOD_SHARED."""
+    folder = os.environ.get("SOD_SHARED")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("SOD_SHARED names no folder with reference data")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def golden(shared):
+    """The module that fills weights and inputs as the reference outputs were made with."""
+    spec = importlib.util.spec_from_file_location("golden_fill", shared / "golden/golden_fill.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.folder = shared / "golden"
+    return module
+
+
+@pytest.fixture(scope="session")
+def made_sets(tmp_path_factory) -> Path:
+    """A data root with the sets TINY-TR (10 pairs) and TINY-TE (4 pairs), not to be changed."""
+    root = tmp_path_factory.mktemp("datasets")
+    for seed, (name, count) in enumerate((("TINY-TR", 10), ("TINY-TE", 4))):
+        random = np.random.default_rng(seed)
+        for folder in ("images", "masks"):
+            (root / name / folder).mkdir(parents=True)
+        for number in range(count):
+            image, mask = draw_pair(random)
+            Image.fromarray(image).save(root / name / "images" / f"{number:02d}.jpg")
+            Image.fromarray(mask).save(root / name / "masks" / f"{number:02d}.png")
+    return root
+
+
+@pytest.fixture
+def sets(made_sets, tmp_path) -> Path:
+    """A copy of ``made_sets`` that a test may damage."""
+    return Path(shutil.copytree(made_sets, tmp_path / "datasets"))
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch) -> Path:
+    """An empty checkpoints folder in place of the repository's."""
+    import test as test_script
+    import train as train_script
+    import utils.weights
+
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for module in (train_script, test_script, utils.weights):
+        monkeypatch.setattr(module, "CHECKPOINTS", folder)
+    return folder

@@ -1,0 +1,146 @@
+"""Networks against the released code's outputs, and what every network must do."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import model
+from model.cpd import gaussian_kernel
+from utils.errors import UserError
+from utils.weights import load_weights
+
+CASES = {"cpd_vgg": "cpd_vgg", "cpd_resnet": "cpd_r"}
+PARAMETERS = {"cpd_vgg": 29_232_771, "cpd_resnet": 47_851_075}
+# In float32 the untrained CPD-R is this sensitive: with the golden weights its own output moves
+# by 4.2e-3 of its deviation between float32 and float64, and the golden output by 4.7e-3.
+TOLERANCE = {"cpd_vgg": 1e-4, "cpd_resnet": 1e-2}
+
+
+@pytest.fixture(scope="module", params=sorted(CASES))
+def name(request) -> str:
+    return request.param
+
+
+def released_state(golden, name: str) -> tuple[dict, dict, dict]:
+    """The description, outputs and released state dict of a golden network."""
+    description = json.loads((golden.folder / f"models/{CASES[name]}.json").read_text())
+    arrays = dict(np.load(golden.folder / f"models/{CASES[name]}.npz"))
+    state = golden.golden_state(description["state_dict"])
+    for key, value in arrays.items():
+        if key.startswith("state/"):
+            state[key.removeprefix("state/")] = torch.from_numpy(value)
+    return description, arrays, state
+
+
+def test_outputs_equal_the_released_network(golden, name):
+    description, arrays, state = released_state(golden, name)
+    network = model.build(name).eval()
+    load_weights(network, {f"module.{key}": value for key, value in state.items()})
+    with torch.no_grad():
+        outputs = network(golden.golden_input(description["input_shape"],
+                                              description["input_seed"]))
+    for ours, theirs in (("saliency", "detection"), ("attention", "attention")):
+        expected = arrays[f"output/{theirs}"]
+        error = np.abs(outputs[ours].numpy() - expected).max() / expected.std()
+        assert error < TOLERANCE[name], f"{ours}: {error:.2e} of the output's deviation"
+
+
+def test_parameter_count_equals_the_released_network(name):
+    network = model.build(name)
+    assert sum(p.numel() for p in network.parameters()) == PARAMETERS[name]
+
+
+def test_every_released_key_has_exactly_one_place(golden, name):
+    _, _, state = released_state(golden, name)
+    network = model.build(name)
+    ours = [network.released_key(key) for key in state]
+    assert sorted(ours) == sorted(network.state_dict())
+
+
+@pytest.mark.parametrize("size", [(96, 128), (100, 75)])
+def test_outputs_are_logits_at_input_size(name, size):
+    network = model.build(name).eval()
+    with torch.no_grad():
+        outputs = network(torch.randn(1, 3, *size))
+    assert set(outputs) == {"saliency", "attention"}
+    for logits in outputs.values():
+        assert logits.shape == (1, 1, *size)
+        assert torch.isfinite(logits).all()
+
+
+def test_traces_without_a_warning_and_generalises(name):
+    """A branch on shapes would be frozen into the trace, with a TracerWarning."""
+    network = model.build(name).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        traced = torch.jit.trace(network, torch.randn(1, 3, 64, 64), strict=False)
+    other = torch.randn(2, 3, 96, 64)
+    with torch.no_grad():
+        expected, got = network(other), traced(other)
+    for key in expected:
+        assert torch.allclose(expected[key], got[key], atol=1e-5)
+
+
+def test_gradients_reach_every_parameter_and_are_finite(name):
+    network = model.build(name).train()
+    outputs = network(torch.randn(2, 3, 64, 64))
+    sum(logits.mean() for logits in outputs.values()).backward()
+    for key, parameter in network.named_parameters():
+        assert parameter.grad is not None, key
+        assert torch.isfinite(parameter.grad).all(), key
+
+
+def test_a_black_image_gives_finite_gradients():
+    """Min–max of a constant map divides by almost zero; square roots at zero would be NaN."""
+    network = model.build("cpd_vgg", width=0.125)
+    outputs = network(torch.zeros(1, 3, 64, 64))
+    sum(logits.sum() for logits in outputs.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+def test_forward_writes_no_parameter_in_place(name):
+    network = model.build(name).train()
+    before = {key: p._version for key, p in network.named_parameters()}
+    network(torch.randn(2, 3, 64, 64))
+    assert before == {key: p._version for key, p in network.named_parameters()}
+    assert all(p.is_leaf for p in network.parameters())
+
+
+def test_pooling_is_average_by_default_and_a_choice():
+    average, maximum = model.build("cpd_vgg").trunk, model.build("cpd_vgg", pool="max").trunk
+    maximum.load_state_dict(average.state_dict())
+    image = torch.randn(1, 3, 32, 32)
+    assert isinstance(average.conv2.pool, torch.nn.AvgPool2d)
+    assert not torch.allclose(average(image)[-1], maximum(image)[-1])
+
+
+def test_holistic_kernel_is_as_released():
+    kernel = gaussian_kernel()
+    assert kernel.shape == (1, 1, 31, 31)
+    assert kernel.sum().item() == pytest.approx(1, abs=1e-6)
+    assert kernel.max().item() == pytest.approx(0.0057, abs=5e-5)
+
+
+def test_building_reads_no_file(name, monkeypatch):
+    def forbidden(*args, **kwargs):
+        raise AssertionError("a constructor read weights")
+
+    monkeypatch.setattr(torch, "load", forbidden)
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", forbidden)
+    model.build(name)
+
+
+def test_unknown_names_and_options_are_errors():
+    with pytest.raises(UserError, match="did you mean 'cpd_vgg'"):
+        model.build("cpd_vg")
+    with pytest.raises(UserError, match="depth"):
+        model.build("cpd_vgg", depth=19)
+    with pytest.raises(UserError, match="avg"):
+        model.build("cpd_vgg", pool="median")

@@ -1,0 +1,243 @@
+"""The three scripts, end to end on a small network and a small set."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import eval as eval_script
+import test as test_script
+import train as train_script
+from utils.paths import ROOT
+
+SMALL = ["model.options.width=0.0625", "weights.backbone=none", "data.train=[TINY-TR]",
+         "data.size=32", "data.workers=0", "train.batch=4", "train.epochs=2", "train.log_every=1",
+         "data.flip=0.5"]
+
+
+def train(sets, *more) -> int:
+    return train_script.main(["--gpu", "cpu", f"data.root={sets}", "name=trial", *SMALL, *more])
+
+
+def weights(path: Path) -> dict:
+    return torch.load(path, weights_only=True)["network"]
+
+
+def equal(one: dict, other: dict) -> bool:
+    return all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+def test_train_test_eval(made_sets, runs, tmp_path, capsys):
+    assert train(made_sets, "val.fraction=0.2", "train.images_every=2") == 0
+    folder = runs / "trial"
+    names = {path.name for path in folder.iterdir()}
+    assert {"last.pt", "best.pt", "config.yaml", "origin.json", "log.csv"} <= names
+    assert any(name.startswith("events") for name in names)
+    origin = json.loads((folder / "origin.json").read_text())
+    assert torch.__version__.startswith(origin["torch"])
+    with (folder / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows if row["loss"]] == [1, 2, 3, 4]
+    assert float(rows[0]["loss"]) == pytest.approx(
+        float(rows[0]["attention_bce"]) + float(rows[0]["detection_bce"]), abs=1e-4)
+    assert sum(bool(row["val_maxF"]) for row in rows) == 2
+
+    out, scores = tmp_path / "results", tmp_path / "scores.json"
+    command = ["--gpu", "cpu", "--checkpoint", str(folder / "best.pt"), "--out", str(out)]
+    assert test_script.main([*command, "--data", "TINY-TE", "--show", "3"]) == 0
+    for path in (made_sets / "TINY-TE/images").iterdir():
+        with Image.open(path) as image, Image.open(out / f"trial/TINY-TE/{path.stem}.png") as map_:
+            assert map_.size == image.size
+            assert map_.mode == "L"
+    with Image.open(out / "trial/TINY-TE.png") as sheet:
+        assert sheet.height > 3 * 160
+    assert eval_script.main(["--pred", str(out), "--root", str(made_sets), "--json",
+                             str(scores)]) == 0
+    (row,) = json.loads(scores.read_text())
+    assert (row["method"], row["dataset"], row["images"]) == ("trial", "TINY-TE", 4)
+    assert "4 maps written" in capsys.readouterr().out
+
+
+def test_the_same_seed_gives_the_same_weights(made_sets, runs):
+    assert train(made_sets) == 0
+    first = weights(runs / "trial/last.pt")
+    assert train(made_sets, "--overwrite", "data.workers=2") == 0
+    assert equal(first, weights(runs / "trial/last.pt"))
+    assert train(made_sets, "--overwrite", "seed=1") == 0
+    assert not equal(first, weights(runs / "trial/last.pt"))
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])  # in the first epoch, at its end, in the second
+def test_a_resumed_run_ends_with_the_same_weights(made_sets, runs, stop):
+    assert train(made_sets, "train.epochs=3") == 0
+    whole = weights(runs / "trial/last.pt")
+    assert train(made_sets, "--overwrite", "train.epochs=3", f"train.steps={stop}") == 0
+    assert not equal(whole, weights(runs / "trial/last.pt"))
+    assert train(made_sets, "--resume", "train.epochs=3") == 0
+    assert equal(whole, weights(runs / "trial/last.pt"))
+    with (runs / "trial/log.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, 10))
+
+
+def test_a_killed_run_resumes_to_the_same_weights(made_sets, runs):
+    more = ["train.epochs=8", "train.save_every=1"]
+    assert train(made_sets, *more) == 0
+    whole = weights(runs / "trial/last.pt")
+    program = ("import sys, pathlib, train; train.CHECKPOINTS = pathlib.Path(sys.argv[1]); "
+               "sys.exit(train.main(sys.argv[2:]))")
+    command = [sys.executable, "-c", program, str(runs), "--gpu", "cpu", "--overwrite",
+               f"data.root={made_sets}", "name=trial", *SMALL, *more]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("step 4/"):
+            break
+    time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
+    assert train(made_sets, "--resume", *more) == 0
+    assert equal(whole, weights(runs / "trial/last.pt"))
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--resume"], "there is no checkpoint"),
+    (["data.train=[NOWHERE]"], "not found"),
+    (["weights.backbone=nowhere.pth"], "not found"),
+    (["model.name=cpd_vg"], "did you mean 'cpd_vgg'"),
+    (["optim.lrr=1"], "did you mean 'optim.lr'"),
+    (["--config", "nowhere.yaml"], "not found")])
+def test_train_says_what_is_wrong(made_sets, runs, capsys, arguments, said):
+    assert train(made_sets, *arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_bad_files_stop_training_before_it_starts(sets, runs, capsys):
+    (sets / "TINY-TR/masks/03.png").write_bytes(b"")
+    assert train(sets) == 2
+    assert "03.png: empty file" in capsys.readouterr().err
+    assert not (runs / "trial/last.pt").exists()
+
+
+def test_a_run_is_not_overwritten_by_accident(made_sets, runs, capsys):
+    assert train(made_sets, "train.steps=1") == 0
+    assert train(made_sets) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert train(made_sets, "--resume", "optim.lr=0.5") == 2
+    assert "optim.lr: 0.0001 in the checkpoint, 0.5 now" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_names_step_and_images(made_sets, runs, capsys):
+    assert train(made_sets, "optim.lr=1e30", "train.epochs=4", "optim.clip_value=null") == 2
+    err = capsys.readouterr().err
+    assert "the loss is" in err
+    assert "on the images" in err
+
+
+@pytest.fixture
+def trained(made_sets, runs) -> Path:
+    assert train(made_sets, "train.steps=1") == 0
+    return runs / "trial/last.pt"
+
+
+def predict(trained, out, *more) -> int:
+    fixed = ["--gpu", "cpu", "--checkpoint", str(trained), "--out", str(out)]
+    return test_script.main([*fixed, *more])
+
+
+def test_any_image_folder_or_pattern(trained, made_sets, tmp_path, monkeypatch, capsys):
+    out, photos = tmp_path / "out", tmp_path / "photos"
+    photos.mkdir()
+    Image.new("L", (33, 21), 90).save(photos / "grey.v2.png")
+    Image.new("RGBA", (17, 40), (9, 200, 30, 100)).save(photos / "alpha.png")
+    monkeypatch.chdir(tmp_path)
+    assert predict(trained, out, "--input", "photos/*.v2.png", str(photos / "alpha.png"),
+                   str(made_sets / "TINY-TE/images"), "test.minmax=false", "--show") == 0
+    written = {path.name for path in (out / "trial/input").iterdir()}
+    assert written == {"grey.v2.png", "alpha.png", "00.png", "01.png", "02.png", "03.png"}
+    with Image.open(out / "trial/input/grey.v2.png") as image:
+        assert image.size == (33, 21)
+    Image.new("RGB", (8, 8)).save(photos / "alpha.jpg")
+    assert predict(trained, out, "--input", "photos") == 2
+    assert "same stem" in capsys.readouterr().err
+
+
+def test_finished_maps_are_kept_on_request(trained, made_sets, tmp_path, capsys):
+    arguments = [trained, tmp_path, f"data.root={made_sets}", "--data", "TINY-TE"]
+    assert predict(*arguments) == 0
+    kept, redone = (tmp_path / f"trial/TINY-TE/0{n}.png" for n in (0, 1))
+    Image.new("L", (3, 3)).save(kept)
+    redone.unlink()
+    assert predict(*arguments, "--skip-existing") == 0
+    assert "3 maps are there, 1 to do" in capsys.readouterr().out
+    with Image.open(kept) as image:
+        assert image.size == (3, 3)
+    assert redone.is_file()
+
+
+def test_a_batch_gives_the_same_maps_as_one_by_one(trained, made_sets, tmp_path):
+    for batch in (1, 4):
+        assert predict(trained, tmp_path / str(batch), "--data", "TINY-TE",
+                       f"test.batch={batch}", "test.minmax=false") == 0
+    for path in (tmp_path / "1/trial/TINY-TE").iterdir():
+        one, other = (np.asarray(Image.open(tmp_path / batch / "trial/TINY-TE" / path.name))
+                      for batch in ("1", "4"))
+        assert np.abs(one.astype(int) - other).max() <= 1
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--data", "NOWHERE"], "not found"), (["--input", "nowhere.jpg"], "no such file"),
+    (["--data", "TINY-TE", "--input", "x"], "not both")])
+def test_test_says_what_is_wrong(trained, tmp_path, capsys, arguments, said):
+    assert predict(trained, tmp_path, *arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_weights_test_says_how_to_get_them(runs, capsys):
+    assert test_script.main(["--gpu", "cpu"]) == 2
+    assert "python train.py --config" in capsys.readouterr().err
+
+
+def test_official_weights_need_the_recipe(trained, made_sets, tmp_path, capsys):
+    """A plain state dict, with the prefix that DataParallel left, runs with --config."""
+    state = {f"module.{key}": value for key, value in weights(trained).items()}
+    torch.save(state, tmp_path / "CPD.pth")
+    assert predict(tmp_path / "CPD.pth", tmp_path, "--data", "TINY-TE") == 2
+    assert "--config" in capsys.readouterr().err
+    assert predict(tmp_path / "CPD.pth", tmp_path, "--data", "TINY-TE", "--config",
+                   str(ROOT / "configs/cpd_vgg.yaml"), f"data.root={made_sets}", *SMALL) == 0
+
+
+@pytest.mark.parametrize("script", ["train.py", "test.py", "eval.py"])
+def test_scripts_run_from_any_directory(script, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    result = subprocess.run([sys.executable, str(ROOT / script), "--help"], cwd=tmp_path,
+                            env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "usage" in result.stdout
+
+
+def test_the_exit_status_of_a_script_is_not_zero_on_errors(tmp_path):
+    result = subprocess.run([sys.executable, str(ROOT / "eval.py"), "--pred", "nowhere"],
+                            cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: folder not found")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_train_and_test_on_a_gpu(made_sets, runs, tmp_path):
+    arguments = [f"data.root={made_sets}", "name=trial", *SMALL]
+    assert train_script.main(["--gpu", "0", *arguments]) == 0
+    assert test_script.main(["--gpu", "0", "--checkpoint", str(runs / "trial/last.pt"), "--out",
+                             str(tmp_path), "--data", "TINY-TE"]) == 0

@@ -1,0 +1,66 @@
+"""Rules about the code itself, each against something that broke a released repository."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from utils.paths import ROOT
+
+FILES = sorted(path for path in ROOT.rglob("*.py")
+               if not {".venv", "tests"} & set(path.relative_to(ROOT).parts))
+MODULES = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES
+           if path.name not in ("__init__.py", "__main__.py")
+           and path.parent.name != "benchmarks"]
+
+
+@pytest.fixture(params=FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def tree(request) -> ast.Module:
+    return ast.parse(request.param.read_text(encoding="utf-8"))
+
+
+def test_no_search_path_tricks_and_no_vanished_modules(tree):
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
+                for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not any(name.startswith("scipy.misc") for name in imported)
+    attributes = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert "sys.path" not in attributes
+    starred = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+               and any(alias.name == "*" for alias in node.names)]
+    assert not starred
+
+
+def test_weights_are_read_safely_and_environment_is_not_written(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            safe = {k.arg: ast.unparse(k.value) for k in node.keywords}
+            assert safe.get("weights_only") == "True"
+        if isinstance(node, ast.Assign):
+            assert not any("os.environ" in ast.unparse(target) for target in node.targets)
+
+
+def test_importing_does_nothing(tmp_path):
+    """No module parses arguments, reads files, downloads or starts CUDA when it is imported."""
+    program = ("import sys, socket, torch; "
+               "sys.argv = ['x', '--no-such-flag']; "
+               "socket.socket.connect = None; torch.load = None; "
+               f"[__import__(name) for name in {MODULES!r}]; "
+               "assert not torch.cuda.is_initialized()")
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True,
+                            text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_functions_fit_a_screen_and_public_ones_have_docstrings(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 90, node.name
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            is_schema = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
+            assert ast.get_docstring(node) or is_schema, node.name
+    assert ast.get_docstring(tree)

@@ -1,0 +1,277 @@
+"""Configuration, devices, schedules, checkpoints, saving maps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import nn
+
+import losses
+import model
+from utils.checkpoint import load_checkpoint, require_same_recipe, save_checkpoint
+from utils.config import default_config, help_text, load_config, merge_config
+from utils.device import select_device
+from utils.errors import UserError
+from utils.images import save_map, to_bytes
+from utils.inference import predict, resize_logits
+from utils.optim import Schedule, build_optimizer, clip_gradients
+from utils.paths import CONFIGS, ROOT
+from utils.seed import random_state, restore_random_state, set_seed
+
+CPU = torch.device("cpu")
+
+# --- configuration -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_recipe_is_valid_and_names_things_that_exist(path):
+    config = load_config(path)
+    assert config.name == path.stem
+    assert config.model.name in model.names()
+    assert config.loss.name in losses.names()
+    for row in config.reported:
+        assert 0 < row.value < 1
+        assert row.source
+
+
+def test_the_recipe_of_cpd_is_the_released_one():
+    config = load_config(CONFIGS / "cpd_vgg.yaml")
+    assert (config.data.size, config.train.batch, config.train.epochs) == (352, 10, 99)
+    assert (config.optim.name, config.optim.lr, config.optim.clip_value) == ("adam", 1e-4, 0.5)
+    assert config.optim.schedule == "released"
+    assert config.data.soft_mask
+    assert config.test.minmax
+
+
+@pytest.mark.parametrize("override, said", [
+    ("optim.lrr=1", "did you mean 'optim.lr'"), ("trian.batch=4", "unknown configuration key"),
+    ("train.batch=many", "train.batch"), ("train.batch=0", "1 or more"),
+    ("data.flip=2", "probability"), ("data.size=[3]", "data.size"), ("batch", "key=value"),
+    ("name=a/b", "plain folder name"), ("data.std=[0,1,1]", "positive")])
+def test_wrong_keys_and_values_are_named(override, said):
+    with pytest.raises(UserError) as error:
+        load_config(CONFIGS / "cpd_vgg.yaml", [override])
+    assert said in str(error.value)
+
+
+def test_unknown_keys_in_a_file_and_files_that_are_none(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("optim: {learning_rate: 1}\n")
+    with pytest.raises(UserError, match=r"optim\.learning_rate"):
+        load_config(path)
+    path.write_text("a: [")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_config(path)
+    with pytest.raises(UserError, match="not found"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_overrides_win_and_paths_are_anchored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(CONFIGS / "cpd_vgg.yaml", ["data.root=sets", "optim.lr=0.5",
+                                                    "model.options.width=0.5"])
+    assert config.data.root == str(tmp_path / "sets")
+    assert config.optim.lr == 0.5
+    assert config.model.options == {"width": 0.5}
+    assert ROOT / load_config(CONFIGS / "cpd_vgg.yaml").data.root == ROOT / "datasets"
+
+
+def test_help_lists_every_key():
+    assert "clip_value" in help_text()
+    assert "soft_mask" in help_text()
+
+
+# --- devices -----------------------------------------------------------------------------------
+
+
+def pretend_gpus(monkeypatch, count):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+
+def test_devices(monkeypatch, capsys):
+    pretend_gpus(monkeypatch, 0)
+    assert select_device("auto") == select_device("cpu") == CPU
+    assert capsys.readouterr().err == ""
+    assert select_device("0") == CPU
+    assert "no GPU" in capsys.readouterr().err
+    pretend_gpus(monkeypatch, 2)
+    assert select_device("auto") == torch.device("cuda", 0)
+    assert select_device("1") == torch.device("cuda", 1)
+    assert select_device("cpu") == CPU
+    for wrong in ("2", "-1", "first", "0,1"):
+        with pytest.raises(UserError, match="--gpu"):
+            select_device(wrong)
+
+
+def test_the_visible_devices_are_left_to_the_user(monkeypatch):
+    """Set inside a script, CUDA_VISIBLE_DEVICES comes too late; an index never does."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    pretend_gpus(monkeypatch, 1)
+    assert select_device("0").index == 0
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+# --- optimizers and schedules ------------------------------------------------------------------
+
+
+def rates(name: str, epochs: int) -> list[float]:
+    optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=1e-4)
+    schedule = Schedule(name, 1e-4, optimizer)
+    found = []
+    for epoch in range(1, epochs + 1):
+        schedule.start_epoch(epoch)
+        found.append(optimizer.param_groups[0]["lr"])
+        schedule.end_epoch(1.0)
+    return found
+
+
+def test_the_released_schedule_collapses_and_the_step_does_not():
+    released, step = rates("released", 99), rates("step", 99)
+    assert released[:49] == step[:49] == [1e-4] * 49
+    assert released[49:53] == pytest.approx([1e-5, 1e-6, 1e-7, 1e-8])
+    assert released[54] == pytest.approx(1e-10)
+    assert released[98] == pytest.approx(1e-54)
+    assert step[49:] == pytest.approx([1e-5] * 50)
+
+
+def test_the_papers_schedule_lowers_the_rate_on_a_plateau():
+    assert rates("paper", 3) == pytest.approx([1e-4] * 3)
+    assert rates("paper", 12)[-1] < 1e-4
+    assert rates("constant", 60) == [1e-4] * 60
+    with pytest.raises(UserError, match="did you mean 'step'"):
+        rates("steps", 1)
+
+
+def test_clipping_clamps_elements_not_the_norm():
+    parameter = nn.Parameter(torch.zeros(3))
+    parameter.grad = torch.tensor([3.0, -0.2, -7.0])
+    clip_gradients([parameter], value=0.5)
+    assert parameter.grad.tolist() == pytest.approx([0.5, -0.2, -0.5])
+    clip_gradients([parameter], norm=0.1)
+    assert parameter.grad.norm().item() == pytest.approx(0.1, rel=1e-4)
+
+
+def test_unknown_optimizer():
+    config = default_config().optim
+    config.name = "adma"
+    with pytest.raises(UserError, match="did you mean 'adam'"):
+        build_optimizer(config, [nn.Parameter(torch.zeros(1))])
+
+
+# --- checkpoints and random state --------------------------------------------------------------
+
+
+def test_a_checkpoint_comes_back(tmp_path):
+    config = merge_config({"name": "x", "optim": {"lr": 0.25}})
+    save_checkpoint(tmp_path / "last.pt", {"network": {"w": torch.ones(2)}}, config)
+    state, again = load_checkpoint(tmp_path / "last.pt")
+    assert state["network"]["w"].tolist() == [1, 1]
+    assert again == config
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_failed_write_keeps_the_checkpoint_before(tmp_path, monkeypatch):
+    config = default_config()
+    save_checkpoint(tmp_path / "last.pt", {"network": {}, "step": 1}, config)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match="No space left"):
+        save_checkpoint(tmp_path / "last.pt", {"network": {}, "step": 2}, config)
+    assert load_checkpoint(tmp_path / "last.pt")[0]["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_resuming_under_another_recipe_names_the_fields():
+    before = merge_config({"optim": {"lr": 0.1}})
+    require_same_recipe(before, merge_config({"optim": {"lr": 0.1}, "train": {"epochs": 7}}),
+                        Path("last.pt"))
+    with pytest.raises(UserError, match=r"optim\.lr: 0\.1 in the checkpoint, 0\.2 now"):
+        require_same_recipe(before, merge_config({"optim": {"lr": 0.2}}), Path("last.pt"))
+
+
+def test_the_random_state_is_restored(tmp_path):
+    import random
+
+    def draw():
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    set_seed(3)
+    torch.save(random_state(CPU), tmp_path / "state.pt")
+    first = draw()
+    draw()
+    restore_random_state(torch.load(tmp_path / "state.pt", weights_only=True), CPU)
+    assert draw() == first
+
+
+# --- predictions -------------------------------------------------------------------------------
+
+
+class Dropping(nn.Module):
+    """A network whose output tells whether dropout is on."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, image):
+        return {"saliency": self.dropout(image[:, :1] * 0 + 1)}
+
+
+def test_prediction_switches_dropout_off_and_back_on():
+    network = Dropping().train()
+    batch = {"image": torch.zeros(2, 3, 16, 16), "size": [(5, 7), (9, 3)]}
+    maps = list(predict(network, batch, CPU))
+    assert [m.shape for m in maps] == [(5, 7), (9, 3)]
+    assert all((m == m.flat[0]).all() for m in maps)
+    assert network.training
+
+
+def test_sizes_may_be_tensors_where_ints_are_wanted():
+    """A default collate turns sizes into tensors, which resize functions then refuse."""
+    logits = torch.randn(1, 1, 4, 4)
+    size = (torch.tensor(6), torch.tensor(9))
+    assert resize_logits(logits, size).shape == (1, 1, 6, 9)
+    assert torch.equal(resize_logits(logits, (4, 4)), logits)
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_bytes_are_rounded_once(seed, minmax):
+    saliency = np.random.default_rng(seed).uniform(0.2, 0.7, (4, 5)).astype(np.float32)
+    got = to_bytes(saliency, minmax)
+    exact = saliency.astype(np.float64)
+    if minmax:
+        exact = (exact - exact.min()) / (exact.max() - exact.min())
+        assert (got.min(), got.max()) == (0, 255)
+    assert np.abs(got - exact * 255).max() <= 0.5
+
+
+def test_constant_maps_are_not_stretched_and_bad_values_are_refused():
+    assert (to_bytes(np.full((2, 2), 0.5), minmax=True) == 128).all()
+    for bad in (np.full((2, 2), np.nan), np.full((2, 2), 1.5), np.zeros((1, 2, 2))):
+        with pytest.raises(ValueError):
+            to_bytes(bad)
+
+
+def test_maps_are_saved_as_png_whatever_the_path(tmp_path):
+    saliency = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    for name, written in (("0001", "0001.png"), ("img.v2", "img.v2.png"), ("a.png", "a.png")):
+        assert save_map(tmp_path / "deep" / name, saliency[:, ::-1]).name == written
+        with Image.open(tmp_path / "deep" / written) as image:
+            assert image.mode == "L"
+            assert (np.asarray(image) == saliency[:, ::-1]).all()
+    with pytest.raises(ValueError, match="PNG"):
+        save_map(tmp_path / "a.jpg", saliency)
+    with pytest.raises(ValueError, match="uint8"):
+        save_map(tmp_path / "a.png", saliency / 255)
