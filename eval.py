@@ -25,6 +25,7 @@ from data.pairing import list_images
 from metrics import joint_histogram, score_folder
 from metrics.histogram import joint_histogram_torch
 from report.tables import scores_table
+from utils.cli import parse_with_overrides
 from utils.errors import UserError, list_problems, reports_errors
 from utils.paths import DATASETS, RESULTS
 
@@ -48,7 +49,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--gt", type=Path, metavar="DIR", help="one folder of masks")
     parser.add_argument("--data", nargs="+", metavar="SET", help="only these sets")
     parser.add_argument("--root", type=Path, default=DATASETS, metavar="DIR",
-                        help="where the data sets lie (default: datasets/)")
+                        help="where the data sets lie (default: datasets/); data.root=DIR says "
+                             "the same")
     parser.add_argument("--gpu", default="auto",
                         help="index, auto or cpu (default: auto); the scores are the same")
     parser.add_argument("--profile", choices=["pysodmetrics"], default="pysodmetrics",
@@ -56,7 +58,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--allow-missing", action="store_true",
                         help="score what can be scored and say how many")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, not rounded")
-    return parser.parse_args(argv)
+    args = parse_with_overrides(parser, argv, lists=("data",))
+    for override in args.overrides:
+        key, _, value = override.partition("=")
+        if key != "data.root":
+            raise UserError(f"{override}: of the configuration keys, scoring takes data.root alone")
+        args.root = Path(value)
+    return args
 
 
 @reports_errors

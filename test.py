@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import glob
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from data.pairing import by_stem, list_images
 from metrics import read_map
 from report.picture import Shown, save_sheet
 from utils.checkpoint import load_checkpoint
+from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config, merge_config
 from utils.device import select_device
 from utils.errors import UserError, list_problems, reports_errors
@@ -46,7 +46,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, epilog=help_text(),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", metavar="FILE",
-                        help="recipe (default: the checkpoint's own, else configs/cpd_vgg.yaml)")
+                        help="recipe whose run to use, or for weights without a configuration of "
+                             "their own (default: configs/cpd_vgg.yaml)")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE",
                         help="a checkpoint of train.py, or official weights together with --config "
                              "(default: best.pt or last.pt of the recipe's run)")
@@ -61,16 +62,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--show", nargs="?", type=int, const=8, default=0, metavar="N",
                         help="also a sheet <out>/<name>/<set>.png of N (default 8) rows: input, "
                              "ground truth, prediction, overlay")
-    parser.add_argument("overrides", nargs="*", metavar="key=value",
-                        help="configuration keys, listed below")
-    args = parser.parse_intermixed_args(argv)
-    # --data and --input take all words that follow them, key=value included.
-    for name in ("data", "input"):
-        words = getattr(args, name) or []
-        keys = [word for word in words if re.match(r"[a-z_]+(\.[a-z_]+)*=", word)]
-        args.overrides += keys
-        setattr(args, name, [word for word in words if word not in keys] or None)
-    return args
+    return parse_with_overrides(parser, argv, lists=("data", "input"))
 
 
 @reports_errors
@@ -98,29 +90,27 @@ def main(argv: list[str] | None = None) -> int:
 def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, dict]:
     """The configuration, and the content of the weights file.
 
-    A checkpoint of ours brings its configuration; ``--config`` replaces it, and ``key=value``
-    arguments go over either.
+    A checkpoint of ours is run as it was trained, with its own configuration; other weights are
+    run with ``--config``. ``key=value`` arguments go over either.
     """
-    if args.checkpoint is None:
-        recipe = args.config or str(CONFIGS / "cpd_vgg.yaml")
-        config = load_config(recipe, args.overrides)
-        folder = CHECKPOINTS / config.name
-        candidates = [folder / "best.pt", folder / "last.pt"]
-        path = next((path for path in candidates if path.is_file()), None)
-        if path is None:
-            raise UserError(f"no weights for {config.name}: neither best.pt nor last.pt in "
-                            f"{folder}. Train it (python train.py --config {recipe}), or name a "
-                            "file with --checkpoint.")
-        content, _ = load_checkpoint(path)
-    elif args.config is not None:
-        path, config = args.checkpoint, load_config(args.config, args.overrides)
-        content = read_file(path)
-    else:
-        path = args.checkpoint
-        content, _ = load_checkpoint(path)
-        config = merge_config(content["config"], args.overrides, origin=str(path))
-    print(f"weights: {path}")
-    return config, content
+    if args.checkpoint is not None and args.config is not None:
+        content = read_file(args.checkpoint)
+        print(f"weights: {args.checkpoint}, configuration: {args.config}")
+        return load_config(args.config, args.overrides), content
+    path = args.checkpoint or find_run(args.config or str(CONFIGS / "cpd_vgg.yaml"), args.overrides)
+    content, _ = load_checkpoint(path)
+    print(f"weights and configuration: {path}")
+    return merge_config(content["config"], args.overrides, origin=str(path)), content
+
+
+def find_run(recipe: str, overrides: Sequence[str]) -> Path:
+    """The best, else the last checkpoint of the recipe's run."""
+    folder = CHECKPOINTS / load_config(recipe, overrides).name
+    for path in (folder / "best.pt", folder / "last.pt"):
+        if path.is_file():
+            return path
+    raise UserError(f"no weights: neither best.pt nor last.pt in {folder}. Train them (python "
+                    f"train.py --config {recipe}), or name a file with --checkpoint.")
 
 
 def find_set(spec: str, root: Path) -> tuple[str, list[Pair]]:

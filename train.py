@@ -30,6 +30,7 @@ from data.loader import evaluation_loader, training_loader
 from data.transforms import denormalise
 from metrics import Scores, joint_histogram, score_histogram
 from utils.checkpoint import load_checkpoint, require_same_recipe, save_checkpoint
+from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import keep_freed_memory, select_device
 from utils.errors import UserError, reports_errors
@@ -51,9 +52,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto)")
     parser.add_argument("--resume", action="store_true", help="go on from the run's last.pt")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of this name")
-    parser.add_argument("overrides", nargs="*", metavar="key=value",
-                        help="configuration keys, listed below")
-    return parser.parse_intermixed_args(argv)
+    return parse_with_overrides(parser, argv)
 
 
 @reports_errors

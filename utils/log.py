@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
@@ -42,13 +43,14 @@ class RunLog:
 
     def restart_clock(self) -> None:
         """Leave what just happened (a validation, a checkpoint) out of the images per second."""
-        self._since, self._images = time.perf_counter(), 0
+        self._since, self._images, self._steps = time.perf_counter(), 0, 0
 
     def step(self, step: int, epoch: int, lr: float, loss: float, terms: Mapping[str, Tensor],
              images: int) -> None:
         """Count a step of ``images`` images; every few steps write a row of its values."""
         self._bar.update()
         self._images += images
+        self._steps += 1
         if self._file is None:
             self._open(["step", "epoch", "lr", "loss", *terms, "images_per_second", "val_MAE",
                         "val_maxF"])
@@ -59,11 +61,16 @@ class RunLog:
         self.row(step, epoch, **values, images_per_second=speed)
         shown = {name: f"{value:.3g}" for name, value in values.items()} | {"img/s": f"{speed:.1f}"}
         if self._bar.disable:  # not a terminal
+            left = (self.last_step - step) * self._seconds_per_step()
             print(f"step {step}/{self.last_step}, epoch {epoch}: "
-                  + ", ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
+                  + ", ".join(f"{name} {value}" for name, value in shown.items())
+                  + f", {timedelta(seconds=round(left))} left", flush=True)
         else:
             self._bar.set_postfix(shown)
         self.restart_clock()
+
+    def _seconds_per_step(self) -> float:
+        return (time.perf_counter() - self._since) / self._steps
 
     def validation(self, step: int, epoch: int, scores: Mapping[str, float]) -> None:
         """A row with the validation's scores."""
