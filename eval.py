@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from data.catalog import Located, locate, lookup
+from data.catalog import Located, find_set, lookup
 from data.pairing import list_images
 from metrics import joint_histogram, score_folder
 from metrics.histogram import joint_histogram_torch
@@ -137,13 +137,11 @@ def find_jobs(args: argparse.Namespace) -> list[Job]:
 
 
 def find_truth(name: str, root: Path) -> Located:
-    """A data set whose images and masks pair up."""
-    located = locate(name, root)
-    if located.problems:
-        raise UserError(list_problems(f"{located.name} does not pair up", located.problems))
-    if located.count_note:
-        print(f"note: {located.count_note}; scored against these", file=sys.stderr)
-    return located
+    """A data set whose images and masks pair up; a count that surprises is said."""
+    found = find_set(name, root)
+    if found.count_note:
+        print(f"note: {found.count_note}; scored against these", file=sys.stderr)
+    return found
 
 
 def subfolders(folder: Path) -> Iterator[Path]:

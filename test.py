@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 import model
 from data import Pair, decode_image, decode_mask, require_sound
-from data.catalog import locate
+from data.catalog import find_set
 from data.loader import evaluation_loader
 from data.pairing import by_stem, list_images
 from metrics import read_map
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     config, weights = load_recipe(args)
     device = select_device(args.gpu)
     jobs = [("input", collect_inputs(args.input))] if args.input else \
-        [find_set(spec, ROOT / config.data.root) for spec in args.data or config.test.data]
+        [images_of_set(spec, ROOT / config.data.root) for spec in args.data or config.test.data]
     network = model.build(config.model.name, **config.model.options)
     load_weights(network, weights)
     network.to(device)
@@ -113,15 +113,13 @@ def find_run(recipe: str, overrides: Sequence[str]) -> Path:
                     f"train.py --config {recipe}), or name a file with --checkpoint.")
 
 
-def find_set(spec: str, root: Path) -> tuple[str, list[Pair]]:
+def images_of_set(spec: str, root: Path) -> tuple[str, list[Pair]]:
     """Name and pairs of a data set, every image checked."""
-    located = locate(spec, root)
-    if located.problems:
-        raise UserError(list_problems(f"{located.name} does not pair up", located.problems))
-    if located.count_note:
-        print(f"note: {located.count_note}; predicting these", file=sys.stderr)
-    require_sound([Pair(pair.name, pair.image) for pair in located.pairs], located.name)
-    return located.name, located.pairs
+    found = find_set(spec, root)
+    if found.count_note:
+        print(f"note: {found.count_note}; predicting these", file=sys.stderr)
+    require_sound([Pair(pair.name, pair.image) for pair in found.pairs], found.name)
+    return found.name, found.pairs
 
 
 def collect_inputs(inputs: Sequence[str]) -> list[Pair]:

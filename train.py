@@ -25,7 +25,7 @@ from torchvision.utils import make_grid
 import losses
 import model
 from data import Pair, decode_mask, require_sound
-from data.catalog import find_pairs, locate
+from data.catalog import find_pairs, find_set
 from data.loader import evaluation_loader, training_loader
 from data.transforms import denormalise
 from metrics import Scores, joint_histogram, score_histogram
@@ -96,10 +96,10 @@ def find_data(config: DictConfig) -> tuple[list[Pair], list[Pair]]:
     root = ROOT / config.data.root
     training = []
     for spec in config.data.train:
-        pairs = find_pairs(spec, root)
-        if note := locate(spec, root).count_note:
-            print(f"note: {note}; training on these")
-        training += pairs
+        found = find_set(spec, root)
+        if found.count_note:
+            print(f"note: {found.count_note}; training on these")
+        training += found.pairs
     validation = [pair for spec in config.val.data for pair in find_pairs(spec, root)]
     require_sound(training + validation, "training data")
     held_out = round(len(training) * config.val.fraction)

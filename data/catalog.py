@@ -111,7 +111,12 @@ class Located:
 
 
 def find_pairs(spec: str, root: Path) -> list[Pair]:
-    """All pairs of a set, by stem.
+    """All pairs of a set, by stem; see ``find_set``."""
+    return find_set(spec, root).pairs
+
+
+def find_set(spec: str, root: Path) -> Located:
+    """A set whose images and masks all pair up.
 
     Args:
         spec: a name of the catalog; a folder (under ``root`` or a path) with an image and a
@@ -126,11 +131,11 @@ def find_pairs(spec: str, root: Path) -> list[Pair]:
                                       "`python -m data check` shows the whole set."))
     if not located.pairs:
         raise UserError(f"{located.name}: no pairs found")
-    return located.pairs
+    return located
 
 
 def locate(spec: str, root: Path) -> Located:
-    """Find and pair a set; see ``find_pairs`` for ``spec``.
+    """Find and pair a set, whatever is wrong with it; see ``find_set`` for ``spec``.
 
     Raises:
         UserError: no such folder, or a folder whose layout is not recognised.
