@@ -76,7 +76,9 @@ def test_unknown_keys_in_a_file_and_files_that_are_none(tmp_path):
 def test_overrides_win_and_paths_are_anchored(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config(CONFIGS / "cpd_vgg.yaml", ["data.root=sets", "optim.lr=0.5",
-                                                    "model.options.width=0.5"])
+                                                    "model.options.width=0.5",
+                                                    "data.train=ECSSD"])
+    assert config.data.train == ["ECSSD"]
     assert config.data.root == str(tmp_path / "sets")
     assert config.optim.lr == 0.5
     assert config.model.options == {"width": 0.5}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError, nearest
@@ -140,17 +140,23 @@ def merge_config(recipe: dict, overrides: Sequence[str] = (), origin: str = "") 
     config = default_config()
     config = _merge(config, OmegaConf.create(recipe), origin)
     for override in overrides:
-        key, separator, _ = override.partition("=")
+        key, separator, value = override.partition("=")
         if not separator or not key:
             raise UserError(f"{override!r} is not of the form key=value, for example optim.lr=1e-4")
         try:
             entry = OmegaConf.from_dotlist([override])
+            if _is_list(config, key) and not _is_list(entry, key):  # data.train=ECSSD
+                entry = OmegaConf.from_dotlist([f"{key}=[{value}]"])
         except (yaml.YAMLError, OmegaConfBaseException) as error:
             raise UserError(f"cannot read {override!r}: {error}") from None
         config = _merge(config, entry, "command line")
         _anchor_paths(config, key)
     _check(config, origin)
     return config
+
+
+def _is_list(config: DictConfig, key: str) -> bool:
+    return isinstance(OmegaConf.select(config, key), ListConfig)
 
 
 def _merge(config: DictConfig, change: DictConfig, origin: str) -> DictConfig:
