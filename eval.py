@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 
 from data.catalog import Located, find_set, lookup
-from data.pairing import list_images
+from data.pairing import Pair, by_stem, list_images
 from metrics import joint_histogram, score_folder
 from metrics.histogram import joint_histogram_torch
 from report.tables import scores_table
@@ -32,12 +32,12 @@ from utils.paths import DATASETS, RESULTS
 
 @dataclass
 class Job:
-    """A folder of maps and the masks to score it against."""
+    """A folder of maps and the pairs to score it against."""
 
     method: str
     dataset: str
     maps: Path
-    masks: list[Path]
+    pairs: list[Pair]
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -71,8 +71,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     counter = choose_counter(args.gpu)
-    rows, refused = [], 0
-    for job in find_jobs(args):
+    jobs, refused = find_jobs(args)
+    rows = []
+    for job in jobs:
         row, problems = score(job, counter)
         if problems:
             print(list_problems(f"{job.method} on {job.dataset}", problems), file=sys.stderr)
@@ -103,8 +104,8 @@ def choose_counter(gpu: str):
     return functools.partial(joint_histogram_torch, device=device)
 
 
-def find_jobs(args: argparse.Namespace) -> list[Job]:
-    """What the arguments ask to score.
+def find_jobs(args: argparse.Namespace) -> tuple[list[Job], int]:
+    """What the arguments ask to score, and how many scores cannot be given for want of maps.
 
     Raises:
         UserError: folders that do not exist, nothing to score, sets that are not there.
@@ -113,27 +114,43 @@ def find_jobs(args: argparse.Namespace) -> list[Job]:
         if not folder.is_dir():
             raise UserError(f"folder not found: {folder}")
     if args.gt:
-        maps = args.pred.resolve()
-        masks = list_images(args.gt)
-        if not masks:
-            raise UserError(f"no masks in {args.gt}")
-        return [Job(maps.parent.name, maps.name, maps, masks)]
-    jobs, sets = [], {}
-    for method in method_folders(args.pred):
+        if args.data:
+            raise UserError("--gt names the masks of one folder of maps; leave --data out")
+        return [folder_job(args.pred, args.gt)], 0
+    jobs, missing, truths = [], 0, {}
+    for method in method_folders(args.pred, args.data or []):
         for name in args.data or [folder.name for folder in subfolders(method)]:
-            if name not in sets:
-                sets[name] = find_truth(name, args.root)
-            maps = map_folder(method, name)
-            if maps is None:
-                print(f"note: {method.name} has no maps of {name}", file=sys.stderr)
+            try:
+                truth = truths.get(name) or find_truth(name, args.root)
+            except UserError as error:
+                if args.data:
+                    raise
+                print(f"note: {method / name} is not scored: {error}", file=sys.stderr)
                 continue
-            jobs.append(Job(method.resolve().name, sets[name].name, maps,
-                            [pair.mask for pair in sets[name].pairs]))
+            truths[name] = truth
+            maps = map_folder(method, truth.name)
+            if maps is None:
+                print(f"note: {method.name} has no maps of {truth.name}", file=sys.stderr)
+                missing += not args.allow_missing
+                continue
+            jobs.append(Job(method.absolute().name, truth.name, maps, truth.pairs))
     if not jobs:
         raise UserError(f"nothing to score in {args.pred}: expected <method>/<set>/*.png, for "
                         "example results/cpd_vgg/ECSSD/0001.png; --pred DIR --gt DIR scores "
                         "any two folders")
-    return jobs
+    return jobs, missing
+
+
+def folder_job(maps: Path, masks: Path) -> Job:
+    """Any two folders."""
+    table, problems = by_stem(list_images(masks), "masks")
+    if problems:
+        raise UserError(list_problems(f"{masks} is not a folder of masks", problems))
+    if not table:
+        raise UserError(f"no masks in {masks}; give the folder that holds them")
+    maps = maps.absolute()
+    pairs = [Pair(stem, None, path) for stem, path in table.items()]
+    return Job(maps.parent.name, maps.name, maps, pairs)
 
 
 def find_truth(name: str, root: Path) -> Located:
@@ -150,10 +167,11 @@ def subfolders(folder: Path) -> Iterator[Path]:
             if path.is_dir() and not path.name.startswith(("_", ".")))
 
 
-def method_folders(pred: Path) -> list[Path]:
+def method_folders(pred: Path, data: list[str]) -> list[Path]:
     """``pred`` itself when it holds data sets, else the folders in it."""
     names = [folder.name for folder in subfolders(pred)]
-    return [pred] if any(lookup(name) for name in names) else list(subfolders(pred))
+    is_method = any(lookup(name) or name in data for name in names)
+    return [pred] if is_method else list(subfolders(pred))
 
 
 def map_folder(method: Path, dataset: str) -> Path | None:
@@ -168,7 +186,7 @@ def map_folder(method: Path, dataset: str) -> Path | None:
 
 def score(job: Job, counter) -> tuple[dict | None, list[str]]:
     """A row of the table (None when no map could be scored), and what was wrong."""
-    result = score_folder(list_images(job.maps), job.masks, f"{job.method} {job.dataset}", counter)
+    result = score_folder(list_images(job.maps), job.pairs, f"{job.method} {job.dataset}", counter)
     if result.scores.images == 0:
         return None, result.problems or [f"no maps in {job.maps}"]
     row = {"method": job.method, "dataset": job.dataset, "images": result.scores.images,

@@ -24,11 +24,11 @@ from torch import nn
 from tqdm import tqdm
 
 import model
-from data import Pair, decode_image, decode_mask, require_sound
+from data import Pair, decode_image, require_sound
 from data.catalog import find_set
 from data.loader import evaluation_loader
 from data.pairing import by_stem, list_images
-from metrics import read_map
+from metrics import read_map, read_truth
 from report.picture import Shown, save_sheet
 from utils.checkpoint import load_checkpoint
 from utils.cli import parse_with_overrides
@@ -59,9 +59,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="where the maps go (default: results/)")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto)")
     parser.add_argument("--skip-existing", action="store_true", help="keep maps that are there")
-    parser.add_argument("--show", nargs="?", type=int, const=8, default=0, metavar="N",
-                        help="also a sheet <out>/<name>/<set>.png of N (default 8) rows: input, "
-                             "ground truth, prediction, overlay")
+    parser.add_argument("--show", action="store_true",
+                        help="also a sheet <out>/<name>/<set>.png: input, ground truth, "
+                             "prediction, overlay")
+    parser.add_argument("--rows", type=int, default=8, metavar="N",
+                        help="rows of the sheet, spread over the set (default: 8)")
     return parse_with_overrides(parser, argv, lists=("data", "input"))
 
 
@@ -70,12 +72,16 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     if args.data and args.input:
         raise UserError("give --data or --input, not both")
-    if args.show < 0:
-        raise UserError("--show takes a positive number of rows")
+    if args.rows < 1:
+        raise UserError(f"--rows {args.rows}: a sheet has at least one row")
     config, weights = load_recipe(args)
     device = select_device(args.gpu)
     jobs = [("input", collect_inputs(args.input))] if args.input else \
         [images_of_set(spec, ROOT / config.data.root) for spec in args.data or config.test.data]
+    names = [name for name, _ in jobs]
+    if len(set(names)) < len(names):
+        raise UserError(f"two sets would be written to one folder: {', '.join(names)}; predict "
+                        "them one at a time with different --out")
     network = model.build(config.model.name, **config.model.options)
     load_weights(network, weights)
     network.to(device)
@@ -83,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
         folder = args.out / config.name / name
         write_maps(network, pairs, folder, config, device, args.skip_existing)
         if args.show:
-            print(f"sheet: {show(pairs, folder, args.show)}")
+            print(f"sheet: {show(pairs, folder, args.rows)}")
     return 0
 
 
@@ -126,14 +132,15 @@ def collect_inputs(inputs: Sequence[str]) -> list[Pair]:
     """Images named by files, folders and glob patterns, each checked; stems must differ."""
     files: list[Path] = []
     for entry in inputs:
-        found = [Path(entry)] if Path(entry).exists() else [Path(p) for p in glob.glob(entry)]
+        matches = [entry] if Path(entry).exists() else glob.glob(entry, recursive=True)
+        found = [Path(match) for match in matches]
         if not found:
             raise UserError(f"--input {entry}: no such file, folder or match")
         for path in sorted(found):
             files += list_images(path) if path.is_dir() else [path]
     if not files:
         raise UserError(f"--input {' '.join(inputs)}: no images there")
-    table, problems = by_stem(dict.fromkeys(path.resolve() for path in files), "images")
+    table, problems = by_stem(dict.fromkeys(path.absolute() for path in files), "images")
     if problems:
         raise UserError(list_problems("maps are named by stem, and these share one", problems,
                                       "Predict them one folder at a time with different --out."))
@@ -166,7 +173,7 @@ def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:
     chosen = np.unique(np.linspace(0, len(pairs) - 1, min(rows, len(pairs))).round().astype(int))
     shown = []
     for pair in (pairs[i] for i in chosen):
-        truth = decode_mask(pair.mask) if pair.mask is not None else None
+        truth = read_truth(pair) if pair.mask is not None else None
         shown.append(Shown(pair.name, decode_image(pair.image),
                            read_map(folder / f"{pair.name}.png"), truth))
     return save_sheet(folder.with_name(f"{folder.name}.png"), shown)

@@ -24,11 +24,11 @@ from torchvision.utils import make_grid
 
 import losses
 import model
-from data import Pair, decode_mask, require_sound
+from data import Pair, require_sound
 from data.catalog import find_pairs, find_set
 from data.loader import evaluation_loader, training_loader
 from data.transforms import denormalise
-from metrics import Scores, joint_histogram, score_histogram
+from metrics import Scores, joint_histogram, read_truth, score_histogram
 from utils.checkpoint import load_checkpoint, require_same_recipe, save_checkpoint
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
@@ -62,20 +62,29 @@ def main(argv: list[str] | None = None) -> int:
     device = select_device(args.gpu)
     if device.type == "cpu":
         keep_freed_memory()
+    losses.build(config.loss.name, config.loss.variant)  # a wrong name is said at once
     folder = CHECKPOINTS / config.name
-    resumed = prepare_folder(folder, config, args.resume, args.overwrite)
+    resumed = checkpoint_to_resume(folder, config, args.resume, args.overwrite)
     set_seed(config.seed)
     training, validation = find_data(config)
     network = build_network(config, resumed).to(device)
+    folder.mkdir(parents=True, exist_ok=True)
+    if resumed is None:
+        for old in ("last.pt", "best.pt", "log.csv", "events.*"):
+            for path in folder.glob(old):
+                path.unlink()
     write_origin(folder, device)
     OmegaConf.save(config, folder / "config.yaml")
     train(config, network, training, validation, folder, device, resumed)
     return 0
 
 
-def prepare_folder(folder: Path, config: DictConfig, resume: bool, overwrite: bool) -> dict | None:
-    """Make the run's folder; returns the checkpoint to resume from, if any."""
+def checkpoint_to_resume(folder: Path, config: DictConfig, resume: bool,
+                         overwrite: bool) -> dict | None:
+    """Refuse to lose a run; returns the checkpoint to resume from, if any."""
     last = folder / "last.pt"
+    if resume and overwrite:
+        raise UserError("--resume and --overwrite exclude each other")
     if resume:
         if not last.is_file():
             raise UserError(f"--resume: there is no checkpoint {last}; start without --resume")
@@ -85,9 +94,6 @@ def prepare_folder(folder: Path, config: DictConfig, resume: bool, overwrite: bo
     if last.is_file() and not overwrite:
         raise UserError(f"{folder} holds a run already: go on with --resume, replace it with "
                         "--overwrite, or give this run its own name=…")
-    for name in ("last.pt", "best.pt"):
-        (folder / name).unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
     return None
 
 
@@ -207,7 +213,7 @@ def finite(loss: torch.Tensor, step: int, names: list[str]) -> float:
     value = loss.item()
     if not math.isfinite(value):
         raise UserError(f"the loss is {value} at step {step}, on the images {', '.join(names)}. "
-                        "The last checkpoint is intact; a lower optim.lr often helps.")
+                        "A lower optim.lr often helps, or going on from the last checkpoint.")
     return value
 
 
@@ -228,7 +234,7 @@ def validate(network: nn.Module, pairs: list[Pair], config: DictConfig,
     masks = iter(pairs)
     for batch in evaluation_loader(images, config.data, config.test.batch):
         for saliency in predict(network, batch, device):
-            truth = decode_mask(next(masks).mask)
+            truth = read_truth(next(masks))
             counts = joint_histogram(to_bytes(saliency, config.test.minmax), truth)
             scores.add(score_histogram(counts))
     return scores.summary()

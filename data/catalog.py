@@ -7,6 +7,7 @@ layouts below; names are compared without case and punctuation.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -143,14 +144,15 @@ def locate(spec: str, root: Path) -> Located:
     images, separator, masks = spec.partition(":")
     if separator and Path(images).is_dir() and Path(masks).is_dir():
         pairs, problems = match(list_images(Path(images)), list_images(Path(masks)))
-        return Located(Path(images).absolute().parent.name, pairs, problems)
+        return Located(_absolute(images).parent.name, pairs, problems)
     entry = lookup(spec)
     if entry is not None:
         return _locate_entry(entry, root)
     for folder in (root / spec, Path(spec)):
         if folder.is_dir():
-            entry = lookup(folder.resolve().name)
-            return _pair(_files(folder, entry, root), folder.resolve().name, folder, entry)
+            name = _absolute(folder).name
+            entry = lookup(name)
+            return _pair(_files(folder, entry, folder.parent), name, folder, entry)
     raise UserError(f"data set {spec!r} not found: no such folder in {root}, and the catalog does "
                     f"not know it; {nearest(spec, list(CATALOG))}; IMAGES:MASKS names two folders")
 
@@ -164,12 +166,14 @@ def lookup(name: str) -> DataSet | None:
 
 
 def installed(root: Path) -> Iterator[Located]:
-    """All sets of the catalog that lie under ``root``."""
+    """All sets of the catalog that lie under ``root``; those not understood as a problem."""
     for entry in CATALOG.values():
         try:
             yield _locate_entry(entry, root)
-        except UserError:
-            continue
+        except UserError as error:
+            folders = [f for name in entry.folders if (f := _subfolder(root, name))]
+            if folders:
+                yield Located(entry.name, [], [str(error)], entry)
 
 
 def _locate_entry(entry: DataSet, root: Path) -> Located:
@@ -250,12 +254,21 @@ def _with_note(problem: str, known: dict[str, str]) -> str:
 def read_stems(path: Path) -> set[str]:
     """Stems of a list file: one item a line, a stem, a file name, or ``image mask`` paths."""
     stems = set()
-    for line in path.read_text(encoding="utf-8").splitlines():
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text: {error}") from None
+    for line in text.replace("\\", "/").splitlines():
         if line.strip():
             first = Path(line.split()[0])
             known = first.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp")
             stems.add(first.stem if known else first.name)
     return stems
+
+
+def _absolute(path: str | Path) -> Path:
+    """Without ``..``, and without following links: a linked set keeps its name."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _plain(name: str) -> str:

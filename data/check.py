@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -17,7 +16,7 @@ from tqdm import tqdm
 from utils.errors import UserError, list_problems
 
 from .catalog import Located, installed, locate, lookup
-from .decode import UnreadableError, decode_mask, open_image, orientation
+from .decode import decode_mask, stored_shape
 from .pairing import Pair, file_problems
 
 
@@ -37,13 +36,9 @@ def examine(pair: Pair) -> Finding:
     finding = Finding(file_problems(pair))
     if finding.problems:
         return finding
-    with Image.open(pair.image) as image:
-        finding.size = image.size
-        finding.turned = orientation(image) != 1
-    try:
-        mask = decode_mask(pair.mask, open_image(pair.image))
-    except UnreadableError as error:
-        return Finding([str(error)])
+    finding.size, turn = stored_shape(pair.image)
+    finding.turned = turn != 1
+    mask = decode_mask(pair.mask, pair.image)
     finding.values = mask_values(mask)
     foreground = mask > 128
     finding.area = "" if foreground.any() and not foreground.all() else \
@@ -69,6 +64,8 @@ class Diagnosis:
     @property
     def problems(self) -> list[str]:
         count = [self.located.count_note] if self.located.count_note else []
+        if not self.located.pairs and not self.located.problems:
+            count.append(f"{self.located.name}: no pairs")
         return count + self.located.problems + [p for f in self.findings for p in f.problems]
 
     @property
@@ -121,8 +118,8 @@ def find_sets(root: Path) -> list[Located]:
         if lookup(folder.name) is None:
             try:
                 found.append(locate(str(folder), root))
-            except UserError:
-                continue  # a folder of something else
+            except UserError as error:
+                print(f"note: {folder.name}: not examined: {error}")
     if not found:
         try:
             found.append(locate(str(root.resolve()), root))

@@ -56,6 +56,19 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
+def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
+    """Width and height as stored and EXIF orientation, from the file's header alone.
+
+    Raises:
+        UnreadableError: not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size, orientation(image)
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, …
+        raise UnreadableError(f"{path}: cannot be decoded ({_reason(error)})") from None
+
+
 def orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 (upright) to 8; 1 when there is none or it is out of range."""
     value = image.getexif().get(_ORIENTATION, 1)
@@ -73,31 +86,33 @@ def decode_image(path: Path) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def decode_mask(path: Path, image: Image.Image | None = None) -> np.ndarray:
+def decode_mask(path: Path, image: Path | None = None) -> np.ndarray:
     """Mask as uint8 (H, W), 0 background to 255 foreground, grey values kept; upright.
 
-    Files with 0/1 are stretched to 0/255. Of colours the strongest channel counts, so a
-    palette's dark red is foreground. An alpha channel that varies multiplies the colour, or is
-    the mask itself where the colour does not vary.
+    Files with 0/1 are stretched to 0/255. Of colours the strongest channel counts; a colour,
+    palette or 16-bit file with 0 and one other level is a label image, and that level becomes
+    255. An alpha channel that varies multiplies the colour, or is the mask itself where the
+    colour does not vary.
 
     Args:
-        image: the opened image the mask belongs to. Tools that draw masks often drop the EXIF
+        image: the image the mask belongs to. Tools that draw masks often drop the EXIF
             orientation, so a mask without one of its own follows its image, unless its shape
             says that it is upright already.
     """
     file = open_image(path)
     mask = _mask_values(file, path)
-    own, followed = orientation(file), orientation(image) if image is not None else 1
-    turn = own if own != 1 else followed
-    if own == 1 and followed >= 5 and file.size == (image.height, image.width) != image.size:
-        turn = 1  # the image is stored lying, the mask stands: it was drawn on the upright image
+    turn = orientation(file)
+    if turn == 1 and image is not None:
+        size, turn = stored_shape(image)
+        if turn >= 5 and file.size == size[::-1] != size:
+            turn = 1  # the image is stored lying, the mask stands: drawn on the upright image
     return mask if turn == 1 else np.array(Image.fromarray(mask).transpose(_TRANSPOSE[turn]))
 
 
 def _mask_values(file: Image.Image, path: Path) -> np.ndarray:
     """Pixels of an opened mask file as uint8 0–255, not yet turned upright."""
     if file.mode in ("I", "F") or file.mode.startswith("I;"):
-        return _stretch_01(_grey16_to_8(np.asarray(file), path))
+        return _stretch_two_levels(_grey16_to_8(np.asarray(file), path))
     if file.mode in ("1", "L"):
         return _stretch_01(np.array(file.convert("L")))
     has_alpha = file.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in file.info
@@ -105,11 +120,19 @@ def _mask_values(file: Image.Image, path: Path) -> np.ndarray:
     values = pixels[..., :3].max(axis=2)
     if has_alpha:
         alpha = pixels[..., 3]
-        if alpha.min() < 255:
+        if alpha.min() != alpha.max():
             colour_varies = values.min() != values.max()
             values = (values.astype(np.uint16) * alpha // 255).astype(np.uint8) \
                 if colour_varies else alpha
-    return _stretch_01(np.array(values))
+    return _stretch_two_levels(np.array(values))
+
+
+def _stretch_two_levels(values: np.ndarray) -> np.ndarray:
+    """0 and one other level to 0 and 255: a label image, whatever its colour or bit depth."""
+    levels = np.unique(values)
+    if len(levels) == 2 and levels[0] == 0:
+        return np.where(values > 0, 255, 0).astype(np.uint8)
+    return _stretch_01(values)
 
 
 def _stretch_01(values: np.ndarray) -> np.ndarray:
@@ -143,6 +166,8 @@ def decode_scribble(path: Path) -> np.ndarray:
     """
     file = open_image(path)
     codes = np.asarray(file)
+    if codes.dtype.kind not in "uib":
+        raise UserError(f"{path}: scribble codes are integers, this file holds {codes.dtype}")
     if codes.ndim == 3:
         if (codes[..., :1] != codes[..., :3]).any():
             raise UserError(f"{path}: a scribble map has one channel, this file has colours")

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from utils.errors import UserError
 
-from .decode import decode_image, decode_mask, open_image
+from .decode import decode_image, decode_mask
 from .pairing import Pair
 from .transforms import JointTransform
 
@@ -63,7 +63,7 @@ class SaliencyData(Dataset):
         image = decode_image(pair.image)
         mask = None
         if pair.mask is not None:
-            mask = decode_mask(pair.mask, open_image(pair.image))
+            mask = decode_mask(pair.mask, pair.image)
             if mask.shape != (image.height, image.width):
                 raise UserError(f"sizes differ: {pair.image} is {image.width}×{image.height}, "
                                 f"{pair.mask} is {mask.shape[1]}×{mask.shape[0]}")

@@ -12,17 +12,20 @@ from tqdm import tqdm
 
 from utils.errors import UserError, list_problems
 
-from .decode import UnreadableError, open_image, orientation
+from .decode import UnreadableError, decode_image, decode_mask, stored_shape
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One sample: its name (the stem of the image, which names the prediction), and its files."""
+    """One sample: its name (the stem of the image, which names the prediction), and its files.
+
+    A photo has no mask; a mask that is scored against maps from anywhere has no image.
+    """
 
     name: str
-    image: Path
+    image: Path | None
     mask: Path | None = None
 
 
@@ -77,42 +80,42 @@ def pair_folders(images: Path, masks: Path) -> list[Pair]:
 
 def file_problems(pair: Pair) -> list[str]:
     """What is wrong with the files of a pair: unreadable, truncated, sizes that differ."""
-    problems, sizes = [], {}
-    for what, path in (("image", pair.image), ("mask", pair.mask)):
+    problems = []
+    for path, decode in ((pair.image, decode_image), (pair.mask, decode_mask)):
         if path is None:
             continue
         try:
-            sizes[what] = _decoded_size(path)
+            if not jpeg_decodes(path):
+                decode(path)
         except UnreadableError as error:
             problems.append(str(error))
-    if len(sizes) == 2 and not _sizes_agree(pair, *sizes.values()):
-        problems.append(f"sizes differ: {pair.image} is {_text(sizes['image'])}, "
-                        f"{pair.mask} is {_text(sizes['mask'])}")
+    if problems or pair.image is None or pair.mask is None:
+        return problems
+    size, turn = stored_shape(pair.image)
+    upright = size[::-1] if turn >= 5 else size
+    mask_size, mask_turn = stored_shape(pair.mask)
+    mask_upright = mask_size[::-1] if mask_turn >= 5 else mask_size
+    # A mask without orientation lies as its image lies, or stands already: see decode_mask.
+    if mask_upright != upright and not (mask_turn == 1 and mask_size == size):
+        problems.append(f"sizes differ: {pair.image} is {_text(upright)}, {pair.mask} is "
+                        f"{_text(mask_upright)}")
     return problems
 
 
-def _sizes_agree(pair: Pair, image: tuple[int, int], mask: tuple[int, int]) -> bool:
-    if image == mask:
-        return True
-    with Image.open(pair.image) as file:  # a lying image's mask may stand already, see decode_mask
-        return orientation(file) >= 5 and image == mask[::-1]
+def jpeg_decodes(path: Path) -> bool:
+    """Whether ``path`` is a colour or grey JPEG of which the whole stream decodes.
 
-
-def _decoded_size(path: Path) -> tuple[int, int]:
-    """Width and height as stored, after proof that all of the file decodes.
-
-    A JPEG is decoded at 1/8 of its size, which reads the whole stream at a third of the cost.
+    It is decoded at 1/8 of its size, at a third of the cost.
     """
     try:
         with Image.open(path) as file:
-            size = file.size
-            if file.format == "JPEG":
-                file.draft(None, (1, 1))
-                file.load()
-                return size
+            if file.format != "JPEG":
+                return False
+            file.draft(None, (1, 1))
+            file.load()
+            return True
     except Exception:
-        pass  # open_image finds the same fault and words it
-    return open_image(path).size
+        return False  # the real decoder finds the fault again and words it
 
 
 def _text(size: tuple[int, int]) -> str:

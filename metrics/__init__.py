@@ -4,9 +4,9 @@ Every measure so far is an exact function of how often each prediction byte meet
 background, so a map is read once and never thresholded again. Equal to PySODMetrics 1.6.2.
 """
 
-from .folders import FolderScores, read_map, score_folder
+from .folders import FolderScores, read_map, read_truth, score_folder
 from .histogram import joint_histogram
 from .measures import ImageScores, Scores, score_histogram
 
 __all__ = ["FolderScores", "ImageScores", "Scores", "joint_histogram", "read_map",
-           "score_folder", "score_histogram"]
+           "read_truth", "score_folder", "score_histogram"]

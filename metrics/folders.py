@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter as Counts
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from data.decode import UnreadableError, decode_mask, open_image
-from data.pairing import by_stem
+from data.pairing import Pair, by_stem
 
 from .histogram import joint_histogram
-from .measures import Scores, score_histogram
+from .measures import ImageScores, Scores, score_histogram
 
 #: (prediction, truth) → counts (2, 256); see ``histogram.joint_histogram``.
 Counter = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -48,40 +49,45 @@ def read_map(path: Path) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., 0])
 
 
-def score_folder(maps: Iterable[Path], masks: Iterable[Path], title: str = "",
-                 count: Counter = joint_histogram) -> FolderScores:
-    """Score every map against the mask of the same stem.
-
-    Missing, extra, unreadable and wrongly sized maps are listed by file in ``problems``; the
-    scores are those of all other maps.
+def read_truth(pair: Pair) -> np.ndarray:
+    """The pair's mask as uint8 (H, W), turned upright as its image is, where that is known.
 
     Raises:
-        UnreadableError: a mask that does not decode, since no score can do without it.
+        UnreadableError: a file that does not decode.
     """
-    map_table, problems = by_stem(maps, "maps")
-    mask_table, more = by_stem(masks, "masks")
-    problems += more
-    problems += [f"no map for {path}" for stem, path in mask_table.items() if stem not in map_table]
-    problems += [f"no mask for {path}" for stem, path in map_table.items()
-                 if stem not in mask_table]
-    common = [(map_table[stem], mask_table[stem]) for stem in sorted(mask_table)
-              if stem in map_table]
-    result = FolderScores(Scores(), len(mask_table), problems)
+    return decode_mask(pair.mask, pair.image)
 
-    def score(files: tuple[Path, Path]):
-        truth = decode_mask(files[1])
+
+def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
+                 count: Counter = joint_histogram) -> FolderScores:
+    """Score every map against the mask of the pair that it is named after.
+
+    Missing, extra, unreadable and wrongly sized maps, maps that share a stem, and unreadable
+    masks are listed by file in ``problems``; the scores are those of all other maps.
+    """
+    maps = list(maps)
+    table, problems = by_stem(maps, "maps")
+    shared = {stem for stem, number in Counts(path.stem for path in maps).items() if number > 1}
+    names = {pair.name for pair in pairs}
+    problems += [f"no map for {pair.mask}" for pair in pairs if pair.name not in table]
+    problems += [f"no mask for {path}" for stem, path in table.items() if stem not in names]
+    common = [(table[pair.name], pair) for pair in pairs
+              if pair.name in table and pair.name not in shared]
+    result = FolderScores(Scores(), len(pairs), problems)
+
+    def score(path: Path, pair: Pair) -> ImageScores | str:
         try:
-            prediction = read_map(files[0])
+            prediction, truth = read_map(path), read_truth(pair)
         except UnreadableError as error:
             return str(error)
         if prediction.shape != truth.shape:
-            return (f"{files[0]} is {prediction.shape[1]}×{prediction.shape[0]}, its mask "
+            return (f"{path} is {prediction.shape[1]}×{prediction.shape[0]}, its mask "
                     f"{truth.shape[1]}×{truth.shape[0]}")
         return score_histogram(count(prediction, truth))
 
     with ThreadPoolExecutor() as pool:
-        for outcome in tqdm(pool.map(score, common), total=len(common), unit="map", desc=title,
-                            disable=None, leave=False):
+        for outcome in tqdm(pool.map(lambda job: score(*job), common), total=len(common),
+                            unit="map", desc=title, disable=None, leave=False):
             if isinstance(outcome, str):
                 result.problems.append(outcome)
             else:

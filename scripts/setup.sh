@@ -13,7 +13,7 @@ setup_environment() {
     for file in "$@"; do
         # A copy of each installed file is the stamp: with nothing new, nothing is asked online.
         if ! cmp -s "$file" ".venv/installed-$file"; then
-            echo "installing $file (torch is large: some minutes the first time)"
+            echo "installing $file (the first time takes some minutes)"
             .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$file" || return 1
             cp "$file" ".venv/installed-$file"
         fi

@@ -9,7 +9,7 @@ from PIL import Image
 from data import decode_image, decode_mask, decode_scribble, find_pairs, pair_folders, require_sound
 from data.__main__ import main as data_main
 from data.catalog import CATALOG, locate, lookup
-from data.decode import UnreadableError, open_image
+from data.decode import UnreadableError
 from data.pairing import list_images
 from data.sample import centre_prior, draw_pair, write_sample
 from utils.errors import UserError
@@ -73,6 +73,9 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
     ("rgb.png", lambda m: Image.fromarray(m).convert("RGB")),
     ("rgba.png", lambda m: Image.fromarray(m).convert("RGBA")),
     ("sixteen.png", lambda m: Image.fromarray(m.astype(np.uint16) * 257)),
+    ("twelve_bit.png", lambda m: Image.fromarray((m > 0).astype(np.uint16) * 4095)),
+    ("invisible.png", lambda m: Image.merge("LA", (Image.fromarray(m),
+                                                   Image.new("L", m.shape[::-1])))),
     ("alpha_only.png", lambda m: Image.merge("LA", (Image.new("L", m.shape[::-1]),
                                                     Image.fromarray(m)))),
     ("white_on_nothing.png", lambda m: Image.merge("LA", (Image.fromarray(m),
@@ -89,7 +92,7 @@ def test_palette_masks(tmp_path, colour):
     image = Image.fromarray(SQUARE // 255).convert("P")
     image.putpalette([0, 0, 0, *colour])
     image.save(tmp_path / "palette.png")
-    assert ((decode_mask(tmp_path / "palette.png") > 127) == (SQUARE > 0)).all()
+    assert (decode_mask(tmp_path / "palette.png") == SQUARE).all()
 
 
 def test_grey_mask_values_are_kept(tmp_path):
@@ -105,7 +108,7 @@ def test_exif_orientation_turns_image_and_mask_together(tmp_path, turn):
     image_path = save(tmp_path / "photo.png", lying, exif=exif)
     mask_path = save(tmp_path / "mask.png", SQUARE)
     image = decode_image(image_path)
-    mask = decode_mask(mask_path, open_image(image_path))
+    mask = decode_mask(mask_path, image_path)
     assert (np.asarray(image)[..., 0] == mask).all()
     assert mask.shape == ((6, 8) if turn < 5 else (8, 6))
 
@@ -116,7 +119,7 @@ def test_a_mask_drawn_on_the_upright_image_is_left_upright(tmp_path):
     image_path = save(tmp_path / "photo.jpg", np.zeros((6, 8, 3), np.uint8), exif=exif)
     upright = np.ascontiguousarray(np.rot90(SQUARE, -1))
     mask_path = save(tmp_path / "mask.png", upright)
-    assert (decode_mask(mask_path, open_image(image_path)) == upright).all()
+    assert (decode_mask(mask_path, image_path) == upright).all()
 
 
 @pytest.mark.parametrize("content, said", [
@@ -240,7 +243,8 @@ def test_one_folder_with_train_and_test_lists(tmp_path):
         save(tmp_path / f"DUTS/image/{stem}.jpg", COLOUR)
         save(tmp_path / f"DUTS/mask/{stem}.png", SQUARE)
     (tmp_path / "DUTS/train.txt").write_text("one\ntwo\n")
-    (tmp_path / "DUTS/test.txt").write_text("image/three.jpg mask/three.png\n")
+    (tmp_path / "DUTS/test.txt").write_text("\ufeffimage\\three.jpg mask\\three.png\r\n",
+                                            encoding="utf-8")
     assert [p.name for p in find_pairs("DUTS-TR", tmp_path)] == ["one", "two"]
     assert [p.name for p in find_pairs("DUTS-TE", tmp_path)] == ["three"]
     (tmp_path / "DUTS/train.txt").write_text("one\nfour\n")
@@ -322,6 +326,20 @@ def test_the_doctor_counts_against_the_catalog(tmp_path, capsys):
     save(tmp_path / "ECSSD/ground_truth_mask/0001.png", SQUARE)
     assert data_main(["check", str(tmp_path)]) == 1
     assert "the published set has 1000" in capsys.readouterr().out
+
+
+def test_the_doctor_reports_a_set_that_it_does_not_understand(tmp_path, capsys):
+    save(tmp_path / "ECSSD/images/0001.jpg", COLOUR)
+    save(tmp_path / "ECSSD/maskz/0001.png", SQUARE)
+    save(tmp_path / "GOOD/images/a.jpg", COLOUR)
+    save(tmp_path / "GOOD/masks/a.png", SQUARE)
+    assert data_main(["check", str(tmp_path)]) == 1
+    assert "no image folder" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_the_doctor_examines_one_published_set(shared, capsys):
+    assert data_main(["check", str(shared / "data/mini/ECSSD")]) == 1  # 16 of 1000
+    assert "16 of 1000" in capsys.readouterr().out
 
 
 def test_the_doctor_needs_something_to_examine(tmp_path, capsys):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import eval as eval_script
+from data import Pair
 from metrics import Scores, joint_histogram, score_folder, score_histogram
 from metrics.histogram import joint_histogram_torch
 
@@ -81,7 +82,8 @@ def test_real_maps_equal_pysodmetrics(shared):
              for path in sorted(maps.glob("*.png"))]
     assert len(pairs) == 16
     assert ours(pairs) == pytest.approx(reference(pairs), abs=1e-12)
-    folder = score_folder(maps.glob("*.png"), masks.glob("*.png"))
+    folder = score_folder(maps.glob("*.png"), [Pair(path.stem, None, path)
+                                               for path in sorted(masks.glob("*.png"))])
     assert folder.problems == []
     assert folder.scores.summary() == pytest.approx(reference(pairs), abs=1e-12)
 
@@ -190,7 +192,57 @@ def test_incomplete_input_gives_no_row_unless_asked(sets, scored, tmp_path, caps
     assert ("3/4" in captured.out) == (scored_images == 3)
 
 
+def test_an_unreadable_mask_is_listed_not_fatal_for_the_others(sets, scored, capsys):
+    (sets / "TINY-TE/masks/01.png").write_bytes(b"")
+    assert evaluate(sets, scored, "--allow-missing") == 0
+    captured = capsys.readouterr()
+    assert "masks/01.png: empty file" in captured.err
+    assert "3/4" in captured.out
+
+
+def test_maps_that_share_a_stem_are_not_scored(sets, scored, capsys):
+    Image.open(scored / "01.png").save(scored / "01.bmp")
+    assert evaluate(sets, scored) == 2
+    assert evaluate(sets, scored, "--allow-missing") == 0
+    captured = capsys.readouterr()
+    assert "same stem" in captured.err
+    assert "3/4" in captured.out
+
+
+def test_folders_without_truth_are_said_and_requested_sets_must_be_there(sets, scored, capsys):
+    (scored.parent / "input").mkdir()
+    assert evaluate(sets, scored) == 0
+    assert "input is not scored" in capsys.readouterr().err
+    assert evaluate(sets, scored, "--data", "TINY-TE", "TINY-TR") == 2
+    assert "no maps of TINY-TR" in capsys.readouterr().err
+    assert evaluate(sets, scored, "--data", "TINY-TE", "TINY-TR", "--allow-missing") == 0
+
+
+def test_one_methods_folder_can_be_given_for_custom_sets(sets, scored):
+    assert eval_script.main(["--pred", str(scored.parent), "--root", str(sets), "--data",
+                             "TINY-TE"]) == 0
+
+
+def test_the_truth_follows_the_orientation_of_its_image(tmp_path):
+    """test.py's map is upright; the mask of a turned photo is usually not."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    truth = np.zeros((8, 8), np.uint8)
+    truth[:3] = 255
+    root, maps = tmp_path / "datasets/TURNED", tmp_path / "results/m/TURNED"
+    for folder in (root / "images", root / "masks", maps):
+        folder.mkdir(parents=True)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(root / "images/a.png", exif=exif)
+    Image.fromarray(truth).save(root / "masks/a.png")
+    Image.fromarray(truth[::-1]).save(maps / "a.png")
+    file = tmp_path / "scores.json"
+    assert eval_script.main(["--pred", str(tmp_path / "results"), "--root",
+                             str(tmp_path / "datasets"), "--json", str(file)]) == 0
+    assert json.loads(file.read_text())[0]["MAE"] == 0
+
+
 @pytest.mark.parametrize("arguments, said", [
+    (["--gt", ".", "--data", "TINY-TE"], "leave --data out"),
     (["--pred", "nowhere"], "folder not found"),
     (["--data", "NO-SUCH-SET"], "not found")])
 def test_wrong_arguments(sets, scored, capsys, arguments, said):

@@ -55,7 +55,7 @@ def test_train_test_eval(made_sets, runs, tmp_path, capsys):
 
     out, scores = tmp_path / "results", tmp_path / "scores.json"
     command = ["--gpu", "cpu", "--checkpoint", str(folder / "best.pt"), "--out", str(out)]
-    assert test_script.main([*command, "--data", "TINY-TE", "--show", "3"]) == 0
+    assert test_script.main([*command, "--data", "TINY-TE", "--show", "--rows", "3"]) == 0
     for path in (made_sets / "TINY-TE/images").iterdir():
         with Image.open(path) as image, Image.open(out / f"trial/TINY-TE/{path.stem}.png") as map_:
             assert map_.size == image.size
@@ -142,6 +142,13 @@ def test_a_loss_that_is_not_finite_names_step_and_images(made_sets, runs, capsys
     err = capsys.readouterr().err
     assert "the loss is" in err
     assert "on the images" in err
+
+
+def test_a_wrong_word_does_not_cost_the_run_that_is_there(made_sets, runs):
+    assert train(made_sets, "train.steps=1") == 0
+    assert train(made_sets, "--overwrite", "data.train=[NOWHERE]") == 2
+    assert (runs / "trial/last.pt").is_file()
+    assert train(made_sets, "--overwrite", "--resume") == 2
 
 
 @pytest.fixture

@@ -54,7 +54,9 @@ def test_the_recipe_of_cpd_is_the_released_one():
     ("optim.lrr=1", "did you mean 'optim.lr'"), ("trian.batch=4", "unknown configuration key"),
     ("train.batch=many", "train.batch"), ("train.batch=0", "1 or more"),
     ("data.flip=2", "probability"), ("data.size=[3]", "data.size"), ("batch", "key=value"),
-    ("name=a/b", "plain folder name"), ("data.std=[0,1,1]", "positive")])
+    ("name=a/b", "plain folder name"), ("seed=-1", "0 or more"),
+    ("name=${x}", "interpolations"), ("optim.clip_value=0", "positive"),
+    ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "positive")])
 def test_wrong_keys_and_values_are_named(override, said):
     with pytest.raises(UserError) as error:
         load_config(CONFIGS / "cpd_vgg.yaml", [override])

@@ -100,7 +100,7 @@ def test_a_wrong_checkpoint_lists_keys_and_leaves_the_network_alone(small):
 
 
 @pytest.mark.parametrize("content, said", [
-    (b"", "0 bytes"), (b"<html>quota exceeded</html>", "cannot read"), (None, "not found")])
+    (b"", "0 bytes"), (b"<html>quota exceeded</html>", "cannot read"), (None, "file not found")])
 def test_damaged_files_are_named(tmp_path, small, content, said):
     path = tmp_path / "weights.pth"
     if content is not None:

@@ -14,6 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError, nearest
 
+SCHEDULES = ("constant", "released", "step", "paper")
+
 
 @dataclass
 class ModelConfig:
@@ -138,7 +140,13 @@ def merge_config(recipe: dict, overrides: Sequence[str] = (), origin: str = "") 
     if not isinstance(recipe, dict):
         raise UserError(f"{origin}: a recipe is a mapping of keys, not {type(recipe).__name__}")
     config = default_config()
-    config = _merge(config, OmegaConf.create(recipe), origin)
+    if "${" in str([recipe, *overrides]):
+        raise UserError(f"{origin}: interpolations (${{…}}) are not used in recipes")
+    try:
+        given = OmegaConf.create(recipe)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{origin}: {str(error).splitlines()[0]}") from None
+    config = _merge(config, given, origin)
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator or not key:
@@ -206,6 +214,7 @@ def _check(config: DictConfig, origin: str) -> None:
 
     require(bool(re.fullmatch(r"[A-Za-z0-9][\w.+-]*", config.name)), "name",
             "a plain folder name (letters, digits, . _ + -)")
+    require(config.seed >= 0, "seed", "0 or more")
     require(config.data.size >= 32, "data.size", "at least 32")
     require(len(config.data.scales) > 0 and all(s > 0 for s in config.data.scales),
             "data.scales", "a non-empty list of positive numbers")
@@ -216,6 +225,12 @@ def _check(config: DictConfig, origin: str) -> None:
             "data.std", "three positive numbers (R, G, B)")
     require(config.data.workers >= 0, "data.workers", "0 or more")
     require(config.optim.lr > 0, "optim.lr", "positive")
+    require(config.optim.weight_decay >= 0, "optim.weight_decay", "0 or more")
+    require(0 <= config.optim.momentum < 1, "optim.momentum", "at least 0 and below 1")
+    for key in ("optim.clip_value", "optim.clip_norm"):
+        value = OmegaConf.select(config, key)
+        require(value is None or value > 0, key, "positive, or null")
+    require(config.optim.schedule in SCHEDULES, "optim.schedule", f"one of {', '.join(SCHEDULES)}")
     require(0 <= config.val.fraction < 1, "val.fraction", "at least 0 and below 1")
     require(not (config.val.fraction > 0 and config.val.data), "val.fraction",
             "0 when val.data names a set")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 import torch
@@ -19,6 +20,8 @@ def select_device(spec: str = "auto") -> torch.device:
     Raises:
         UserError: no such GPU beside others, or not an index.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("torchrun with several processes is not supported yet; start one process")
     spec = spec.strip().lower()
     if spec == "cpu":
         return torch.device("cpu")

@@ -34,7 +34,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
 
 def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
-    """Decorator for a script's ``main``: a ``UserError`` becomes one message and exit status 2."""
+    """Decorator for a script's ``main``: user and system errors become one message, status 2."""
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> int:
@@ -42,6 +42,11 @@ def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
             return main(*args, **kwargs)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
+            return 2
+        except OSError as error:
+            # A full disk, a folder that may not be written: what the system says is the message.
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"error: {where}{error.strerror or error}", file=sys.stderr)
             return 2
 
     return wrapper

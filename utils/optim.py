@@ -8,6 +8,7 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
+from .config import SCHEDULES
 from .errors import UserError, nearest
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -53,9 +54,8 @@ class Schedule:
     DROP_EPOCH = 50
 
     def __init__(self, name: str, initial_lr: float, optimizer: torch.optim.Optimizer):
-        if name not in ("constant", "released", "step", "paper"):
-            raise UserError(f"unknown optim.schedule {name!r}; "
-                            f"{nearest(name, ['constant', 'released', 'step', 'paper'])}")
+        if name not in SCHEDULES:
+            raise UserError(f"unknown optim.schedule {name!r}; {nearest(name, SCHEDULES)}")
         self.name = name
         self.initial_lr = initial_lr
         self.optimizer = optimizer

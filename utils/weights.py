@@ -32,7 +32,8 @@ def read_file(path: Path) -> dict:
         UserError: missing, empty, truncated or not a weights file.
     """
     if not path.is_file():
-        raise UserError(f"weights file not found: {path}")
+        raise UserError(f"weights {path}: " + ("this is a folder, name a file in it"
+                                               if path.is_dir() else "file not found"))
     if path.stat().st_size == 0:
         raise UserError(f"weights file is empty (0 bytes): {path}; fetch or write it again")
     try:
