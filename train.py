@@ -166,13 +166,7 @@ def train(config: DictConfig, network: nn.Module, training: list[Pair], validati
         network.train()
         for sample in loader:
             sample = to_device(sample, device)
-            outputs, terms = objective(network, sample)
-            loss = sum(terms.values())
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            clip_gradients(network.parameters(), config.optim.clip_value, config.optim.clip_norm)
-            optimizer.step()
-
+            outputs, terms, loss = update(network, objective, optimizer, sample, config.optim)
             at["step"] += 1
             at["batch"] += 1
             value = finite(loss, at["step"], sample["name"])
@@ -201,6 +195,18 @@ def train(config: DictConfig, network: nn.Module, training: list[Pair], validati
         log.restart_clock()
     log.close()
     print(f"done: {at['step']} steps; weights in {folder}")
+
+
+def update(network: nn.Module, objective: losses.Objective, optimizer: torch.optim.Optimizer,
+           sample: dict, config: DictConfig) -> tuple[dict, dict, torch.Tensor]:
+    """One optimisation step; returns the network's outputs, the loss terms and their sum."""
+    outputs, terms = objective(network, sample)
+    loss = sum(terms.values())
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    clip_gradients(network.parameters(), config.clip_value, config.clip_norm)
+    optimizer.step()
+    return outputs, terms, loss
 
 
 def to_device(sample: dict, device: torch.device) -> dict:

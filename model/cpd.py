@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from .resnet import CHANNELS as RESNET_CHANNELS
 from .resnet import ResNet50
+from .trunk import Trunk
 from .vgg import STAGES as VGG_STAGES
 from .vgg import VGG16, scaled
 
@@ -143,7 +144,7 @@ class HolisticAttention(nn.Module):
 class Branch(nn.Module):
     """Two deep stages, three receptive field blocks and a partial decoder."""
 
-    def __init__(self, trunk: nn.Module, channels: dict[str, int], conv: Conv):
+    def __init__(self, trunk: Trunk, channels: dict[str, int], conv: Conv):
         super().__init__()
         self.trunk = trunk
         self.receptive = nn.ModuleDict(
@@ -159,7 +160,7 @@ class Branch(nn.Module):
 class CPD(nn.Module):
     """The cascade of two branches on a shared trunk; see ``cpd_vgg`` and ``cpd_resnet``."""
 
-    def __init__(self, trunk: nn.Module, attention: Branch, detection: Branch,
+    def __init__(self, trunk: Trunk, attention: Branch, detection: Branch,
                  released_keys: dict[str, str], align_corners: bool):
         super().__init__()
         self.trunk = trunk

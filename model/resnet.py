@@ -6,14 +6,16 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import torchvision
-from torch import Tensor, nn
+from torch import nn
+
+from .trunk import Trunk
 
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 #: Output channels of each stage.
 CHANNELS = {"stem": 64, "layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048}
 
 
-class ResNet50(nn.Module):
+class ResNet50(Trunk):
     """Consecutive stages of ResNet-50: stem and layer1 at 1/4 of the input, layer4 at 1/32.
 
     Args:
@@ -36,14 +38,6 @@ class ResNet50(nn.Module):
             else:
                 layers = getattr(whole, stage)
             self.add_module(stage, layers)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """One feature map for each stage, in order."""
-        features = []
-        for stage in self.children():
-            x = stage(x)
-            features.append(x)
-        return features
 
     def torchvision_keys(self) -> dict[str, str]:
         """Our key → the key of the same tensor in torchvision's ``resnet50``."""

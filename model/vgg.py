@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
+
+from .trunk import Trunk
 
 #: Output channels of the 3×3 convolutions of each stage.
 STAGES = {
@@ -38,7 +40,7 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-class VGG16(nn.Module):
+class VGG16(Trunk):
     """Consecutive stages of VGG-16; every stage but conv1 begins with its pooling.
 
     Args:
@@ -72,14 +74,6 @@ class VGG16(nn.Module):
                 layers[f"relu{stage[-1]}_{number}"] = nn.ReLU(inplace=True)
                 channels = conv.out_channels
             self.add_module(stage, nn.Sequential(layers))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """One feature map for each stage, in order."""
-        features = []
-        for stage in self.children():
-            x = stage(x)
-            features.append(x)
-        return features
 
     def torchvision_keys(self) -> dict[str, str]:
         """Our key → the key of the same tensor in torchvision's ``vgg16``."""

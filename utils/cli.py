@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 _KEY_VALUE = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
 
@@ -21,7 +22,7 @@ def parse_with_overrides(parser: argparse.ArgumentParser, argv: list[str] | None
     args = parser.parse_intermixed_args(argv)
     for name in lists:
         words = getattr(args, name) or []
-        keys = [word for word in words if _KEY_VALUE.match(word)]
+        keys = [word for word in words if _KEY_VALUE.match(word) and not Path(word).exists()]
         args.overrides += keys
         setattr(args, name, [word for word in words if word not in keys] or None)
     return args
