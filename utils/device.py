@@ -46,8 +46,8 @@ def keep_freed_memory() -> None:
     """Let glibc keep what a training step frees for the next step (CPU, Linux).
 
     By default every large tensor is mapped from and returned to the kernel, which must zero its
-    pages each time: a quarter of a CPU training step of CPD-VGG (benchmarks/cpu_memory.py).
-    Elsewhere this does nothing.
+    pages each time. benchmarks/cpu_memory.py prints what that costs on a machine: 8 % of a
+    training step of CPD-VGG in the last run on two cores. Elsewhere this does nothing.
     """
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # numbers of glibc's mallopt
     try:
