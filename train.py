@@ -180,16 +180,14 @@ def train(config: DictConfig, network: nn.Module, training: list[Pair], validati
             if at["step"] % config.train.save_every == 0:
                 checkpoint("last.pt")
 
-        epoch_ended = at["batch"] == per_epoch
-        if epoch_ended:
-            schedule.end_epoch(at["loss_sum"] / per_epoch)
         if validation and (at["step"] == last_step or at["epoch"] % config.val.every == 0):
             scores = validate(network, validation, config, device)
             log.validation(at["step"], at["epoch"], scores)
             if at["best"] is None or scores["MAE"] < at["best"]:
                 at["best"] = scores["MAE"]
                 checkpoint("best.pt")
-        if epoch_ended:
+        if at["batch"] == per_epoch:
+            schedule.end_epoch(at["loss_sum"] / per_epoch)
             at |= {"epoch": at["epoch"] + 1, "batch": 0, "loss_sum": 0.0}
         checkpoint("last.pt")
         log.restart_clock()

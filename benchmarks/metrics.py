@@ -34,6 +34,7 @@ def make_pairs(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def theirs(pairs) -> dict[str, float]:
+    """The summary of (prediction, truth) pairs from PySODMetrics."""
     mae, f = py_sod_metrics.MAE(), py_sod_metrics.Fmeasure()
     for prediction, truth in pairs:
         mae.step(pred=prediction, gt=truth)
@@ -44,6 +45,7 @@ def theirs(pairs) -> dict[str, float]:
 
 
 def ours(pairs) -> dict[str, float]:
+    """The same summary from this repository."""
     scores = Scores()
     for prediction, truth in pairs:
         scores.add(score_histogram(joint_histogram(prediction, truth)))

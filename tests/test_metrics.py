@@ -6,34 +6,17 @@ import json
 import sys
 
 import numpy as np
-import py_sod_metrics
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import eval as eval_script
+from benchmarks.metrics import ours
+from benchmarks.metrics import theirs as reference
 from data import Pair
-from metrics import Scores, joint_histogram, score_folder, score_histogram
+from metrics import Scores, joint_histogram, score_folder
 from metrics.histogram import joint_histogram_torch
-
-
-def reference(pairs) -> dict[str, float]:
-    """The same summary from PySODMetrics."""
-    mae, f = py_sod_metrics.MAE(), py_sod_metrics.Fmeasure()
-    for prediction, truth in pairs:
-        mae.step(pred=prediction, gt=truth)
-        f.step(pred=prediction, gt=truth)
-    fm = f.get_results()["fm"]
-    return {"MAE": mae.get_results()["mae"], "maxF": fm["curve"].max(),
-            "meanF": fm["curve"].mean(), "adpF": fm["adp"]}
-
-
-def ours(pairs) -> dict[str, float]:
-    scores = Scores()
-    for prediction, truth in pairs:
-        scores.add(score_histogram(joint_histogram(prediction, truth)))
-    return scores.summary()
 
 
 @st.composite
