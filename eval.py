@@ -27,7 +27,7 @@ from metrics.histogram import joint_histogram_torch
 from report.tables import scores_table
 from utils.cli import parse_with_overrides
 from utils.errors import UserError, list_problems, reports_errors
-from utils.paths import DATASETS, RESULTS
+from utils.paths import DATASETS, RESULTS, absolute, absolute_spec
 
 
 @dataclass
@@ -63,7 +63,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         key, _, value = override.partition("=")
         if key != "data.root":
             raise UserError(f"{override}: of the configuration keys, scoring takes data.root alone")
-        args.root = Path(value)
+        args.root = Path(absolute(value))
+    args.data = [absolute_spec(spec) for spec in args.data or []]
     return args
 
 
@@ -118,7 +119,7 @@ def find_jobs(args: argparse.Namespace) -> tuple[list[Job], int]:
             raise UserError("--gt names the masks of one folder of maps; leave --data out")
         return [folder_job(args.pred, args.gt)], 0
     jobs, missing, truths = [], 0, {}
-    for method in method_folders(args.pred, args.data or []):
+    for method in method_folders(args.pred, args.data):
         for name in args.data or [folder.name for folder in subfolders(method)]:
             try:
                 truth = truths.get(name) or find_truth(name, args.root)

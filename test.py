@@ -37,7 +37,7 @@ from utils.device import select_device
 from utils.errors import UserError, list_problems, reports_errors
 from utils.images import save_map, to_bytes
 from utils.inference import predict
-from utils.paths import CHECKPOINTS, CONFIGS, RESULTS, ROOT
+from utils.paths import CHECKPOINTS, CONFIGS, RESULTS, ROOT, absolute_spec
 from utils.weights import load_weights, read_file
 
 
@@ -64,7 +64,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                              "prediction, overlay")
     parser.add_argument("--rows", type=int, default=8, metavar="N",
                         help="rows of the sheet, spread over the set (default: 8)")
-    return parse_with_overrides(parser, argv, lists=("data", "input"))
+    args = parse_with_overrides(parser, argv, lists=("data", "input"))
+    args.data = [absolute_spec(spec) for spec in args.data or []]
+    return args
 
 
 @reports_errors
@@ -79,6 +81,8 @@ def main(argv: list[str] | None = None) -> int:
     jobs = [("input", collect_inputs(args.input))] if args.input else \
         [images_of_set(spec, ROOT / config.data.root) for spec in args.data or config.test.data]
     names = [name for name, _ in jobs]
+    if not names:
+        raise UserError("no data sets to predict: test.data is empty; give --data or --input")
     if len(set(names)) < len(names):
         raise UserError(f"two sets would be written to one folder: {', '.join(names)}; predict "
                         "them one at a time with different --out")
@@ -136,10 +140,11 @@ def collect_inputs(inputs: Sequence[str]) -> list[Pair]:
         found = [Path(match) for match in matches]
         if not found:
             raise UserError(f"--input {entry}: no such file, folder or match")
-        for path in sorted(found):
-            files += list_images(path) if path.is_dir() else [path]
-    if not files:
-        raise UserError(f"--input {' '.join(inputs)}: no images there")
+        here = [image for path in sorted(found)
+                for image in (list_images(path) if path.is_dir() else [path])]
+        if not here:
+            raise UserError(f"--input {entry}: no images there")
+        files += here
     table, problems = by_stem(dict.fromkeys(path.absolute() for path in files), "images")
     if problems:
         raise UserError(list_problems("maps are named by stem, and these share one", problems,

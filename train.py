@@ -66,8 +66,10 @@ def main(argv: list[str] | None = None) -> int:
     folder = CHECKPOINTS / config.name
     resumed = checkpoint_to_resume(folder, config, args.resume, args.overwrite)
     set_seed(config.seed)
+    network = model.build(config.model.name, **config.model.options)
     training, validation = find_data(config)
-    network = build_network(config, resumed).to(device)
+    set_weights(network, config, resumed)
+    network.to(device)
     folder.mkdir(parents=True, exist_ok=True)
     if resumed is None:
         for old in ("last.pt", "best.pt", "log.csv", "events.*"):
@@ -119,8 +121,8 @@ def find_data(config: DictConfig) -> tuple[list[Pair], list[Pair]]:
     return training, validation
 
 
-def build_network(config: DictConfig, resumed: dict | None) -> nn.Module:
-    network = model.build(config.model.name, **config.model.options)
+def set_weights(network: nn.Module, config: DictConfig, resumed: dict | None) -> None:
+    """Those of the run that goes on, else of ``weights.network``, else of the trunk alone."""
     if resumed is not None:
         load_weights(network, resumed["network"])
     elif config.weights.network:
@@ -131,7 +133,6 @@ def build_network(config: DictConfig, resumed: dict | None) -> nn.Module:
         if source not in ("imagenet", "none"):
             source = str(ROOT / source)
         print(load_backbone(network, source))
-    return network
 
 
 def train(config: DictConfig, network: nn.Module, training: list[Pair], validation: list[Pair],

@@ -11,8 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from utils.errors import reports_errors
-from utils.paths import DATASETS
+from utils.errors import UserError, reports_errors
+from utils.paths import DATASETS, absolute_spec
 
 from .catalog import find_pairs
 from .check import check
@@ -35,12 +35,14 @@ def main(argv: list[str] | None = None) -> int:
     prior.add_argument("out", type=Path)
     args = parser.parse_args(argv)
     if args.command == "centre-prior":
-        pairs = find_pairs(args.set, DATASETS)
+        pairs = find_pairs(absolute_spec(args.set), DATASETS)
         write_centre_prior(pairs, args.out)
         print(f"{len(pairs)} maps written to {args.out}")
         return 0
     if args.command == "check":
         return check(args.root)
+    if args.seed < 0:
+        raise UserError(f"--seed {args.seed}: a seed is 0 or more")
     write_sample(args.root, args.seed)
     print(f"{' and '.join(SETS)} written to {args.root}")
     return 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.errors import UserError, list_problems, nearest
+from utils.paths import ROOT, folder_pair
 
 from .pairing import Pair, list_images, match
 
@@ -121,7 +122,8 @@ def find_set(spec: str, root: Path) -> Located:
 
     Args:
         spec: a name of the catalog; a folder (under ``root`` or a path) with an image and a
-            mask folder in it; or ``IMAGES:MASKS``, two folders.
+            mask folder in it; or ``IMAGES:MASKS``, two folders. Relative paths are those of
+            recipes, relative to the repository; see ``utils.paths.absolute_spec``.
 
     Raises:
         UserError: not found, or images and masks that do not pair up, listed.
@@ -141,15 +143,20 @@ def locate(spec: str, root: Path) -> Located:
     Raises:
         UserError: no such folder, or a folder whose layout is not recognised.
     """
-    images, separator, masks = spec.partition(":")
-    if separator and Path(images).is_dir() and Path(masks).is_dir():
-        pairs, problems = match(list_images(Path(images)), list_images(Path(masks)))
-        return Located(_absolute(images).parent.name, pairs, problems)
+    path = Path(spec).expanduser()
+    folders = None if path.is_dir() else folder_pair(spec)
+    if folders:
+        images, masks = (ROOT / Path(folder).expanduser() for folder in folders)
+        for folder in (images, masks):
+            if not folder.is_dir():
+                raise UserError(f"data set {spec!r}: folder not found: {folder}")
+        return Located(_absolute(images).parent.name,
+                       *match(list_images(images), list_images(masks)))
     entry = lookup(spec)
     if entry is not None:
         return _locate_entry(entry, root)
-    for folder in (root / spec, Path(spec)):
-        if folder.is_dir():
+    for folder in (root / path, ROOT / path, path):
+        if spec.strip() and folder.is_dir():
             name = _absolute(folder).name
             entry = lookup(name)
             return _pair(_files(folder, entry, folder.parent), name, folder, entry)

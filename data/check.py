@@ -117,12 +117,12 @@ def find_sets(root: Path) -> list[Located]:
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         if lookup(folder.name) is None:
             try:
-                found.append(locate(str(folder), root))
+                found.append(locate(str(folder.absolute()), root))
             except UserError as error:
                 print(f"note: {folder.name}: not examined: {error}")
     if not found:
         try:
-            found.append(locate(str(root.resolve()), root))
+            found.append(locate(str(root.absolute()), root))
         except UserError as error:
             raise UserError(f"no data set in {root}: neither one of the catalog nor a folder of "
                             f"images beside a folder of masks\n{error}") from None

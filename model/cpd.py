@@ -95,17 +95,20 @@ class PartialDecoder(nn.Module):
             nn.init.zeros_(self.predict.bias)
 
     def forward(self, shallow: Tensor, middle: Tensor, deep: Tensor) -> Tensor:
-        """Three maps (N, 32, ·, ·), each half the size of the one before → logits of shallow's."""
-        deep_up = resize_to(deep, middle, True)
-        deep_up_up = resize_to(deep_up, shallow, True)
-        middle_up = resize_to(middle, shallow, True)
+        """Three maps (N, 32, ·, ·), each half the size of the one before → logits of shallow's.
 
-        gated_middle = self.deep_to_middle(deep_up) * middle
-        gated_shallow = (self.deep_to_shallow(deep_up_up)
-                         * self.middle_to_shallow(middle_up) * shallow)
+        Each use resizes afresh, as released: sharing a resized map would give the same values but
+        add up its gradients in another order, and training would leave the released one's path.
+        """
+        def up(x: Tensor, reference: Tensor) -> Tensor:
+            return resize_to(x, reference, True)
 
-        merged = torch.cat([gated_middle, self.deep_beside_middle(deep_up)], dim=1)
-        merged = resize_to(self.merge_middle(merged), shallow, True)
+        gated_middle = self.deep_to_middle(up(deep, middle)) * middle
+        gated_shallow = (self.deep_to_shallow(up(up(deep, middle), shallow))
+                         * self.middle_to_shallow(up(middle, shallow)) * shallow)
+
+        merged = torch.cat([gated_middle, self.deep_beside_middle(up(deep, middle))], dim=1)
+        merged = up(self.merge_middle(merged), shallow)
         merged = torch.cat([gated_shallow, self.middle_beside_shallow(merged)], dim=1)
         return self.predict(self.refine(self.merge_shallow(merged)))
 
@@ -131,10 +134,11 @@ class HolisticAttention(nn.Module):
     def __init__(self):
         super().__init__()
         self.kernel = nn.Parameter(gaussian_kernel())
+        self.padding = self.kernel.shape[-1] // 2
 
     def forward(self, attention: Tensor, features: Tensor) -> Tensor:
         """``attention`` (N, 1, h, w) in [0, 1], ``features`` (N, C, h, w) → gated features."""
-        blurred = F.conv2d(attention, self.kernel, padding=self.kernel.shape[-1] // 2)
+        blurred = F.conv2d(attention, self.kernel, padding=self.padding)
         low = blurred.amin(dim=(2, 3), keepdim=True)
         high = blurred.amax(dim=(2, 3), keepdim=True)
         widened = (blurred - low) / (high - low + 1e-8)

@@ -177,6 +177,9 @@ def test_any_image_folder_or_pattern(trained, made_sets, tmp_path, monkeypatch, 
     Image.new("RGB", (8, 8)).save(photos / "alpha.jpg")
     assert predict(trained, out, "--input", "photos") == 2
     assert "same stem" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert predict(trained, out, "--input", "photos/alpha.png", "empty") == 2
+    assert "--input empty: no images" in capsys.readouterr().err
 
 
 def test_finished_maps_are_kept_on_request(trained, made_sets, tmp_path, capsys):
@@ -204,7 +207,8 @@ def test_a_batch_gives_the_same_maps_as_one_by_one(trained, made_sets, tmp_path)
 
 @pytest.mark.parametrize("arguments, said", [
     (["--data", "NOWHERE"], "not found"), (["--input", "nowhere.jpg"], "no such file"),
-    (["--data", "TINY-TE", "--input", "x"], "not both")])
+    (["--data", "TINY-TE", "--input", "x"], "not both"),
+    (["test.data=[]"], "no data sets to predict")])
 def test_test_says_what_is_wrong(trained, tmp_path, capsys, arguments, said):
     assert predict(trained, tmp_path, *arguments) == 2
     assert said in capsys.readouterr().err

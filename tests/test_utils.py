@@ -16,13 +16,14 @@ from torch import nn
 import losses
 import model
 from utils.checkpoint import load_checkpoint, require_same_recipe, save_checkpoint
-from utils.config import default_config, help_text, load_config, merge_config
+from utils.config import OPTIMIZERS, default_config, help_text, load_config, merge_config
 from utils.device import select_device
-from utils.errors import UserError
+from utils.errors import UserError, reports_errors
 from utils.images import save_map, to_bytes
 from utils.inference import predict, resize_logits
+from utils.log import RunLog
 from utils.optim import Schedule, build_optimizer, clip_gradients
-from utils.paths import CONFIGS, ROOT
+from utils.paths import CONFIGS, ROOT, folder_pair
 from utils.seed import random_state, restore_random_state, set_seed
 
 CPU = torch.device("cpu")
@@ -79,12 +80,43 @@ def test_overrides_win_and_paths_are_anchored(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config(CONFIGS / "cpd_vgg.yaml", ["data.root=sets", "optim.lr=0.5",
                                                     "model.options.width=0.5",
-                                                    "data.train=ECSSD"])
+                                                    "data.train=ECSSD",
+                                                    "test.data=[mine/img:mine/gt,SOD]"])
     assert config.data.train == ["ECSSD"]
+    assert config.test.data == [f"{tmp_path}/mine/img:{tmp_path}/mine/gt", "SOD"]
     assert config.data.root == str(tmp_path / "sets")
     assert config.optim.lr == 0.5
     assert config.model.options == {"width": 0.5}
     assert ROOT / load_config(CONFIGS / "cpd_vgg.yaml").data.root == ROOT / "datasets"
+
+
+@pytest.mark.parametrize("spec, folders", [
+    ("ECSSD", None), ("a/b", None), ("", None), (":b", None), ("C:\\sets\\a", None),
+    ("a/img:a/gt", ("a/img", "a/gt")), ("/a:/b", ("/a", "/b")),
+    ("C:\\a:D:/b", ("C:\\a", "D:/b")), ("img:D:\\b", ("img", "D:\\b"))])
+def test_two_folders_are_told_from_one(spec, folders):
+    assert folder_pair(spec) == folders
+
+
+@pytest.mark.parametrize("message, shown", [
+    ("plain\nsecond line", "plain\nsecond line"),
+    ("Caught UserError in DataLoader worker process 0.\nOriginal Traceback (most recent call "
+     "last):\n  File \"x.py\"\nutils.errors.UserError: a.png: bad\nrow\n", "a.png: bad\nrow")])
+def test_an_error_is_one_message_wherever_it_was_raised(capsys, message, shown):
+    @reports_errors
+    def main():
+        raise UserError(message)
+    assert main() == 2
+    assert capsys.readouterr().err == f"error: {shown}\n"
+
+
+def test_a_log_that_a_crash_cut_short_goes_on(tmp_path):
+    (tmp_path / "log.csv").write_text("step,epoch,loss\n1,1,0.5\n2,1,0.4\n3,1\n4")
+    log = RunLog(tmp_path, last_step=10, every=1, resume_step=3)
+    log.step(4, 1, 1e-4, 0.25, {"bce": torch.tensor(0.25)}, images=2)
+    log.close()
+    steps = [line.split(",")[0] for line in (tmp_path / "log.csv").read_text().splitlines()]
+    assert steps == ["step", "1", "2", "4"]
 
 
 def test_help_lists_every_key():
@@ -163,11 +195,13 @@ def test_clipping_clamps_elements_not_the_norm():
     assert parameter.grad.norm().item() == pytest.approx(0.1, rel=1e-4)
 
 
-def test_unknown_optimizer():
-    config = default_config().optim
-    config.name = "adma"
-    with pytest.raises(UserError, match="did you mean 'adam'"):
-        build_optimizer(config, [nn.Parameter(torch.zeros(1))])
+def test_every_optimizer_that_the_configuration_allows_can_be_built():
+    for name in OPTIMIZERS:
+        config = default_config().optim
+        config.name = name
+        build_optimizer(config, [nn.Parameter(torch.zeros(1))]).step()
+    with pytest.raises(UserError, match=r"adma.*one of adam, adamw, sgd"):
+        load_config(CONFIGS / "cpd_vgg.yaml", ["optim.name=adma"])
 
 
 # --- checkpoints and random state --------------------------------------------------------------
@@ -234,11 +268,17 @@ class Dropping(nn.Module):
 
 def test_prediction_switches_dropout_off_and_back_on():
     network = Dropping().train()
-    batch = {"image": torch.zeros(2, 3, 16, 16), "size": [(5, 7), (9, 3)]}
+    batch = {"image": torch.zeros(2, 3, 16, 16), "size": [(5, 7), (9, 3)], "name": ["a", "b"]}
     maps = list(predict(network, batch, CPU))
     assert [m.shape for m in maps] == [(5, 7), (9, 3)]
     assert all((m == m.flat[0]).all() for m in maps)
     assert network.training
+
+
+def test_a_network_that_gives_nan_is_named_with_its_image():
+    batch = {"image": torch.full((1, 3, 8, 8), float("nan")), "size": [(8, 8)], "name": ["0007"]}
+    with pytest.raises(UserError, match="NaN for the image 0007"):
+        list(predict(Dropping(), batch, CPU))
 
 
 def test_sizes_may_be_tensors_where_ints_are_wanted():

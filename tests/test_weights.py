@@ -120,8 +120,15 @@ def test_truncated_weights_are_refused(tmp_path, small):
 
 def test_a_pickled_network_is_not_executed(tmp_path, small):
     torch.save(small, tmp_path / "network.pth")
-    with pytest.raises(UserError, match="state_dict"):
+    with pytest.raises(UserError, match="state_dict") as error:
         weights.load_weights(small, tmp_path / "network.pth")
+    assert "\x1b" not in str(error.value)
+
+
+def test_keys_that_are_no_text_are_listed(tmp_path, small):
+    torch.save({0: torch.zeros(2), "a": torch.zeros(1)}, tmp_path / "odd.pth")
+    with pytest.raises(UserError, match=r"unexpected: 0 \(2,\)"):
+        weights.load_weights(small, tmp_path / "odd.pth")
 
 
 def test_a_failing_download_says_url_file_and_folder(monkeypatch, runs, tmp_path):

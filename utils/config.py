@@ -13,7 +13,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError, nearest
+from .paths import absolute, absolute_spec
 
+OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "released", "step", "paper")
 
 
@@ -197,11 +199,14 @@ def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
 def _anchor_paths(config: DictConfig, key: str) -> None:
     """Make a path that was just given on the command line absolute."""
     if key == "data.root":
-        config.data.root = str(Path(config.data.root).expanduser().absolute())
+        config.data.root = absolute(config.data.root)
     elif key == "weights.backbone" and config.weights.backbone not in ("imagenet", "none"):
-        config.weights.backbone = str(Path(config.weights.backbone).expanduser().absolute())
+        config.weights.backbone = absolute(config.weights.backbone)
     elif key == "weights.network" and config.weights.network:
-        config.weights.network = str(Path(config.weights.network).expanduser().absolute())
+        config.weights.network = absolute(config.weights.network)
+    elif key in ("data.train", "val.data", "test.data"):
+        OmegaConf.update(config, key, [absolute_spec(spec) for spec in
+                                       OmegaConf.select(config, key)])
 
 
 def _check(config: DictConfig, origin: str) -> None:
@@ -224,6 +229,7 @@ def _check(config: DictConfig, origin: str) -> None:
     require(len(config.data.std) == 3 and all(s > 0 for s in config.data.std),
             "data.std", "three positive numbers (R, G, B)")
     require(config.data.workers >= 0, "data.workers", "0 or more")
+    require(config.optim.name in OPTIMIZERS, "optim.name", f"one of {', '.join(OPTIMIZERS)}")
     require(config.optim.lr > 0, "optim.lr", "positive")
     require(config.optim.weight_decay >= 0, "optim.weight_decay", "0 or more")
     require(0 <= config.optim.momentum < 1, "optim.momentum", "at least 0 and below 1")

@@ -41,7 +41,10 @@ def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
         try:
             return main(*args, **kwargs)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            # From a loader's process the message comes wrapped in that process's traceback.
+            kind = f"{type(error).__module__}.{type(error).__qualname__}: "
+            message = str(error).rpartition(kind)[2]
+            print(f"error: {message.strip()}", file=sys.stderr)
             return 2
         except OSError as error:
             # A full disk, a folder that may not be written: what the system says is the message.

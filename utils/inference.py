@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .errors import UserError
+
 
 def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
     """(N, C, h, w) → (N, C, *size), bilinear, corners not aligned; sizes may be ints or tensors.
@@ -26,12 +28,18 @@ def predict(network: nn.Module, batch: dict, device: torch.device) -> Iterator[n
 
     The network is put into evaluation mode, so dropout is off and batch norm uses its
     statistics, and put back afterwards.
+
+    Raises:
+        UserError: the network's output for an image is not a number.
     """
     training = network.training
     network.eval()
     try:
         logits = network(batch["image"].to(device, non_blocking=True))["saliency"].float()
-        for one, size in zip(logits, batch["size"], strict=True):
+        for name, one, size in zip(batch["name"], logits, batch["size"], strict=True):
+            if one.isnan().any():
+                raise UserError(f"the network gives NaN for the image {name}: its weights hold "
+                                "NaN or are too large; train again or take earlier weights")
             yield resize_logits(one[None], size)[0, 0].sigmoid().cpu().numpy()
     finally:
         network.train(training)

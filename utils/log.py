@@ -94,8 +94,9 @@ class RunLog:
         kept = []
         if self.resume_step and self.path.is_file():
             with self.path.open(newline="", encoding="utf-8") as file:
-                kept = [row for row in csv.DictReader(file)
-                        if int(row["step"]) <= self.resume_step]
+                # A row cut short by a crash has empty fields or half a number: it is left out.
+                kept = [row for row in csv.DictReader(file) if None not in row.values()
+                        and row["step"].isdigit() and int(row["step"]) <= self.resume_step]
         self._file = self.path.open("w", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._file, columns)
         self._writer.writeheader()

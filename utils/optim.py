@@ -11,6 +11,7 @@ from torch import nn
 from .config import SCHEDULES
 from .errors import UserError, nearest
 
+# One for each of config.OPTIMIZERS.
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
@@ -21,9 +22,6 @@ _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 def build_optimizer(config: DictConfig,
                     parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Optimizer from the ``optim`` group of a configuration."""
-    if config.name not in _OPTIMIZERS:
-        raise UserError(f"unknown optim.name {config.name!r}; "
-                        f"{nearest(config.name, sorted(_OPTIMIZERS))}")
     options = {"momentum": config.momentum} if config.name == "sgd" else {}
     return _OPTIMIZERS[config.name](parameters, lr=config.lr, weight_decay=config.weight_decay,
                                     **options)

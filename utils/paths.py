@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 #: The repository. ``ROOT / path`` is how every path of a configuration is read: relative
@@ -11,3 +12,27 @@ CONFIGS = ROOT / "configs"
 CHECKPOINTS = ROOT / "checkpoints"
 DATASETS = ROOT / "datasets"
 RESULTS = ROOT / "results"
+
+#: IMAGES:MASKS. The colon of a Windows drive (C:\data) does not part them.
+_FOLDER_PAIR = re.compile(r"(?![A-Za-z]:[\\/][^:]*$)((?:[A-Za-z]:[\\/])?[^:]+)"
+                          r":((?:[A-Za-z]:[\\/])?[^:]+)")
+
+
+def folder_pair(spec: str) -> tuple[str, str] | None:
+    """The two folders that a data set's ``IMAGES:MASKS`` names, or None for any other spec."""
+    found = _FOLDER_PAIR.fullmatch(spec)
+    return (found[1], found[2]) if found else None
+
+
+def absolute(path: str) -> str:
+    """A path as given on the command line: from the working directory, ``~`` expanded."""
+    return str(Path(path).expanduser().absolute())
+
+
+def absolute_spec(spec: str) -> str:
+    """A data set's spec from the command line, with its paths absolute; names stay names."""
+    folders = folder_pair(spec)
+    if folders:
+        return ":".join(map(absolute, folders))
+    is_path = "/" in spec or "\\" in spec or spec.startswith((".", "~"))
+    return absolute(spec) if is_path and Path(spec).expanduser().is_dir() else spec

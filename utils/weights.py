@@ -6,8 +6,10 @@ missing, unexpected or of another shape. Files are read with ``weights_only=True
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -24,6 +26,8 @@ DOWNLOAD_TIMEOUT = 30  # seconds without an answer
 #: Parts of torchvision's classifiers that a trunk has no use for.
 _CLASSIFIER_KEYS = ("classifier.", "fc.")
 
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")  # torch colours some of its messages
+
 
 def read_file(path: Path) -> dict:
     """What ``torch.load`` finds in ``path``, on the CPU, tensors and plain containers only.
@@ -39,7 +43,7 @@ def read_file(path: Path) -> dict:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip, runtime and type errors here
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = _ANSI.sub("", str(error)).partition("\n")[0] or type(error).__name__
         raise UserError(f"cannot read {path} as weights: {reason}\nThe file is damaged, is not "
                         "a torch file, or holds more than tensors. Fetch it again; if it "
                         "pickles a whole network, save its state_dict() instead.") from None
@@ -54,7 +58,7 @@ def state_dict_of(content: Mapping) -> dict[str, Tensor]:
         if isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
             break
-    state = dict(content)
+    state = {str(key): value for key, value in content.items()}
     while state and all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
     strange = [f"{key}: {type(value).__name__}" for key, value in state.items()
@@ -125,13 +129,17 @@ def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
 
 def _copy(own: State, state: State, origin: str) -> None:
     """Copy ``state`` into the tensors of ``own``: same keys, same shapes, or an error."""
-    problems = [f"missing: {key} {tuple(own[key].shape)}" for key in own if key not in state]
-    problems += [f"unexpected: {key} {tuple(state[key].shape)}" for key in state if key not in own]
-    problems += [f"shape of {key}: file {tuple(state[key].shape)}, network {tuple(own[key].shape)}"
-                 for key in own if key in state and own[key].shape != state[key].shape]
-    if problems:
+    missing = [f"missing: {key} {tuple(own[key].shape)}" for key in own if key not in state]
+    unexpected = [f"unexpected: {key} {tuple(state[key].shape)}" for key in state if key not in own]
+    shapes = [f"shape of {key}: file {tuple(state[key].shape)}, network {tuple(own[key].shape)}"
+              for key in own if key in state and own[key].shape != state[key].shape]
+    if missing or unexpected or shapes:
+        # Taken in turns, so that the few that are shown tell of every kind.
+        turns = zip_longest(shapes, unexpected, missing)
         raise UserError(list_problems(
-            f"{origin} does not fit the network", problems,
+            f"{origin} does not fit the network: {len(missing)} tensors missing, "
+            f"{len(unexpected)} unexpected, {len(shapes)} of another shape",
+            [problem for turn in turns for problem in turn if problem],
             "Is this file meant for this network (model.name, model.options)?"))
     with torch.no_grad():
         for key, value in own.items():
