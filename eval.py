@@ -1,8 +1,9 @@
-"""Score saliency maps against ground truth: MAE, maxF, meanF, adpF, as PySODMetrics 1.6.2.
+"""Score saliency maps against ground truth: MAE, F, E, S, weighted F and more.
 
     python eval.py                                      all of results/<method>/<set>/
-    python eval.py --data ECSSD DUTS-TE --json scores.json
+    python eval.py --data ECSSD DUTS-TE --json scores.json --per-image images.csv
     python eval.py --pred WSSA/ECSSD --gt ECSSD/ground_truth_mask    any two folders
+    python eval.py --compare cpd_vgg wssa               is the difference more than chance?
 
 Exit status 0 only when every map was there and could be scored; --allow-missing scores what
 is there and says how many.
@@ -11,33 +12,20 @@ is there and says how many.
 from __future__ import annotations
 
 import argparse
-import functools
+import csv
 import json
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from data.catalog import Located, find_set, lookup
-from data.pairing import Pair, by_stem, list_images
-from metrics import joint_histogram, score_folder
-from metrics.histogram import joint_histogram_torch
-from report.tables import scores_table
+from data.pairing import list_images
+from metrics import CORE, FAMILIES, PROFILES, FolderScores, How, score_folder
+from metrics.compare import compare
+from metrics.jobs import Job, find_jobs
+from report.tables import differences_table, most_table, print_table, scores_table
 from utils.cli import parse_with_overrides
-from utils.errors import UserError, list_problems, reports_errors
+from utils.errors import UserError, list_problems, nearest, reports_errors
 from utils.paths import DATASETS, RESULTS, absolute, absolute_spec
-
-
-@dataclass
-class Job:
-    """A folder of maps and the pairs to score it against."""
-
-    method: str
-    dataset: str
-    maps: Path
-    pairs: list[Pair]
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -53,12 +41,25 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                              "the same")
     parser.add_argument("--gpu", default="auto",
                         help="index, auto or cpu (default: auto); the scores are the same")
-    parser.add_argument("--profile", choices=["pysodmetrics"], default="pysodmetrics",
+    parser.add_argument("--profile", choices=list(PROFILES), default="pysodmetrics",
                         help="whose definitions to follow (default: pysodmetrics)")
+    parser.add_argument("--measures", nargs="+", default=["core"], metavar="NAME",
+                        help=f"core ({', '.join(CORE)}), all, or some of {', '.join(FAMILIES)}")
+    parser.add_argument("--compare", nargs=2, metavar=("A", "B"),
+                        help="two methods of --pred, or two folders like --pred: their "
+                             "differences image by image")
     parser.add_argument("--allow-missing", action="store_true",
                         help="score what can be scored and say how many")
+    parser.add_argument("--resize", action="store_true",
+                        help="bring maps of another size to the ground truth's (bilinear) and say "
+                             "how many")
+    parser.add_argument("--no-cache", action="store_true",
+                        help="score maps again that an evaluation before has scored")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, not rounded")
-    args = parse_with_overrides(parser, argv, lists=("data",))
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="the same as a table")
+    parser.add_argument("--per-image", type=Path, metavar="FILE",
+                        help="write every map's scores, not rounded, as CSV")
+    args = parse_with_overrides(parser, argv, lists=("data", "measures"))
     for override in args.overrides:
         key, _, value = override.partition("=")
         if key != "data.root":
@@ -71,21 +72,28 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    counter = choose_counter(args.gpu)
-    jobs, refused = find_jobs(args)
-    rows = []
+    how = how_to_score(args)
+    jobs, refused = find_jobs(args.pred, args.gt, args.data, args.root, args.compare)
+    if args.allow_missing:
+        refused = 0
+    scored = []
     for job in jobs:
-        row, problems = score(job, counter)
+        result = score_folder(list_images(job.maps), job.pairs, f"{job.method} {job.dataset}", how)
+        problems = result.problems
+        if result.evaluator.images == 0:
+            problems = problems or [f"no maps in {job.maps}"]
         if problems:
             print(list_problems(f"{job.method} on {job.dataset}", problems), file=sys.stderr)
-        if row is not None and (not problems or args.allow_missing):
-            rows.append(row)
+        if result.evaluator.images and (not problems or args.allow_missing):
+            scored.append((job, result))
         else:
             refused += 1
-    if args.json:
-        write_json(args.json, rows)
+    rows = [row_of(job, result, args) for job, result in scored]
+    write_files(args, rows, scored)
     if rows:
-        Console().print(scores_table(rows, args.profile))
+        print_table(scores_table(rows, PROFILES[args.profile].source))
+    if args.compare and not refused:
+        show_differences(scored)
     if refused:
         raise UserError(f"{refused} of {refused + len(rows)} scores are not given, because the "
                         "maps listed above are missing, too many or unusable; repair them, or "
@@ -93,114 +101,84 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def choose_counter(gpu: str):
-    """The histogram backend. Without a GPU torch is not imported: scoring does not need it."""
+def how_to_score(args: argparse.Namespace) -> How:
+    """What the arguments say about scoring a folder."""
+    known = ("core", "all", *FAMILIES)
+    for name in args.measures:
+        if name not in known:
+            raise UserError(f"--measures {name}: {nearest(name, known)}")
+    chosen = {family for name in args.measures
+              for family in {"core": CORE, "all": FAMILIES}.get(name, (name,))}
+    measures = tuple(family for family in PROFILES[args.profile].families if family in chosen)
+    if not measures:
+        raise UserError(f"the profile {args.profile} defines none of {', '.join(args.measures)}; "
+                        f"it has {', '.join(PROFILES[args.profile].families)}")
+    cache = None if args.no_cache else RESULTS / ".scores.sqlite"
+    return How(choose_device(args.gpu), args.profile, measures, args.resize, cache)
+
+
+def choose_device(gpu: str) -> object:
+    """Where to score. Without a GPU torch is not imported: scoring does not need it."""
     if gpu == "cpu" or (gpu == "auto" and not list(Path("/dev").glob("nvidia[0-9]*"))):
-        return joint_histogram
+        return "cpu"
     from utils.device import select_device
 
-    device = select_device(gpu)
-    if device.type == "cpu":
-        return joint_histogram
-    return functools.partial(joint_histogram_torch, device=device)
+    return select_device(gpu)
 
 
-def find_jobs(args: argparse.Namespace) -> tuple[list[Job], int]:
-    """What the arguments ask to score, and how many scores cannot be given for want of maps.
-
-    Raises:
-        UserError: folders that do not exist, nothing to score, sets that are not there.
-    """
-    for folder in filter(None, (args.pred, args.gt)):
-        if not folder.is_dir():
-            raise UserError(f"folder not found: {folder}")
-    if args.gt:
-        if args.data:
-            raise UserError("--gt names the masks of one folder of maps; leave --data out")
-        return [folder_job(args.pred, args.gt)], 0
-    jobs, missing, truths = [], 0, {}
-    for method in method_folders(args.pred, args.data):
-        for name in args.data or [folder.name for folder in subfolders(method)]:
-            try:
-                truth = truths.get(name) or find_truth(name, args.root)
-            except UserError as error:
-                if args.data:
-                    raise
-                print(f"note: {method / name} is not scored: {error}", file=sys.stderr)
-                continue
-            truths[name] = truth
-            maps = map_folder(method, truth.name)
-            if maps is None:
-                print(f"note: {method.name} has no maps of {truth.name}", file=sys.stderr)
-                missing += not args.allow_missing
-                continue
-            jobs.append(Job(method.absolute().name, truth.name, maps, truth.pairs))
-    if not jobs:
-        raise UserError(f"nothing to score in {args.pred}: expected <method>/<set>/*.png, for "
-                        "example results/cpd_vgg/ECSSD/0001.png; --pred DIR --gt DIR scores "
-                        "any two folders")
-    return jobs, missing
+def row_of(job: Job, result: FolderScores, args: argparse.Namespace) -> dict:
+    """A row of the table."""
+    row = {"method": job.method, "dataset": job.dataset, "images": result.evaluator.images,
+           "expected": result.expected, "profile": args.profile}
+    if args.resize:
+        row["resized"] = result.resized
+    return row | result.evaluator.compute()
 
 
-def folder_job(maps: Path, masks: Path) -> Job:
-    """Any two folders."""
-    table, problems = by_stem(list_images(masks), "masks")
-    if problems:
-        raise UserError(list_problems(f"{masks} is not a folder of masks", problems))
-    if not table:
-        raise UserError(f"no masks in {masks}; give the folder that holds them")
-    maps = maps.absolute()
-    pairs = [Pair(stem, None, path) for stem, path in table.items()]
-    return Job(maps.parent.name, maps.name, maps, pairs)
+def show_differences(scored: Sequence[tuple[Job, FolderScores]]) -> None:
+    """Compare the two methods on each data set that both have."""
+    by_dataset: dict[str, list[tuple[Job, FolderScores]]] = {}
+    for job, result in scored:
+        by_dataset.setdefault(str(job.pairs[0].mask.parent), []).append((job, result))
+    for found in by_dataset.values():
+        if len(found) != 2:
+            continue
+        (a, one), (b, other) = found
+        if one.evaluator.per_image.keys() != other.evaluator.per_image.keys():
+            raise UserError(f"{a.method} and {b.method} have maps of different images of "
+                            f"{a.dataset}; they are compared on the same ones")
+        differences = compare(one.evaluator.per_image, other.evaluator.per_image)
+        if not differences:
+            raise UserError("none of the measures can be compared image by image; add MAE, F, E, "
+                            "S or wF to --measures")
+        print_table(differences_table(a.method, b.method, a.dataset, differences))
+        print_table(most_table(a.method, b.method, differences[0]))
 
 
-def find_truth(name: str, root: Path) -> Located:
-    """A data set whose images and masks pair up; a count that surprises is said."""
-    found = find_set(name, root)
-    if found.count_note:
-        print(f"note: {found.count_note}; scored against these", file=sys.stderr)
-    return found
-
-
-def subfolders(folder: Path) -> Iterator[Path]:
-    """Folders in ``folder`` that may hold maps."""
-    return (path for path in sorted(folder.iterdir())
-            if path.is_dir() and not path.name.startswith(("_", ".")))
-
-
-def method_folders(pred: Path, data: list[str]) -> list[Path]:
-    """``pred`` itself when it holds data sets, else the folders in it."""
-    names = [folder.name for folder in subfolders(pred)]
-    is_method = any(lookup(name) or name in data for name in names)
-    return [pred] if is_method else list(subfolders(pred))
-
-
-def map_folder(method: Path, dataset: str) -> Path | None:
-    """The method's folder for a set, under the set's name or another that people use."""
-    for folder in subfolders(method):
-        if folder.name == dataset:
-            return folder
-    entry = lookup(dataset)
-    return next((folder for folder in subfolders(method)
-                 if entry is not None and lookup(folder.name) == entry), None)
-
-
-def score(job: Job, counter) -> tuple[dict | None, list[str]]:
-    """A row of the table (None when no map could be scored), and what was wrong."""
-    result = score_folder(list_images(job.maps), job.pairs, f"{job.method} {job.dataset}", counter)
-    if result.scores.images == 0:
-        return None, result.problems or [f"no maps in {job.maps}"]
-    row = {"method": job.method, "dataset": job.dataset, "images": result.scores.images,
-           "expected": result.expected, **result.scores.summary()}
-    return row, result.problems
-
-
-def write_json(path: Path, rows: list[dict]) -> None:
+def write_files(args: argparse.Namespace, rows: Sequence[dict],
+                scored: Sequence[tuple[Job, FolderScores]]) -> None:
+    """The files that the arguments ask for."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        if args.json:
+            args.json.parent.mkdir(parents=True, exist_ok=True)
+            args.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        if args.csv:
+            write_csv(args.csv, rows)
+        if args.per_image:
+            write_csv(args.per_image, [
+                {"method": job.method, "dataset": job.dataset, "image": name} | numbers
+                for job, result in scored
+                for name, numbers in sorted(result.evaluator.per_image.items())])
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error}") from None
+        raise UserError(f"cannot write {error.filename}: {error.strerror}") from None
+
+
+def write_csv(path: Path, rows: Sequence[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

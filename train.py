@@ -28,7 +28,7 @@ from data import Pair, require_sound
 from data.catalog import find_pairs, find_set
 from data.loader import evaluation_loader, training_loader
 from data.transforms import denormalise
-from metrics import Scores, joint_histogram, read_truth, score_histogram
+from metrics import Evaluator, read_truth
 from utils.checkpoint import load_checkpoint, require_same_recipe, save_checkpoint
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
@@ -234,15 +234,15 @@ def picture(sample: dict, outputs: dict, config: DictConfig) -> torch.Tensor:
 def validate(network: nn.Module, pairs: list[Pair], config: DictConfig,
              device: torch.device) -> dict[str, float]:
     """MAE and F of the maps that test.py would write for ``pairs``, as eval.py would score them."""
-    scores = Scores()
+    evaluator = Evaluator(measures=("MAE", "F"))
     images = [Pair(pair.name, pair.image) for pair in pairs]
-    masks = iter(pairs)
+    number = 0  # names the maps, as two sets may share a stem
     for batch in evaluation_loader(images, config.data, config.test.batch):
         for saliency in predict(network, batch, device):
-            truth = read_truth(next(masks))
-            counts = joint_histogram(to_bytes(saliency, config.test.minmax), truth)
-            scores.add(score_histogram(counts))
-    return scores.summary()
+            evaluator.update(str(number), to_bytes(saliency, config.test.minmax),
+                             read_truth(pairs[number]))
+            number += 1
+    return evaluator.compute()
 
 
 if __name__ == "__main__":

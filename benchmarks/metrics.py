@@ -1,73 +1,165 @@
-"""Scoring in memory against PySODMetrics: MAE and the F curve of 300×400 maps, one process.
+"""The five core measures (MAE, F, E, S, weighted F) against PySODMetrics, in one run.
 
-    python -m benchmarks.metrics [--maps 50]
+    python -m benchmarks.metrics                             300×400 maps made on the spot
+    python -m benchmarks.metrics --pred MAPS --gt MASKS      real maps, in memory and from files
+    python -m benchmarks.metrics --gpu 0                     also the device, decoding excluded
 
-Prints the milliseconds a map of each, the largest difference of any score, and the ratio.
-Needs requirements-dev.txt.
+In memory: one process, OpenCV with one thread. From files: ``eval.py`` on all cores against a
+loop over PySODMetrics that decodes with OpenCV, both as processes of their own, once with the
+start of the interpreter and once without. Needs requirements-dev.txt.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import cv2
 import numpy as np
 import py_sod_metrics
 
 from data.sample import centre_prior
-from metrics import Scores, joint_histogram, score_histogram
+from metrics import Evaluator, score_folder
+from metrics.jobs import folder_job
+from utils.paths import ROOT
+
+Sample = tuple[np.ndarray, np.ndarray]
 
 
-def make_pairs(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def make_samples(count: int) -> list[Sample]:
     """Noisy blobs and their masks."""
     random = np.random.default_rng(0)
     rows, columns = np.mgrid[:300, :400]
-    pairs = []
+    samples = []
     for _ in range(count):
         y, x, radius = random.uniform(60, 240), random.uniform(80, 320), random.uniform(30, 110)
         truth = ((rows - y) ** 2 + (columns - x) ** 2 < radius**2).astype(np.uint8) * 255
         noise = random.normal(0, 40, truth.shape)
         blurred = 0.6 * truth + 0.4 * centre_prior(*truth.shape) + noise
-        pairs.append((np.clip(blurred, 0, 255).astype(np.uint8), truth))
-    return pairs
+        samples.append((np.clip(blurred, 0, 255).astype(np.uint8), truth))
+    return samples
 
 
-def theirs(pairs) -> dict[str, float]:
-    """The summary of (prediction, truth) pairs from PySODMetrics."""
-    mae, f = py_sod_metrics.MAE(), py_sod_metrics.Fmeasure()
-    for prediction, truth in pairs:
-        mae.step(pred=prediction, gt=truth)
-        f.step(pred=prediction, gt=truth)
-    fm = f.get_results()["fm"]
-    return {"MAE": mae.get_results()["mae"], "maxF": fm["curve"].max(),
-            "meanF": fm["curve"].mean(), "adpF": fm["adp"]}
+def read(pred: Path, gt: Path, count: int) -> list[Sample]:
+    """The first maps of a folder with their masks."""
+    return [(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE),
+             cv2.imread(str(gt / path.name), cv2.IMREAD_GRAYSCALE))
+            for path in sorted(pred.glob("*.png"))[:count]]
 
 
-def ours(pairs) -> dict[str, float]:
-    """The same summary from this repository."""
-    scores = Scores()
-    for prediction, truth in pairs:
-        scores.add(score_histogram(joint_histogram(prediction, truth)))
-    return scores.summary()
+def theirs(samples: Sequence[Sample]) -> dict[str, float]:
+    """The row of the table from PySODMetrics."""
+    metrics = [py_sod_metrics.MAE(), py_sod_metrics.Fmeasure(), py_sod_metrics.Emeasure(),
+               py_sod_metrics.Smeasure(), py_sod_metrics.WeightedFmeasure()]
+    for prediction, truth in samples:
+        for metric in metrics:
+            metric.step(pred=prediction, gt=truth)
+    mae, f, e, s, weighted = (metric.get_results() for metric in metrics)
+    row = {"MAE": mae["mae"], "Sm": s["sm"], "wF": weighted["wfm"]}
+    for name, result in (("F", f["fm"]), ("E", e["em"])):
+        row |= {f"max{name}": result["curve"].max(), f"mean{name}": result["curve"].mean(),
+                f"adp{name}": result["adp"]}
+    return row
+
+
+def ours(samples: Sequence[Sample], device: object = "cpu") -> dict[str, float]:
+    """The same row from this repository."""
+    evaluator = Evaluator(device)
+    for number, sample in enumerate(samples):
+        evaluator.update(str(number), *sample)
+    return evaluator.compute()
+
+
+def timed(run: Callable[[], dict[str, float]]) -> tuple[float, dict[str, float]]:
+    start = time.perf_counter()
+    row = run()
+    return time.perf_counter() - start, row
+
+
+def report(name: str, maps: int, their_seconds: float, our_seconds: float) -> None:
+    print(f"{name}: PySODMetrics {1000 * their_seconds / maps:.2f} ms a map, this repository "
+          f"{1000 * our_seconds / maps:.2f}, ratio {their_seconds / our_seconds:.1f}")
+
+
+def difference(one: dict[str, float], other: dict[str, float]) -> float:
+    return max(abs(one[key] - other[key]) for key in one)
+
+
+def in_memory(samples: list[Sample]) -> None:
+    """One process, one thread."""
+    cv2.setNumThreads(1)
+    theirs(samples[:3]), ours(samples[:3])
+    their_seconds, their_row = timed(lambda: theirs(samples))
+    our_seconds, our_row = timed(lambda: ours(samples))
+    report(f"in memory, {len(samples)} maps", len(samples), their_seconds, our_seconds)
+    print(f"largest difference of a score: {difference(their_row, our_row):.1e}")
+
+
+def from_files(pred: Path, gt: Path) -> None:
+    """Folders, decoding included: without and with the start of the interpreter."""
+    maps = len(list(pred.glob("*.png")))
+    their_seconds, their_row = timed(lambda: theirs(read(pred, gt, maps)))
+    job = folder_job(pred, gt)
+    our_seconds, our_row = timed(
+        lambda: score_folder(sorted(pred.glob("*.png")), job.pairs).evaluator.compute())
+    report(f"from files, {maps} maps", maps, their_seconds, our_seconds)
+    print(f"largest difference of a score: {difference(their_row, our_row):.1e}")
+    loop = ("import sys; from pathlib import Path; from benchmarks.metrics import read, theirs; "
+            "theirs(read(Path(sys.argv[1]), Path(sys.argv[2]), None))")
+    seconds = []
+    for command in ([sys.executable, "-c", loop, str(pred), str(gt)],
+                    [sys.executable, "eval.py", "--gpu", "cpu", "--no-cache", "--pred", str(pred),
+                     "--gt", str(gt)]):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - start)
+    report("from files, interpreter's start counted", maps, *seconds)
+
+
+def on_device(samples: list[Sample], gpu: str) -> None:
+    """Maps a second on a device, from memory."""
+    from utils.device import select_device
+
+    device = select_device(gpu)
+    ours(samples[:64], device)
+    seconds, row = timed(lambda: ours(samples, device))
+    print(f"on {device}: {len(samples) / seconds:.0f} maps a second, largest difference from the "
+          f"CPU {difference(ours(samples), row):.1e}")
+
+
+def write(samples: Sequence[Sample], pred: Path, gt: Path) -> None:
+    for folder, index in ((pred, 0), (gt, 1)):
+        folder.mkdir()
+        for number, sample in enumerate(samples):
+            cv2.imwrite(str(folder / f"{number:04d}.png"), sample[index])
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--maps", type=int, default=50)
+    parser.add_argument("--maps", type=int, default=100, help="maps in memory (default: 100)")
+    parser.add_argument("--pred", type=Path, metavar="DIR", help="a folder of PNG maps")
+    parser.add_argument("--gt", type=Path, metavar="DIR", help="their masks")
+    parser.add_argument("--gpu", help="also time this device")
     args = parser.parse_args(argv)
-    pairs = make_pairs(args.maps)
-    results, seconds = {}, {}
-    for name, run in (("PySODMetrics", theirs), ("this repository", ours)):
-        run(pairs[:3])
-        start = time.perf_counter()
-        results[name] = run(pairs)
-        seconds[name] = time.perf_counter() - start
-        print(f"{name}: {1000 * seconds[name] / len(pairs):.2f} ms a map")
-    one, other = results.values()
-    print(f"largest difference: {max(abs(one[key] - other[key]) for key in one):.1e}")
-    print(f"ratio: {seconds['PySODMetrics'] / seconds['this repository']:.1f}")
+    if args.pred and args.gt:
+        samples = read(args.pred, args.gt, args.maps)
+        in_memory(samples)
+        from_files(args.pred.absolute(), args.gt.absolute())
+    else:
+        samples = make_samples(args.maps)
+        in_memory(samples)
+        with tempfile.TemporaryDirectory() as folder:
+            pred, gt = Path(folder, "maps"), Path(folder, "masks")
+            write(samples, pred, gt)
+            from_files(pred, gt)
+    if args.gpu:
+        on_device(samples, args.gpu)
     return 0
 
 

@@ -1,12 +1,13 @@
-"""Saliency metrics: per-image histograms from a NumPy or a torch backend, then float64 NumPy.
+"""Saliency metrics: counts and distances from a NumPy or a torch backend, then float64 NumPy.
 
-Every measure so far is an exact function of how often each prediction byte meets foreground and
-background, so a map is read once and never thresholded again. Equal to PySODMetrics 1.6.2.
+All core measures but the weighted F-measure are exact functions of how often each byte of a map
+meets foreground and background, so a map is read once and never thresholded again. Equal to
+PySODMetrics 1.6.2; other scripts' definitions are profiles.
 """
 
-from .folders import FolderScores, read_map, read_truth, score_folder
-from .histogram import joint_histogram
-from .measures import ImageScores, Scores, score_histogram
+from .evaluator import Evaluator
+from .folders import FolderScores, How, read_map, read_truth, score_folder
+from .profiles import CORE, FAMILIES, PROFILES
 
-__all__ = ["FolderScores", "ImageScores", "Scores", "joint_histogram", "read_map",
-           "read_truth", "score_folder", "score_histogram"]
+__all__ = ["CORE", "FAMILIES", "PROFILES", "Evaluator", "FolderScores", "How", "read_map",
+           "read_truth", "score_folder"]

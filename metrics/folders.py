@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
-from collections import Counter as Counts
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
-from data.decode import UnreadableError, decode_mask, open_image
+from data.decode import UnreadableError, decode_mask, open_image, stored_shape
 from data.pairing import Pair, by_stem
 
-from .histogram import joint_histogram
-from .measures import ImageScores, Scores, score_histogram
+from .cache import ScoreCache
+from .evaluator import Evaluator, Result
+from .profiles import CORE
 
-#: (prediction, truth) → counts (2, 256); see ``histogram.joint_histogram``.
-Counter = Callable[[np.ndarray, np.ndarray], np.ndarray]
+_CHUNK = 32  # maps that a thread takes at a time
+_CORES = os.cpu_count() or 1
+_AHEAD = 2 * _CORES  # chunks in work or waiting to be taken
+
+#: A map's file and the pair that it is scored against.
+Job = tuple[Path, Pair]
 
 
 @dataclass
 class FolderScores:
     """Scores over the maps that could be scored, and everything that was wrong."""
 
-    scores: Scores
+    evaluator: Evaluator
     expected: int
     problems: list[str] = field(default_factory=list)
+    resized: int = 0
 
+
+@dataclass(frozen=True)
+class How:
+    """How to score a folder: the evaluator's arguments, and what to do beside them.
+
+    Attributes:
+        device: see ``Evaluator``.
+        resize: bring maps of another size to their mask's, instead of refusing them.
+        cache: where results are kept between evaluations, or None.
+    """
+
+    device: object = "cpu"
+    profile: str = "pysodmetrics"
+    measures: tuple[str, ...] = CORE
+    resize: bool = False
+    cache: Path | None = None
 
 def read_map(path: Path) -> np.ndarray:
     """A saliency map as uint8 (H, W).
@@ -59,37 +84,146 @@ def read_truth(pair: Pair) -> np.ndarray:
 
 
 def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
-                 count: Counter = joint_histogram) -> FolderScores:
+                 how: How | None = None) -> FolderScores:
     """Score every map against the mask of the pair that it is named after.
 
     Missing, extra, unreadable and wrongly sized maps, maps that share a stem, and unreadable
-    masks are listed by file in ``problems``; the scores are those of all other maps.
+    masks are listed by file in ``problems``; the scores are those of all other maps. Files are
+    decoded by as many threads as there are cores, which on the CPU score them as well.
     """
+    how = how or How()
     maps = list(maps)
     table, problems = by_stem(maps, "maps")
-    shared = {stem for stem, number in Counts(path.stem for path in maps).items() if number > 1}
+    shared = {stem for stem, number in Counter(path.stem for path in maps).items() if number > 1}
     names = {pair.name for pair in pairs}
     problems += [f"no map for {pair.mask}" for pair in pairs if pair.name not in table]
     problems += [f"no mask for {path}" for stem, path in table.items() if stem not in names]
-    common = [(table[pair.name], pair) for pair in pairs
-              if pair.name in table and pair.name not in shared]
-    result = FolderScores(Scores(), len(pairs), problems)
-
-    def score(path: Path, pair: Pair) -> ImageScores | str:
-        try:
-            prediction, truth = read_map(path), read_truth(pair)
-        except UnreadableError as error:
-            return str(error)
-        if prediction.shape != truth.shape:
-            return (f"{path} is {prediction.shape[1]}×{prediction.shape[0]}, its mask "
-                    f"{truth.shape[1]}×{truth.shape[0]}")
-        return score_histogram(count(prediction, truth))
-
-    with ThreadPoolExecutor() as pool:
-        for outcome in tqdm(pool.map(lambda job: score(*job), common), total=len(common),
-                            unit="map", desc=title, disable=None, leave=False):
-            if isinstance(outcome, str):
-                result.problems.append(outcome)
-            else:
-                result.scores.add(outcome)
+    jobs = [(table[pair.name], pair) for pair in pairs
+            if pair.name in table and pair.name not in shared]
+    scorer = _Scorer(how)
+    result = FolderScores(scorer.evaluator(), len(pairs), problems)
+    try:
+        with tqdm(total=len(jobs), unit="map", desc=title, disable=None, leave=False) as bar:
+            for part in scorer.parts(jobs, result.evaluator):
+                result.problems += part.problems
+                result.resized += part.resized
+                bar.update(part.expected)
+    finally:
+        scorer.close()
     return result
+
+
+class _Scorer:
+    """Scores jobs in parts, with what is known of earlier evaluations."""
+
+    def __init__(self, how: How):
+        self.how = how
+        settings = (how.profile, *how.measures, f"resize={how.resize}")
+        self.cache = ScoreCache(how.cache, settings) if how.cache else None
+        self._loaded: dict[str, _Loaded] = {}  # what waits to be kept, by name
+
+    def evaluator(self) -> Evaluator:
+        evaluator = Evaluator(self.how.device, self.how.profile, self.how.measures)
+        if self.cache is not None:
+            evaluator.on_scored = self._keep
+        return evaluator
+
+    def _keep(self, name: str, result: Result) -> None:
+        loaded = self._loaded.pop(name)
+        self.cache.put(loaded.key, result | {"resized": float(loaded.resized)})
+
+    def close(self) -> None:
+        if self.cache is not None:
+            self.cache.close()
+
+    def parts(self, jobs: list[Job], evaluator: Evaluator) -> Iterator[FolderScores]:
+        """Score into ``evaluator``: on the CPU threads load and score, else they only load.
+
+        ``expected`` of what is yielded is the number of maps that were tried.
+        """
+        chunks = [jobs[i:i + _CHUNK] for i in range(0, len(jobs), _CHUNK)]
+        with _one_thread_each(), ThreadPoolExecutor(_CORES) as pool:
+            if str(self.how.device) == "cpu":
+                for part in _in_order(pool, self._load_and_score, chunks):
+                    evaluator.merge(part.evaluator)
+                    yield part
+            else:
+                for loaded in _in_order(pool, self._load, chunks):
+                    yield self._score(loaded, evaluator)
+                evaluator.flush()
+
+    def _load_and_score(self, chunk: list[Job]) -> FolderScores:
+        part = self._score(self._load(chunk), self.evaluator())
+        part.evaluator.flush()
+        return part
+
+    def _load(self, chunk: list[Job]) -> list[_Loaded]:
+        return [_Loaded(path, pair, self.how.resize, self.cache) for path, pair in chunk]
+
+    def _score(self, chunk: list[_Loaded], evaluator: Evaluator) -> FolderScores:
+        for loaded in chunk:
+            if loaded.known is not None:
+                evaluator.recall(loaded.name, loaded.known)
+            elif loaded.problem is None:
+                if self.cache is not None:
+                    self._loaded[loaded.name] = loaded
+                evaluator.update(loaded.name, loaded.prediction, loaded.truth)
+        return FolderScores(evaluator, len(chunk), [one.problem for one in chunk if one.problem],
+                            sum(one.resized for one in chunk))
+
+
+class _Loaded:
+    """A map read with its mask, or the result that is known of them, or what is wrong."""
+
+    def __init__(self, path: Path, pair: Pair, resize: bool, cache: ScoreCache | None):
+        self.name = pair.name
+        self.problem: str | None = None
+        self.known: Result | None = None
+        self.resized = False
+        try:
+            if cache is not None:
+                turn = stored_shape(pair.image) if pair.image else None  # see decode_mask
+                self.key = cache.key((path, pair.mask), str(turn))
+                self.known = cache.get(self.key)
+            if self.known is None:
+                self.prediction, self.truth = read_map(path), read_truth(pair)
+                self._fit(path, resize)
+            else:
+                self.resized = bool(self.known.pop("resized"))
+        except UnreadableError as error:
+            self.problem = str(error)
+        except OSError as error:
+            self.problem = f"{error.filename}: {error.strerror}"
+
+    def _fit(self, path: Path, resize: bool) -> None:
+        size, wanted = (f"{array.shape[1]}×{array.shape[0]}"
+                        for array in (self.prediction, self.truth))
+        if size == wanted:
+            return
+        if not resize:
+            raise UnreadableError(f"{path} is {size}, its mask {wanted}")
+        self.resized = True
+        self.prediction = cv2.resize(self.prediction, self.truth.shape[::-1],
+                                     interpolation=cv2.INTER_LINEAR)
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable, items: Iterable) -> Iterator:
+    """Results in order, a few items ahead of the reader: ``pool.map`` would run away from it."""
+    ahead: deque = deque()
+    for item in items:
+        ahead.append(pool.submit(work, item))
+        if len(ahead) > _AHEAD:
+            yield ahead.popleft().result()
+    while ahead:
+        yield ahead.popleft().result()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """OpenCV's own threads would only get in the way of ours."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)

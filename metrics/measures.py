@@ -1,104 +1,248 @@
-"""MAE and F-measure from a joint histogram, in float64, equal to PySODMetrics 1.6.2.
+"""Measures of maps from their counts, in float64, image by image.
 
-Edge cases as there: an empty ground truth has F = 0 at every threshold and counts in the means;
-a constant map cannot be stretched and keeps its value; 0/0 in precision or recall is 0.
+MAE, the F and E curves, the overlap measures and AUC are exact functions of how often each byte
+meets foreground and background. Every function takes B maps at once. Definitions and edge cases:
+docs/evaluation.md; 0/0 is 0 throughout, as in PySODMetrics.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .counts import Counts, Sample
+from .profiles import Profile
+
+EPS = np.spacing(1.0)
 BETA2 = 0.3  # Achanta et al., CVPR 2009: precision weighs more than recall
 
 
 @dataclass(frozen=True)
-class ImageScores:
-    """Scores of one map. ``f_curve`` (256,) float64: entry k is the threshold 255 − k."""
+class Levels:
+    """What the bytes of B maps mean.
 
-    mae: float
-    f_curve: np.ndarray
-    adaptive_f: float
-
-
-def normalised_levels(counts: np.ndarray) -> np.ndarray:
-    """(256,) float64: the value that each byte of this map has after min–max normalisation.
-
-    The operations and their order are PySODMetrics', so that the values, and what is rounded
-    from them, are the same float64 numbers.
+    Attributes:
+        background, foreground: (B, 256) float64 counts of each byte.
+        present: (B, 256) bool: bytes that occur.
+        values: (B, 256) float64: the value of each byte in [0, 1]; 0 where it does not occur.
+        low, high: (B, 1) smallest and largest byte, 0 and 255 where the map is not stretched.
+        pixels, objects: (B, 1) float64: number of pixels, and of foreground pixels.
+        mean: (B, 1) float64: mean value of the map.
     """
-    present = np.flatnonzero(counts.sum(axis=0))
-    levels = np.arange(256) / 255
-    low, high = levels[present[0]], levels[present[-1]]
-    return (levels - low) / (high - low) if high != low else levels
+
+    background: np.ndarray
+    foreground: np.ndarray
+    present: np.ndarray
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    pixels: np.ndarray
+    objects: np.ndarray
+    mean: np.ndarray
 
 
-def f_measure(true_positives: np.ndarray, positives: np.ndarray, foreground: int) -> np.ndarray:
-    """F = (1 + β²) P R / (β² P + R), with P = TP / positives, R = TP / foreground; 0/0 is 0."""
-    precision = true_positives / np.maximum(positives, 1)
-    recall = true_positives / max(foreground, 1)
-    numerator = (1 + BETA2) * precision * recall
-    denominator = BETA2 * precision + recall
-    return np.where(numerator == 0, 0.0, numerator / np.where(numerator == 0, 1.0, denominator))
+def levels_of(counts: Counts, stretch: bool = True) -> Levels:
+    """The value of each byte, after each map is stretched by its own minimum and maximum.
+
+    The operations and their order are those of MATLAB's mapminmax(im2double(map)), so that the
+    values, and what is rounded from them, are the same float64 numbers. A constant map cannot be
+    stretched and keeps its value.
+    """
+    background, foreground = np.moveaxis(counts.blocks.sum(axis=1), 1, 0).astype(np.float64)
+    together = background + foreground
+    present = together > 0
+    low = present.argmax(axis=1)[:, None]
+    high = 255 - present[:, ::-1].argmax(axis=1)[:, None]
+    unstretched = (low == high) | (not stretch)
+    low, high = np.where(unstretched, 0, low), np.where(unstretched, 255, high)
+    values = np.arange(256) / 255
+    values = (values - values[low]) / (values[high] - values[low])
+    values = np.where(present, values, 0.0)
+    pixels = together.sum(axis=1, keepdims=True)
+    objects = foreground.sum(axis=1, keepdims=True)
+    mean = (together * values).sum(axis=1, keepdims=True) / pixels
+    return Levels(background, foreground, present, values, low, high, pixels, objects, mean)
 
 
-def score_histogram(counts: np.ndarray) -> ImageScores:
-    """All measures of one map from its joint histogram (2, 256), see ``joint_histogram``."""
-    background, foreground = counts
-    total, objects = int(counts.sum()), int(foreground.sum())
-    levels = normalised_levels(counts)
-    present = counts.sum(axis=0) > 0
+@dataclass(frozen=True)
+class Confusion:
+    """Pixels selected at each of T thresholds: (B, T) float64 true and false positives."""
 
-    mae = (background[present] @ levels[present]
-           + foreground[present] @ (1 - levels[present])) / total
-
-    # Thresholds 255, 254, …, 0 on the map rounded down to bytes, "at least" the threshold.
-    levels_present = np.where(present, levels, 0.0)
-    bins = (levels_present * 255).astype(np.uint8)
-    by_threshold = np.stack([np.bincount(bins, weights=row, minlength=256) for row in counts])
-    reached = by_threshold[:, ::-1].cumsum(axis=1)
-    f_curve = f_measure(reached[1], reached.sum(axis=0), objects)
-
-    mean = (counts.sum(axis=0)[present] @ levels[present]) / total
-    selected = present & (levels >= min(2 * mean, 1.0))
-    hits = float(foreground[selected].sum())
-    adaptive = f_measure(np.array(hits), np.array(float(counts[:, selected].sum())), objects)
-    return ImageScores(float(mae), f_curve, float(adaptive))
+    true: np.ndarray
+    false: np.ndarray
+    objects: np.ndarray  # (B, 1) foreground pixels
+    pixels: np.ndarray  # (B, 1) all pixels
 
 
-class Scores:
-    """Means over the maps of a data set: curves are averaged first, then maximised."""
+def at_thresholds(levels: Levels, cuts: int = 256, strict: bool = False) -> Confusion:
+    """Selections at the thresholds k / (cuts − 1), k = cuts − 1, …, 0, which are columns 0, 1, ….
 
-    def __init__(self) -> None:
-        self.images = 0
-        self._mae = 0.0
-        self._adaptive_f = 0.0
-        self._f_curve = np.zeros(256)
+    A pixel is selected when its value is at least the threshold, or, ``strict``, above it.
+    """
+    number = np.arange(256)
+    if strict:
+        # The largest k below the value; exact integers, −1 where there is none.
+        top = ((number - levels.low) * (cuts - 1) - 1) // (levels.high - levels.low)
+    elif cuts == 256:
+        top = (levels.values * 255).astype(np.uint8)  # as PySODMetrics rounds
+    else:
+        top = (number - levels.low) * (cuts - 1) // (levels.high - levels.low)
+    top = np.where(levels.present, top, -1).astype(np.int64) + 1
+    maps = np.arange(len(top))[:, None] * (cuts + 1)
 
-    def add(self, image: ImageScores) -> None:
-        """Count one map in."""
-        self.images += 1
-        self._mae += image.mae
-        self._adaptive_f += image.adaptive_f
-        self._f_curve += image.f_curve
+    def reached(histogram: np.ndarray) -> np.ndarray:
+        by_top = np.bincount((top + maps).ravel(), weights=histogram.ravel(),
+                             minlength=len(top) * (cuts + 1))
+        return by_top.reshape(len(top), cuts + 1)[:, :0:-1].cumsum(axis=1)
 
-    @property
-    def f_curve(self) -> np.ndarray:
-        """Mean F (256,) over the maps; entry k is the threshold 255 − k."""
-        return self._f_curve / self.images
+    return Confusion(reached(levels.foreground), reached(levels.background), levels.objects,
+                     levels.pixels)
 
-    def summary(self) -> dict[str, float]:
-        """MAE, maxF, meanF and adpF, floats in [0, 1].
 
-        Raises:
-            ValueError: no map was added.
-        """
-        if self.images == 0:
-            raise ValueError("no maps were scored")
-        return {
-            "MAE": self._mae / self.images,
-            "maxF": float(self.f_curve.max()),
-            "meanF": float(self.f_curve.mean()),
-            "adpF": self._adaptive_f / self.images,
-        }
+def at_selection(levels: Levels, selected: np.ndarray) -> Confusion:
+    """One selection a map, given as the bytes that it takes: (B, 256) bool."""
+    return Confusion((levels.foreground * selected).sum(axis=1, keepdims=True),
+                     (levels.background * selected).sum(axis=1, keepdims=True),
+                     levels.objects, levels.pixels)
+
+
+def adaptive(levels: Levels, samples: Sequence[Sample], strict: bool = False,
+             capped: bool = True) -> Confusion:
+    """Selection at twice the map's mean, at most 1 if ``capped``."""
+    threshold = 2 * levels.mean
+    # Where a level coincides with the threshold, the last bit of the mean decides. It is taken
+    # of the pixels then, added up in their order, as every tool does.
+    close = (levels.present & (abs(levels.values - threshold) < 1e-9)).any(axis=1)
+    for i in np.flatnonzero(close):
+        prediction = np.asarray(samples[i][0].cpu() if hasattr(samples[i][0], "cpu")
+                                else samples[i][0])
+        threshold[i] = 2 * levels.values[i][prediction].mean()
+    if capped:
+        threshold = np.minimum(threshold, 1.0)
+    selected = levels.values > threshold if strict else levels.values >= threshold
+    return at_selection(levels, selected & levels.present)
+
+
+def at_half(levels: Levels) -> Confusion:
+    """Selection of what is above 0.5."""
+    return at_selection(levels, levels.values > 0.5)
+
+
+def mae(levels: Levels) -> np.ndarray:
+    """Mean absolute error (B,), in [0, 1]."""
+    errors = levels.background * levels.values + levels.foreground * (1 - levels.values)
+    return errors.sum(axis=1) / levels.pixels[:, 0]
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """numerator / denominator, 0 where the denominator is 0."""
+    return np.divide(numerator, denominator, where=denominator != 0,
+                     out=np.zeros(np.broadcast_shapes(numerator.shape, denominator.shape)))
+
+
+def precision(c: Confusion) -> np.ndarray:
+    """TP / (TP + FP), (B, T)."""
+    return ratio(c.true, c.true + c.false)
+
+
+def recall(c: Confusion) -> np.ndarray:
+    """TP / (TP + FN), (B, T)."""
+    return ratio(c.true, c.objects)
+
+
+def f_of(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
+    """F = (1 + β²) P R / (β² P + R)."""
+    return ratio((1 + BETA2) * precision * recall, BETA2 * precision + recall)
+
+
+def f_measure(c: Confusion) -> np.ndarray:
+    """F-measure (B, T); 0 where nothing of the object is selected, or there is none."""
+    return f_of(precision(c), recall(c))
+
+
+def e_measure(c: Confusion) -> np.ndarray:
+    """Enhanced-alignment measure (B, T), Fan et al., IJCAI 2018.
+
+    Four kinds of pixels have one alignment each. The sum is divided by one pixel less than there
+    are, as published, so the measure can exceed 1 slightly.
+    """
+    selected = c.true + c.false
+    of_map, of_truth = selected / c.pixels, c.objects / c.pixels
+    total = np.zeros_like(selected)
+    for number, a, b in (
+            (c.true, 1 - of_map, 1 - of_truth), (c.false, 1 - of_map, -of_truth),
+            (c.objects - c.true, -of_map, 1 - of_truth),
+            (c.pixels - selected - (c.objects - c.true), -of_map, -of_truth)):
+        alignment = 2 * (a * b) / (a**2 + b**2 + EPS)
+        total += (alignment + 1) ** 2 / 4 * number
+    total = np.where(c.objects == 0, c.pixels - selected, total)
+    total = np.where(c.objects == c.pixels, selected, total)
+    return total / (c.pixels - 1 + EPS)
+
+
+def iou(c: Confusion) -> np.ndarray:
+    """TP / (TP + FP + FN), (B, T)."""
+    return ratio(c.true, c.objects + c.false)
+
+
+def dice(c: Confusion) -> np.ndarray:
+    """2 TP / (2 TP + FP + FN), (B, T)."""
+    return ratio(2 * c.true, c.true + c.false + c.objects)
+
+
+def specificity(c: Confusion) -> np.ndarray:
+    """TN / (TN + FP), (B, T)."""
+    background = c.pixels - c.objects
+    return ratio(background - c.false, background)
+
+
+def ber(c: Confusion) -> np.ndarray:
+    """Balanced error rate 1 − (TP / (TP + FN) + TN / (TN + FP)) / 2, (B, T)."""
+    return 1 - 0.5 * (recall(c) + specificity(c))
+
+
+def accuracy(c: Confusion) -> np.ndarray:
+    """Overall accuracy (TP + TN) / all, (B, T)."""
+    return (c.true + c.pixels - c.objects - c.false) / c.pixels
+
+
+#: The measures that are functions of a selection.
+OF_SELECTION: dict[str, Callable[[Confusion], np.ndarray]] = {
+    "F": f_measure, "E": e_measure, "IoU": iou, "Dice": dice, "BER": ber,
+    "accuracy": accuracy, "specificity": specificity,
+}
+
+
+def auc(c: Confusion) -> np.ndarray:
+    """Area under recall against the false positive rate (B,), by trapezoids from (0, 0)."""
+    hit, alarm = (np.pad(rate, ((0, 0), (1, 0)))
+                  for rate in (recall(c), ratio(c.false, c.pixels - c.objects)))
+    return ((hit[:, 1:] + hit[:, :-1]) / 2 * np.diff(alarm, axis=1)).sum(axis=1)
+
+
+def score(counts: Counts, levels: Levels, samples: Sequence[Sample], families: Sequence[str],
+          profile: Profile) -> dict[str, np.ndarray]:
+    """All measures that follow from counts but S: name → (B,) values, or (B, T) curves.
+
+    A curve is named by its family (``F``), the values at the adaptive threshold and at 0.5 with a
+    prefix (``adpF``, ``binIoU``). With F come the curves ``precision`` and ``recall``.
+    """
+    result = {}
+    if "MAE" in families:
+        result["MAE"] = mae(levels)
+    curves = at_thresholds(levels, profile.cuts)
+    for family in OF_SELECTION.keys() & set(families):
+        of = OF_SELECTION[family]
+        strict = family == "E" and profile.e_strict
+        capped = family != "E" or profile.e_capped
+        result[family] = of(at_thresholds(levels, profile.cuts, strict=True) if strict else curves)
+        result[f"adp{family}"] = of(adaptive(levels, samples, strict, capped))[:, 0]
+        if family not in ("F", "E"):
+            result[f"bin{family}"] = of(at_half(levels))[:, 0]
+    if "F" in families:
+        result |= {"precision": precision(curves), "recall": recall(curves)}
+    if "AUC" in families:
+        result["AUC"] = auc(curves)
+    return result

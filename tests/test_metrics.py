@@ -1,245 +1,375 @@
-"""Scores against PySODMetrics, image by image, and folders with something wrong."""
+"""Measures against PySODMetrics, image by image; profiles; the evaluator."""
 
 from __future__ import annotations
 
-import json
-import sys
+import warnings
 
 import numpy as np
+import py_sod_metrics
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
-import eval as eval_script
-from benchmarks.metrics import ours
-from benchmarks.metrics import theirs as reference
-from data import Pair
-from metrics import Scores, joint_histogram, score_folder
-from metrics.histogram import joint_histogram_torch
+from metrics import CORE, FAMILIES, Evaluator
+from metrics.compare import compare
+from utils.errors import UserError
+
+#: The NumPy backend, and the torch backend on the CPU.
+DEVICES = ("cpu", "cpu:0")
+HANDLERS = {
+    "IoU": py_sod_metrics.IOUHandler, "Dice": py_sod_metrics.DICEHandler,
+    "BER": py_sod_metrics.BERHandler, "accuracy": py_sod_metrics.OverallAccuracyHandler,
+    "specificity": py_sod_metrics.SpecificityHandler}
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Means over 5×5 pixels, so that neighbours are alike and distances tie."""
+    padded = np.pad(values.astype(float), 2, mode="edge")
+    return sum(padded[y:y + values.shape[0], x:x + values.shape[1]]
+               for y in range(5) for x in range(5)) / 25
+
+
+def draw_truth(random: np.random.Generator, kind: str, shape: tuple[int, int]) -> np.ndarray:
+    height, width = shape
+    truth = np.zeros(shape, np.uint8)
+    if kind == "noise":
+        truth[random.random(shape) < random.random()] = 255
+    elif kind == "grey":
+        truth = random.integers(0, 256, shape).astype(np.uint8)
+    elif kind == "full":
+        truth[:] = 255
+    elif kind == "one pixel":
+        truth[random.integers(height), random.integers(width)] = 255
+    elif kind == "last row":
+        truth[-1] = 255
+    elif kind == "last column":
+        truth[:, -1] = 255
+    elif kind == "box":
+        truth[height // 4:height // 2 + 1, width // 3:width // 2 + 1] = 255
+    elif kind == "blob":
+        truth[smooth(random.random(shape)) > 0.52] = 255
+    return truth
+
+
+TRUTHS = ("noise", "grey", "empty", "full", "one pixel", "last row", "last column", "box", "blob")
+
+
+def draw_map(random: np.random.Generator, kind: str, truth: np.ndarray) -> np.ndarray:
+    low, high = sorted(random.integers(0, 256, 2))
+    noise = random.integers(low, high + 1, truth.shape)
+    drawn = {"noise": noise, "smooth": smooth(noise), "constant": np.full(truth.shape, low),
+             "black": np.zeros(truth.shape), "binary": (noise > (low + high) / 2) * 255,
+             "half constant": np.where(np.arange(len(truth))[:, None] < len(truth) / 2, low, noise),
+             "like the truth": smooth(truth) * 0.8 + noise * 0.2}[kind]
+    return drawn.astype(np.uint8)
+
+
+MAPS = ("noise", "smooth", "constant", "black", "binary", "half constant", "like the truth")
 
 
 @st.composite
-def map_and_truth(draw):
+def pairs(draw):
     """Maps of any size, range and smoothness, with truths from empty to full."""
-    height, width = draw(st.integers(1, 24)), draw(st.integers(1, 24))
+    shape = draw(st.integers(1, 40)), draw(st.integers(1, 40))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    low, high = sorted((draw(st.integers(0, 255)), draw(st.integers(0, 255))))
-    prediction = random.integers(low, high + 1, (height, width)).astype(np.uint8)
-    kind = draw(st.sampled_from(["binary", "grey", "empty", "full", "one pixel"]))
-    truth = {"binary": random.integers(0, 2, (height, width)) * 255,
-             "grey": random.integers(0, 256, (height, width)),
-             "empty": np.zeros((height, width)), "full": np.full((height, width), 255),
-             "one pixel": np.zeros((height, width))}[kind].astype(np.uint8)
-    if kind == "one pixel":
-        truth[-1, -1] = 255
-    return prediction, truth
+    truth = draw_truth(random, draw(st.sampled_from(TRUTHS)), shape)
+    return draw_map(random, draw(st.sampled_from(MAPS)), truth), truth
 
 
-@settings(max_examples=150, deadline=None)
-@given(map_and_truth())
-def test_one_image_equals_pysodmetrics(pair):
-    expected, got = reference([pair]), ours([pair])
-    for measure, value in expected.items():
-        assert got[measure] == pytest.approx(value, abs=1e-12), measure
+def reference(prediction: np.ndarray, truth: np.ndarray) -> dict:
+    """All numbers and curves of one image from PySODMetrics."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecation of Fmeasure, means of empty blocks
+        metrics = [py_sod_metrics.MAE(), py_sod_metrics.Fmeasure(), py_sod_metrics.Emeasure(),
+                   py_sod_metrics.Smeasure(), py_sod_metrics.WeightedFmeasure(),
+                   py_sod_metrics.FmeasureV2({name: handler(True, True, with_binary=True)
+                                              for name, handler in HANDLERS.items()})]
+        for metric in metrics:
+            metric.step(pred=prediction, gt=truth)
+        mae, f, e, s, weighted, others = (metric.get_results() for metric in metrics)
+    numbers = {"MAE": mae["mae"], "F": f["fm"]["curve"], "adpF": f["fm"]["adp"],
+               "precision": f["pr"]["p"], "recall": f["pr"]["r"], "E": e["em"]["curve"],
+               "adpE": e["em"]["adp"], "Sm": s["sm"], "wF": weighted["wfm"]}
+    for name in HANDLERS:
+        numbers |= {name: others[name]["dynamic"], f"adp{name}": others[name]["adaptive"],
+                    f"bin{name}": others[name]["binary"]}
+    return numbers
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(map_and_truth(), min_size=2, max_size=6))
-def test_a_data_set_averages_curves_before_the_maximum(pairs):
-    assert ours(pairs) == pytest.approx(reference(pairs), abs=1e-12)
+def scored(samples, device="cpu", measures=FAMILIES, profile="pysodmetrics") -> Evaluator:
+    evaluator = Evaluator(device, profile, measures)
+    for number, sample in enumerate(samples):
+        evaluator.update(str(number), *sample)
+    return evaluator
 
 
-@pytest.mark.parametrize("value", [0, 1, 127, 128, 255])
+def assert_equals_reference(sample, device) -> None:
+    evaluator = scored([sample], device)
+    ours = evaluator.curves() | evaluator.per_image["0"]
+    for name, value in reference(*sample).items():
+        if name == "Sm" and np.isnan(value):  # a block without pixels; here it has no weight
+            assert 0 <= ours[name] <= 1
+        else:
+            # One-pixel images have E up to 1 / EPS, so the error is relative there.
+            assert ours[name] == pytest.approx(value, rel=1e-12, abs=1e-12), name
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@settings(max_examples=200, deadline=None)
+@given(sample=pairs())
+def test_every_image_equals_pysodmetrics(device, sample):
+    assert_equals_reference(sample, device)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_every_kind_of_map_and_truth_equals_pysodmetrics(device, truth):
+    random = np.random.default_rng(1)
+    for kind in MAPS:
+        for shape in ((1, 1), (1, 9), (7, 1), (2, 2), (31, 48)):
+            mask = draw_truth(random, truth, shape)
+            assert_equals_reference((draw_map(random, kind, mask), mask), device)
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("truth", [0, 128, 129, 255])
-def test_constant_maps_and_constant_truths(value, truth):
-    pair = np.full((5, 7), value, np.uint8), np.full((5, 7), truth, np.uint8)
-    assert ours([pair]) == pytest.approx(reference([pair]), abs=1e-12)
+def test_constant_maps_and_constant_truths(device, truth):
+    for value in (0, 1, 77, 127, 128, 254, 255):
+        for shape in ((5, 7), (64, 50)):
+            sample = np.full(shape, value, np.uint8), np.full(shape, truth, np.uint8)
+            assert_equals_reference(sample, device)
+
+
+def test_large_images_equal_pysodmetrics():
+    """Distances beyond the table of weights, and an object far from everything."""
+    random = np.random.default_rng(0)
+    truth = np.zeros((700, 900), np.uint8)
+    truth[3:9, 880:890] = 255
+    truth[500, 40] = 255
+    assert_equals_reference((smooth(random.integers(0, 256, truth.shape)).astype(np.uint8), truth),
+                            "cpu")
 
 
 def test_real_maps_equal_pysodmetrics(shared):
     maps = shared / "data/mini/maps/WSSA/ECSSD"
     masks = shared / "data/mini/ECSSD/ground_truth_mask"
-    pairs = [(np.array(Image.open(path).convert("L")),
-              np.array(Image.open(masks / path.name).convert("L")))
-             for path in sorted(maps.glob("*.png"))]
-    assert len(pairs) == 16
-    assert ours(pairs) == pytest.approx(reference(pairs), abs=1e-12)
-    folder = score_folder(maps.glob("*.png"), [Pair(path.stem, None, path)
-                                               for path in sorted(masks.glob("*.png"))])
-    assert folder.problems == []
-    assert folder.scores.summary() == pytest.approx(reference(pairs), abs=1e-12)
+    for path in sorted(maps.glob("*.png")):
+        sample = tuple(np.array(Image.open(file).convert("L"))
+                       for file in (path, masks / path.name))
+        assert_equals_reference(sample, "cpu")
 
 
-@given(map_and_truth())
+@pytest.mark.parametrize("device", DEVICES)
 @settings(max_examples=20, deadline=None)
-def test_the_torch_backend_counts_the_same(pair):
-    assert (joint_histogram_torch(*pair, device="cpu") == joint_histogram(*pair)).all()
+@given(samples=st.lists(pairs(), min_size=2, max_size=40))
+def test_a_data_set_averages_curves_before_the_maximum(device, samples):
+    """Maps of different sizes share a batch on a device."""
+    evaluator = scored(samples, device)
+    each = [reference(*sample) for sample in samples]
+    row = evaluator.compute()
+    for family in ("F", "E", *HANDLERS):
+        curve = np.mean([numbers[family] for numbers in each], axis=0)
+        assert row[f"max{family}"] == pytest.approx(curve.max(), rel=1e-12, abs=1e-12)
+        assert row[f"mean{family}"] == pytest.approx(curve.mean(), rel=1e-12, abs=1e-12)
+    for name in ("MAE", "adpF", "adpE", "wF", "adpIoU", "binBER"):
+        expected = np.mean([numbers[name] for numbers in each])
+        assert row[name] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert all(np.isfinite(value) for value in row.values())
 
 
-def test_flipped_views_score_as_their_copies():
+@settings(max_examples=50, deadline=None)
+@given(sample=pairs())
+def test_auc_equals_scikit_learn(sample):
+    prediction, truth = sample
+    if prediction.min() != prediction.max():  # on the bytes that the thresholds tell apart
+        low, high = float(prediction.min()), float(prediction.max())
+        prediction = ((prediction / 255 - low / 255) / (high / 255 - low / 255) * 255).astype(int)
+    positive = truth > 128
+    got = scored([sample], measures=("AUC",)).compute()["AUC"]
+    if positive.all() or not positive.any():
+        assert got in (0, 0.0, 0.5, 1.0)
+    else:
+        assert got == pytest.approx(roc_auc_score(positive.ravel(), prediction.ravel()), abs=1e-12)
+
+
+# --- profiles ----------------------------------------------------------------------------------
+
+
+def normalised(prediction: np.ndarray) -> np.ndarray:
+    low, high = int(prediction.min()), int(prediction.max())
+    return (prediction - low) / (high - low) if high > low else prediction / 255
+
+
+@settings(max_examples=40, deadline=None)
+@given(sample=pairs())
+def test_the_matlab_profile_is_strict_in_e_and_has_no_cap(sample):
+    """Straight from the definition: alignment matrices of P > t, no histogram."""
+    prediction, truth = sample
+    mask = truth > 128
+    values = normalised(prediction)
+
+    def e_of(selected: np.ndarray) -> float:
+        if not mask.any():
+            matrix = 1.0 - selected
+        elif mask.all():
+            matrix = selected * 1.0
+        else:
+            a, b = selected - selected.mean(), mask - mask.mean()
+            matrix = (2 * a * b / (a**2 + b**2 + np.spacing(1)) + 1) ** 2 / 4
+        return matrix.sum() / (mask.size - 1 + np.spacing(1))
+
+    evaluator = scored([sample], profile="matlab", measures=CORE)
+    scale = int(prediction.max()) - int(prediction.min()) or 255
+    base = int(prediction.min()) if prediction.max() > prediction.min() else 0
+    whole = (prediction.astype(int) - base) * 255
+    curve = [e_of(whole > k * scale) for k in range(255, -1, -1)]
+    assert evaluator.curves()["E"] == pytest.approx(np.array(curve), rel=1e-9, abs=1e-9)
+    threshold = 2 * values.mean()
+    if (abs(values - threshold) > 1e-9).all():  # else the last bit decides
+        assert evaluator.compute()["adpE"] == pytest.approx(e_of(values > threshold), rel=1e-9)
+
+
+def test_the_matlab_profile_takes_f_of_the_mean_precision_and_recall():
+    random = np.random.default_rng(3)
+    samples = [(draw_map(random, "like the truth", truth), truth)
+               for truth in (draw_truth(random, "blob", (20, 30)) for _ in range(8))]
+    each = [reference(*sample) for sample in samples]
+    p, r = (np.mean([numbers[key] for numbers in each], axis=0) for key in ("precision", "recall"))
+    expected = (1.3 * p * r / (0.3 * p + r + np.spacing(1))).max()
+    matlab, usual = (scored(samples, profile=profile, measures=CORE).compute()
+                     for profile in ("matlab", "pysodmetrics"))
+    assert matlab["maxF"] == pytest.approx(expected, abs=1e-12)
+    assert matlab["maxF"] > usual["maxF"]
+    for measure in ("MAE", "meanF", "adpF", "Sm", "wF"):
+        assert matlab[measure] == usual[measure]
+
+
+@settings(max_examples=40, deadline=None)
+@given(sample=pairs())
+def test_the_tracer_profile_takes_maxima_of_single_images(sample):
+    """From TRACER's definition: 255 thresholds on the map as it is, F of each image."""
+    prediction, truth = sample
+    values, mask = prediction / 255, truth >= 128
+    best, curve = 0.0, []
+    for k in range(255):
+        selected = prediction.astype(int) * 254 >= k * 255
+        hit = (selected & mask).sum()
+        p, r = hit / max(selected.sum(), 1), hit / max(mask.sum(), 1)
+        curve.append(1.3 * p * r / (0.3 * p + r) if hit else 0.0)
+        best = max(best, curve[-1])
+    row = scored([sample, sample], profile="tracer").compute()
+    assert set(row) == {"MAE", "maxF", "meanF", "Sm"}
+    assert row["maxF"] == pytest.approx(best, abs=1e-12)
+    assert row["meanF"] == pytest.approx(np.mean(curve), abs=1e-12)
+    assert row["MAE"] == pytest.approx(abs(values - mask).mean(), abs=1e-12)
+
+
+def test_the_tracer_profile_averages_maxima():
+    """The best threshold of one image is not that of the other."""
+    truth = np.zeros((8, 8), np.uint8)
+    truth[:4] = 255
+    bright, dark = (np.where(truth, *levels).astype(np.uint8) for levels in ((250, 200), (60, 10)))
+    row = scored([(bright, truth), (dark, truth)], profile="tracer").compute()
+    assert row["maxF"] == 1
+    stretched = scored([(bright, truth), (dark, truth)]).compute()
+    assert stretched["maxF"] == 1  # stretched, both are perfect at one threshold
+    assert row["MAE"] > stretched["MAE"] == 0
+
+
+def test_unknown_profiles_and_measures():
+    with pytest.raises(UserError, match="did you mean 'matlab'"):
+        Evaluator(profile="matlap")
+    with pytest.raises(ValueError, match="maxF"):
+        Evaluator(measures=("maxF",))
+
+
+# --- the evaluator -----------------------------------------------------------------------------
+
+
+def test_merged_evaluators_equal_one():
+    random = np.random.default_rng(0)
+    truths = [draw_truth(random, kind, (9, 12)) for kind in TRUTHS * 5]
+    samples = [(draw_map(random, "noise", truth), truth) for truth in truths]
+    one, left, right = scored(samples), Evaluator(measures=FAMILIES), Evaluator(measures=FAMILIES)
+    for number, sample in enumerate(samples):
+        (left if number % 3 else right).update(str(number), *sample)
+    left.merge(right)
+    assert left.images == len(samples)
+    assert left.compute() == pytest.approx(one.compute(), abs=1e-12)
+    assert left.per_image == one.per_image
+
+
+def test_recalled_results_equal_scored_ones():
+    random = np.random.default_rng(0)
+    truth = draw_truth(random, "blob", (30, 20))
+    first, second = Evaluator(), Evaluator()
+    kept = {}
+    first.on_scored = kept.__setitem__
+    for number in range(20):
+        first.update(str(number), draw_map(random, "noise", truth), truth)
+    first.flush()
+    for name, result in kept.items():
+        second.recall(name, result)
+    assert second.compute() == pytest.approx(first.compute(), abs=1e-15)
+    assert second.per_image == first.per_image
+
+
+def test_a_map_is_counted_once():
+    sample = np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint8)
+    one, other = scored([sample]), scored([sample])
+    with pytest.raises(ValueError, match="'0' was scored already"):
+        one.update("0", *sample)
+    with pytest.raises(ValueError, match="scored in both: 0"):
+        one.merge(other)
+    with pytest.raises(ValueError, match="different profiles"):
+        one.merge(Evaluator())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_wrong_arrays_are_refused(device):
+    good = np.zeros((4, 5), np.uint8)
+    evaluator = Evaluator(device)
+    for bad in (np.zeros((5, 4), np.uint8), np.zeros((4, 5)), np.zeros((4, 5, 3), np.uint8),
+                np.zeros((4, 5), bool)):
+        with pytest.raises(ValueError, match="prediction"):
+            evaluator.update("a", bad, good)
+    with pytest.raises(ValueError, match="no pixels"):
+        evaluator.update("a", good[:0], good[:0])
+    with pytest.raises(ValueError, match="no maps"):
+        evaluator.compute()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_flipped_views_score_as_their_copies(device):
     random = np.random.default_rng(0)
     prediction, truth = random.integers(0, 256, (2, 9, 8)).astype(np.uint8)
     flipped = prediction[:, ::-1], truth[::-1]
-    copies = tuple(np.ascontiguousarray(a) for a in flipped)
-    assert ours([flipped]) == ours([copies])
-    assert (joint_histogram_torch(*flipped, device="cpu") == joint_histogram(*copies)).all()
+    copies = tuple(np.ascontiguousarray(array) for array in flipped)
+    assert scored([flipped], device).compute() == pytest.approx(scored([copies]).compute(),
+                                                                abs=1e-12)
 
 
-def test_wrong_arrays_are_refused():
-    good = np.zeros((4, 5), np.uint8)
-    for bad in (np.zeros((5, 4), np.uint8), np.zeros((4, 5)), np.zeros((4, 5, 3), np.uint8)):
-        with pytest.raises(ValueError):
-            joint_histogram(bad, good)
-    with pytest.raises(ValueError, match="no maps"):
-        Scores().summary()
+# --- comparison --------------------------------------------------------------------------------
 
 
-# --- eval.py ---------------------------------------------------------------------------------
+def test_a_difference_beyond_chance_has_an_interval_without_zero():
+    random = np.random.default_rng(0)
+    base = random.random(200)
+    a = {str(i): {"MAE": base[i], "Sm": 0.5} for i in range(200)}
+    b = {str(i): {"MAE": base[i] + 0.01 + random.normal(0, 0.02), "Sm": 0.5} for i in range(200)}
+    mae, s = compare(a, b)
+    assert mae.low < mae.a - mae.b < mae.high < 0
+    differences = np.array([a[name]["MAE"] - b[name]["MAE"] for name in a])
+    assert (mae.wins, mae.losses) == ((differences < 0).sum(), (differences > 0).sum())
+    # The normal interval of the mean, which the bootstrap approaches.
+    half = 1.96 * differences.std(ddof=1) / np.sqrt(200)
+    assert mae.low == pytest.approx(differences.mean() - half, abs=half / 10)
+    assert mae.most[0][0] == str(abs(differences).argmax())
+    assert (s.low, s.high, s.wins, s.losses, s.most) == (0, 0, 0, 0, [])
 
 
-@pytest.fixture
-def scored(sets, tmp_path):
-    """A results folder in which method ``copy`` predicts TINY-TE perfectly."""
-    folder = tmp_path / "results/copy/TINY-TE"
-    folder.mkdir(parents=True)
-    for path in (sets / "TINY-TE/masks").iterdir():
-        Image.open(path).save(folder / path.name)
-    return folder
-
-
-def evaluate(sets, scored, *more) -> int:
-    return eval_script.main(["--pred", str(scored.parents[1]), "--root", str(sets), *more])
-
-
-def test_perfect_maps(sets, scored, tmp_path, capsys):
-    file = tmp_path / "out/scores.json"
-    assert evaluate(sets, scored, "--json", str(file)) == 0
-    (row,) = json.loads(file.read_text())
-    assert row["method"], row["dataset"] == ("copy", "TINY-TE")
-    assert (row["images"], row["MAE"], row["maxF"]) == (4, 0, 1)
-    assert "pysodmetrics" in capsys.readouterr().out
-
-
-def test_a_method_folder_and_a_folder_pair_score_the_same(sets, scored, tmp_path):
-    file = tmp_path / "scores.json"
-    assert eval_script.main(["--pred", str(scored), "--gt", str(sets / "TINY-TE/masks"),
-                             "--json", str(file)]) == 0
-    (row,) = json.loads(file.read_text())
-    assert (row["method"], row["dataset"], row["images"]) == ("copy", "TINY-TE", 4)
-
-
-def remove(folder):
-    (folder / "01.png").unlink()
-
-
-def add(folder):
-    Image.new("L", (5, 5)).save(folder / "surplus.png")
-
-
-def shrink(folder):
-    Image.new("L", (5, 5)).save(folder / "01.png")
-
-
-def truncate(folder):
-    data = (folder / "01.png").read_bytes()
-    (folder / "01.png").write_bytes(data[:len(data) // 2])
-
-
-def empty(folder):
-    (folder / "01.png").write_bytes(b"")
-
-
-def colour(folder):
-    with Image.open(folder / "01.png") as image:
-        size = image.size
-    Image.new("RGB", size, (255, 0, 0)).save(folder / "01.png")
-
-
-@pytest.mark.parametrize("damage, said, scored_images", [
-    (remove, "no map for", 3), (add, "surplus.png", 4), (shrink, "01.png is 5×5", 3),
-    (truncate, "01.png: cannot be decoded", 3), (empty, "01.png: empty file", 3),
-    (colour, "01.png: has colours", 3)])
-def test_incomplete_input_gives_no_row_unless_asked(sets, scored, tmp_path, capsys, damage, said,
-                                                    scored_images):
-    damage(scored)
-    file = tmp_path / "scores.json"
-    assert evaluate(sets, scored, "--json", str(file)) == 2
-    assert json.loads(file.read_text()) == []
-    assert said in capsys.readouterr().err
-    assert evaluate(sets, scored, "--allow-missing", "--json", str(file)) == 0
-    (row,) = json.loads(file.read_text())
-    assert (row["images"], row["expected"]) == (scored_images, 4)
-    captured = capsys.readouterr()
-    assert said in captured.err
-    assert ("3/4" in captured.out) == (scored_images == 3)
-
-
-def test_an_unreadable_mask_is_listed_not_fatal_for_the_others(sets, scored, capsys):
-    (sets / "TINY-TE/masks/01.png").write_bytes(b"")
-    assert evaluate(sets, scored, "--allow-missing") == 0
-    captured = capsys.readouterr()
-    assert "masks/01.png: empty file" in captured.err
-    assert "3/4" in captured.out
-
-
-def test_maps_that_share_a_stem_are_not_scored(sets, scored, capsys):
-    Image.open(scored / "01.png").save(scored / "01.bmp")
-    assert evaluate(sets, scored) == 2
-    assert evaluate(sets, scored, "--allow-missing") == 0
-    captured = capsys.readouterr()
-    assert "same stem" in captured.err
-    assert "3/4" in captured.out
-
-
-def test_folders_without_truth_are_said_and_requested_sets_must_be_there(sets, scored, capsys):
-    (scored.parent / "input").mkdir()
-    assert evaluate(sets, scored) == 0
-    assert "input is not scored" in capsys.readouterr().err
-    assert evaluate(sets, scored, "--data", "TINY-TE", "TINY-TR") == 2
-    assert "no maps of TINY-TR" in capsys.readouterr().err
-    assert evaluate(sets, scored, "--data", "TINY-TE", "TINY-TR", "--allow-missing") == 0
-
-
-def test_one_methods_folder_can_be_given_for_custom_sets(sets, scored):
-    assert eval_script.main(["--pred", str(scored.parent), "--root", str(sets), "--data",
-                             "TINY-TE"]) == 0
-
-
-def test_the_truth_follows_the_orientation_of_its_image(tmp_path):
-    """test.py's map is upright; the mask of a turned photo is usually not."""
-    exif = Image.Exif()
-    exif[0x0112] = 3
-    truth = np.zeros((8, 8), np.uint8)
-    truth[:3] = 255
-    root, maps = tmp_path / "datasets/TURNED", tmp_path / "results/m/TURNED"
-    for folder in (root / "images", root / "masks", maps):
-        folder.mkdir(parents=True)
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(root / "images/a.png", exif=exif)
-    Image.fromarray(truth).save(root / "masks/a.png")
-    Image.fromarray(truth[::-1]).save(maps / "a.png")
-    file = tmp_path / "scores.json"
-    assert eval_script.main(["--pred", str(tmp_path / "results"), "--root",
-                             str(tmp_path / "datasets"), "--json", str(file)]) == 0
-    assert json.loads(file.read_text())[0]["MAE"] == 0
-
-
-@pytest.mark.parametrize("arguments, said", [
-    (["--gt", ".", "--data", "TINY-TE"], "leave --data out"),
-    (["--pred", "nowhere"], "folder not found"),
-    (["--data", "NO-SUCH-SET"], "not found")])
-def test_wrong_arguments(sets, scored, capsys, arguments, said):
-    assert evaluate(sets, scored, *arguments) == 2
-    assert said in capsys.readouterr().err
-
-
-def test_scoring_does_not_import_torch(sets, scored):
-    """Starting torch takes longer than scoring a small set."""
-    import subprocess
-    from pathlib import Path
-
-    program = ("import sys; sys.argv = ['eval.py', *sys.argv[1:]]; import eval; "
-               "status = eval.main(); assert 'torch' not in sys.modules; sys.exit(status)")
-    subprocess.run([sys.executable, "-c", program, "--gpu", "cpu", "--pred",
-                    str(scored.parents[1]), "--root", str(sets)],
-                   check=True, cwd=Path(eval_script.__file__).parent, capture_output=True)
+def test_only_the_same_images_are_compared():
+    with pytest.raises(ValueError, match="the same images"):
+        compare({"a": {"MAE": 0.1}}, {"b": {"MAE": 0.1}})

@@ -1,0 +1,209 @@
+"""The evaluator: maps in, one row of a table out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .counts import Counts, Sample, count, require_sample
+from .measures import OF_SELECTION, Levels, f_of, levels_of, score
+from .profiles import CORE, Profile, find_profile
+from .structure import s_measure
+from .weighted import weighted_errors, weighted_f
+
+#: Maps that are scored together, by backend.
+_BATCH = {"numpy": 16, "torch": 64}
+#: What is known of one map: name of a measure or curve → number or float64 (T,).
+Result = dict[str, float | np.ndarray]
+
+_STRIDE = 64  # on a device, maps are batched with those of nearly the same size
+
+
+class Evaluator:
+    """Scores of a method on a data set, map by map.
+
+    >>> evaluator = Evaluator()
+    >>> evaluator.update("0001", prediction, ground_truth)   # uint8 arrays (H, W)
+    >>> evaluator.compute()                                  # {"MAE": 0.059, "maxF": 0.866, …}
+
+    Args:
+        device: ``cpu`` scores with NumPy; any torch device in batches on that device, with the
+            same result to 1e-9 (weighted F-measure 1e-6). ``torch`` is imported only then.
+        profile: whose definitions to follow, a name of ``profiles.PROFILES``.
+        measures: families of measures out of ``profiles.FAMILIES``; those that the profile does
+            not define are left out.
+
+    Memory does not grow with the maps, but for one small dict of numbers for each.
+
+    Raises:
+        UserError: no such profile.
+        ValueError: no such measure.
+    """
+
+    def __init__(self, device: object = "cpu", profile: str = "pysodmetrics",
+                 measures: Sequence[str] = CORE):
+        self.profile: Profile = find_profile(profile)
+        unknown = set(measures) - set(find_profile("pysodmetrics").families)
+        if unknown:
+            raise ValueError(f"unknown measures: {', '.join(sorted(unknown))}")
+        self.families = tuple(family for family in self.profile.families if family in measures)
+        self.device = device
+        self._uses_torch = str(device) != "cpu"
+        self.per_image: dict[str, dict[str, float]] = {}
+        #: Called with the name and all numbers and curves of each map that was scored.
+        self.on_scored: Callable[[str, Result], None] = lambda name, result: None
+        self._sums: dict[str, np.ndarray] = {}
+        self._waiting: dict[tuple, list[tuple[str, Sample]]] = defaultdict(list)
+        self._names: set[str] = set()
+
+    @property
+    def images(self) -> int:
+        """Number of maps."""
+        return len(self._names)
+
+    def update(self, name: str, prediction: np.ndarray, ground_truth: np.ndarray) -> None:
+        """Score one map.
+
+        Args:
+            name: of the image, unique.
+            prediction: uint8 (H, W), 0 to 255; on a device also a tensor.
+            ground_truth: uint8 (H, W); above 128 is foreground.
+
+        Raises:
+            ValueError: other dtypes or dimensions, sizes that differ, a name that was scored.
+        """
+        require_sample(prediction, ground_truth)
+        self._add_name(name)
+        key = tuple(-(-side // _STRIDE) for side in prediction.shape) if self._uses_torch else ()
+        waiting = self._waiting[key]
+        waiting.append((name, (prediction, ground_truth)))
+        if len(waiting) == _BATCH["torch" if self._uses_torch else "numpy"]:
+            self._score(self._waiting.pop(key))
+
+    def recall(self, name: str, result: Result) -> None:
+        """Count in a map that an evaluator of the same profile and measures has scored before.
+
+        Args:
+            result: what that evaluator gave to ``on_scored``.
+
+        Raises:
+            ValueError: a name that was scored.
+        """
+        self._add_name(name)
+        self._take([name], {key: np.asarray(value)[None] for key, value in result.items()})
+
+    def _add_name(self, name: str) -> None:
+        if name in self._names:
+            raise ValueError(f"{name!r} was scored already")
+        self._names.add(name)
+
+    def merge(self, other: Evaluator) -> None:
+        """Take in the maps of another evaluator, of the same profile and measures.
+
+        Raises:
+            ValueError: another profile or other measures, or maps that both have scored.
+        """
+        if (self.profile, self.families) != (other.profile, other.families):
+            raise ValueError("evaluators of different profiles or measures cannot be merged")
+        common = self._names & other._names
+        if common:
+            raise ValueError(f"scored in both: {', '.join(sorted(common)[:5])}")
+        other.flush()
+        self._names |= other._names
+        self.per_image |= other.per_image
+        self._add(other._sums)
+
+    def compute(self) -> dict[str, float]:
+        """The means over all maps, by the measures' names (``maxF``, ``Sm``, …).
+
+        Curves are averaged over the maps first; maximum and mean are then taken of the mean
+        curve, unless the profile says otherwise.
+
+        Raises:
+            ValueError: no map was scored.
+        """
+        curves = self.curves()
+        row = {}
+        for family in self.families:
+            if family in OF_SELECTION:
+                row |= self._of_curve(family, curves)
+            else:
+                name = "Sm" if family == "S" else family
+                row[name] = float(self._sums[name] / self.images)
+        return row
+
+    def _of_curve(self, family: str, curves: dict[str, np.ndarray]) -> dict[str, float]:
+        """Maximum, mean and adaptive value of a measure that has a threshold."""
+        row = {f"max{family}": float(curves[family].max()),
+               f"mean{family}": float(curves[family].mean())}
+        if self.profile.max_f == "per image":
+            row[f"max{family}"] = float(self._sums[f"max{family}"] / self.images)
+            return row
+        if family == "F" and self.profile.max_f == "mean precision and recall":
+            row["maxF"] = float(f_of(curves["precision"], curves["recall"]).max())
+        for prefix in ("adp", "bin"):
+            if f"{prefix}{family}" in self._sums:
+                row[f"{prefix}{family}"] = float(self._sums[f"{prefix}{family}"] / self.images)
+        return row
+
+    def curves(self) -> dict[str, np.ndarray]:
+        """Mean curves over all maps, float64 (T,): ``F``, ``E``, ``precision``, ``recall``, ….
+
+        Column k belongs to the threshold 1 − k / (T − 1).
+
+        Raises:
+            ValueError: no map was scored.
+        """
+        self.flush()
+        if not self.images:
+            raise ValueError("no maps were scored")
+        return {name: total / self.images for name, total in self._sums.items() if total.ndim}
+
+    def flush(self) -> None:
+        """Score what still waits for its batch; ``compute``, ``curves`` and ``merge`` do."""
+        while self._waiting:
+            self._score(self._waiting.popitem()[1])
+
+    def _score(self, waiting: list[tuple[str, Sample]]) -> None:
+        names, samples = [name for name, _ in waiting], [sample for _, sample in waiting]
+        counts, levels, errors = self._measure(samples)
+        result = score(counts, levels, samples, self.families, self.profile)
+        if "S" in self.families:
+            result["Sm"] = s_measure(counts, levels)
+        if errors is not None:
+            result["wF"] = weighted_f(errors, levels)
+        for family in OF_SELECTION.keys() & result.keys():
+            result |= {f"max{family}": result[family].max(axis=1),
+                       f"mean{family}": result[family].mean(axis=1)}
+        self._take(names, result)
+        for i, name in enumerate(names):
+            self.on_scored(name, {key: values[i] for key, values in result.items()})
+
+    def _take(self, names: list[str], result: dict[str, np.ndarray]) -> None:
+        self._add({key: values.sum(axis=0) for key, values in result.items()})
+        numbers = {key: values.tolist() for key, values in result.items() if values.ndim == 1}
+        for i, name in enumerate(names):
+            self.per_image[name] = {key: values[i] for key, values in numbers.items()}
+
+    def _measure(self, samples: list[Sample]) -> tuple[Counts, Levels, np.ndarray | None]:
+        """What a backend takes from the pixels."""
+        above, offset = self.profile.foreground_above, self.profile.split_offset
+        if self._uses_torch:
+            from .torch_backend import TorchBatch
+
+            batch = TorchBatch(samples, self.device, above, offset)
+            counts = batch.count()
+        else:
+            counts = count(samples, above, offset)
+        levels = levels_of(counts, self.profile.stretch)
+        if "wF" not in self.families:
+            return counts, levels, None
+        if self._uses_torch:
+            return counts, levels, batch.weighted_errors(levels)
+        return counts, levels, weighted_errors(samples, levels, above)
+
+    def _add(self, sums: dict[str, np.ndarray]) -> None:
+        for key, value in sums.items():
+            self._sums[key] = self._sums.get(key, 0.0) + value
