@@ -31,6 +31,11 @@ class Counts:
     splits: np.ndarray
 
 
+def on_host(image: object) -> np.ndarray:
+    """An array as it is, or a tensor's content from its device."""
+    return np.asarray(image.cpu() if hasattr(image, "cpu") else image)
+
+
 def require_sample(prediction: np.ndarray, truth: np.ndarray) -> None:
     """Check that two arrays can be scored against each other.
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .counts import Counts, Sample, count, require_sample
-from .measures import OF_SELECTION, Levels, f_of, levels_of, score
+from .measures import Levels, f_of, levels_of, score
+from .pixels import measure_pixels
 from .profiles import CORE, Profile, find_profile
 from .structure import s_measure
 from .weighted import weighted_errors, weighted_f
@@ -127,7 +128,7 @@ class Evaluator:
         curves = self.curves()
         row = {}
         for family in self.families:
-            if family in OF_SELECTION:
+            if family in curves:
                 row |= self._of_curve(family, curves)
             else:
                 name = "Sm" if family == "S" else family
@@ -174,9 +175,11 @@ class Evaluator:
             result["Sm"] = s_measure(counts, levels)
         if errors is not None:
             result["wF"] = weighted_f(errors, levels)
-        for family in OF_SELECTION.keys() & result.keys():
-            result |= {f"max{family}": result[family].max(axis=1),
-                       f"mean{family}": result[family].mean(axis=1)}
+        result |= measure_pixels(samples, levels, self.families, self.profile.foreground_above)
+        for family in self.families:
+            if family in result and result[family].ndim == 2:
+                result |= {f"max{family}": result[family].max(axis=1),
+                           f"mean{family}": result[family].mean(axis=1)}
         self._take(names, result)
         for i, name in enumerate(names):
             self.on_scored(name, {key: values[i] for key, values in result.items()})

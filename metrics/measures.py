@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .counts import Counts, Sample
+from .counts import Counts, Sample, on_host
 from .profiles import Profile
 
 EPS = np.spacing(1.0)
@@ -116,9 +116,7 @@ def adaptive(levels: Levels, samples: Sequence[Sample], strict: bool = False,
     # of the pixels then, added up in their order, as every tool does.
     close = (levels.present & (abs(levels.values - threshold) < 1e-9)).any(axis=1)
     for i in np.flatnonzero(close):
-        prediction = np.asarray(samples[i][0].cpu() if hasattr(samples[i][0], "cpu")
-                                else samples[i][0])
-        threshold[i] = 2 * levels.values[i][prediction].mean()
+        threshold[i] = 2 * levels.values[i][on_host(samples[i][0])].mean()
     if capped:
         threshold = np.minimum(threshold, 1.0)
     selected = levels.values > threshold if strict else levels.values >= threshold

@@ -9,7 +9,7 @@ from utils.errors import UserError, nearest
 #: Families of measures. The five core ones, then those on request.
 CORE = ("MAE", "F", "wF", "S", "E")
 OVERLAP = ("IoU", "Dice", "BER", "accuracy", "specificity")
-EXTRA = (*OVERLAP, "AUC")
+EXTRA = (*OVERLAP, "AUC", "BIoU", "mBA", "MSIoU", "context", "HCE")
 FAMILIES = (*CORE, *EXTRA)
 
 
