@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from omegaconf import DictConfig
 from torch import nn
 from tqdm import tqdm
@@ -30,7 +29,7 @@ from data.loader import evaluation_loader
 from data.pairing import by_stem, list_images
 from metrics import read_map, read_truth
 from report.picture import Shown, save_sheet
-from utils.checkpoint import load_checkpoint
+from utils.checkpoint import load_checkpoint, tested_weights
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config, merge_config
 from utils.device import select_device
@@ -38,6 +37,7 @@ from utils.errors import UserError, list_problems, reports_errors
 from utils.images import save_map, to_bytes
 from utils.inference import predict
 from utils.paths import CHECKPOINTS, CONFIGS, RESULTS, ROOT, absolute_spec
+from utils.precision import Precision
 from utils.weights import load_weights, read_file
 
 
@@ -88,10 +88,11 @@ def main(argv: list[str] | None = None) -> int:
                         "them one at a time with different --out")
     network = model.build(config.model.name, **config.model.options)
     load_weights(network, weights)
-    network.to(device)
+    precision = Precision(config.test.precision, device)
+    network = precision.place(network)
     for name, pairs in jobs:
         folder = args.out / config.name / name
-        write_maps(network, pairs, folder, config, device, args.skip_existing)
+        write_maps(network, pairs, folder, config, precision, args.skip_existing)
         if args.show:
             print(f"sheet: {show(pairs, folder, args.rows)}")
     return 0
@@ -110,7 +111,8 @@ def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, dict]:
     path = args.checkpoint or find_run(args.config or str(CONFIGS / "cpd_vgg.yaml"), args.overrides)
     content, _ = load_checkpoint(path)
     print(f"weights and configuration: {path}")
-    return merge_config(content["config"], args.overrides, origin=str(path)), content
+    config = merge_config(content["config"], args.overrides, origin=str(path))
+    return config, tested_weights(content)
 
 
 def find_run(recipe: str, overrides: Sequence[str]) -> Path:
@@ -155,7 +157,7 @@ def collect_inputs(inputs: Sequence[str]) -> list[Pair]:
 
 
 def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: DictConfig,
-               device: torch.device, skip_existing: bool) -> None:
+               precision: Precision, skip_existing: bool) -> None:
     """Predict every image and save its map under the image's stem."""
     images = [Pair(pair.name, pair.image) for pair in pairs]
     if skip_existing:
@@ -164,10 +166,11 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
     if not images:
         return
     loader = evaluation_loader(images, config.data, config.test.batch,
-                               pin_memory=device.type == "cuda")
+                               pin_memory=precision.device.type == "cuda")
     with tqdm(total=len(images), unit="image", desc=folder.name, disable=None) as bar:
         for batch in loader:
-            for name, saliency in zip(batch["name"], predict(network, batch, device), strict=True):
+            maps = predict(network, batch, precision)
+            for name, saliency in zip(batch["name"], maps, strict=True):
                 save_map(folder / f"{name}.png", to_bytes(saliency, config.test.minmax))
                 bar.update()
     print(f"{len(images)} maps written to {folder}")

@@ -12,7 +12,6 @@ origin.json (command, commit, versions), log.csv and TensorBoard events.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
@@ -29,7 +28,8 @@ from data.catalog import find_pairs, find_set
 from data.loader import evaluation_loader, training_loader
 from data.transforms import denormalise
 from metrics import Evaluator, read_truth
-from utils.checkpoint import load_checkpoint, require_same_recipe, save_checkpoint
+from model.trunk import Trunk
+from utils.checkpoint import load_latest, require_same_recipe
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import keep_freed_memory, select_device
@@ -37,9 +37,11 @@ from utils.errors import UserError, reports_errors
 from utils.images import to_bytes
 from utils.inference import predict
 from utils.log import RunLog, write_origin
-from utils.optim import Schedule, build_optimizer, clip_gradients
 from utils.paths import CHECKPOINTS, CONFIGS, ROOT
-from utils.seed import random_state, restore_random_state, set_seed
+from utils.precision import Precision
+from utils.run import Run
+from utils.seed import set_seed
+from utils.stop import StopRequest
 from utils.weights import load_backbone, load_weights
 
 
@@ -62,6 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     device = select_device(args.gpu)
     if device.type == "cpu":
         keep_freed_memory()
+    precision = Precision(config.train.precision, device)
+    print(f"device: {device}, precision: {precision.name}")
     losses.build(config.loss.name, config.loss.variant)  # a wrong name is said at once
     folder = CHECKPOINTS / config.name
     resumed = checkpoint_to_resume(folder, config, args.resume, args.overwrite)
@@ -69,16 +73,24 @@ def main(argv: list[str] | None = None) -> int:
     network = model.build(config.model.name, **config.model.options)
     training, validation = find_data(config)
     set_weights(network, config, resumed)
-    network.to(device)
+    network = precision.place(network)
+    for module in network.modules():
+        if isinstance(module, Trunk):
+            module.recompute = config.train.checkpoint_trunk
     folder.mkdir(parents=True, exist_ok=True)
     if resumed is None:
-        for old in ("last.pt", "best.pt", "log.csv", "events.*"):
+        for old in ("last.pt", "previous.pt", "best.pt", "log.csv", "events.*"):
             for path in folder.glob(old):
                 path.unlink()
     write_origin(folder, device)
     OmegaConf.save(config, folder / "config.yaml")
-    train(config, network, training, validation, folder, device, resumed)
-    return 0
+    loader = training_loader(training, config.data, config.train.batch, config.seed,
+                             pin_memory=device.type == "cuda")
+    run = Run(config, network, losses.build(config.loss.name, config.loss.variant), loader, folder,
+              precision)
+    if resumed is not None:
+        run.restore(resumed)
+    return train(run, validation)
 
 
 def checkpoint_to_resume(folder: Path, config: DictConfig, resume: bool,
@@ -88,10 +100,8 @@ def checkpoint_to_resume(folder: Path, config: DictConfig, resume: bool,
     if resume and overwrite:
         raise UserError("--resume and --overwrite exclude each other")
     if resume:
-        if not last.is_file():
-            raise UserError(f"--resume: there is no checkpoint {last}; start without --resume")
-        state, before = load_checkpoint(last)
-        require_same_recipe(before, config, last)
+        state, before, path = load_latest(folder)
+        require_same_recipe(before, config, path)
         return state
     if last.is_file() and not overwrite:
         raise UserError(f"{folder} holds a run already: go on with --resume, replace it with "
@@ -135,91 +145,65 @@ def set_weights(network: nn.Module, config: DictConfig, resumed: dict | None) ->
         print(load_backbone(network, source))
 
 
-def train(config: DictConfig, network: nn.Module, training: list[Pair], validation: list[Pair],
-          folder: Path, device: torch.device, resumed: dict | None) -> None:
-    """The loop that every recipe shares."""
-    objective = losses.build(config.loss.name, config.loss.variant)
-    optimizer = build_optimizer(config.optim, network.parameters())
-    schedule = Schedule(config.optim.schedule, config.optim.lr, optimizer)
-    loader = training_loader(training, config.data, config.train.batch, config.seed,
-                             pin_memory=device.type == "cuda")
-    per_epoch = len(loader)
-    last_step = min(config.train.epochs * per_epoch, config.train.steps or math.inf)
-
-    # Where the run stands: what a resumed run needs besides weights, optimizer and generators.
-    at = {"step": 0, "epoch": 1, "batch": 0, "loss_sum": 0.0, "best": None}
-    if resumed is not None:
-        optimizer.load_state_dict(resumed["optimizer"])
-        schedule.load_state_dict(resumed["schedule"])
-        at = resumed["at"]
-        restore_random_state(resumed["random"], device)
-
-    def checkpoint(name: str) -> None:
-        save_checkpoint(folder / name, {
-            "network": network.state_dict(), "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(), "random": random_state(device), "at": dict(at),
-        }, config)
-
-    log = RunLog(folder, last_step, config.train.log_every, at["step"])
-    while at["step"] < last_step:
-        loader.batch_sampler.set_epoch(at["epoch"], start=at["batch"])
-        schedule.start_epoch(at["epoch"])
-        network.train()
-        for sample in loader:
-            sample = to_device(sample, device)
-            outputs, terms, loss = update(network, objective, optimizer, sample, config.optim)
-            at["step"] += 1
-            at["batch"] += 1
-            value = finite(loss, at["step"], sample["name"])
-            at["loss_sum"] += value
-            log.step(at["step"], at["epoch"], optimizer.param_groups[0]["lr"], value, terms,
-                     images=len(sample["name"]))
-            if at["step"] % config.train.images_every == 0:
-                log.images(at["step"], picture(sample, outputs, config.data))
-            if at["step"] == last_step or at["batch"] == per_epoch:
-                break
-            if at["step"] % config.train.save_every == 0:
-                checkpoint("last.pt")
-
-        if validation and (at["step"] == last_step or at["epoch"] % config.val.every == 0):
-            scores = validate(network, validation, config, device)
-            log.validation(at["step"], at["epoch"], scores)
-            if at["best"] is None or scores["MAE"] < at["best"]:
-                at["best"] = scores["MAE"]
-                checkpoint("best.pt")
-        if at["batch"] == per_epoch:
-            schedule.end_epoch(at["loss_sum"] / per_epoch)
-            at |= {"epoch": at["epoch"] + 1, "batch": 0, "loss_sum": 0.0}
-        checkpoint("last.pt")
-        log.restart_clock()
+def train(run: Run, validation: list[Pair]) -> int:
+    """The loop that every recipe shares. Returns the exit status."""
+    at, every = run.at, run.config.train
+    log = RunLog(run.folder, run.last_step, every.log_every, at["step"])
+    with StopRequest() as stop:
+        while not stop.signal and not run.finished():
+            run.loader.batch_sampler.set_epoch(at["epoch"], start=at["batch"])
+            run.network.train()
+            for sample in run.loader:
+                sample = run.precision.batch(sample)
+                run.schedule.start_step(at["step"] + 1, at["epoch"])
+                done = run.step(sample)
+                if run.average is not None:
+                    run.average.update_parameters(run.network)
+                at["step"] += 1
+                at["batch"] += 1
+                run.guard.add(at["step"], sample["name"], done.loss, done.norm)
+                if at["step"] % every.log_every == 0 or at["step"] == run.last_step:
+                    run.settle()
+                    run.guard.look_at(at["step"], done.outputs["saliency"])
+                log.step(at["step"], at["epoch"], run.optimizer.param_groups[-1]["lr"], done,
+                         images=len(sample["name"]))
+                if at["step"] % every.images_every == 0:
+                    log.images(at["step"], picture(sample, done.outputs, run.config.data))
+                if at["step"] == run.last_step or at["batch"] == run.per_epoch or stop.signal:
+                    break
+                if at["step"] % every.save_every == 0:
+                    run.save("last.pt")
+            if not stop.signal:
+                end_epoch(run, validation, log)
+        if stop.signal:
+            run.save("last.pt")
     log.close()
-    print(f"done: {at['step']} steps; weights in {folder}")
+    if stop.signal:
+        print(f"stopped after {at['step']} of {run.last_step} steps, saved in {run.folder}; "
+              "go on with --resume")
+        return 128 + stop.signal
+    print(f"done: {at['step']} steps; weights in {run.folder}")
+    return 0
 
 
-def update(network: nn.Module, objective: losses.Objective, optimizer: torch.optim.Optimizer,
-           sample: dict, config: DictConfig) -> tuple[dict, dict, torch.Tensor]:
-    """One optimisation step; returns the network's outputs, the loss terms and their sum."""
-    outputs, terms = objective(network, sample)
-    loss = sum(terms.values())
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    clip_gradients(network.parameters(), config.clip_value, config.clip_norm)
-    optimizer.step()
-    return outputs, terms, loss
-
-
-def to_device(sample: dict, device: torch.device) -> dict:
-    return {key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
-            for key, value in sample.items()}
-
-
-def finite(loss: torch.Tensor, step: int, names: list[str]) -> float:
-    """The loss as a float, which must be finite: what follows a NaN is lost anyway."""
-    value = loss.item()
-    if not math.isfinite(value):
-        raise UserError(f"the loss is {value} at step {step}, on the images {', '.join(names)}. "
-                        "A lower optim.lr often helps, or going on from the last checkpoint.")
-    return value
+def end_epoch(run: Run, validation: list[Pair], log: RunLog) -> None:
+    """Validate and save; also at the run's last step, in the middle of an epoch."""
+    at, config = run.at, run.config
+    run.settle()
+    scores = None
+    if validation and (at["step"] == run.last_step or at["epoch"] % config.val.every == 0):
+        tested = run.network if run.average is None else run.average.module
+        scores = validate(tested, validation, config, run.precision.device)
+        log.validation(at["step"], at["epoch"], scores)
+        at["stale"] += 1
+        if at["best"] is None or scores["MAE"] < at["best"]:
+            at |= {"best": scores["MAE"], "stale": 0}
+            run.save("best.pt")
+    if at["batch"] == run.per_epoch:
+        run.schedule.end_epoch(at["loss_sum"] / run.per_epoch, scores and scores["MAE"])
+        at |= {"epoch": at["epoch"] + 1, "batch": 0, "loss_sum": 0.0}
+    run.save("last.pt")
+    log.restart_clock()
 
 
 def picture(sample: dict, outputs: dict, config: DictConfig) -> torch.Tensor:
@@ -237,8 +221,9 @@ def validate(network: nn.Module, pairs: list[Pair], config: DictConfig,
     evaluator = Evaluator(measures=("MAE", "F"))
     images = [Pair(pair.name, pair.image) for pair in pairs]
     number = 0  # names the maps, as two sets may share a stem
+    precision = Precision(config.test.precision, device)
     for batch in evaluation_loader(images, config.data, config.test.batch):
-        for saliency in predict(network, batch, device):
+        for saliency in predict(network, batch, precision):
             evaluator.update(str(number), to_bytes(saliency, config.test.minmax),
                              read_truth(pairs[number]))
             number += 1

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class Trunk(nn.Module, ABC):
@@ -15,15 +19,36 @@ class Trunk(nn.Module, ABC):
     """
 
     torchvision_name: str
+    #: Keep only the stages' outputs for the backward pass, and compute the rest again there.
+    recompute: bool = False
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """One feature map for each stage, in order."""
         features = []
         for stage in self.children():
-            x = stage(x)
+            if self.recompute and torch.is_grad_enabled():
+                x = checkpoint(stage, x, use_reentrant=False,
+                               context_fn=lambda stage=stage: (nullcontext(), _counted(stage)))
+            else:
+                x = stage(x)
             features.append(x)
         return features
 
     @abstractmethod
     def torchvision_keys(self) -> dict[str, str]:
         """Our key → the key of the same tensor in torchvision's network."""
+
+
+@contextmanager
+def _counted(stage: nn.Module) -> Iterator[None]:
+    """The second time that a stage sees a batch, its batch norms do not count it once more."""
+    norms = [module for module in stage.modules() if isinstance(module, nn.BatchNorm2d)]
+    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, (momentum, batches) in zip(norms, before, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(batches)

@@ -31,7 +31,7 @@ def test_first_steps_equal_the_released_training(golden):
     sample = {"image": golden.golden_input((2, 3, 96, 128), 0).double(),
               "mask": torch.from_numpy(mask)}
     objective = losses.build("cpd")
-    optimizer = build_optimizer(default_config().optim, network.parameters())
+    optimizer = build_optimizer(default_config().optim, network)
     for step, expected in enumerate(reference["steps"], start=1):
         _, terms = objective(network, sample)
         optimizer.zero_grad()

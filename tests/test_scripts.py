@@ -90,24 +90,133 @@ def test_a_resumed_run_ends_with_the_same_weights(made_sets, runs, stop):
         assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, 10))
 
 
+#: Everything that a checkpoint has to hold beside weights: an average, a plateau, parts, bf16.
+RICH = ["train.ema=0.9", "optim.schedule=plateau", "optim.patience=1", "train.accumulate=2",
+        "train.precision=bf16", "val.fraction=0.2", "optim.warmup=3"]
+
+
+@pytest.mark.parametrize("stop", [2, 4])
+def test_averages_plateaus_and_precision_survive_a_stop(made_sets, runs, stop):
+    assert train(made_sets, *RICH, "train.epochs=4") == 0
+    whole = torch.load(runs / "trial/last.pt", weights_only=True)
+    assert train(made_sets, *RICH, "--overwrite", "train.epochs=4", f"train.steps={stop}") == 0
+    assert train(made_sets, *RICH, "--resume", "train.epochs=4") == 0
+    again = torch.load(runs / "trial/last.pt", weights_only=True)
+    assert equal(whole["network"], again["network"])
+    assert equal(whole["average"], again["average"])
+    assert not equal(whole["network"], {key.removeprefix("module."): value
+                                        for key, value in whole["average"].items()})
+    assert (whole["at"], whole["schedule"]) == (again["at"], again["schedule"])
+
+
+def start(sets, runs, *more) -> subprocess.Popen:
+    """A training process of its own."""
+    program = ("import sys, pathlib, train; train.CHECKPOINTS = pathlib.Path(sys.argv[1]); "
+               "sys.exit(train.main(sys.argv[2:]))")
+    command = [sys.executable, "-c", program, str(runs), "--gpu", "cpu", f"data.root={sets}",
+               "name=trial", *SMALL, *more]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True)
+
+
+def wait_for(process: subprocess.Popen, line: str) -> None:
+    for said in process.stdout:
+        if said.startswith(line):
+            return
+    raise AssertionError(f"the process ended without saying {line!r}")
+
+
 def test_a_killed_run_resumes_to_the_same_weights(made_sets, runs):
     more = ["train.epochs=8", "train.save_every=1"]
     assert train(made_sets, *more) == 0
     whole = weights(runs / "trial/last.pt")
-    program = ("import sys, pathlib, train; train.CHECKPOINTS = pathlib.Path(sys.argv[1]); "
-               "sys.exit(train.main(sys.argv[2:]))")
-    command = [sys.executable, "-c", program, str(runs), "--gpu", "cpu", "--overwrite",
-               f"data.root={made_sets}", "name=trial", *SMALL, *more]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if line.startswith("step 4/"):
-            break
-    time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert process.returncode == -signal.SIGKILL
+    random = np.random.default_rng()  # at another point every time
+    for attempt, line in enumerate(("step 3/", "step 11/")):
+        process = start(made_sets, runs, "--resume" if attempt else "--overwrite", *more)
+        wait_for(process, line)
+        time.sleep(random.uniform(0, 0.1))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert process.returncode == -signal.SIGKILL
     assert train(made_sets, "--resume", *more) == 0
     assert equal(whole, weights(runs / "trial/last.pt"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_saves_and_resumes(made_sets, runs, number):
+    more = ["train.epochs=10"]
+    process = start(made_sets, runs, *more)
+    wait_for(process, "step 4/")
+    process.send_signal(number)
+    rest = process.stdout.read()
+    assert process.wait() == 128 + number
+    assert "go on with --resume" in rest
+    stopped = torch.load(runs / "trial/last.pt", weights_only=True)
+    assert 4 <= stopped["at"]["step"] < 30
+    assert train(made_sets, "--resume", *more) == 0
+    again = weights(runs / "trial/last.pt")
+    assert train(made_sets, "--overwrite", *more) == 0
+    assert equal(again, weights(runs / "trial/last.pt"))
+
+
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(made_sets, runs, capsys):
+    assert train(made_sets, "train.epochs=4") == 0
+    whole = weights(runs / "trial/last.pt")
+    last = runs / "trial/last.pt"
+    assert (runs / "trial/previous.pt").is_file()
+    last.write_bytes(last.read_bytes()[:1000])  # as a crash of the machine may leave it
+    assert train(made_sets, "--resume", "train.epochs=4") == 0
+    assert "trying the one before" in capsys.readouterr().err
+    assert equal(whole, weights(last))
+    last.unlink()
+    assert train(made_sets, "--resume", "train.epochs=4") == 0
+    assert equal(whole, weights(last))
+
+
+def test_steps_that_are_not_finite_are_left_out_within_a_budget(made_sets, runs, capsys,
+                                                                monkeypatch):
+    import losses
+
+    calls = []
+
+    def sometimes(variant):
+        objective = losses.cpd(variant)
+
+        def poisoned(network, sample):
+            outputs, terms = objective(network, sample)
+            calls.append(1)
+            return outputs, {name: term * (float("nan") if len(calls) == 3 else 1)
+                             for name, term in terms.items()}
+        return poisoned
+
+    monkeypatch.setitem(losses._OBJECTIVES, "cpd", sometimes)
+    assert train(made_sets) == 2
+    assert "the loss is nan at step 3" in capsys.readouterr().err
+    calls.clear()
+    assert train(made_sets, "--overwrite", "train.max_skipped=1") == 0
+    assert "the step is left out (1 of 1)" in capsys.readouterr().err
+    assert all(torch.isfinite(value).all() for value in weights(runs / "trial/last.pt").values())
+
+
+def test_training_stops_early_when_validation_does_not_improve(made_sets, runs, capsys):
+    assert train(made_sets, "val.fraction=0.2", "train.patience=2", "optim.lr=1e-30",
+                 "train.epochs=9") == 0
+    assert "stopped early: 2 validations" in capsys.readouterr().out
+    assert torch.load(runs / "trial/last.pt", weights_only=True)["at"]["epoch"] == 4
+
+
+def test_the_average_is_what_is_tested(made_sets, runs, tmp_path):
+    assert train(made_sets, "train.ema=0.99", "optim.lr=0.01") == 0
+    content = torch.load(runs / "trial/last.pt", weights_only=True)
+    command = ["--gpu", "cpu", "--checkpoint", str(runs / "trial/last.pt"), "--data", "TINY-TE"]
+    assert test_script.main([*command, "--out", str(tmp_path / "a")]) == 0
+    content["network"] = {key.removeprefix("module."): value
+                          for key, value in content.pop("average").items() if key != "n_averaged"}
+    torch.save(content, runs / "trial/averaged.pt")
+    command[3] = str(runs / "trial/averaged.pt")
+    assert test_script.main([*command, "--out", str(tmp_path / "b")]) == 0
+    for path in (tmp_path / "a/trial/TINY-TE").iterdir():
+        assert path.read_bytes() == (tmp_path / "b/trial/TINY-TE" / path.name).read_bytes()
 
 
 @pytest.mark.parametrize("arguments, said", [
@@ -193,6 +302,16 @@ def test_finished_maps_are_kept_on_request(trained, made_sets, tmp_path, capsys)
     with Image.open(kept) as image:
         assert image.size == (3, 3)
     assert redone.is_file()
+
+
+def test_bf16_changes_a_map_by_little(trained, made_sets, tmp_path):
+    for name in ("fp32", "bf16"):
+        assert predict(trained, tmp_path / name, "--data", "TINY-TE", f"test.precision={name}",
+                       "test.minmax=false") == 0
+    for path in (tmp_path / "fp32/trial/TINY-TE").iterdir():
+        exact, rounded = (np.asarray(Image.open(tmp_path / name / "trial/TINY-TE" / path.name))
+                          for name in ("fp32", "bf16"))
+        assert np.abs(exact.astype(int) - rounded).max() <= 3
 
 
 def test_a_batch_gives_the_same_maps_as_one_by_one(trained, made_sets, tmp_path):

@@ -16,17 +16,19 @@ from torch import nn
 import losses
 import model
 from utils.checkpoint import load_checkpoint, require_same_recipe, save_checkpoint
-from utils.config import OPTIMIZERS, default_config, help_text, load_config, merge_config
+from utils.config import default_config, help_text, load_config, merge_config
 from utils.device import select_device
 from utils.errors import UserError, reports_errors
 from utils.images import save_map, to_bytes
 from utils.inference import predict, resize_logits
 from utils.log import RunLog
-from utils.optim import Schedule, build_optimizer, clip_gradients
 from utils.paths import CONFIGS, ROOT, folder_pair
+from utils.precision import Precision
 from utils.seed import random_state, restore_random_state, set_seed
+from utils.step import Done
 
 CPU = torch.device("cpu")
+FP32 = Precision("fp32", CPU)
 
 # --- configuration -----------------------------------------------------------------------------
 
@@ -113,7 +115,8 @@ def test_an_error_is_one_message_wherever_it_was_raised(capsys, message, shown):
 def test_a_log_that_a_crash_cut_short_goes_on(tmp_path):
     (tmp_path / "log.csv").write_text("step,epoch,loss\n1,1,0.5\n2,1,0.4\n3,1\n4")
     log = RunLog(tmp_path, last_step=10, every=1, resume_step=3)
-    log.step(4, 1, 1e-4, 0.25, {"bce": torch.tensor(0.25)}, images=2)
+    quarter = torch.tensor(0.25)
+    log.step(4, 1, 1e-4, Done({}, {"bce": quarter}, quarter, quarter), images=2)
     log.close()
     steps = [line.split(",")[0] for line in (tmp_path / "log.csv").read_text().splitlines()]
     assert steps == ["step", "1", "2", "4"]
@@ -153,55 +156,6 @@ def test_the_visible_devices_are_left_to_the_user(monkeypatch):
     pretend_gpus(monkeypatch, 1)
     assert select_device("0").index == 0
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
-
-
-# --- optimizers and schedules ------------------------------------------------------------------
-
-
-def rates(name: str, epochs: int) -> list[float]:
-    optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=1e-4)
-    schedule = Schedule(name, 1e-4, optimizer)
-    found = []
-    for epoch in range(1, epochs + 1):
-        schedule.start_epoch(epoch)
-        found.append(optimizer.param_groups[0]["lr"])
-        schedule.end_epoch(1.0)
-    return found
-
-
-def test_the_released_schedule_collapses_and_the_step_does_not():
-    released, step = rates("released", 99), rates("step", 99)
-    assert released[:49] == step[:49] == [1e-4] * 49
-    assert released[49:53] == pytest.approx([1e-5, 1e-6, 1e-7, 1e-8])
-    assert released[54] == pytest.approx(1e-10)
-    assert released[98] == pytest.approx(1e-54)
-    assert step[49:] == pytest.approx([1e-5] * 50)
-
-
-def test_the_papers_schedule_lowers_the_rate_on_a_plateau():
-    assert rates("paper", 3) == pytest.approx([1e-4] * 3)
-    assert rates("paper", 12)[-1] < 1e-4
-    assert rates("constant", 60) == [1e-4] * 60
-    with pytest.raises(UserError, match="did you mean 'step'"):
-        rates("steps", 1)
-
-
-def test_clipping_clamps_elements_not_the_norm():
-    parameter = nn.Parameter(torch.zeros(3))
-    parameter.grad = torch.tensor([3.0, -0.2, -7.0])
-    clip_gradients([parameter], value=0.5)
-    assert parameter.grad.tolist() == pytest.approx([0.5, -0.2, -0.5])
-    clip_gradients([parameter], norm=0.1)
-    assert parameter.grad.norm().item() == pytest.approx(0.1, rel=1e-4)
-
-
-def test_every_optimizer_that_the_configuration_allows_can_be_built():
-    for name in OPTIMIZERS:
-        config = default_config().optim
-        config.name = name
-        build_optimizer(config, [nn.Parameter(torch.zeros(1))]).step()
-    with pytest.raises(UserError, match=r"adma.*one of adam, adamw, sgd"):
-        load_config(CONFIGS / "cpd_vgg.yaml", ["optim.name=adma"])
 
 
 # --- checkpoints and random state --------------------------------------------------------------
@@ -269,7 +223,7 @@ class Dropping(nn.Module):
 def test_prediction_switches_dropout_off_and_back_on():
     network = Dropping().train()
     batch = {"image": torch.zeros(2, 3, 16, 16), "size": [(5, 7), (9, 3)], "name": ["a", "b"]}
-    maps = list(predict(network, batch, CPU))
+    maps = list(predict(network, batch, FP32))
     assert [m.shape for m in maps] == [(5, 7), (9, 3)]
     assert all((m == m.flat[0]).all() for m in maps)
     assert network.training
@@ -278,7 +232,7 @@ def test_prediction_switches_dropout_off_and_back_on():
 def test_a_network_that_gives_nan_is_named_with_its_image():
     batch = {"image": torch.full((1, 3, 8, 8), float("nan")), "size": [(8, 8)], "name": ["0007"]}
     with pytest.raises(UserError, match="NaN for the image 0007"):
-        list(predict(Dropping(), batch, CPU))
+        list(predict(Dropping(), batch, FP32))
 
 
 def test_sizes_may_be_tensors_where_ints_are_wanted():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,15 @@ from .errors import UserError, list_problems
 from .weights import read_file
 
 
-def save_checkpoint(path: Path, state: dict[str, Any], config: DictConfig) -> None:
-    """Write ``state`` and the resolved configuration to ``path``, whole or not at all."""
+def save_checkpoint(path: Path, state: dict[str, Any], config: DictConfig,
+                    keep: Path | None = None) -> None:
+    """Write ``state`` and the resolved configuration to ``path``, whole or not at all.
+
+    ``keep``: where the checkpoint that was at ``path`` goes.
+
+    Raises:
+        UserError: it cannot be written; what was there before is intact.
+    """
     content = {**state, "config": OmegaConf.to_container(config, resolve=True)}
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -23,6 +31,8 @@ def save_checkpoint(path: Path, state: dict[str, Any], config: DictConfig) -> No
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
+        if keep is not None and path.is_file():
+            path.replace(keep)
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
@@ -43,18 +53,49 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], DictConfig]:
     return content, merge_config(content["config"], origin=str(path))
 
 
+def load_latest(folder: Path) -> tuple[dict[str, Any], DictConfig, Path]:
+    """The run's last checkpoint that can be read: ``last.pt``, else ``previous.pt``.
+
+    Raises:
+        UserError: neither is there, or can be read.
+    """
+    problems = []
+    for path in (folder / "last.pt", folder / "previous.pt"):
+        if path.is_file():
+            try:
+                return *load_checkpoint(path), path
+            except UserError as error:
+                problems.append(str(error))
+                damaged = path.replace(path.with_suffix(".damaged"))  # or it would become the spare
+                print(f"note: {path} cannot be read (now {damaged.name}), trying the one before",
+                      file=sys.stderr)
+    raise UserError("\n".join(problems) or
+                    f"there is no checkpoint {folder / 'last.pt'}; start without --resume")
+
+
+def tested_weights(content: dict[str, Any]) -> dict[str, Any]:
+    """The weights of a checkpoint that are tested: the moving average where there is one."""
+    if "average" not in content:
+        return content
+    return {key.removeprefix("module."): value for key, value in content["average"].items()
+            if key != "n_averaged"}
+
+
 #: Keys that may change when a run is resumed: they do not enter the weights.
 _FREE_KEYS = ("train.epochs", "train.steps", "train.log_every", "train.save_every",
-              "train.images_every", "val.every", "test", "data.root", "data.workers", "weights",
-              "reported", "paper")
+              "train.images_every", "train.accumulate", "train.on_oom", "train.checkpoint_trunk",
+              "train.max_skipped", "train.patience", "val.every", "test", "data.root",
+              "data.workers", "weights", "reported", "paper")
 
 
 def require_same_recipe(before: DictConfig, now: DictConfig, path: Path) -> None:
     """Refuse to resume ``path`` under a configuration that would train something else."""
-    problems = []
+    problems, free = [], set(_FREE_KEYS)
+    if now.optim.schedule in ("poly", "triangular", "cosine"):
+        free -= {"train.epochs", "train.steps"}  # they are laid out over the whole run
     for key in sorted(set(_flat(before)) | set(_flat(now))):
         old, new = _flat(before).get(key), _flat(now).get(key)
-        if old != new and not any(key == free or key.startswith(f"{free}.") for free in _FREE_KEYS):
+        if old != new and not any(key == name or key.startswith(f"{name}.") for name in free):
             problems.append(f"{key}: {old!r} in the checkpoint, {new!r} now")
     if problems:
         raise UserError(list_problems(

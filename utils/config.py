@@ -16,7 +16,8 @@ from .errors import UserError, nearest
 from .paths import absolute, absolute_spec
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("constant", "released", "step", "paper")
+SCHEDULES = ("constant", "step", "released", "poly", "triangular", "cosine", "plateau", "paper")
+PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 
 
 @dataclass
@@ -57,9 +58,20 @@ class OptimConfig:
     lr: float = 1e-4
     weight_decay: float = 0.0
     momentum: float = 0.9  # of sgd
+    nesterov: bool = False  # of sgd
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])  # of adam and adamw
+    decay_all: bool = True  # weight decay also on biases and norms
+    trunk_factor: float = 1.0  # multiplies the backbone's learning rate
+    freeze: list[str] = field(default_factory=list)  # parameters or modules that are not trained
     clip_value: float | None = None  # clamp every gradient element to ± this
     clip_norm: float | None = None  # scale the gradient to at most this norm
-    schedule: str = "constant"  # constant | released | step | paper, see utils/optim.py
+    schedule: str = "constant"  # constant | step | released | poly | triangular | cosine |
+    #                             plateau | paper, see utils/optim.py
+    warmup: int = 0  # steps over which the rate rises from 0
+    gamma: float = 0.1  # factor of step, released and plateau
+    drop_every: int = 50  # epochs, of step and released
+    power: float = 0.9  # of poly
+    patience: int = 5  # epochs, of plateau
 
 
 @dataclass
@@ -70,6 +82,14 @@ class TrainConfig:
     log_every: int = 20  # steps between rows of log.csv
     save_every: int = 500  # steps between checkpoints; one is also written after every epoch
     images_every: int = 500  # steps between pictures for TensorBoard
+    precision: str = "auto"  # auto (bf16 where the hardware has it) | bf16 | fp16 | fp32
+    accumulate: int = 1  # parts into which a batch is split to need less memory
+    on_oom: str = "stop"  # stop | split (the batch into more parts) when memory runs out
+    checkpoint_trunk: bool = False  # compute the backbone twice to need less memory
+    compile: bool = False  # torch.compile the network
+    max_skipped: int = 0  # steps with a loss or gradient that is not finite, left out
+    ema: float = 0.0  # decay of an average of the weights, which is then tested; 0 for none
+    patience: int | None = None  # stop after this many validations without a better one
 
 
 @dataclass
@@ -84,6 +104,7 @@ class TestConfig:
     data: list[str] = field(default_factory=lambda: ["ECSSD"])
     batch: int = 10
     minmax: bool = False  # stretch every map to 0–255, where the paper does it
+    precision: str = "fp32"  # fp32 | bf16 | fp16 | auto; the maps differ by a byte here and there
 
 
 @dataclass
@@ -233,6 +254,25 @@ def _check(config: DictConfig, origin: str) -> None:
     require(config.optim.lr > 0, "optim.lr", "positive")
     require(config.optim.weight_decay >= 0, "optim.weight_decay", "0 or more")
     require(0 <= config.optim.momentum < 1, "optim.momentum", "at least 0 and below 1")
+    require(len(config.optim.betas) == 2 and all(0 <= b < 1 for b in config.optim.betas),
+            "optim.betas", "two numbers, at least 0 and below 1")
+    require(not config.optim.nesterov or config.optim.momentum > 0, "optim.nesterov",
+            "false without momentum")
+    require(config.optim.trunk_factor > 0, "optim.trunk_factor",
+            "positive; optim.freeze=[trunk] does not train it")
+    require(0 < config.optim.gamma < 1, "optim.gamma", "above 0 and below 1")
+    require(config.optim.warmup >= 0, "optim.warmup", "0 or more")
+    require(config.optim.patience >= 0, "optim.patience", "0 or more")
+    require(config.optim.power > 0, "optim.power", "positive")
+    require(config.train.precision in PRECISIONS, "train.precision",
+            f"one of {', '.join(PRECISIONS)}")
+    require(config.test.precision in PRECISIONS, "test.precision",
+            f"one of {', '.join(PRECISIONS)}")
+    require(config.train.on_oom in ("stop", "split"), "train.on_oom", "stop or split")
+    require(config.train.max_skipped >= 0, "train.max_skipped", "0 or more")
+    require(0 <= config.train.ema < 1, "train.ema", "at least 0 and below 1")
+    require(config.train.patience is None or config.train.patience >= 1, "train.patience",
+            "1 or more, or null")
     for key in ("optim.clip_value", "optim.clip_norm"):
         value = OmegaConf.select(config, key)
         require(value is None or value > 0, key, "positive, or null")
@@ -241,7 +281,8 @@ def _check(config: DictConfig, origin: str) -> None:
     require(not (config.val.fraction > 0 and config.val.data), "val.fraction",
             "0 when val.data names a set")
     for key in ("train.batch", "train.epochs", "train.log_every", "train.save_every",
-                "train.images_every", "test.batch", "val.every"):
+                "train.images_every", "train.accumulate", "test.batch", "val.every",
+                "optim.drop_every"):
         require(OmegaConf.select(config, key) >= 1, key, "1 or more")
     require(config.train.steps is None or config.train.steps >= 1, "train.steps",
             "1 or more, or null")

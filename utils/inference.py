@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import UserError
+from .precision import Precision
 
 
 def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
@@ -23,7 +24,7 @@ def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, batch: dict, device: torch.device) -> Iterator[np.ndarray]:
+def predict(network: nn.Module, batch: dict, precision: Precision) -> Iterator[np.ndarray]:
     """Saliency probabilities, float32 (H, W) at each image's original size, in batch order.
 
     The network is put into evaluation mode, so dropout is off and batch norm uses its
@@ -35,7 +36,8 @@ def predict(network: nn.Module, batch: dict, device: torch.device) -> Iterator[n
     training = network.training
     network.eval()
     try:
-        logits = network(batch["image"].to(device, non_blocking=True))["saliency"].float()
+        with precision.autocast():
+            logits = network(precision.batch(batch)["image"])["saliency"].float()
         for name, one, size in zip(batch["name"], logits, batch["size"], strict=True):
             if one.isnan().any():
                 raise UserError(f"the network gives NaN for the image {name}: its weights hold "

@@ -20,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .paths import ROOT
+from .step import Done
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
@@ -45,18 +46,19 @@ class RunLog:
         """Leave what just happened (a validation, a checkpoint) out of the images per second."""
         self._since, self._images, self._steps = time.perf_counter(), 0, 0
 
-    def step(self, step: int, epoch: int, lr: float, loss: float, terms: Mapping[str, Tensor],
-             images: int) -> None:
+    def step(self, step: int, epoch: int, lr: float, done: Done, images: int) -> None:
         """Count a step of ``images`` images; every few steps write a row of its values."""
         self._bar.update()
         self._images += images
         self._steps += 1
         if self._file is None:
-            self._open(["step", "epoch", "lr", "loss", *terms, "images_per_second", "val_MAE",
-                        "val_maxF"])
+            self._open(["step", "epoch", "lr", "loss", *done.terms, "gradient_norm",
+                        "images_per_second", "val_MAE", "val_maxF"])
         if step % self.every and step != self.last_step:
             return
-        values = {"lr": lr, "loss": loss, **{name: term.item() for name, term in terms.items()}}
+        values = {"lr": lr, "loss": done.loss.item(),
+                  **{name: term.item() for name, term in done.terms.items()},
+                  "gradient_norm": done.norm.item()}
         speed = self._images / (time.perf_counter() - self._since)
         self.row(step, epoch, **values, images_per_second=speed)
         shown = {name: f"{value:.3g}" for name, value in values.items()} | {"img/s": f"{speed:.1f}"}

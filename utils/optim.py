@@ -1,87 +1,139 @@
-"""Optimizers, gradient clipping and learning-rate schedules."""
+"""Optimizers with their parameter groups, gradient clipping and learning-rate schedules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterable
 
 import torch
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
 from .config import SCHEDULES
 from .errors import UserError, nearest
 
-# One for each of config.OPTIMIZERS.
-_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-}
+
+def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """Optimizer from the ``optim`` group of a configuration, on the network's device.
+
+    Each group's ``factor`` multiplies every learning rate that a schedule gives: the trunk's
+    parameters have ``trunk_factor``, all others 1. Parameters of one dimension (biases, norms)
+    are a group without weight decay unless ``decay_all``. Names in ``freeze`` are not trained.
+
+    Raises:
+        UserError: a name in ``freeze`` that fits no parameter.
+    """
+    freeze(network, config.freeze)
+    in_trunk = {id(parameter) for module in network.modules()
+                if hasattr(module, "torchvision_keys") for parameter in module.parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            factor = config.trunk_factor if id(parameter) in in_trunk else 1.0
+            decays = config.decay_all or parameter.ndim > 1
+            key = factor, config.weight_decay if decays else 0.0
+            groups.setdefault(key, []).append(parameter)
+    parameters = [{"params": members, "factor": factor, "weight_decay": decay}
+                  for (factor, decay), members in groups.items()]
+    # One kernel for all tensors: it also leaves out a step on the device, see Precision.scaler.
+    options = {"lr": config.lr, "fused": True}
+    if config.name == "sgd":
+        return torch.optim.SGD(parameters, momentum=config.momentum, nesterov=config.nesterov,
+                               **options)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name](
+        parameters, betas=tuple(config.betas), **options)
 
 
-def build_optimizer(config: DictConfig,
-                    parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Optimizer from the ``optim`` group of a configuration."""
-    options = {"momentum": config.momentum} if config.name == "sgd" else {}
-    return _OPTIMIZERS[config.name](parameters, lr=config.lr, weight_decay=config.weight_decay,
-                                    **options)
+def freeze(network: nn.Module, names: Iterable[str]) -> None:
+    """Do not train the parameters whose names begin with one of ``names``."""
+    for name in names:
+        found = [parameter for key, parameter in network.named_parameters()
+                 if key == name or key.startswith(f"{name}.")]
+        if not found:
+            raise UserError(f"optim.freeze: no parameter is called {name!r} or lies in it; "
+                            f"{nearest(name, [key for key, _ in network.named_children()])}")
+        for parameter in found:
+            parameter.requires_grad_(False)
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], value: float | None = None,
-                   norm: float | None = None) -> None:
-    """Clamp each gradient element to ±``value``, then scale the gradient to ``norm`` at most."""
-    parameters = list(parameters)
+                   norm: float | None = None) -> Tensor:
+    """Clamp each gradient element to ±``value``, then scale the gradient to ``norm`` at most.
+
+    Returns:
+        The norm that the gradient had before, a scalar on its device; not finite if any element
+        was not.
+    """
+    parameters = [parameter for parameter in parameters if parameter.grad is not None]
+    before = nn.utils.get_total_norm([parameter.grad for parameter in parameters])
     if value is not None:
         nn.utils.clip_grad_value_(parameters, value)
     if norm is not None:
         nn.utils.clip_grad_norm_(parameters, norm)
+    return before
 
 
 class Schedule:
-    """Learning rate by epoch, counted from 1 as in the released loops.
+    """The learning rate of every step, a factor f on the configured rate.
 
-    - ``constant``: the initial rate throughout.
-    - ``released``: what the released CPD loop does. It multiplies the *current* rate by
-      0.1^⌊epoch/50⌋ at every epoch: 1e-4 to epoch 49, 1e-5 at 50, 1e-6 at 51, … so training
-      all but stops there.
-    - ``step``: what that line was probably meant to do: ×0.1 once, from epoch 50 on.
-    - ``paper``: the paper's words, "decreased by 10 % when the training loss reaches a flat":
-      ×0.9 when the mean training loss has not fallen by 1e-4 of itself for 2 epochs.
+    With t the share of the run that lies behind, from 0 to 1:
+
+    - ``constant``: 1.
+    - ``step``: gamma^⌊epoch / drop_every⌋.
+    - ``released``: what the released loops of CPD and WSSA do. They multiply the *current* rate
+      by gamma^⌊epoch / drop_every⌋ at every epoch; with 0.1 and 50 it is 1e-4 to epoch 49, 1e-5
+      at 50, 1e-6 at 51, …, so training all but stops there.
+    - ``poly``: (1 − t)^power.
+    - ``triangular``: up to 1 at half of the run and down again, 1 − |2 step / (steps + 1) − 1|.
+    - ``cosine``: (1 + cos π t) / 2.
+    - ``plateau``: ×gamma when the watched loss has not fallen by 1e-4 of itself for ``patience``
+      epochs: the mean training loss, or the validation MAE where there is a validation.
+    - ``paper``: CPD's paper, "decreased by 10 % when the training loss reaches a flat":
+      ``plateau`` with gamma 0.9 and patience 2 on the training loss.
+
+    The first ``warmup`` steps multiply it by step / warmup. Epochs and steps count from 1.
     """
 
-    DROP_EPOCH = 50
-
-    def __init__(self, name: str, initial_lr: float, optimizer: torch.optim.Optimizer):
-        if name not in SCHEDULES:
-            raise UserError(f"unknown optim.schedule {name!r}; {nearest(name, SCHEDULES)}")
-        self.name = name
-        self.initial_lr = initial_lr
+    def __init__(self, config: DictConfig, optimizer: torch.optim.Optimizer, steps: int):
+        if config.schedule not in SCHEDULES:
+            raise UserError(f"unknown optim.schedule {config.schedule!r}; "
+                            f"{nearest(config.schedule, SCHEDULES)}")
+        self.name, self.config, self.steps = config.schedule, config, steps
         self.optimizer = optimizer
-        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer, factor=0.9, patience=2, threshold=1e-4) if name == "paper" else None
+        gamma, patience = (0.9, 2) if self.name == "paper" else (config.gamma, config.patience)
+        # Only its bookkeeping is used, on an optimizer of its own: a rate of 1 is the factor.
+        self._flat = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self._flat, factor=gamma, patience=patience, threshold=1e-4)
 
-    def start_epoch(self, epoch: int) -> None:
-        """Set the optimizer's rate for ``epoch``."""
-        if self.plateau is not None:
-            return
+    def start_step(self, step: int, epoch: int) -> None:
+        """Set the optimizer's rates for a step."""
+        factor = self.factor(step, epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.initial_lr * self._factor(epoch)
+            group["lr"] = self.config.lr * factor * group["factor"]
 
-    def _factor(self, epoch: int) -> float:
-        if self.name == "released":
-            return 0.1 ** sum(e // self.DROP_EPOCH for e in range(1, epoch + 1))
-        if self.name == "step":
-            return 0.1 ** (epoch // self.DROP_EPOCH)
-        return 1.0
+    def factor(self, step: int, epoch: int) -> float:
+        """What the rate is multiplied with; see the class."""
+        config, done = self.config, (step - 1) / self.steps
+        shape = {
+            "constant": lambda: 1.0,
+            "step": lambda: config.gamma ** (epoch // config.drop_every),
+            "released": lambda: config.gamma ** sum(e // config.drop_every
+                                                    for e in range(1, epoch + 1)),
+            "poly": lambda: (1 - done) ** config.power,
+            "triangular": lambda: 1 - abs(2 * step / (self.steps + 1) - 1),
+            "cosine": lambda: (1 + math.cos(math.pi * done)) / 2,
+        }.get(self.name, lambda: self._flat.param_groups[0]["lr"])
+        return shape() * min(1.0, step / config.warmup if config.warmup else 1.0)
 
-    def end_epoch(self, training_loss: float) -> None:
-        """Tell the schedule the epoch's mean training loss."""
-        if self.plateau is not None:
-            self.plateau.step(training_loss)
+    def end_epoch(self, training_loss: float, validation: float | None = None) -> None:
+        """Tell the schedule the epoch's mean training loss, and the validation's MAE if any."""
+        watched = training_loss if validation is None or self.name == "paper" else validation
+        self._plateau.step(watched)
 
     def state_dict(self) -> dict:
-        return self.plateau.state_dict() if self.plateau is not None else {}
+        return {"plateau": self._plateau.state_dict(), "factor": self._flat.param_groups[0]["lr"]}
 
     def load_state_dict(self, state: dict) -> None:
-        if self.plateau is not None:
-            self.plateau.load_state_dict(state)
+        self._plateau.load_state_dict(state["plateau"])
+        self._flat.param_groups[0]["lr"] = state["factor"]

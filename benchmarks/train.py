@@ -1,0 +1,158 @@
+"""Training and inference: plain float32 against this repository's loop, in one run.
+
+    python -m benchmarks.train [--network cpd_vgg] [--size 352] [--batch 4] [--steps 4] [--gpu 0]
+
+Plain: float32, channels first, eager, PyTorch's default optimizer. Ours: ``utils.step.Step`` as
+train.py takes it (mixed precision, channels-last, fused optimizer, freed memory kept on a CPU).
+Each side runs in a process of its own on the same random weights and batches; it prints images a
+second, the peak memory, where the time of a step goes, the losses of the steps, and the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default="cpd_vgg")
+    parser.add_argument("--loss", default="cpd")
+    parser.add_argument("--size", type=int, default=352)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=4, help="timed steps, after two that are not")
+    parser.add_argument("--precision", default="auto", help="of our side (default: auto)")
+    parser.add_argument("--gpu", default="auto")
+    parser.add_argument("--side", choices=["plain", "ours"], help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def measure(args: argparse.Namespace) -> dict:
+    """One side: seconds of training and inference, peak memory, parts of a step, losses."""
+    import torch
+
+    import losses
+    import model
+    from utils.config import default_config
+    from utils.device import keep_freed_memory, select_device
+    from utils.optim import build_optimizer
+    from utils.precision import Precision
+    from utils.step import Step
+
+    device = select_device(args.gpu)
+    ours = args.side == "ours"
+    if ours and device.type == "cpu":
+        keep_freed_memory()
+    torch.manual_seed(0)
+    config = default_config()
+    config.optim.clip_value = 0.5
+    precision = Precision(args.precision if ours else "fp32", device)
+    if not ours:
+        precision.layout = torch.contiguous_format
+    network = precision.place(model.build(args.network)).train()
+    optimizer = build_optimizer(config.optim, network) if ours else \
+        torch.optim.Adam(network.parameters(), lr=config.optim.lr)
+    step = Step(network, losses.build(args.loss), optimizer, precision, config)
+    marks: dict[str, float] = {}
+    for name, parts in (("forward", step.objective), ("optimizer", step.scaler.step)):
+        timed = timer(parts, name, marks, device)
+        if name == "forward":
+            step.objective = timed
+        else:
+            step.scaler.step = timed
+    rows, values = [], []
+    for number in range(args.steps + 2):
+        sample = make_batch(args, number)
+        start = now(device)
+        marks.clear()
+        done = step(precision.batch(sample))
+        seconds = now(device) - start
+        values.append(done.loss.item())
+        if number >= 2:
+            rows.append({"step": seconds, **marks,
+                         "backward and clipping": seconds - sum(marks.values())})
+    network.eval()
+    infer = []
+    for number in range(args.steps + 2):
+        images = precision.batch(make_batch(args, number))["image"]
+        start = now(device)
+        with torch.inference_mode(), precision.autocast():
+            network(images)
+        infer.append(now(device) - start)
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else \
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    middle = sorted(rows, key=lambda row: row["step"])[len(rows) // 2]
+    return {"device": str(device), "precision": precision.name, "train": middle,
+            "infer": sorted(infer[2:])[args.steps // 2], "peak_mib": peak / 2**20,
+            "losses": values}
+
+
+def make_batch(args: argparse.Namespace, seed: int) -> dict:
+    """Random images with a disc that is brighter, and its mask: something that can be learned."""
+    import torch
+
+    random = torch.Generator().manual_seed(seed)
+    rows = torch.linspace(-1, 1, args.size)
+    centres = torch.rand(args.batch, 2, generator=random) - 0.5
+    distance = ((rows[None, :, None] - centres[:, 0, None, None]) ** 2
+                + (rows[None, None, :] - centres[:, 1, None, None]) ** 2)
+    mask = (distance < 0.2).float()[:, None]
+    noise = torch.randn(args.batch, 3, args.size, args.size, generator=random)
+    return {"image": noise + 2 * mask, "mask": mask, "name": ["x"] * args.batch}
+
+
+def now(device) -> float:
+    """Seconds, once the device has done all it was told."""
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def timer(function, name: str, marks: dict[str, float], device):
+    """The function, adding the seconds that it takes to ``marks[name]``."""
+    def timed(*arguments):
+        start = now(device)
+        result = function(*arguments)
+        marks[name] = marks.get(name, 0.0) + now(device) - start
+        return result
+    return timed
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    if args.side:
+        print(json.dumps(measure(args)))
+        return 0
+    found = {}
+    for side in ("plain", "ours"):
+        command = [sys.executable, "-m", "benchmarks.train", "--side", side]
+        for name in ("network", "loss", "size", "batch", "steps", "precision", "gpu"):
+            command += [f"--{name}", str(getattr(args, name))]
+        output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        found[side] = result = json.loads(output.stdout.splitlines()[-1])
+        where = ", ".join(f"{name} {seconds:.3f}" for name, seconds in result["train"].items()
+                          if name != "step")
+        print(f"{side:5} ({result['device']}, {result['precision']}): training "
+              f"{args.batch / result['train']['step']:.2f} images/s (seconds a step: {where}), "
+              f"inference {args.batch / result['infer']:.2f} images/s, peak "
+              f"{result['peak_mib']:.0f} MiB", flush=True)
+        print("      losses " + " ".join(f"{value:.4f}" for value in result["losses"]))
+    plain, ours = found["plain"], found["ours"]
+    print(f"ratio: training {plain['train']['step'] / ours['train']['step']:.2f}, inference "
+          f"{plain['infer'] / ours['infer']:.2f}, peak memory "
+          f"{ours['peak_mib'] / plain['peak_mib']:.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,336 @@
+"""What a training step is made of: precision, optimizers, schedules, clipping, guards, memory."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import signal
+
+import pytest
+import torch
+from torch import nn
+
+import model
+from utils.config import OPTIMIZERS, PRECISIONS, default_config, load_config
+from utils.errors import UserError
+from utils.guard import Guard
+from utils.optim import Schedule, build_optimizer, clip_gradients
+from utils.paths import CONFIGS
+from utils.precision import Precision
+from utils.step import Step
+from utils.stop import StopRequest
+
+CPU = torch.device("cpu")
+
+
+# --- optimizers --------------------------------------------------------------------------------
+
+
+def test_every_optimizer_that_the_configuration_allows_can_be_built():
+    for name in OPTIMIZERS:
+        config = default_config().optim
+        config.name = name
+        build_optimizer(config, nn.Linear(2, 2)).step()
+    with pytest.raises(UserError, match=r"adma.*one of adam, adamw, sgd"):
+        load_config(CONFIGS / "cpd_vgg.yaml", ["optim.name=adma"])
+
+
+def one_step(**settings) -> torch.Tensor:
+    """A parameter of value 1 after two steps with the gradient 0.5."""
+    config = default_config().optim
+    for key, value in {"lr": 0.1, **settings}.items():
+        config[key] = value
+    layer = nn.Linear(1, 1)
+    nn.init.ones_(layer.weight)
+    optimizer = build_optimizer(config, layer)
+    for _ in range(2):
+        layer.weight.grad, layer.bias.grad = torch.full((1, 1), 0.5), torch.zeros(1)
+        optimizer.step()
+    return layer.weight.detach()
+
+
+def test_optimizers_follow_their_formulas():
+    m, v, weight = 0.0, 0.0, 1.0
+    for step in (1, 2):
+        m, v = 0.9 * m + 0.1 * 0.5, 0.999 * v + 0.001 * 0.25
+        weight -= 0.1 * (m / (1 - 0.9**step)) / (math.sqrt(v / (1 - 0.999**step)) + 1e-8)
+    assert one_step(name="adam").item() == pytest.approx(weight, rel=1e-6)
+    first = 1 * (1 - 0.1 * 0.01) - 0.1
+    second = first * (1 - 0.1 * 0.01) - 0.1
+    assert one_step(name="adamw", weight_decay=0.01).item() == pytest.approx(second, rel=1e-5)
+    assert one_step(name="sgd", momentum=0.9).item() == pytest.approx(
+        1 - 0.1 * 0.5 - 0.1 * (0.9 * 0.5 + 0.5))
+    velocity = 0.9 * 0.5 + 0.5
+    assert one_step(name="sgd", momentum=0.9, nesterov=True).item() == pytest.approx(
+        1 - 0.1 * (0.5 + 0.9 * 0.5) - 0.1 * (0.5 + 0.9 * velocity))
+
+
+def test_groups_the_trunk_learns_slower_and_norms_do_not_decay():
+    network = model.build("cpd_vgg", width=0.0625)
+    config = default_config().optim
+    config.trunk_factor, config.decay_all, config.weight_decay = 0.1, False, 0.01
+    config.freeze = ["trunk.conv1"]
+    optimizer = build_optimizer(config, network)
+    Schedule(config, optimizer, 10).start_step(1, 1)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    found = {names[id(parameter)]: (group["lr"], group["weight_decay"])
+             for group in optimizer.param_groups for parameter in group["params"]}
+    assert not any(name.startswith("trunk.conv1.") for name in found)
+    assert not network.trunk.conv1.conv1_1.weight.requires_grad
+    assert found["trunk.conv2.conv2_1.weight"] == pytest.approx((1e-5, 0.01))
+    assert found["attention.trunk.conv5.conv5_1.bias"] == pytest.approx((1e-5, 0.0))
+    assert found["attention.decoder.refine.weight"] == pytest.approx((1e-4, 0.01))
+    config.freeze = ["trnk"]
+    with pytest.raises(UserError, match="did you mean 'trunk'"):
+        build_optimizer(config, network)
+
+
+def test_clipping_clamps_elements_not_the_norm():
+    parameter = nn.Parameter(torch.zeros(3))
+    parameter.grad = torch.tensor([3.0, -0.2, -7.0])
+    norm = clip_gradients([parameter], value=0.5)
+    assert norm.item() == pytest.approx(math.sqrt(9 + 0.04 + 49))
+    assert parameter.grad.tolist() == pytest.approx([0.5, -0.2, -0.5])
+    clip_gradients([parameter], norm=0.1)
+    assert parameter.grad.norm().item() == pytest.approx(0.1, rel=1e-4)
+
+
+# --- schedules ---------------------------------------------------------------------------------
+
+
+def rates(name: str, epochs: int, per_epoch: int = 1, **settings) -> list[float]:
+    """The rate of every step of a run with a base rate of 1 and losses that do not fall."""
+    config = default_config().optim
+    for key, value in {"schedule": name, "lr": 1.0, **settings}.items():
+        config[key] = value
+    optimizer = build_optimizer(config, nn.Linear(1, 1))
+    schedule = Schedule(config, optimizer, epochs * per_epoch)
+    found = []
+    for epoch in range(1, epochs + 1):
+        for step in range((epoch - 1) * per_epoch + 1, epoch * per_epoch + 1):
+            schedule.start_step(step, epoch)
+            found.append(optimizer.param_groups[0]["lr"])
+        schedule.end_epoch(1.0)
+    return found
+
+
+def test_the_released_schedule_collapses_and_the_step_does_not():
+    released, step = rates("released", 99), rates("step", 99)
+    assert released[:49] == step[:49] == [1] * 49
+    assert released[49:53] == pytest.approx([1e-1, 1e-2, 1e-3, 1e-4])
+    assert released[54] == pytest.approx(1e-6)
+    assert released[98] == pytest.approx(1e-50)
+    assert step[49:] == pytest.approx([1e-1] * 50)
+
+
+def test_wssas_schedule_is_the_released_one_with_its_numbers():
+    found = rates("released", 30, gamma=0.9, drop_every=20)
+    assert found[18] == 1
+    assert found[19:] == pytest.approx([0.9**k for k in range(1, 12)])
+    assert found[29] * 1e-4 == pytest.approx(3.1e-5, abs=1e-6)  # as measured on the released loop
+
+
+def test_schedules_by_step_follow_their_formulas():
+    t = [k / 20 for k in range(20)]
+    assert rates("poly", 4, 5, power=0.9) == pytest.approx([(1 - x) ** 0.9 for x in t])
+    assert rates("cosine", 4, 5) == pytest.approx([(1 + math.cos(math.pi * x)) / 2 for x in t])
+    triangle = rates("triangular", 1, 9)
+    assert triangle == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 0.8, 0.6, 0.4, 0.2])
+    assert rates("constant", 2, 5, warmup=4) == pytest.approx([0.25, 0.5, 0.75] + [1] * 7)
+
+
+def test_plateaus_lower_the_rate():
+    assert rates("paper", 3) == [1] * 3
+    assert rates("paper", 7)[-1] == pytest.approx(0.9)  # after more than 2 epochs without a fall
+    found = rates("plateau", 9, gamma=0.5, patience=1)
+    assert found == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125])
+    with pytest.raises(UserError, match="did you mean 'step'"):
+        rates("steps", 1)
+
+
+def test_a_schedule_goes_on_where_it_was_saved():
+    config = default_config().optim
+    config.schedule, config.gamma, config.patience = "plateau", 0.5, 1
+    first = Schedule(config, build_optimizer(config, nn.Linear(1, 1)), 10)
+    for _ in range(5):
+        first.end_epoch(1.0)
+    second = Schedule(config, build_optimizer(config, nn.Linear(1, 1)), 10)
+    second.load_state_dict(first.state_dict())
+    for schedule in (first, second):
+        schedule.end_epoch(1.0)
+    assert first.factor(7, 7) == second.factor(7, 7) < 1
+
+
+# --- precision ---------------------------------------------------------------------------------
+
+
+def test_precision_is_chosen_for_the_device():
+    assert Precision("auto", CPU).name in ("bf16", "fp32")
+    assert Precision("fp32", CPU).layout is torch.contiguous_format
+    assert Precision("bf16", CPU).layout is torch.channels_last
+    assert Precision("auto", torch.device("cpu")).name in PRECISIONS
+    with pytest.raises(UserError, match="fp16 is for GPUs"):
+        Precision("fp16", CPU)
+    with pytest.raises(UserError, match="did you mean 'bf16'"):
+        Precision("bf1", CPU)
+
+
+class Toy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 3, padding=1)
+
+    def forward(self, image):
+        return {"saliency": self.conv(image)}
+
+
+def toy_objective(network, sample):
+    outputs = network(sample["image"])
+    error = (outputs["saliency"].float() - sample["mask"]).square()
+    return outputs, {"square": error.mean(), "twice": 2 * error.mean()}
+
+
+def toy_step(network, batch=6, objective=toy_objective, **settings):
+    """A step on a batch, and a function that takes it."""
+    config = default_config()
+    config.optim.name, config.optim.lr = "sgd", 0.1
+    for key, value in settings.items():
+        config.train[key] = value
+    precision = Precision(settings.get("precision", "fp32"), CPU)
+    network = precision.place(network)
+    step = Step(network, objective, build_optimizer(config.optim, network), precision, config)
+    random = torch.Generator().manual_seed(0)
+    sample = {"image": torch.randn(batch, 3, 8, 8, generator=random), "name": ["x"] * batch,
+              "mask": torch.rand(batch, 1, 8, 8, generator=random)}
+    return step, precision.batch(sample)
+
+
+@pytest.mark.parametrize("parts", [2, 4, 6, 9])
+def test_a_batch_in_parts_takes_the_same_step(parts):
+    whole, divided = Toy(), Toy()
+    divided.load_state_dict(whole.state_dict())
+    (one, sample), (other, _) = toy_step(whole), toy_step(divided, accumulate=parts)
+    a, b = one(sample), other(sample)
+    assert b.loss.item() == pytest.approx(a.loss.item(), rel=1e-6)
+    assert b.terms["twice"].item() == pytest.approx(2 * b.terms["square"].item())
+    assert b.norm.item() == pytest.approx(a.norm.item(), rel=1e-5)
+    assert torch.allclose(whole.conv.weight, divided.conv.weight, atol=1e-7)
+
+
+def test_bf16_takes_nearly_the_same_step_and_keeps_weights_in_float32():
+    exact, mixed = Toy(), Toy()
+    mixed.load_state_dict(exact.state_dict())
+    (one, sample), (other, _) = toy_step(exact), toy_step(mixed, precision="bf16")
+    a, b = one(sample), other(sample)
+    assert b.outputs["saliency"].dtype is torch.bfloat16
+    assert mixed.conv.weight.dtype is torch.float32
+    assert b.loss.item() == pytest.approx(a.loss.item(), rel=0.02)
+    assert torch.allclose(exact.conv.weight, mixed.conv.weight, atol=5e-3)
+
+
+def test_a_step_that_is_not_finite_changes_nothing():
+    for poison in ("loss", "gradient"):
+        network = Toy()
+        before = copy.deepcopy(network.state_dict())
+        step, sample = toy_step(network)
+        if poison == "loss":
+            sample["image"][2, 0, 0, 0] = float("nan")
+        else:  # finite going forward
+            network.conv.weight.register_hook(lambda gradient: gradient * float("inf"))
+        done = step(sample)
+        assert math.isfinite(done.loss.item()) == (poison == "gradient")
+        assert not math.isfinite(done.norm.item())
+        assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_out_of_memory_says_what_to_lower_or_splits_the_batch(capsys):
+    def greedy(network, sample):
+        if len(sample["name"]) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return toy_objective(network, sample)
+
+    step, sample = toy_step(Toy(), objective=greedy)
+    with pytest.raises(UserError, match=r"6 images in 1 part.*\n.*train.accumulate=2"):
+        step(sample)
+    network, exact = Toy(), Toy()
+    exact.load_state_dict(network.state_dict())
+    step, sample = toy_step(network, objective=greedy, on_oom="split")
+    step(sample)
+    assert step.parts == 4
+    assert "split into 4 parts" in capsys.readouterr().err
+    plain, _ = toy_step(exact)
+    plain(sample)
+    assert torch.allclose(network.conv.weight, exact.conv.weight, atol=1e-7)
+
+    def broken(network, sample):
+        raise RuntimeError("shapes differ")
+    step, sample = toy_step(Toy(), objective=broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        step(sample)
+
+
+@pytest.mark.parametrize("name, options", [("cpd_vgg", {"width": 0.125}), ("cpd_resnet", {})])
+def test_recomputing_the_trunk_changes_nothing(name, options):
+    """Not the gradients, and not the batch norms' statistics, which see the batch twice."""
+    torch.manual_seed(0)
+    kept = model.build(name, **options).train()
+    again = copy.deepcopy(kept)
+    for module in again.modules():
+        if hasattr(module, "recompute"):
+            module.recompute = True
+    image = torch.randn(2, 3, 64, 64)
+    for network in (kept, again):
+        network(image)["saliency"].square().mean().backward()
+    for (key, a), b in zip(kept.named_parameters(), again.parameters(), strict=True):
+        assert (a.grad is None) == (b.grad is None), key
+        if a.grad is not None:
+            assert torch.allclose(a.grad, b.grad, rtol=1e-4, atol=1e-7), key
+    for (key, a), b in zip(kept.named_buffers(), again.buffers(), strict=True):
+        assert torch.equal(a, b), key
+
+
+# --- guards ------------------------------------------------------------------------------------
+
+
+def test_the_guard_counts_steps_left_out_and_names_their_images(capsys):
+    guard = Guard(budget=1)
+    ok, nan, infinite = torch.tensor(0.5), torch.tensor(float("nan")), torch.tensor(float("inf"))
+    guard.add(1, ["a"], ok, ok)
+    guard.add(2, ["b", "c"], ok, infinite)
+    assert guard.check() == [0.5]
+    assert "the gradient is not finite at step 2, on the images b, c" in capsys.readouterr().err
+    guard.add(3, ["d"], nan, nan)
+    with pytest.raises(UserError, match="the loss is nan at step 3, on the images d"):
+        guard.check()
+
+
+def test_a_constant_prediction_is_said_once(capsys):
+    guard = Guard(0)
+    flat, alive = torch.full((2, 1, 4, 4), -30.0), torch.randn(2, 1, 4, 4)
+    for step, logits in enumerate((alive, flat, flat, alive, flat), start=1):
+        guard.look_at(step, logits)
+    said = capsys.readouterr().err
+    assert said.count("the network has collapsed") == 2
+    assert "at step 2 the prediction is 0.0000 everywhere" in said
+    fresh = Guard(0)
+    fresh.look_at(1, torch.zeros(2, 1, 4, 4))
+    assert capsys.readouterr().err == ""
+    fresh.look_at(2, flat)
+    fresh.look_at(3, alive)
+    fresh.look_at(4, torch.zeros(2, 1, 4, 4))
+    said = capsys.readouterr().err
+    assert "step 2 the prediction is 0.0000" in said
+    assert "step 4 the prediction is 0.5000" in said
+
+
+def test_the_first_signal_asks_and_the_second_interrupts(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    with StopRequest() as stop:
+        assert stop.signal is None
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signal == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "SIGTERM: saving after this step" in capsys.readouterr().err

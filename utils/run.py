@@ -1,0 +1,81 @@
+"""A training run: its parts, where it stands, and how both are saved and restored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from .checkpoint import save_checkpoint
+from .guard import Guard
+from .optim import Schedule, build_optimizer
+from .precision import Precision
+from .seed import random_state, restore_random_state
+from .step import Step
+
+
+class Run:
+    """What a run consists of and where it stands: all that a checkpoint holds."""
+
+    def __init__(self, config: DictConfig, network: nn.Module, objective: Callable,
+                 loader: DataLoader, folder: Path, precision: Precision):
+        self.config, self.network, self.folder, self.precision = config, network, folder, precision
+        self.loader, self.per_epoch = loader, len(loader)
+        planned = config.train.epochs * self.per_epoch
+        self.last_step = min(planned, config.train.steps or planned)
+        self.optimizer = build_optimizer(config.optim, network)
+        self.schedule = Schedule(config.optim, self.optimizer, self.last_step)
+        self.step = Step(torch.compile(network) if config.train.compile else network,
+                         objective, self.optimizer, precision, config)
+        self.average = average_of(network, config.train.ema)
+        self.guard = Guard(config.train.max_skipped)
+        self.at = {"step": 0, "epoch": 1, "batch": 0, "loss_sum": 0.0, "best": None, "stale": 0}
+
+    def _parts(self) -> dict:
+        parts = {"network": self.network, "optimizer": self.optimizer, "schedule": self.schedule,
+                 "scaler": self.step.scaler, "average": self.average}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def restore(self, state: dict) -> None:
+        """Go on where a checkpoint was written. Its network's weights are loaded already."""
+        for name, part in self._parts().items():
+            if name != "network":
+                part.load_state_dict(state[name])
+        self.at |= state["at"]
+        self.guard.skipped = self.at.pop("skipped")
+        self.step.parts = max(self.step.parts, self.at.pop("parts"))
+        restore_random_state(state["random"], self.precision.device)
+
+    def save(self, name: str) -> None:
+        """Write a checkpoint; the one before ``last.pt`` becomes ``previous.pt``."""
+        self.settle()
+        save_checkpoint(self.folder / name, {
+            **{key: part.state_dict() for key, part in self._parts().items()},
+            "random": random_state(self.precision.device),
+            "at": self.at | {"skipped": self.guard.skipped, "parts": self.step.parts},
+        }, self.config, keep=self.folder / "previous.pt" if name == "last.pt" else None)
+
+    def settle(self) -> None:
+        """Look at the steps that were taken since the last time; stops on too many bad ones."""
+        for loss in self.guard.check():  # one by one, so that a resumed run adds up alike
+            self.at["loss_sum"] += loss
+
+    def finished(self) -> bool:
+        """Whether the last step is done, or validation has not improved for too long."""
+        patience = self.config.train.patience
+        if patience is not None and self.at["stale"] >= patience:
+            print(f"stopped early: {self.at['stale']} validations without a better one")
+            return True
+        return self.at["step"] >= self.last_step
+
+
+def average_of(network: nn.Module, decay: float) -> AveragedModel | None:
+    """The exponential moving average of weights and buffers that ``train.ema`` asks for."""
+    if not decay:
+        return None
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

@@ -1,0 +1,96 @@
+"""One optimisation step: forward, backward, clipping, update, in parts where memory is short."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from .errors import UserError
+from .optim import clip_gradients
+from .precision import Precision
+
+
+class Done(NamedTuple):
+    """What a step leaves behind: tensors on the device, none of them looked at yet."""
+
+    outputs: dict[str, Tensor]  # of the last part
+    terms: dict[str, Tensor]  # of the loss, means over the batch
+    loss: Tensor
+    norm: Tensor  # of the gradient, before clipping
+
+
+class Step:
+    """Takes optimisation steps; nothing in it makes the host wait for the device.
+
+    Args:
+        objective: see ``losses``.
+
+    Attributes:
+        parts: into how many parts a batch is split; grows when memory runs out and
+            ``train.on_oom`` is ``split``.
+    """
+
+    def __init__(self, network: nn.Module, objective: Callable, optimizer: torch.optim.Optimizer,
+                 precision: Precision, config: DictConfig):
+        self.network, self.objective, self.optimizer = network, objective, optimizer
+        self.precision, self.config, self.parts = precision, config, config.train.accumulate
+        self.scaler = precision.scaler()
+
+    def __call__(self, sample: dict) -> Done:
+        """One step on a batch.
+
+        Raises:
+            UserError: memory ran out, and the batch may not be or cannot be split further.
+        """
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                outputs, terms = self._accumulate(sample)
+                break
+            except RuntimeError as error:  # torch.OutOfMemoryError is one
+                self._split(error, len(sample["name"]))
+        self.scaler.unscale_(self.optimizer)
+        norm = clip_gradients(self.network.parameters(), self.config.optim.clip_value,
+                              self.config.optim.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return Done(outputs, terms, sum(terms.values()), norm)
+
+    def _accumulate(self, sample: dict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Gradients of a batch, part by part; the last outputs and the batch's mean terms."""
+        totals: dict[str, Tensor] = {}
+        images = len(sample["name"])
+        size = -(-images // self.parts)
+        for start in range(0, images, size):
+            part = {key: value[start:start + size] for key, value in sample.items()}
+            with self.precision.autocast():
+                outputs, terms = self.objective(self.network, part)
+            share = len(part["name"]) / images
+            terms = {name: term.float() * share for name, term in terms.items()}
+            self.scaler.scale(sum(terms.values())).backward()
+            for name, term in terms.items():
+                totals[name] = totals.get(name, 0.0) + term.detach()
+        return outputs, totals
+
+    def _split(self, error: RuntimeError, images: int) -> None:
+        """Split batches into more parts when it was memory that did not suffice."""
+        if not isinstance(error, torch.OutOfMemoryError) \
+                and "can't allocate memory" not in str(error):
+            raise error
+        if self.config.train.on_oom != "split" or self.parts >= images:
+            raise UserError(
+                f"memory ran out with {images} images in {self.parts} part(s): "
+                f"{str(error).splitlines()[0]}\nLower train.batch or data.size, split the batch "
+                "with train.accumulate=2 (the same effective batch), let that happen by itself "
+                "with train.on_oom=split, or compute the backbone twice with "
+                "train.checkpoint_trunk=true.") from None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.parts *= 2
+        print(f"note: memory ran out; batches are split into {self.parts} parts from here on",
+              file=sys.stderr)
