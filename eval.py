@@ -15,12 +15,13 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from data.pairing import list_images
 from metrics import CORE, FAMILIES, PROFILES, FolderScores, How, score_folder
-from metrics.compare import compare
+from metrics.compare import LINEAR, compare
 from metrics.jobs import Job, find_jobs
 from report.tables import differences_table, most_table, print_table, scores_table
 from utils.cli import parse_with_overrides
@@ -89,11 +90,11 @@ def main(argv: list[str] | None = None) -> int:
         else:
             refused += 1
     rows = [row_of(job, result, args) for job, result in scored]
-    write_files(args, rows, scored)
     if rows:
         print_table(scores_table(rows, PROFILES[args.profile].source))
     if args.compare and not refused:
         show_differences(scored)
+    write_files(args, rows, scored)
     if refused:
         raise UserError(f"{refused} of {refused + len(rows)} scores are not given, because the "
                         "maps listed above are missing, too many or unusable; repair them, or "
@@ -107,12 +108,12 @@ def how_to_score(args: argparse.Namespace) -> How:
     for name in args.measures:
         if name not in known:
             raise UserError(f"--measures {name}: {nearest(name, known)}")
+        if name in FAMILIES and name not in PROFILES[args.profile].families:
+            raise UserError(f"the profile {args.profile} does not define {name}; it has "
+                            f"{', '.join(PROFILES[args.profile].families)}")
     chosen = {family for name in args.measures
               for family in {"core": CORE, "all": FAMILIES}.get(name, (name,))}
     measures = tuple(family for family in PROFILES[args.profile].families if family in chosen)
-    if not measures:
-        raise UserError(f"the profile {args.profile} defines none of {', '.join(args.measures)}; "
-                        f"it has {', '.join(PROFILES[args.profile].families)}")
     cache = None if args.no_cache else RESULTS / ".scores.sqlite"
     return How(choose_device(args.gpu), args.profile, measures, args.resize, cache)
 
@@ -136,49 +137,53 @@ def row_of(job: Job, result: FolderScores, args: argparse.Namespace) -> dict:
 
 
 def show_differences(scored: Sequence[tuple[Job, FolderScores]]) -> None:
-    """Compare the two methods on each data set that both have."""
+    """Compare the two methods on each data set."""
     by_dataset: dict[str, list[tuple[Job, FolderScores]]] = {}
     for job, result in scored:
-        by_dataset.setdefault(str(job.pairs[0].mask.parent), []).append((job, result))
-    for found in by_dataset.values():
+        by_dataset.setdefault(job.dataset, []).append((job, result))
+    for dataset, found in by_dataset.items():
         if len(found) != 2:
-            continue
+            raise UserError(f"--compare: both methods need maps of {dataset}, only "
+                            f"{found[0][0].method} has them")
         (a, one), (b, other) = found
         if one.evaluator.per_image.keys() != other.evaluator.per_image.keys():
             raise UserError(f"{a.method} and {b.method} have maps of different images of "
-                            f"{a.dataset}; they are compared on the same ones")
+                            f"{dataset}; they are compared on the same ones")
         differences = compare(one.evaluator.per_image, other.evaluator.per_image)
         if not differences:
-            raise UserError("none of the measures can be compared image by image; add MAE, F, E, "
-                            "S or wF to --measures")
-        print_table(differences_table(a.method, b.method, a.dataset, differences))
+            raise UserError(f"none of the measures can be compared image by image: those are "
+                            f"{', '.join(LINEAR)}")
+        print_table(differences_table(a.method, b.method, dataset, differences))
         print_table(most_table(a.method, b.method, differences[0]))
 
 
 def write_files(args: argparse.Namespace, rows: Sequence[dict],
                 scored: Sequence[tuple[Job, FolderScores]]) -> None:
     """The files that the arguments ask for."""
+    if args.json:
+        write(args.json, lambda file: file.write(json.dumps(rows, indent=1) + "\n"))
+    if args.csv:
+        write(args.csv, lambda file: write_csv(file, rows))
+    if args.per_image:
+        images = [{"method": job.method, "dataset": job.dataset, "image": name} | numbers
+                  for job, result in scored
+                  for name, numbers in sorted(result.evaluator.per_image.items())]
+        write(args.per_image, lambda file: write_csv(file, images))
+
+
+def write(path: Path, fill: Callable[[TextIO], object]) -> None:
     try:
-        if args.json:
-            args.json.parent.mkdir(parents=True, exist_ok=True)
-            args.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-        if args.csv:
-            write_csv(args.csv, rows)
-        if args.per_image:
-            write_csv(args.per_image, [
-                {"method": job.method, "dataset": job.dataset, "image": name} | numbers
-                for job, result in scored
-                for name, numbers in sorted(result.evaluator.per_image.items())])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            fill(file)
     except OSError as error:
-        raise UserError(f"cannot write {error.filename}: {error.strerror}") from None
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
 
 
-def write_csv(path: Path, rows: Sequence[dict]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
-        writer.writeheader()
-        writer.writerows(rows)
+def write_csv(file: TextIO, rows: Sequence[dict]) -> None:
+    writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import py_sod_metrics
 
 from data.sample import centre_prior
 from metrics import Evaluator, score_folder
-from metrics.jobs import folder_job
+from metrics.jobs import folder_jobs
 from utils.paths import ROOT
 
 Sample = tuple[np.ndarray, np.ndarray]
@@ -104,7 +104,7 @@ def from_files(pred: Path, gt: Path) -> None:
     """Folders, decoding included: without and with the start of the interpreter."""
     maps = len(list(pred.glob("*.png")))
     their_seconds, their_row = timed(lambda: theirs(read(pred, gt, maps)))
-    job = folder_job(pred, gt)
+    (job,) = folder_jobs([pred], gt)
     our_seconds, our_row = timed(
         lambda: score_folder(sorted(pred.glob("*.png")), job.pairs).evaluator.compute())
     report(f"from files, {maps} maps", maps, their_seconds, our_seconds)

@@ -7,20 +7,36 @@ maps that were renamed or copied are not.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import sqlite3
 import sys
 import threading
-import time
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from .evaluator import Result
 
-FORMAT = 1  # to be raised when a measure or the way of reading files changes
-COMMIT_EVERY = 2.0  # seconds between writes; what an interruption loses at most
+BURST = 16  # results that are written together; what a kill loses at most, beside those in work
+_LIBRARIES = ("numpy", "opencv-python-headless", "opencv-python", "pillow", "scikit-image")
+
+
+@cache
+def code_digest() -> bytes:
+    """Of all that turns files into numbers: this package, the decoder, the libraries."""
+    digest = hashlib.blake2b(digest_size=16)
+    here = Path(__file__).parent
+    for path in (*sorted(here.glob("*.py")), here.parent / "data" / "decode.py"):
+        digest.update(path.read_bytes())
+    for name in _LIBRARIES:
+        try:
+            digest.update(f"{name} {importlib.metadata.version(name)}".encode())
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return digest.digest()
 
 
 class ScoreCache:
@@ -29,25 +45,27 @@ class ScoreCache:
     Args:
         path: SQLite database, made when it is missing. One that cannot be read or written is
             left out with a note: the scores are the same without.
-        settings: all that a result depends on beside the files (profile, measures).
+        settings: all that a result depends on beside files and code (profile, measures).
     """
 
     def __init__(self, path: Path, settings: Sequence[str]):
-        self._settings = repr((FORMAT, *settings)).encode()
+        self._settings = code_digest() + repr(tuple(settings)).encode()
         self._lock = threading.Lock()
-        self._committed = time.monotonic()
+        self._new: list[tuple[bytes, str, bytes]] = []
         self._database: sqlite3.Connection | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, check_same_thread=False)
+            self._database = sqlite3.connect(path, timeout=20, check_same_thread=False,
+                                             isolation_level=None)
+            self._database.execute("PRAGMA journal_mode = WAL")  # readers do not stop a writer
             self._database.execute("CREATE TABLE IF NOT EXISTS results "
                                    "(key BLOB PRIMARY KEY, names TEXT, numbers BLOB)")
         except (OSError, sqlite3.Error) as error:
-            self._give_up(path, error)
+            self._give_up(error)
 
-    def _give_up(self, path: object, error: Exception) -> None:
+    def _give_up(self, error: Exception) -> None:
         self._database = None
-        print(f"note: results are not kept between evaluations ({path}: {error})", file=sys.stderr)
+        print(f"note: results are not kept between evaluations: {error}", file=sys.stderr)
 
     def key(self, files: Sequence[Path], beside: str = "") -> bytes:
         """Digest of the files' content, the settings, and ``beside``.
@@ -61,7 +79,7 @@ class ScoreCache:
         return digest.digest()
 
     def get(self, key: bytes) -> Result | None:
-        """The result that was put under ``key``, if any."""
+        """The result that was put under ``key``, if there is one and it can be read."""
         with self._lock:
             if self._database is None:
                 return None
@@ -69,30 +87,37 @@ class ScoreCache:
                 row = self._database.execute("SELECT names, numbers FROM results WHERE key = ?",
                                              (key,)).fetchone()
             except sqlite3.Error as error:
-                self._give_up("the file of results", error)
+                self._give_up(error)
                 return None
-        return None if row is None else _unpack(*row)
+        try:
+            return None if row is None else _unpack(*row)
+        except (zlib.error, ValueError, TypeError, AttributeError):
+            return None  # damaged: scored again and replaced
 
     def put(self, key: bytes, result: Result) -> None:
         """Keep a result."""
-        names, numbers = _pack(result)
         with self._lock:
-            if self._database is None:
-                return
-            try:
-                self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)",
-                                       (key, names, numbers))
-                if time.monotonic() - self._committed > COMMIT_EVERY:
-                    self._database.commit()
-                    self._committed = time.monotonic()
-            except sqlite3.Error as error:
-                self._give_up("the file of results", error)
+            self._new.append((key, *_pack(result)))
+            if len(self._new) >= BURST:
+                self._write()
+
+    def _write(self) -> None:
+        """Write what is new in one short transaction, so that others need not wait."""
+        rows, self._new = self._new, []
+        if self._database is None or not rows:
+            return
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", rows)
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._give_up(error)
 
     def close(self) -> None:
         """Write what is left."""
         with self._lock:
+            self._write()
             if self._database is not None:
-                self._database.commit()
                 self._database.close()
                 self._database = None
 
@@ -112,4 +137,6 @@ def _unpack(names: str, numbers: bytes) -> Result:
         end = start + max(int(size), 1)
         result[key] = values[start:end] if int(size) else float(values[start])
         start = end
+    if start != len(values):
+        raise ValueError("the numbers do not fit the names")
     return result

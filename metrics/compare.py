@@ -12,8 +12,10 @@ CONFIDENCE = 0.95
 
 #: Measures of which the data set's score is the mean of the images' scores, and whether less is
 #: better. A maximum over mean curves is none: its differences do not belong to single images.
-LINEAR = {"MAE": True, "meanF": False, "adpF": False, "wF": False, "Sm": False, "meanE": False,
-          "adpE": False}
+LINEAR = {"MAE": True, "wF": False, "Sm": False, "AUC": False, "mBA": False, "context": False,
+          "HCE": True} | {
+    f"{kind}{family}": family == "BER" for kind in ("mean", "adp", "bin")
+    for family in ("F", "E", "IoU", "Dice", "BER", "accuracy", "specificity", "BIoU", "MSIoU")}
 
 
 @dataclass(frozen=True)

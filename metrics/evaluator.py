@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .counts import Counts, Sample, count, require_sample
+from .counts import Counts, Sample, count, on_host, require_sample
 from .measures import Levels, f_of, levels_of, score
 from .pixels import measure_pixels
 from .profiles import CORE, Profile, find_profile
 from .structure import s_measure
 from .weighted import weighted_errors, weighted_f
 
-#: Maps that are scored together, by backend.
+#: Maps that are scored together, by backend; fewer when they have more pixels than PIXELS.
 _BATCH = {"numpy": 16, "torch": 64}
+PIXELS = 2**24
 #: What is known of one map: name of a measure or curve → number or float64 (T,).
 Result = dict[str, float | np.ndarray]
 
@@ -36,7 +37,8 @@ class Evaluator:
         measures: families of measures out of ``profiles.FAMILIES``; those that the profile does
             not define are left out.
 
-    Memory does not grow with the maps, but for one small dict of numbers for each.
+    Maps are scored a few at a time: ``compute``, ``curves``, ``per_image`` and ``merge`` see to
+    those that wait. Memory does not grow with the maps, but for a small dict of numbers for each.
 
     Raises:
         UserError: no such profile.
@@ -46,23 +48,33 @@ class Evaluator:
     def __init__(self, device: object = "cpu", profile: str = "pysodmetrics",
                  measures: Sequence[str] = CORE):
         self.profile: Profile = find_profile(profile)
+        measures = (measures,) if isinstance(measures, str) else tuple(measures)
         unknown = set(measures) - set(find_profile("pysodmetrics").families)
         if unknown:
             raise ValueError(f"unknown measures: {', '.join(sorted(unknown))}")
         self.families = tuple(family for family in self.profile.families if family in measures)
+        if not self.families:
+            raise ValueError(f"the profile {profile} defines none of {', '.join(measures)}")
         self.device = device
         self._uses_torch = str(device) != "cpu"
-        self.per_image: dict[str, dict[str, float]] = {}
         #: Called with the name and all numbers and curves of each map that was scored.
-        self.on_scored: Callable[[str, Result], None] = lambda name, result: None
+        self.on_scored: Callable[[str, Result], None] | None = None
+        self._per_image: dict[str, dict[str, float]] = {}
         self._sums: dict[str, np.ndarray] = {}
         self._waiting: dict[tuple, list[tuple[str, Sample]]] = defaultdict(list)
         self._names: set[str] = set()
+        self._pixels = 0  # that wait
 
     @property
     def images(self) -> int:
         """Number of maps."""
         return len(self._names)
+
+    @property
+    def per_image(self) -> dict[str, dict[str, float]]:
+        """Name of each map → its own numbers; maxF is then the maximum of its own curve."""
+        self.flush()
+        return self._per_image
 
     def update(self, name: str, prediction: np.ndarray, ground_truth: np.ndarray) -> None:
         """Score one map.
@@ -77,11 +89,18 @@ class Evaluator:
         """
         require_sample(prediction, ground_truth)
         self._add_name(name)
+        # Copies, as the caller may fill its arrays again before these are scored.
+        sample = tuple(image.clone() if self._uses_torch and hasattr(image, "clone")
+                       else on_host(image).copy(order="K") for image in (prediction, ground_truth))
         key = tuple(-(-side // _STRIDE) for side in prediction.shape) if self._uses_torch else ()
         waiting = self._waiting[key]
-        waiting.append((name, (prediction, ground_truth)))
-        if len(waiting) == _BATCH["torch" if self._uses_torch else "numpy"]:
+        waiting.append((name, sample))
+        pixels = len(waiting) * sample[0].shape[0] * sample[0].shape[1]
+        self._pixels += sample[0].shape[0] * sample[0].shape[1]
+        if len(waiting) == _BATCH["torch" if self._uses_torch else "numpy"] or pixels > PIXELS:
             self._score(self._waiting.pop(key))
+        elif self._pixels > 4 * PIXELS:  # many sizes, few maps of each
+            self._score(self._waiting.pop(max(self._waiting, key=lambda k: len(self._waiting[k]))))
 
     def recall(self, name: str, result: Result) -> None:
         """Count in a map that an evaluator of the same profile and measures has scored before.
@@ -90,8 +109,10 @@ class Evaluator:
             result: what that evaluator gave to ``on_scored``.
 
         Raises:
-            ValueError: a name that was scored.
+            ValueError: a name that was scored, or a result with other measures.
         """
+        if self._sums and result.keys() != self._sums.keys():
+            raise ValueError(f"the result of {name!r} has other measures")
         self._add_name(name)
         self._take([name], {key: np.asarray(value)[None] for key, value in result.items()})
 
@@ -113,7 +134,7 @@ class Evaluator:
             raise ValueError(f"scored in both: {', '.join(sorted(common)[:5])}")
         other.flush()
         self._names |= other._names
-        self.per_image |= other.per_image
+        self._per_image |= other._per_image
         self._add(other._sums)
 
     def compute(self) -> dict[str, float]:
@@ -169,10 +190,23 @@ class Evaluator:
 
     def _score(self, waiting: list[tuple[str, Sample]]) -> None:
         names, samples = [name for name, _ in waiting], [sample for _, sample in waiting]
+        self._pixels -= sum(sample[0].shape[0] * sample[0].shape[1] for sample in samples)
+        try:
+            result = self._results(samples)
+        except BaseException:
+            self._names -= set(names)  # they do not count
+            raise
+        self._take(names, result)
+        if self.on_scored is not None:
+            for i, name in enumerate(names):
+                self.on_scored(name, {key: values[i] for key, values in result.items()})
+
+    def _results(self, samples: list[Sample]) -> dict[str, np.ndarray]:
+        """All numbers (B,) and curves (B, T) of some maps."""
         counts, levels, errors = self._measure(samples)
         result = score(counts, levels, samples, self.families, self.profile)
         if "S" in self.families:
-            result["Sm"] = s_measure(counts, levels)
+            result["Sm"] = s_measure(counts, levels, samples)
         if errors is not None:
             result["wF"] = weighted_f(errors, levels)
         result |= measure_pixels(samples, levels, self.families, self.profile.foreground_above)
@@ -180,15 +214,13 @@ class Evaluator:
             if family in result and result[family].ndim == 2:
                 result |= {f"max{family}": result[family].max(axis=1),
                            f"mean{family}": result[family].mean(axis=1)}
-        self._take(names, result)
-        for i, name in enumerate(names):
-            self.on_scored(name, {key: values[i] for key, values in result.items()})
+        return result
 
     def _take(self, names: list[str], result: dict[str, np.ndarray]) -> None:
         self._add({key: values.sum(axis=0) for key, values in result.items()})
         numbers = {key: values.tolist() for key, values in result.items() if values.ndim == 1}
         for i, name in enumerate(names):
-            self.per_image[name] = {key: values[i] for key, values in numbers.items()}
+            self._per_image[name] = {key: values[i] for key, values in numbers.items()}
 
     def _measure(self, samples: list[Sample]) -> tuple[Counts, Levels, np.ndarray | None]:
         """What a backend takes from the pixels."""

@@ -21,12 +21,12 @@ from .cache import ScoreCache
 from .evaluator import Evaluator, Result
 from .profiles import CORE
 
-_CHUNK = 32  # maps that a thread takes at a time
-_CORES = os.cpu_count() or 1
+_CHUNK = 16  # maps that a thread takes at a time
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _AHEAD = 2 * _CORES  # chunks in work or waiting to be taken
 
 #: A map's file and the pair that it is scored against.
-Job = tuple[Path, Pair]
+Task = tuple[Path, Pair]
 
 
 @dataclass
@@ -44,7 +44,7 @@ class How:
     """How to score a folder: the evaluator's arguments, and what to do beside them.
 
     Attributes:
-        device: see ``Evaluator``.
+        device, profile, measures: see ``Evaluator``.
         resize: bring maps of another size to their mask's, instead of refusing them.
         cache: where results are kept between evaluations, or None.
     """
@@ -62,9 +62,11 @@ def read_map(path: Path) -> np.ndarray:
         UnreadableError: does not decode, has colours, transparency or more than 8 bits.
     """
     image = open_image(path)
-    if image.mode in ("L", "1"):
+    if getattr(image, "n_frames", 1) > 1:
+        raise UnreadableError(f"{path}: holds several pictures; a map is one")
+    if image.mode in ("L", "1") and "transparency" not in image.info:
         return np.asarray(image.convert("L"))
-    if image.mode not in ("P", "PA", "LA", "RGB", "RGBA"):
+    if image.mode not in ("1", "L", "P", "PA", "LA", "RGB", "RGBA"):
         raise UnreadableError(f"{path}: mode {image.mode}; a map is 8-bit grey")
     pixels = np.asarray(image.convert("RGBA"))
     if (pixels[..., 3] != 255).any():
@@ -120,7 +122,8 @@ class _Scorer:
         self.how = how
         settings = (how.profile, *how.measures, f"resize={how.resize}")
         self.cache = ScoreCache(how.cache, settings) if how.cache else None
-        self._loaded: dict[str, _Loaded] = {}  # what waits to be kept, by name
+        self._waiting: dict[str, tuple[bytes, bool]] = {}  # name → key, resized: to be kept
+        self._stopped = False
 
     def evaluator(self) -> Evaluator:
         evaluator = Evaluator(self.how.device, self.how.profile, self.how.measures)
@@ -129,47 +132,60 @@ class _Scorer:
         return evaluator
 
     def _keep(self, name: str, result: Result) -> None:
-        loaded = self._loaded.pop(name)
-        self.cache.put(loaded.key, result | {"resized": float(loaded.resized)})
+        key, resized = self._waiting.pop(name)
+        self.cache.put(key, result | {"resized": float(resized)})
 
     def close(self) -> None:
         if self.cache is not None:
             self.cache.close()
 
-    def parts(self, jobs: list[Job], evaluator: Evaluator) -> Iterator[FolderScores]:
+    def parts(self, jobs: list[Task], evaluator: Evaluator) -> Iterator[FolderScores]:
         """Score into ``evaluator``: on the CPU threads load and score, else they only load.
 
         ``expected`` of what is yielded is the number of maps that were tried.
         """
         chunks = [jobs[i:i + _CHUNK] for i in range(0, len(jobs), _CHUNK)]
-        with _one_thread_each(), ThreadPoolExecutor(_CORES) as pool:
-            if str(self.how.device) == "cpu":
-                for part in _in_order(pool, self._load_and_score, chunks):
-                    evaluator.merge(part.evaluator)
-                    yield part
-            else:
-                for loaded in _in_order(pool, self._load, chunks):
-                    yield self._score(loaded, evaluator)
-                evaluator.flush()
+        pool = ThreadPoolExecutor(_CORES)
+        try:
+            with _one_thread_each():
+                if str(self.how.device) == "cpu":
+                    for part in _in_order(pool, self._load_and_score, chunks):
+                        evaluator.merge(part.evaluator)
+                        yield part
+                else:
+                    for loaded in _in_order(pool, lambda chunk: list(self._load(chunk)), chunks):
+                        yield self._score(loaded, evaluator)
+                    evaluator.flush()
+        finally:  # after an error, or Ctrl-C, at once
+            self._stopped = True
+            pool.shutdown(cancel_futures=True)
 
-    def _load_and_score(self, chunk: list[Job]) -> FolderScores:
+    def _load_and_score(self, chunk: list[Task]) -> FolderScores:
         part = self._score(self._load(chunk), self.evaluator())
         part.evaluator.flush()
         return part
 
-    def _load(self, chunk: list[Job]) -> list[_Loaded]:
-        return [_Loaded(path, pair, self.how.resize, self.cache) for path, pair in chunk]
+    def _load(self, chunk: list[Task]) -> Iterator[_Loaded]:
+        for path, pair in chunk:
+            if self._stopped:
+                return
+            yield _Loaded(path, pair, self.how.resize, self.cache)
 
-    def _score(self, chunk: list[_Loaded], evaluator: Evaluator) -> FolderScores:
+    def _score(self, chunk: Iterable[_Loaded], evaluator: Evaluator) -> FolderScores:
+        """Score maps as they come; only those that wait for their batch stay in memory."""
+        part = FolderScores(evaluator, 0)
         for loaded in chunk:
-            if loaded.known is not None:
+            part.expected += 1
+            part.resized += loaded.resized
+            if loaded.problem is not None:
+                part.problems.append(loaded.problem)
+            elif loaded.known is not None:
                 evaluator.recall(loaded.name, loaded.known)
-            elif loaded.problem is None:
+            else:
                 if self.cache is not None:
-                    self._loaded[loaded.name] = loaded
+                    self._waiting[loaded.name] = loaded.key, loaded.resized
                 evaluator.update(loaded.name, loaded.prediction, loaded.truth)
-        return FolderScores(evaluator, len(chunk), [one.problem for one in chunk if one.problem],
-                            sum(one.resized for one in chunk))
+        return part
 
 
 class _Loaded:
@@ -189,7 +205,7 @@ class _Loaded:
                 self.prediction, self.truth = read_map(path), read_truth(pair)
                 self._fit(path, resize)
             else:
-                self.resized = bool(self.known.pop("resized"))
+                self.resized = bool(self.known.pop("resized", 0))
         except UnreadableError as error:
             self.problem = str(error)
         except OSError as error:

@@ -37,22 +37,21 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
     Raises:
         UserError: folders that do not exist, nothing to score, sets that are not there.
     """
-    for folder in filter(None, (pred, gt)):
-        if not folder.is_dir():
-            raise UserError(f"folder not found: {folder}")
     if gt:
         if data:
             raise UserError("--gt names the masks of one folder of maps; leave --data out")
-        return [folder_job(folder, gt) for folder in map(Path, methods or [pred])], 0
+        return folder_jobs([Path(folder) for folder in methods or [pred]], gt), 0
     jobs, missing, truths = [], 0, {}
     for method in method_folders(pred, data, methods):
-        for name in data or [folder.name for folder in subfolders(method)]:
+        for name in dict.fromkeys(data or [folder.name for folder in subfolders(method)]):
             try:
                 truth = truths.get(name) or find_truth(name, root)
             except UserError as error:
                 if data:
                     raise
                 print(f"note: {method / name} is not scored: {error}", file=sys.stderr)
+                # A folder of another kind is no score that is missing; a known set is.
+                missing += lookup(name) is not None or (root / name).is_dir()
                 continue
             truths[name] = truth
             maps = map_folder(method, truth.name)
@@ -61,25 +60,31 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
                 missing += 1
                 continue
             jobs.append(Job(method.absolute().name, truth.name, maps, truth.pairs))
-    if not jobs:
+    if not jobs and not missing:
         raise UserError(f"nothing to score in {pred}: expected <method>/<set>/*.png, for "
                         "example results/cpd_vgg/ECSSD/0001.png; --pred DIR --gt DIR scores "
                         "any two folders")
     return jobs, missing
 
 
-def folder_job(maps: Path, masks: Path) -> Job:
-    """Any two folders."""
+def folder_jobs(folders: Sequence[Path], masks: Path) -> list[Job]:
+    """Folders of maps against one folder of masks."""
+    if not masks.is_dir():
+        raise UserError(f"folder not found: {masks}")
     table, problems = by_stem(list_images(masks), "masks")
     if problems:
         raise UserError(list_problems(f"{masks} is not a folder of masks", problems))
     if not table:
         raise UserError(f"no masks in {masks}; give the folder that holds them")
-    if not maps.is_dir():
-        raise UserError(f"folder not found: {maps}")
-    maps = maps.absolute()
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"folder not found: {folder}")
     pairs = [Pair(stem, None, path) for stem, path in table.items()]
-    return Job(maps.parent.name, maps.name, maps, pairs)
+    # <method>/<set> as elsewhere; folders beside each other are methods themselves.
+    folders = [folder.absolute() for folder in folders]
+    beside = len({folder.parent for folder in folders}) < len(folders)
+    return [Job(folder.name, masks.absolute().name, folder, pairs) if beside else
+            Job(folder.parent.name, folder.name, folder, pairs) for folder in folders]
 
 
 def find_truth(name: str, root: Path) -> Located:
@@ -100,11 +105,15 @@ def method_folders(pred: Path, data: Sequence[str],
                    methods: Sequence[str] | None = None) -> list[Path]:
     """``methods``, or ``pred`` itself when it holds data sets, else the folders in it."""
     if methods:
-        folders = [Path(name) if Path(name).is_dir() else pred / name for name in methods]
-        for name, folder in zip(methods, folders, strict=True):
-            if not folder.is_dir():
-                raise UserError(f"method {name}: neither {name} nor {folder} is a folder")
+        folders = []
+        for name in methods:
+            found = [folder for folder in (pred / name, Path(name)) if folder.is_dir()]
+            if not found:
+                raise UserError(f"method {name}: neither {pred / name} nor {name} is a folder")
+            folders.append(found[0])
         return folders
+    if not pred.is_dir():
+        raise UserError(f"folder not found: {pred}")
     names = [folder.name for folder in subfolders(pred)]
     is_method = any(lookup(name) or name in data for name in names)
     return [pred] if is_method else list(subfolders(pred))
@@ -112,9 +121,10 @@ def method_folders(pred: Path, data: Sequence[str],
 
 def map_folder(method: Path, dataset: str) -> Path | None:
     """The method's folder for a set, under the set's name or another that people use."""
-    for folder in subfolders(method):
-        if folder.name == dataset:
-            return folder
     entry = lookup(dataset)
-    return next((folder for folder in subfolders(method)
-                 if entry is not None and lookup(folder.name) == entry), None)
+    found = [folder for folder in subfolders(method) if folder.name == dataset
+             or (entry is not None and lookup(folder.name) == entry)]
+    if len(found) > 1:
+        raise UserError(f"{method}: several folders hold maps of {dataset} "
+                        f"({', '.join(folder.name for folder in found)}); leave one")
+    return found[0] if found else None

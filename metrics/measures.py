@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .counts import Counts, Sample, on_host
+from .counts import Counts, Sample, valued
 from .profiles import Profile
 
 EPS = np.spacing(1.0)
@@ -116,7 +116,7 @@ def adaptive(levels: Levels, samples: Sequence[Sample], strict: bool = False,
     # of the pixels then, added up in their order, as every tool does.
     close = (levels.present & (abs(levels.values - threshold) < 1e-9)).any(axis=1)
     for i in np.flatnonzero(close):
-        threshold[i] = 2 * levels.values[i][on_host(samples[i][0])].mean()
+        threshold[i] = 2 * valued(samples[i][0], levels.values[i]).mean()
     if capped:
         threshold = np.minimum(threshold, 1.0)
     selected = levels.values > threshold if strict else levels.values >= threshold
@@ -163,7 +163,9 @@ def f_measure(c: Confusion) -> np.ndarray:
 def e_measure(c: Confusion) -> np.ndarray:
     """Enhanced-alignment measure (B, T), Fan et al., IJCAI 2018.
 
-    Four kinds of pixels have one alignment each. The sum is divided by one pixel less than there
+    With a and b the selection and the truth minus their means, the alignment of a pixel is
+    2ab / (a² + b²), and E the sum of (alignment + 1)² / 4. Four kinds of pixels have one alignment
+    each. The sum is divided by one pixel less than there
     are, as published, so the measure can exceed 1 slightly.
     """
     selected = c.true + c.false
@@ -231,14 +233,16 @@ def score(counts: Counts, levels: Levels, samples: Sequence[Sample], families: S
     if "MAE" in families:
         result["MAE"] = mae(levels)
     curves = at_thresholds(levels, profile.cuts)
-    for family in OF_SELECTION.keys() & set(families):
+    above_mean, half = adaptive(levels, samples), at_half(levels)
+    for family in (family for family in families if family in OF_SELECTION):
         of = OF_SELECTION[family]
-        strict = family == "E" and profile.e_strict
-        capped = family != "E" or profile.e_capped
-        result[family] = of(at_thresholds(levels, profile.cuts, strict=True) if strict else curves)
-        result[f"adp{family}"] = of(adaptive(levels, samples, strict, capped))[:, 0]
+        cut, mean_cut = curves, above_mean
+        if family == "E" and (profile.e_strict or not profile.e_capped):
+            cut = at_thresholds(levels, profile.cuts, profile.e_strict)
+            mean_cut = adaptive(levels, samples, profile.e_strict, profile.e_capped)
+        result |= {family: of(cut), f"adp{family}": of(mean_cut)[:, 0]}
         if family not in ("F", "E"):
-            result[f"bin{family}"] = of(at_half(levels))[:, 0]
+            result[f"bin{family}"] = of(half)[:, 0]
     if "F" in families:
         result |= {"precision": precision(curves), "recall": recall(curves)}
     if "AUC" in families:

@@ -14,7 +14,7 @@ from .boundary import (
     multi_scale_iou_curve,
 )
 from .context import context_measure
-from .counts import Sample, on_host
+from .counts import Sample, on_host, valued
 from .effort import correction_effort
 from .measures import Levels
 
@@ -32,7 +32,7 @@ class Pixels:
     def __init__(self, sample: Sample, values: np.ndarray, foreground_above: int):
         self.prediction, truth = map(on_host, sample)
         self.foreground = truth > foreground_above
-        self.values = values[self.prediction]
+        self.values = valued(self.prediction, values)
         self.levels = (self.values * 255).astype(np.uint8)
 
     @property

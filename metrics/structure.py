@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from .counts import Counts
+from .counts import Counts, Sample, valued
 from .measures import EPS, Levels
 
 ALPHA = 0.5  # weight of the object term against the region term
 
 
-def s_measure(counts: Counts, levels: Levels) -> np.ndarray:
+def s_measure(counts: Counts, levels: Levels, samples: Sequence[Sample]) -> np.ndarray:
     """S (B,) in [0, 1]: α · object + (1 − α) · region, at least 0.
 
     An empty ground truth gives 1 − the map's mean, a full one the mean.
     """
     mean = levels.mean[:, 0]
     share = (levels.objects / levels.pixels)[:, 0]
-    both = np.maximum(0, ALPHA * object_term(levels) + (1 - ALPHA) * region_term(counts, levels))
+    region = region_term(counts, levels, samples)
+    both = np.maximum(0, ALPHA * object_term(levels) + (1 - ALPHA) * region)
     return np.select([share == 0, share == 1], [1 - mean, mean], both)
 
 
@@ -37,8 +40,10 @@ def uniformity(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
     return 2 * mean / (mean**2 + 1 + deviation + EPS)
 
 
-def region_term(counts: Counts, levels: Levels) -> np.ndarray:
+def region_term(counts: Counts, levels: Levels, samples: Sequence[Sample]) -> np.ndarray:
     """Eq. 4: the blocks' structural similarity, weighted by their area, (B,).
+
+    That of a block is 4 x̄ ȳ σxy / ((x̄² + ȳ²)(σx² + σy²)) of map and truth.
 
     A block without pixels (an object only in the last row or column) has no weight.
     """
@@ -49,7 +54,7 @@ def region_term(counts: Counts, levels: Levels) -> np.ndarray:
     number = np.maximum(pixels, 1)
     x = (together * values).sum(axis=2) / number
     y = foreground.sum(axis=2) / number
-    _settle_constant_blocks(x, y, together, levels.values, counts)
+    _settle_constant_blocks(x, y, together, levels.values, counts, samples)
 
     deviation = values - x[..., None]
     freedom = pixels - 1 + EPS
@@ -64,7 +69,8 @@ def region_term(counts: Counts, levels: Levels) -> np.ndarray:
 
 
 def _settle_constant_blocks(x: np.ndarray, y: np.ndarray, together: np.ndarray,
-                            values: np.ndarray, counts: Counts) -> None:
+                            values: np.ndarray, counts: Counts,
+                            samples: Sequence[Sample]) -> None:
     """Give constant blocks of constant truth the mean that adding up their pixels gives.
 
     Their similarity is 1 if that mean equals the constant to the last bit, and 0 if it does not:
@@ -73,10 +79,9 @@ def _settle_constant_blocks(x: np.ndarray, y: np.ndarray, together: np.ndarray,
     levels = (together > 0).sum(axis=2)
     constant = (levels == 1) & ((y == 0) | (y == 1))
     for i, block in zip(*np.nonzero(constant), strict=True):
-        value = values[i, together[i, block].argmax()]
-        if value in (0, 1):
+        if values[i, together[i, block].argmax()] in (0, 1):
             continue
         row, column = counts.splits[i]
         rows = slice(0, row) if block < 2 else slice(row, None)
         columns = slice(0, column) if block % 2 == 0 else slice(column, None)
-        x[i, block] = np.full(counts.shapes[i], value)[rows, columns].mean()
+        x[i, block] = valued(samples[i][0], values[i])[rows, columns].mean()

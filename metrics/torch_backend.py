@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .counts import Counts, Sample
+from .counts import Counts, Sample, on_host
 from .measures import Levels
 from .weighted import HALVING, REACH, gaussian
 
@@ -46,12 +46,13 @@ class TorchBatch:
 
     def _stack(self, maps: Sequence[np.ndarray | Tensor], size: tuple[int, int, int]) -> Tensor:
         """Pad on the host and send once, or on the device where the maps are there already."""
-        there = isinstance(maps[0], Tensor)
-        stack = torch.zeros(size, dtype=torch.uint8, device=maps[0].device) if there \
-            else np.zeros(size, np.uint8)
+        if all(isinstance(one, Tensor) for one in maps):
+            stack = torch.zeros(size, dtype=torch.uint8, device=maps[0].device)
+        else:
+            maps, stack = [on_host(one) for one in maps], np.zeros(size, np.uint8)
         for padded, one in zip(stack, maps, strict=True):
             padded[:one.shape[0], :one.shape[1]] = one
-        return stack.to(self.device) if there else self._to_device(stack)
+        return stack.to(self.device) if isinstance(stack, Tensor) else self._to_device(stack)
 
     def count(self) -> Counts:
         """See ``counts.count``."""
@@ -114,8 +115,13 @@ def nearest(foreground: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     columns = torch.arange(width, device=foreground.device, dtype=dtype)
     across = (columns[:, None] - columns).square() * width + columns
     down = (down * width).to(dtype)
-    lines = max(1, BUDGET.get(foreground.device.type, BUDGET["cpu"]) // width**2)
-    best = torch.cat([(part[:, None, :] + across).amin(dim=2) for part in down.split(lines)])
+    taken = foreground.any(dim=1).any(dim=0)  # columns with an object pixel on any of the maps
+    down, across = (down[:, taken], across[:, taken]) if taken.any() else (down, across)
+    lines = max(1, BUDGET.get(foreground.device.type, BUDGET["cpu"]) // (width * across.shape[1]))
+    best = torch.empty(len(down), width, dtype=dtype, device=foreground.device)
+    for start in range(0, len(down), lines):
+        part = slice(start, start + lines)
+        torch.amin(down[part, None, :] + across, dim=2, out=best[part])
     best = best.long().view(number, height, width)
     column = best % width
     return best // width, row.gather(2, column).clamp(0, height - 1), column

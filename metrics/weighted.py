@@ -33,9 +33,9 @@ def gaussian() -> np.ndarray:
 
 
 def weighted_f(errors: np.ndarray, levels: Levels) -> np.ndarray:
-    """Eq. 8 with β = 1: (B,) in [0, 1] from the weighted errors (B, 2), see ``weighted_errors``.
+    """Eq. 8 with β = 1, 2 P R / (P + R): (B,) in [0, 1].
 
-    An empty ground truth gives 0.
+    ``errors`` (B, 2): see ``weighted_errors``. An empty ground truth gives 0.
     """
     on_object, beside = errors.T
     objects = np.maximum(levels.objects[:, 0], 1)

@@ -55,14 +55,15 @@ def images_text(row: dict) -> str:
 def differences_table(a: str, b: str, dataset: str, differences: Sequence[Difference]) -> Table:
     """Method A against method B on one data set."""
     table = Table(title=f"{a} against {b} on {dataset}, {differences[0].images} images",
-                  caption="95 % bootstrap interval of the difference; an interval without 0 is "
-                          "more than chance")
+                  caption="95 % bootstrap interval of the difference; * where it is without 0, "
+                          "so that the difference is more than chance")
     table.add_column("measure")
     for heading in (a, b, "difference", "interval", f"{a} better", f"{b} better", "equal"):
         table.add_column(heading, justify="right", no_wrap=True)
     for d in differences:
-        table.add_row(d.measure, f"{d.a:.4f}", f"{d.b:.4f}", f"{d.a - d.b:+.4f}",
-                      f"{d.low:+.4f} … {d.high:+.4f}", str(d.wins), str(d.losses),
+        sure = " *" if d.low > 0 or d.high < 0 else ""
+        table.add_row(d.measure, f"{d.a:.4f}", f"{d.b:.4f}", f"{d.a - d.b:+.5f}{sure}",
+                      f"{d.low:+.5f} … {d.high:+.5f}", str(d.wins), str(d.losses),
                       str(d.images - d.wins - d.losses))
     return table
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 import sys
 
+import cv2
 import numpy as np
 import pytest
+from maps import reference
 from PIL import Image
 
 import eval as eval_script
 from data import Pair
-from metrics import Evaluator, How, score_folder
+from metrics import Evaluator, How, cache, folders, score_folder
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +43,7 @@ def test_perfect_maps(sets, scored, tmp_path, capsys):
     file = tmp_path / "out/scores.json"
     assert evaluate(sets, scored, "--json", str(file)) == 0
     (row,) = json.loads(file.read_text())
-    assert row["method"], row["dataset"] == ("copy", "TINY-TE")
+    assert (row["method"], row["dataset"]) == ("copy", "TINY-TE")
     assert (row["images"], row["MAE"], row["maxF"]) == (4, 0, 1)
     assert "pysodmetrics" in capsys.readouterr().out
 
@@ -80,10 +83,27 @@ def colour(folder):
     Image.new("RGB", size, (255, 0, 0)).save(folder / "01.png")
 
 
+def alpha(folder):
+    with Image.open(folder / "01.png") as image:
+        image.putalpha(100)
+        image.save(folder / "01.png")
+
+
+def transparent(folder):
+    with Image.open(folder / "01.png") as image:
+        image.save(folder / "01.png", transparency=0)
+
+
+def deep(folder):
+    with Image.open(folder / "01.png") as image:
+        Image.fromarray(np.array(image).astype(np.uint16) * 257).save(folder / "01.png")
+
+
 @pytest.mark.parametrize("damage, said, scored_images", [
     (remove, "no map for", 3), (add, "surplus.png", 4), (shrink, "01.png is 5×5", 3),
     (truncate, "01.png: cannot be decoded", 3), (empty, "01.png: empty file", 3),
-    (colour, "01.png: has colours", 3)])
+    (colour, "01.png: has colours", 3), (alpha, "has transparent pixels", 3),
+    (transparent, "has transparent pixels", 3), (deep, "a map is 8-bit grey", 3)])
 def test_incomplete_input_gives_no_row_unless_asked(sets, scored, tmp_path, capsys, damage, said,
                                                     scored_images):
     damage(scored)
@@ -152,7 +172,8 @@ def test_the_truth_follows_the_orientation_of_its_image(tmp_path):
     (["--gt", ".", "--data", "TINY-TE"], "leave --data out"),
     (["--pred", "nowhere"], "folder not found"),
     (["--measures", "maxF"], "known: core, all, MAE"),
-    (["--measures", "E", "--profile", "tracer"], "defines none of E"),
+    (["--measures", "E", "--profile", "tracer"], "does not define E"),
+    (["--measures", "core", "AUC", "--profile", "tracer"], "does not define AUC"),
     (["--compare", "copy", "nothing"], "nothing"),
     (["--data", "NO-SUCH-SET"], "not found")])
 def test_wrong_arguments(sets, scored, capsys, arguments, said):
@@ -192,16 +213,54 @@ def test_every_map_is_scored_at_full_precision(sets, scored, tmp_path):
 
 
 def test_maps_of_another_size_are_resized_on_request_and_counted(sets, scored, tmp_path, capsys):
-    shrink(scored)
+    Image.fromarray(np.arange(25, dtype=np.uint8).reshape(5, 5) * 10).save(scored / "01.png")
     file = tmp_path / "scores.json"
     for _ in range(2):  # the second time from what was kept
         assert evaluate(sets, scored, "--resize", "--json", str(file)) == 0
         assert "4 (1 resized)" in capsys.readouterr().out
-        assert json.loads(file.read_text())[0]["resized"] == 1
+        (row,) = json.loads(file.read_text())
+        assert row["resized"] == 1
+    with Image.open(scored / "01.png") as small, \
+            Image.open(sets / "TINY-TE/masks/01.png") as mask:
+        evaluator = Evaluator()  # OpenCV's bilinear is the definition, half pixels aligned
+        evaluator.update("01", cv2.resize(np.array(small), mask.size), np.array(mask))
+    assert row["MAE"] == pytest.approx(evaluator.compute()["MAE"] / 4, abs=1e-12)
     assert evaluate(sets, scored) == 2
 
 
-def test_an_interrupted_evaluation_continues(sets, scored, results, monkeypatch, tmp_path):
+def test_an_interrupted_evaluation_continues(sets, results, monkeypatch, tmp_path, capsys):
+    maps = tmp_path / "results/copy/TINY-TR"
+    maps.mkdir(parents=True)
+    for path in (sets / "TINY-TR/masks").iterdir():
+        Image.open(path).save(maps / path.name)
+    monkeypatch.setattr(folders, "_CHUNK", 2)
+    monkeypatch.setattr(folders, "_CORES", 1)
+    monkeypatch.setattr(folders, "_AHEAD", 0)
+    monkeypatch.setattr(cache, "BURST", 2)
+    seen = []
+    original = Evaluator.update
+
+    def update(self, name, *rest):
+        seen.append(name)
+        if len(seen) == 7:
+            raise KeyboardInterrupt
+        original(self, name, *rest)
+
+    monkeypatch.setattr(Evaluator, "update", update)
+    monkeypatch.setattr(cache.ScoreCache, "close", lambda self: None)  # as if it was killed
+    assert evaluate(sets, maps) == 130
+    assert "interrupted" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.setattr(eval_script, "RESULTS", results)
+    monkeypatch.setattr(Evaluator, "update", update)
+    first, file = list(seen), tmp_path / "scores.json"
+    assert evaluate(sets, maps, "--json", str(file)) == 0
+    assert len(first) == 7
+    assert sorted(first[:6] + seen[7:]) == [f"{number:02d}" for number in range(10)]
+    assert json.loads(file.read_text())[0]["images"] == 10
+
+
+def test_changed_files_are_scored_again(sets, scored, results, monkeypatch, tmp_path):
     assert evaluate(sets, scored) == 0
     seen = []
     original = Evaluator.update
@@ -227,6 +286,20 @@ def test_an_interrupted_evaluation_continues(sets, scored, results, monkeypatch,
     assert len(seen) == 10
 
 
+def test_damaged_and_foreign_results_are_scored_again(sets, scored, results, tmp_path):
+    assert evaluate(sets, scored) == 0
+    with sqlite3.connect(results / ".scores.sqlite") as database:
+        database.execute("UPDATE results SET numbers = x'00'")
+    file = tmp_path / "scores.json"
+    assert evaluate(sets, scored, "--json", str(file)) == 0
+    assert json.loads(file.read_text())[0]["MAE"] == 0
+    reader = sqlite3.connect(results / ".scores.sqlite", isolation_level=None)
+    reader.execute("BEGIN")  # another evaluation reads while this one writes
+    reader.execute("SELECT * FROM results").fetchone()
+    assert evaluate(sets, scored, "--profile", "matlab") == 0
+    reader.close()
+
+
 def test_a_damaged_file_of_results_does_not_stop_scoring(sets, scored, results, capsys):
     results.mkdir()
     (results / ".scores.sqlite").write_bytes(b"not a database at all" * 100)
@@ -249,6 +322,38 @@ def test_two_methods_are_compared(sets, scored, tmp_path, capsys):
     assert eval_script.main(["--compare", str(scored), str(other), "--gt",
                              str(sets / "TINY-TE/masks")]) == 0
     assert "copy against grey" in capsys.readouterr().out
+    assert eval_script.main(["--compare", str(scored.parent), str(other.parent), "--pred",
+                             str(tmp_path / "nowhere"), "--root", str(sets)]) == 0
+    (scored.parent / "TINY-TR").mkdir()
+    assert evaluate(sets, scored, "--compare", "copy", "grey") == 2
+    (scored.parent / "TINY-TR").rmdir()
+    other.rename(other.with_name("TINY-TR"))
+    Image.open(sets / "TINY-TR/masks/00.png").save(other.with_name("TINY-TR") / "00.png")
+    assert evaluate(sets, scored, "--compare", "copy", "grey", "--allow-missing") == 2
+    assert "both methods need maps of TINY-TE" in capsys.readouterr().err
+
+
+def test_a_known_set_whose_truth_is_damaged_is_a_missing_score(sets, scored, capsys):
+    (sets / "TINY-TR/masks/03.png").unlink()
+    (scored.parent / "TINY-TR").mkdir()
+    assert evaluate(sets, scored) == 2
+    assert "TINY-TR is not scored" in capsys.readouterr().err
+
+
+def test_two_folders_of_one_set_are_refused(sets, scored, tmp_path, capsys):
+    (tmp_path / "results/copy/DUT-O").mkdir()
+    (tmp_path / "results/copy/OMRON").mkdir()
+    (sets / "TINY-TE").rename(sets / "DUT-OMRON")
+    assert evaluate(sets, scored) == 2
+    assert "several folders hold maps of DUT-OMRON (DUT-O, OMRON)" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_does_not_cost_the_table(sets, scored, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert evaluate(sets, scored, "--json", str(tmp_path / "file/scores.json")) == 2
+    captured = capsys.readouterr()
+    assert "TINY-TE" in captured.out
+    assert "cannot write" in captured.err
 
 
 def test_a_device_scores_folders_the_same(sets, scored):
@@ -267,3 +372,11 @@ def test_the_published_maps_of_wssa(shared):
     result = score_folder(maps.glob("*.png"), [Pair(path.stem, None, path)
                                                for path in sorted(masks.glob("*.png"))])
     assert (result.problems, result.evaluator.images) == ([], 16)
+    each = [reference(*(np.array(Image.open(folder / path.name).convert("L"))
+                        for folder in (maps, masks))) for path in sorted(maps.glob("*.png"))]
+    row = result.evaluator.compute()
+    for name in ("MAE", "adpF", "wF", "Sm", "adpE"):
+        assert row[name] == pytest.approx(np.mean([numbers[name] for numbers in each]), abs=1e-12)
+    for name in ("F", "E"):
+        curve = np.mean([numbers[name] for numbers in each], axis=0)
+        assert (row[f"max{name}"], row[f"mean{name}"]) == pytest.approx((curve.max(), curve.mean()))

@@ -187,6 +187,42 @@ def test_the_tracer_profile_takes_maxima_of_single_images(sample):
     assert row["MAE"] == pytest.approx(abs(values - mask).mean(), abs=1e-12)
 
 
+def tracer_s(values: np.ndarray, mask: np.ndarray) -> float:
+    """S as TRACER defines it: blocks that begin at the rounded centroid, not after it."""
+    def uniformity(pixels: np.ndarray) -> float:
+        spread = pixels.std(ddof=1) if pixels.size > 1 else 0
+        return 2 * pixels.mean() / (pixels.mean() ** 2 + 1 + spread)
+
+    def similarity(x: np.ndarray, y: np.ndarray) -> float:
+        if x.size < 2:
+            return 1.0
+        covariance = np.cov(x.ravel(), y.ravel())
+        above = 4 * x.mean() * y.mean() * covariance[0, 1]
+        below = (x.mean() ** 2 + y.mean() ** 2) * (covariance[0, 0] + covariance[1, 1])
+        return above / (below + 1e-20) if above else float(below == 0)
+
+    share = mask.mean()
+    row, column = (int(np.round(axis.mean())) for axis in np.nonzero(mask))
+    region = 0.0
+    for rows in (slice(0, row), slice(row, None)):
+        for columns in (slice(0, column), slice(column, None)):
+            x = values[rows, columns]
+            region += x.size and similarity(x, mask[rows, columns]) * x.size / values.size
+    objects = share * uniformity(values[mask]) + (1 - share) * uniformity(1 - values[~mask])
+    return max(0.0, (objects + region) / 2)
+
+
+def test_the_tracer_profile_divides_at_the_centroid():
+    random = np.random.default_rng(0)
+    for kind in ("box", "blob", "noise"):
+        truth = draw_truth(random, kind, (31, 24))
+        prediction = draw_map(random, "noise", truth)
+        row = scored([(prediction, truth)], profile="tracer").compute()
+        assert row["Sm"] == pytest.approx(tracer_s(prediction / 255, truth > 127), abs=1e-9)
+        other = scored([(prediction, truth)]).compute()
+        assert other["Sm"] != pytest.approx(row["Sm"], abs=1e-9)
+
+
 def test_the_tracer_profile_averages_maxima():
     """The best threshold of one image is not that of the other."""
     truth = np.zeros((8, 8), np.uint8)
@@ -270,6 +306,55 @@ def test_flipped_views_score_as_their_copies(device):
     copies = tuple(np.ascontiguousarray(array) for array in flipped)
     assert scored([flipped], device).compute() == pytest.approx(scored([copies]).compute(),
                                                                 abs=1e-12)
+
+
+def test_arrays_may_be_filled_again_after_an_update():
+    random = np.random.default_rng(0)
+    buffer = np.empty((6, 7), np.uint8)
+    truth = draw_truth(random, "box", (6, 7))
+    evaluator, expected = Evaluator(measures=("MAE",)), []
+    for number in range(5):
+        buffer[:] = random.integers(0, 256, buffer.shape)
+        evaluator.update(str(number), buffer, truth)
+        expected.append(reference(buffer, truth)["MAE"])
+    assert [numbers["MAE"] for numbers in evaluator.per_image.values()] == pytest.approx(expected)
+
+
+def test_maps_that_could_not_be_scored_do_not_count(monkeypatch):
+    sample = np.full((4, 5), 9, np.uint8), np.full((4, 5), 255, np.uint8)
+    evaluator = scored([sample])
+    evaluator.flush()
+    with monkeypatch.context() as context:
+        context.setattr("metrics.evaluator.count", lambda *_: 1 / 0)
+        evaluator.update("bad", *sample)
+        with pytest.raises(ZeroDivisionError):
+            evaluator.flush()
+    assert evaluator.images == 1
+    assert evaluator.compute() == scored([sample]).compute()
+
+
+def test_many_sizes_do_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr("metrics.evaluator.PIXELS", 10_000)
+    evaluator = Evaluator("cpu:0", measures=("MAE",))
+    for side in range(1, 300, 2):  # each size in a batch of its own
+        evaluator.update(str(side), *np.zeros((2, side, 3), np.uint8))
+        assert evaluator._pixels <= 40_000
+    assert evaluator._pixels > 0
+    assert len(evaluator.per_image) == 150
+    assert evaluator._pixels == 0
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_sums_round_as_in_the_maps_own_memory_order(device):
+    """S jumps where the mean of a constant block is not the constant to the last bit."""
+    random = np.random.default_rng(0)
+    for _ in range(12):
+        shape = tuple(random.integers(20, 350, 2))
+        truth = np.zeros(shape, np.uint8)
+        truth[-3:, -3:] = 255
+        sample = np.full(shape, random.integers(1, 255), np.uint8).T, truth.T
+        assert_equals_reference(sample, device)
+        assert_equals_reference(tuple(map(np.ascontiguousarray, sample)), device)
 
 
 # --- comparison --------------------------------------------------------------------------------

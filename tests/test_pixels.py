@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 
+import cv2
 import numpy as np
 import py_sod_metrics
 import pytest
 from hypothesis import given, settings
 from maps import pairs, scored
+from scipy.ndimage import binary_dilation, binary_erosion, minimum_filter
 
 
 def values_of(prediction: np.ndarray) -> np.ndarray:
@@ -75,10 +77,11 @@ def test_boundary_iou_is_the_formula(sample):
     evaluator = scored([sample], measures=("BIoU",))
     expected = (one & other).sum() / max((one | other).sum(), 1)
     assert evaluator.compute()["binBIoU"] == pytest.approx(expected, abs=1e-12)
-    curve = evaluator.curves()["BIoU"]
-    assert curve.shape == (256,) and (curve >= 0).all() and (curve <= 1).all()
-    if set(np.unique(prediction)) == {0, 255}:  # a mask has the same bands at every threshold
-        assert curve[:-1] == pytest.approx(expected, abs=1e-12)
+    levels = (values_of(prediction) * 255).astype(int)
+    grey = levels - minimum_filter(levels, 2 * width + 1, mode="constant", cval=0)
+    curve = [(other & (grey >= k)).sum() / max((other | (grey >= k)).sum(), 1)
+             for k in range(255, -1, -1)]
+    assert evaluator.curves()["BIoU"] == pytest.approx(np.array(curve), abs=1e-12)
 
 
 def test_boundary_accuracy_counts_right_pixels_near_the_boundary():
@@ -93,5 +96,16 @@ def test_boundary_accuracy_counts_right_pixels_near_the_boundary():
     got = evaluator.per_image
     assert got["0"]["mBA"] == pytest.approx(expected, abs=1e-12)
     assert got["1"]["mBA"] == 1
+    corner = np.zeros((700, 800), np.uint8)
+    corner[300:, 300:] = 255
+    noise = np.random.default_rng(0).integers(0, 256, corner.shape).astype(np.uint8)
+    accuracies = []
+    for radius in (1, 1, 2, 3, 4):  # a disk, not a square, around the corner
+        disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+        near = (binary_dilation(corner > 0, disk)
+                & ~binary_erosion(corner > 0, disk, border_value=1))
+        accuracies.append(((noise > 128) == (corner > 0))[near].mean())
+    got = scored([(noise, corner)], measures=("mBA",)).compute()["mBA"]
+    assert got == pytest.approx(np.mean(accuracies), abs=1e-12)
     empty = np.zeros_like(truth)
     assert scored([(truth, empty)], measures=("mBA",)).compute()["mBA"] == 0

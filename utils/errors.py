@@ -46,6 +46,9 @@ def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
             message = str(error).rpartition(kind)[2]
             print(f"error: {message.strip()}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
         except OSError as error:
             # A full disk, a folder that may not be written: what the system says is the message.
             where = f"{error.filename}: " if error.filename else ""
