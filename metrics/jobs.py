@@ -80,11 +80,11 @@ def folder_jobs(folders: Sequence[Path], masks: Path) -> list[Job]:
         if not folder.is_dir():
             raise UserError(f"folder not found: {folder}")
     pairs = [Pair(stem, None, path) for stem, path in table.items()]
-    # <method>/<set> as elsewhere; folders beside each other are methods themselves.
+    # <method>/<set> as elsewhere, unless several folders have names of their own.
     folders = [folder.absolute() for folder in folders]
-    beside = len({folder.parent for folder in folders}) < len(folders)
-    return [Job(folder.name, masks.absolute().name, folder, pairs) if beside else
-            Job(folder.parent.name, folder.name, folder, pairs) for folder in folders]
+    if len({folder.name for folder in folders}) > 1:
+        return [Job(folder.name, masks.absolute().name, folder, pairs) for folder in folders]
+    return [Job(folder.parent.name, folder.name, folder, pairs) for folder in folders]
 
 
 def find_truth(name: str, root: Path) -> Located:

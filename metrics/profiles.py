@@ -43,7 +43,7 @@ class Profile:
 
 PROFILES = {profile.name: profile for profile in (
     Profile("pysodmetrics", "PySODMetrics 1.6.2"),
-    Profile("matlab", "MATLAB scripts of CODToolbox (main.m) and F3Net (eval/*.m)",
+    Profile("matlab", "MATLAB scripts, CODToolbox at 3708971 and F3Net at 006c19a",
             families=CORE, e_strict=True, e_capped=False,
             max_f="mean precision and recall"),
     Profile("tracer", "TRACER, util/metrics.py at 8dacecc", families=("MAE", "F", "S"),

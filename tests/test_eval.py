@@ -322,6 +322,11 @@ def test_two_methods_are_compared(sets, scored, tmp_path, capsys):
     assert eval_script.main(["--compare", str(scored), str(other), "--gt",
                              str(sets / "TINY-TE/masks")]) == 0
     assert "copy against grey" in capsys.readouterr().out
+    renamed = other.rename(other.with_name("half"))
+    assert eval_script.main(["--compare", str(scored), str(renamed), "--gt",
+                             str(sets / "TINY-TE/masks")]) == 0
+    assert "TINY-TE against half on masks, 4 images" in capsys.readouterr().out
+    renamed.rename(other)
     assert eval_script.main(["--compare", str(scored.parent), str(other.parent), "--pred",
                              str(tmp_path / "nowhere"), "--root", str(sets)]) == 0
     (scored.parent / "TINY-TR").mkdir()

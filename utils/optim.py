@@ -35,8 +35,10 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
             groups.setdefault(key, []).append(parameter)
     parameters = [{"params": members, "factor": factor, "weight_decay": decay}
                   for (factor, decay), members in groups.items()]
-    # One kernel for all tensors: it also leaves out a step on the device, see Precision.scaler.
-    options = {"lr": config.lr, "fused": True}
+    # One kernel for all tensors on a GPU, which leaves out a step by itself, see Precision.scaler.
+    # On a CPU it gains 1 % of a step, and rounds in another order than the released loops.
+    on_gpu = all(member.is_cuda for members in groups.values() for member in members)
+    options = {"lr": config.lr, "fused": on_gpu or None}
     if config.name == "sgd":
         return torch.optim.SGD(parameters, momentum=config.momentum, nesterov=config.nesterov,
                                **options)
