@@ -30,7 +30,8 @@ def context_kernel(foreground: np.ndarray) -> np.ndarray:
     """Gaussian of the object's own shape, float64, sum 1: its covariance, scaled to SPREAD.
 
     An object of no pixel or one has a fixed kernel of 3×3. One whose pixels lie on a slanted line
-    has a singular covariance, which is widened by 1e-6 of itself.
+    has a singular covariance, of which PySODMetrics takes what rounding makes its inverse, or
+    fails; here it is widened by 1e-6 of itself.
     """
     points = np.argwhere(foreground)
     if len(points) <= 1:
@@ -40,7 +41,7 @@ def context_kernel(foreground: np.ndarray) -> np.ndarray:
         covariance[np.diag_indices(2)] = np.where(np.diag(covariance) == 0, EPS,
                                                   np.diag(covariance))
         covariance *= SPREAD**2 / np.trace(covariance)
-        if np.linalg.det(covariance) <= 0:
+        if slanted_line(covariance):
             covariance += 1e-6 * np.trace(covariance) * np.eye(2)
         reach = tuple(round(3 * side) for side in np.sqrt(np.diag(covariance)))
     rows, columns = (np.arange(-side, side + 1) for side in reach)
@@ -48,3 +49,9 @@ def context_kernel(foreground: np.ndarray) -> np.ndarray:
     exponents = np.einsum("rci,ij,rcj->rc", steps, np.linalg.inv(covariance), steps)
     kernel = np.exp(-exponents / 2)
     return kernel / kernel.sum()
+
+
+def slanted_line(covariance: np.ndarray) -> bool:
+    """Whether points of this covariance (2, 2) lie on a line that is no row and no column."""
+    product = covariance[0, 0] * covariance[1, 1]
+    return bool(covariance[0, 1] ** 2 > product * (1 - 1e-9))
