@@ -169,9 +169,10 @@ def decode_scribble(path: Path) -> np.ndarray:
     if codes.dtype.kind not in "uib":
         raise UserError(f"{path}: scribble codes are integers, this file holds {codes.dtype}")
     if codes.ndim == 3:
-        if (codes[..., :1] != codes[..., :3]).any():
+        colours = codes[..., :codes.shape[2] - (codes.shape[2] in (2, 4))]  # without alpha
+        if (colours != colours[..., :1]).any():
             raise UserError(f"{path}: a scribble map has one channel, this file has colours")
-        codes = codes[..., 0]
+        codes = colours[..., 0]
     codes = codes.astype(np.int64)
     strange = np.setdiff1d(codes, list(SCRIBBLE_CODES))
     if strange.size:

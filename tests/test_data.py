@@ -148,6 +148,9 @@ def test_scribbles_are_remapped(tmp_path):
     palette.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
     palette.save(tmp_path / "p.png")
     assert decode_scribble(tmp_path / "p.png").tolist() == expected
+    for mode in ("RGB", "LA", "RGBA"):  # three equal channels, and alpha, say nothing more
+        Image.fromarray(codes).convert(mode).save(tmp_path / f"{mode}.png")
+        assert decode_scribble(tmp_path / f"{mode}.png").tolist() == expected
 
 
 def test_a_scribble_value_outside_the_table_names_file_and_value(tmp_path):
