@@ -58,7 +58,7 @@ def clicks(region: np.ndarray, border: np.ndarray) -> int:
     """Clicks to mend ``region``: corners along ``border``, one for each part that has none."""
     _, parts = cv2.connectedComponents(region.view(np.uint8), connectivity=8)
     contours, _ = cv2.findContours(region.view(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
-    corners, touched = 0, np.zeros(parts.max() + 1, dtype=bool)
+    corners, touched = 0, np.zeros(parts.max() + 1, bool)
     touched[0] = True  # the background
     for segment in segments(contours, border):
         touched[parts[segment[:, 1], segment[:, 0]]] = True
@@ -77,7 +77,7 @@ def segments(contours: tuple[np.ndarray, ...], border: np.ndarray) -> Iterator[n
     points = np.concatenate(contours)[:, 0]
     used = border[points[:, 1], points[:, 0]]
     _, first = np.unique(points[used] @ (1, border.shape[1]), return_index=True)
-    again = np.ones(used.sum(), dtype=bool)
+    again = np.ones(used.sum(), bool)
     again[first] = False
     used[np.flatnonzero(used)[again]] = False
     start = 0
