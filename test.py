@@ -165,8 +165,7 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
         print(f"{folder}: {len(pairs) - len(images)} maps are there, {len(images)} to do")
     if not images:
         return
-    loader = evaluation_loader(images, config.data, config.test.batch,
-                               pin_memory=precision.device.type == "cuda")
+    loader = evaluation_loader(images, config.data, config.test.batch, precision.device)
     with tqdm(total=len(images), unit="image", desc=folder.name, disable=None) as bar:
         for batch in loader:
             maps = predict(network, batch, precision)

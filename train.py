@@ -84,8 +84,8 @@ def main(argv: list[str] | None = None) -> int:
                 path.unlink()
     write_origin(folder, device)
     OmegaConf.save(config, folder / "config.yaml")
-    loader = training_loader(training, config.data, config.train.batch, config.seed,
-                             pin_memory=device.type == "cuda")
+    loader = training_loader(training, config.data, config.train.batch, config.seed, device)
+    loader.data.require_sound("training data")
     run = Run(config, network, losses.build(config.loss.name, config.loss.variant), loader, folder,
               precision)
     if resumed is not None:
@@ -110,7 +110,7 @@ def checkpoint_to_resume(folder: Path, config: DictConfig, resume: bool,
 
 
 def find_data(config: DictConfig) -> tuple[list[Pair], list[Pair]]:
-    """Training and validation pairs, every file checked; counts that surprise are said."""
+    """Training and validation pairs; counts that surprise are said."""
     root = ROOT / config.data.root
     training = []
     for spec in config.data.train:
@@ -119,7 +119,7 @@ def find_data(config: DictConfig) -> tuple[list[Pair], list[Pair]]:
             print(f"note: {found.count_note}; training on these")
         training += found.pairs
     validation = [pair for spec in config.val.data for pair in find_pairs(spec, root)]
-    require_sound(training + validation, "training data")
+    require_sound(validation, "validation data")
     held_out = round(len(training) * config.val.fraction)
     if held_out:
         order = np.random.default_rng(config.seed).permutation(len(training))
@@ -151,7 +151,7 @@ def train(run: Run, validation: list[Pair]) -> int:
     log = RunLog(run.folder, run.last_step, every.log_every, at["step"])
     with StopRequest() as stop:
         while not stop.signal and not run.finished():
-            run.loader.batch_sampler.set_epoch(at["epoch"], start=at["batch"])
+            run.loader.set_epoch(at["epoch"], start=at["batch"])
             run.network.train()
             for sample in run.loader:
                 sample = run.precision.batch(sample)
@@ -222,7 +222,7 @@ def validate(network: nn.Module, pairs: list[Pair], config: DictConfig,
     images = [Pair(pair.name, pair.image) for pair in pairs]
     number = 0  # names the maps, as two sets may share a stem
     precision = Precision(config.test.precision, device)
-    for batch in evaluation_loader(images, config.data, config.test.batch):
+    for batch in evaluation_loader(images, config.data, config.test.batch, device):
         for saliency in predict(network, batch, precision):
             evaluator.update(str(number), to_bytes(saliency, config.test.minmax),
                              read_truth(pairs[number]))

@@ -1,25 +1,29 @@
 """Data sets and loaders that yield the samples the networks and losses expect.
 
 A sample is a dict: ``image``, ``mask`` or ``scribble`` (see ``transforms``), ``name`` (the
-stem) and ``size`` (height and width of the original, two ints).
+stem) and ``size`` (height and width of the original, two ints). Loader processes hand over bytes;
+``Batches`` makes them floats on the device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from utils.errors import UserError
+from utils.machine import cores, free_shared_memory
 
+from .cache import open_cache
 from .decode import decode_image, decode_mask
-from .pairing import Pair
-from .transforms import JointTransform
+from .pairing import Pair, file_problems, raise_problems
+from .transforms import LAYERS, augment, finish, squash
 
 
 @dataclass(frozen=True)
@@ -32,26 +36,27 @@ class Draw:
 
 
 class SaliencyData(Dataset):
-    """Pairs as samples. Indexed by a ``Draw``, or by an int for the unaugmented base size."""
+    """Pairs as uint8 layers with ``name`` and ``size``.
+
+    Indexed by a ``Draw``, or by an int for the unaugmented base size. With ``augment``, samples
+    are cropped and flipped as ``config`` says, and kept in the cache that it asks for.
+    """
 
     def __init__(self, pairs: Sequence[Pair], config: DictConfig, augment: bool):
         self.pairs = list(pairs)
-        self.size = config.size
-        self._options = {"soft_mask": config.soft_mask, "mean": tuple(config.mean),
-                         "std": tuple(config.std)}
-        if augment:
-            self._options |= {"flip": config.flip, "crop": config.crop}
-        self._transform = lru_cache(maxsize=None)(self._build_transform)
+        self.size, self.soft_mask = config.size, config.soft_mask
+        self.sizes = training_sizes(config.size, config.scales) if augment else [config.size]
+        self.names = ["image", "mask"] if self.pairs[0].mask is not None else ["image"]
+        self._moves = {"flip": config.flip, "crop": config.crop} if augment else None
+        self._cache = open_cache(
+            config.cache, config.cache_gb, self.pairs, self.sizes,
+            sum(LAYERS[name] for name in self.names),
+            f"soft {self.soft_mask}") if augment else None
 
-    def _build_transform(self, size: int) -> JointTransform:
-        return JointTransform(size, **self._options)
-
-    def __getstate__(self) -> dict:
-        return {key: value for key, value in self.__dict__.items() if key != "_transform"}
-
-    def __setstate__(self, state: dict) -> None:
-        self.__dict__.update(state)
-        self._transform = lru_cache(maxsize=None)(self._build_transform)
+    @property
+    def fork_only(self) -> bool:
+        """Whether loader processes share this data's memory only when they are forked."""
+        return self._cache is not None and self._cache.in_memory
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -59,18 +64,55 @@ class SaliencyData(Dataset):
     def __getitem__(self, draw: Draw | int) -> dict:
         if isinstance(draw, int):
             draw = Draw(draw, self.size, seed=0)
-        pair = self.pairs[draw.index]
+        layers, original = self._layers(draw.index, draw.size)
+        if self._moves is not None:
+            layers = augment(layers, draw.seed, **self._moves)
+        return {**layers, "name": self.pairs[draw.index].name, "size": original}
+
+    def _layers(self, index: int, size: int) -> tuple[dict[str, Tensor], tuple[int, int]]:
+        """Layers of a sample before they are moved, and the original's height and width."""
+        found = self._cache and self._cache.get(index, size)
+        if not found:
+            return self._decode(index, [size])
+        planes, original = found
+        layers = torch.from_numpy(planes).split([LAYERS[name] for name in self.names])
+        return dict(zip(self.names, layers, strict=True)), original
+
+    def _decode(self, index: int,
+                sizes: Sequence[int]) -> tuple[dict[str, Tensor], tuple[int, int]]:
+        """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
+        pair = self.pairs[index]
         image = decode_image(pair.image)
+        original = image.height, image.width
         mask = None
         if pair.mask is not None:
             mask = decode_mask(pair.mask, pair.image)
-            if mask.shape != (image.height, image.width):
+            if mask.shape != original:
                 raise UserError(f"sizes differ: {pair.image} is {image.width}×{image.height}, "
                                 f"{pair.mask} is {mask.shape[1]}×{mask.shape[0]}")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(draw.seed)
-            sample = self._transform(draw.size)(image, mask)
-        return {**sample, "name": pair.name, "size": (image.height, image.width)}
+        for size in sizes:
+            layers = squash(image, size, mask, soft_mask=self.soft_mask)
+            if self._cache is not None:
+                self._cache.put(index, torch.cat(list(layers.values())).numpy(), original)
+        return layers, original
+
+    def require_sound(self, title: str, indices: Iterable[int] | None = None) -> None:
+        """Read every file once (or those of ``indices``), which also fills the cache.
+
+        Raises:
+            UserError: lists all files that cannot be used, see ``pairing.require_sound``.
+        """
+        def problems(index: int) -> list[str]:
+            if self._cache is None or index >= self._cache.kept:
+                return file_problems(self.pairs[index])
+            try:
+                if not self._cache.holds(index):
+                    self._decode(index, self.sizes)
+            except (UserError, OSError) as error:
+                return file_problems(self.pairs[index]) or [str(error)]
+            return []
+
+        raise_problems(problems, range(len(self)) if indices is None else indices, title)
 
 
 class BatchDraws(Sampler[list[Draw]]):
@@ -141,24 +183,78 @@ def training_sizes(size: int, scales: Sequence[float]) -> list[int]:
     return [size if scale == 1 else max(32, int(size * scale / 32 + 0.5) * 32) for scale in scales]
 
 
+class Batches:
+    """Finished batches on a device. Call ``set_epoch`` before iterating.
+
+    Raises:
+        UserError: while iterating, when loader processes run out of shared memory.
+    """
+
+    def __init__(self, data: SaliencyData, draws: BatchDraws, config: DictConfig,
+                 device: torch.device | str):
+        self.data, self.batch_sampler, self.device = data, draws, torch.device(device)
+        self._finish = {"mean": list(config.mean), "std": list(config.std),
+                        "soft_mask": config.soft_mask, "device": self.device}
+        largest = sum(LAYERS[name] for name in data.names) * max(draws.sizes) ** 2
+        workers = loader_processes(config.workers, draws.batch * largest)
+        # A generator of its own, or starting an epoch would advance the one that dropout draws
+        # from, and a resumed run, which starts its epoch twice, would not repeat the
+        # uninterrupted one.
+        self._loader = DataLoader(
+            data, batch_sampler=draws, collate_fn=collate, num_workers=workers,
+            pin_memory=self.device.type == "cuda", persistent_workers=workers > 0,
+            multiprocessing_context="fork" if workers and data.fork_only and _CAN_FORK else None,
+            generator=torch.Generator().manual_seed(0))
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the epoch, and the batch to start it with."""
+        self.batch_sampler.set_epoch(epoch, start)
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Iterator[dict]:
+        try:
+            for batch in self._loader:
+                yield finish(batch, **self._finish)
+        except RuntimeError as error:
+            if "bus error" not in str(error).lower() and "shared memory" not in str(error):
+                raise
+            raise UserError(f"loader processes ran out of shared memory: {_SHM_ADVICE}") from None
+
+
+_CAN_FORK = sys.platform == "linux"  # elsewhere forking is missing or unsafe
+_AHEAD = 2  # batches that a loader process prepares ahead, torch's default
+_SHM_ADVICE = ("give the container more (docker run --shm-size=1g, or --ipc=host), or lower "
+               "data.workers (0 needs none) or train.batch")
+
+
+def loader_processes(wanted: int | None, batch_bytes: int) -> int:
+    """How many loader processes to start: ``wanted``, or one for each core up to 8; fewer, which
+    is said, where /dev/shm has no room for the batches that they hand over."""
+    count = min(cores(), 8) if wanted is None else wanted
+    free = free_shared_memory()
+    if free is None or count == 0:
+        return count
+    fit = max(0, free // batch_bytes - 1) // (_AHEAD + 1)
+    if fit < count:
+        print(f"note: /dev/shm has {free / 2**20:.0f} MiB free, which is room for {fit} loader "
+              f"processes, not {count}, with batches of {batch_bytes / 2**20:.1f} MiB; "
+              f"{_SHM_ADVICE}", file=sys.stderr)
+    return min(fit, count)
+
+
 def training_loader(pairs: Sequence[Pair], config: DictConfig, batch: int, seed: int,
-                    pin_memory: bool = False) -> DataLoader:
-    """Shuffled, augmented batches; call ``loader.batch_sampler.set_epoch`` before each epoch."""
-    draws = BatchDraws(len(pairs), batch, training_sizes(config.size, config.scales), seed,
-                       shuffle=True)
-    return _loader(SaliencyData(pairs, config, augment=True), draws, config.workers, pin_memory)
+                    device: torch.device | str = "cpu") -> Batches:
+    """Shuffled, augmented batches; call ``set_epoch`` before each epoch."""
+    data = SaliencyData(pairs, config, augment=True)
+    draws = BatchDraws(len(pairs), batch, data.sizes, seed, shuffle=True)
+    return Batches(data, draws, config, device)
 
 
 def evaluation_loader(pairs: Sequence[Pair], config: DictConfig, batch: int,
-                      pin_memory: bool = False) -> DataLoader:
+                      device: torch.device | str = "cpu") -> Batches:
     """All pairs once, in order, at the base size, without augmentation."""
     draws = BatchDraws(len(pairs), batch, [config.size], seed=0, shuffle=False)
-    return _loader(SaliencyData(pairs, config, augment=False), draws, config.workers, pin_memory)
-
-
-def _loader(data: SaliencyData, draws: BatchDraws, workers: int, pin_memory: bool) -> DataLoader:
-    # A generator of its own, or starting an epoch would advance the one that dropout draws from,
-    # and a resumed run, which starts its epoch twice, would not repeat the uninterrupted one.
-    return DataLoader(data, batch_sampler=draws, collate_fn=collate, num_workers=workers,
-                      pin_memory=pin_memory, persistent_workers=workers > 0,
-                      generator=torch.Generator().manual_seed(0))
+    return Batches(SaliencyData(pairs, config, augment=False), draws, config, device)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 from tqdm import tqdm
 
 from utils.errors import UserError, list_problems
+from utils.machine import cores
 
 from .decode import UnreadableError, decode_image, decode_mask, stored_shape
+
+T = TypeVar("T")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -128,8 +132,14 @@ def require_sound(pairs: Sequence[Pair], title: str) -> None:
     Raises:
         UserError: unreadable, truncated or empty files, pairs of different sizes.
     """
-    with ThreadPoolExecutor() as pool:
-        results = tqdm(pool.map(file_problems, pairs), total=len(pairs), unit="pair",
+    raise_problems(file_problems, pairs, title)
+
+
+def raise_problems(find: Callable[[T], list[str]], items: Iterable[T], title: str) -> None:
+    """Look at all items on all cores, and raise one error that lists what ``find`` found."""
+    items = list(items)
+    with ThreadPoolExecutor(cores()) as pool:
+        results = tqdm(pool.map(find, items), total=len(items), unit="pair",
                        desc=f"checking {title}", disable=None, leave=False)
         problems = [problem for found in results for problem in found]
     if problems:

@@ -1,88 +1,106 @@
-"""Joint transforms of an image and its mask or scribble, on torchvision's v2 transforms."""
+"""What happens to an image and its targets, together: squash, augment, finish.
+
+``squash`` brings decoded files to the input size as bytes; that is what the cache keeps.
+``augment`` moves the bytes, one sample at a time. ``finish`` makes a batch what networks and losses
+expect, on the device.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as F
 
-from .decode import SCRIBBLE_CODES
+#: Layers of a sample and their channels, in the order in which a cache keeps them.
+LAYERS = {"image": 3, "mask": 1, "scribble": 1}
 
-UNKNOWN = SCRIBBLE_CODES[0]
+
+def squash(image: Image.Image, size: int, mask: np.ndarray | None = None,
+           scribble: np.ndarray | None = None, soft_mask: bool = False) -> dict[str, Tensor]:
+    """PIL RGB image, uint8 mask and scribble (H, W) → uint8 layers (C, size, size).
+
+    The aspect ratio is not kept, as in the papers. A mask is cut at one half first, unless
+    ``soft_mask``, and resized bilinearly like the image. A scribble is resized with nearest:
+    interpolated labels would turn the rim of a background stroke (2 → 1 → 0) into foreground.
+    """
+    layers = {"image": _resize(image, size)}
+    if mask is not None:
+        hard = mask if soft_mask else np.where(mask > 127, 255, 0).astype(np.uint8)
+        layers["mask"] = _resize(Image.fromarray(hard), size)
+    if scribble is not None:
+        layers["scribble"] = _resize(Image.fromarray(scribble), size, Image.Resampling.NEAREST)
+    return layers
 
 
-class JointTransform:
-    """Random crop and flip, then a squash to a square, the same for image and targets.
+def _resize(image: Image.Image, size: int,
+            method: Image.Resampling = Image.Resampling.BILINEAR) -> Tensor:
+    pixels = np.asarray(image.resize((size, size), method))
+    pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return torch.from_numpy(np.array(pixels, order="C"))
 
-    Everything random is drawn from torch's generator, which the data set seeds for each sample,
-    so results do not depend on the number of workers.
+
+def augment(layers: dict[str, Tensor], seed: int, flip: float = 0.0,
+            crop: float = 1.0) -> dict[str, Tensor]:
+    """Random crop and horizontal flip of squashed layers, the same for all of them.
+
+    Drawn from ``seed`` alone, so results do not depend on the number of loader processes.
 
     Args:
-        size: height and width of the result. The aspect ratio is not kept, as in the papers.
-        flip: probability of a horizontal flip.
-        crop: smallest share of the area that a random crop keeps; 1 for none.
-        soft_mask: keep grey mask values; otherwise the mask is cut at one half.
-        mean, std: of the three RGB channels in [0, 1].
+        flip: probability of a flip.
+        crop: smallest share of the area that a crop keeps; 1 for none. A square of the squashed
+            image has the image's own aspect ratio.
     """
-
-    def __init__(self, size: int, flip: float = 0.0, crop: float = 1.0, soft_mask: bool = False,
-                 mean: Sequence[float] = (0.485, 0.456, 0.406),
-                 std: Sequence[float] = (0.229, 0.224, 0.225)):
-        if crop < 1:
-            # On the squashed image: a crop of the same aspect ratio as the image.
-            resize = [v2.Resize((size, size)),
-                      v2.RandomResizedCrop((size, size), scale=(crop, 1.0), ratio=(1.0, 1.0))]
-        else:
-            resize = [v2.Resize((size, size))]
-        self._geometry = v2.Compose([*resize, v2.RandomHorizontalFlip(flip)])
-        self.soft_mask = soft_mask
-        self.mean, self.std = list(mean), list(std)
-
-    def __call__(self, image: Image.Image, mask: np.ndarray | None = None,
-                 scribble: np.ndarray | None = None) -> dict[str, Tensor]:
-        """PIL RGB image, uint8 mask and scribble (H, W) → the tensors of a sample.
-
-        ``image`` (3, S, S) float32 normalised; ``mask`` (1, S, S) float32 in {0, 1}, or in
-        [0, 1] when soft; ``scribble`` (1, S, S) int64 in {0, 1, 255}.
-        """
-        parts: dict = {"image": image}
-        if mask is not None:
-            hard = mask if self.soft_mask else np.where(mask > 127, 255, 0).astype(np.uint8)
-            parts["mask"] = Image.fromarray(hard)  # an image to v2: bilinear
-        if scribble is not None:
-            # A Mask to v2: nearest. Interpolated labels would turn the rim of a background
-            # stroke (2 → 1 → 0) into foreground.
-            parts["scribble"] = tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(scribble)))
-        parts = self._geometry(parts)
-        sample = {"image": normalise(image_tensor(parts["image"]), self.mean, self.std)}
-        if mask is not None:
-            soft = image_tensor(parts["mask"]).float() / 255
-            sample["mask"] = soft if self.soft_mask else (soft > 0.5).float()
-        if scribble is not None:
-            sample["scribble"] = parts["scribble"].as_subclass(Tensor).long().unsqueeze(0)
-        return sample
+    share, down, right, turn = torch.rand(4, generator=torch.Generator().manual_seed(seed)).tolist()
+    if crop < 1:
+        size = layers["image"].shape[-1]
+        side = max(1, round(size * math.sqrt(crop + (1 - crop) * share)))
+        top, left = int(down * (size - side + 1)), int(right * (size - side + 1))
+        layers = {name: F.resized_crop(layer, top, left, side, side, [size, size],
+                                       InterpolationMode.NEAREST if name == "scribble"
+                                       else InterpolationMode.BILINEAR)
+                  for name, layer in layers.items()}
+    if turn < flip:
+        layers = {name: layer.flip(-1) for name, layer in layers.items()}
+    return layers
 
 
-def image_tensor(image: Image.Image) -> Tensor:
-    """PIL image → contiguous uint8 tensor (C, H, W)."""
-    pixels = np.array(image)
-    pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return torch.from_numpy(np.ascontiguousarray(pixels))
+def finish(batch: dict, mean: Sequence[float], std: Sequence[float], soft_mask: bool = False,
+           device: torch.device | str = "cpu") -> dict:
+    """A batch of uint8 layers → the tensors of the contract, on ``device``.
+
+    ``image`` (…, 3, S, S) float32 normalised; ``mask`` (…, 1, S, S) float32 in {0, 1}, or in [0, 1]
+    when soft; ``scribble`` (…, 1, S, S) int64 in {0, 1, 255}. What is no layer stays as it is.
+    """
+    moved = {name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+             for name, value in batch.items()}
+    finished = moved | {"image": normalise(moved["image"], mean, std)}
+    if "mask" in moved:
+        finished["mask"] = moved["mask"].float().div_(255) if soft_mask \
+            else (moved["mask"] > 127).float()
+    if "scribble" in moved:
+        finished["scribble"] = moved["scribble"].long()
+    return finished
 
 
 def normalise(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """uint8 RGB (…, 3, H, W) → float32, scaled to [0, 1], then (x − mean) / std."""
-    return v2.functional.normalize(image.float() / 255, list(mean), list(std))
+    shift, scale = (_channels(tuple(values), image.device) for values in (mean, std))
+    return image.float().div_(255).sub_(shift).div_(scale)
 
 
 def denormalise(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """The inverse of ``normalise`` up to rounding: float32 RGB in [0, 1], for pictures."""
-    shape = (3, 1, 1)
-    scale = torch.tensor(std, dtype=image.dtype, device=image.device).view(shape)
-    shift = torch.tensor(mean, dtype=image.dtype, device=image.device).view(shape)
+    shift, scale = (_channels(tuple(values), image.device) for values in (mean, std))
     return (image * scale + shift).clamp(0, 1)
+
+
+@lru_cache  # made anew for each batch, they would make the host wait for the device
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device).view(3, 1, 1)

@@ -85,7 +85,7 @@ def tested_weights(content: dict[str, Any]) -> dict[str, Any]:
 _FREE_KEYS = ("train.epochs", "train.steps", "train.log_every", "train.save_every",
               "train.images_every", "train.accumulate", "train.on_oom", "train.checkpoint_trunk",
               "train.max_skipped", "train.patience", "val.every", "test", "data.root",
-              "data.workers", "weights", "reported", "paper")
+              "data.workers", "data.cache", "data.cache_gb", "weights", "reported", "paper")
 
 
 def require_same_recipe(before: DictConfig, now: DictConfig, path: Path) -> None:

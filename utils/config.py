@@ -49,7 +49,9 @@ class DataConfig:
     soft_mask: bool = False  # keep grey mask values instead of cutting them at one half
     mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
     std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
-    workers: int = 2  # loader processes; 0 loads in the main one
+    workers: int | None = None  # loader processes; 0 loads in the main one, null: one a core, to 8
+    cache: str = "memory"  # decoded training samples: memory | none | a folder that keeps them
+    cache_gb: float = 8.0  # of them; in memory also at most half of what is free
 
 
 @dataclass
@@ -221,6 +223,8 @@ def _anchor_paths(config: DictConfig, key: str) -> None:
     """Make a path that was just given on the command line absolute."""
     if key == "data.root":
         config.data.root = absolute(config.data.root)
+    elif key == "data.cache" and config.data.cache not in ("memory", "none"):
+        config.data.cache = absolute(config.data.cache)
     elif key == "weights.backbone" and config.weights.backbone not in ("imagenet", "none"):
         config.weights.backbone = absolute(config.weights.backbone)
     elif key == "weights.network" and config.weights.network:
@@ -249,7 +253,9 @@ def _check(config: DictConfig, origin: str) -> None:
     require(len(config.data.mean) == 3, "data.mean", "three numbers (R, G, B)")
     require(len(config.data.std) == 3 and all(s > 0 for s in config.data.std),
             "data.std", "three positive numbers (R, G, B)")
-    require(config.data.workers >= 0, "data.workers", "0 or more")
+    require(config.data.workers is None or config.data.workers >= 0, "data.workers",
+            "0 or more, or null")
+    require(config.data.cache_gb >= 0, "data.cache_gb", "0 or more")
     require(config.optim.name in OPTIMIZERS, "optim.name", f"one of {', '.join(OPTIMIZERS)}")
     require(config.optim.lr > 0, "optim.lr", "positive")
     require(config.optim.weight_decay >= 0, "optim.weight_decay", "0 or more")

@@ -49,10 +49,10 @@ class Precision:
         return network.to(self.device, memory_format=self.layout)
 
     def batch(self, sample: dict) -> dict:
-        """A loader's batch on the device, copied while that computes, images in the layout."""
+        """A batch on the device, images in the layout."""
         moved = {key: value.to(self.device, non_blocking=True) if isinstance(value, Tensor)
                  else value for key, value in sample.items()}
-        moved["image"] = moved["image"].to(memory_format=self.layout)
+        moved["image"] = moved["image"].contiguous(memory_format=self.layout)
         return moved
 
     def scaler(self) -> torch.amp.GradScaler:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 
 from .checkpoint import save_checkpoint
 from .guard import Guard
@@ -18,12 +18,15 @@ from .precision import Precision
 from .seed import random_state, restore_random_state
 from .step import Step
 
+if TYPE_CHECKING:
+    from data.loader import Batches
+
 
 class Run:
     """What a run consists of and where it stands: all that a checkpoint holds."""
 
     def __init__(self, config: DictConfig, network: nn.Module, objective: Callable,
-                 loader: DataLoader, folder: Path, precision: Precision):
+                 loader: Batches, folder: Path, precision: Precision):
         self.config, self.network, self.folder, self.precision = config, network, folder, precision
         self.loader, self.per_epoch = loader, len(loader)
         planned = config.train.epochs * self.per_epoch

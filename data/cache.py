@@ -1,0 +1,158 @@
+"""A bounded cache of decoded, resized samples, so that every file is decoded once."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import struct
+import sys
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.machine import available_memory, local_processes
+from utils.paths import ROOT
+
+from .pairing import Pair
+
+_FORMAT = "1"  # of the records, and of what decoding and resizing make of a file
+_HEADER = struct.Struct("<16sIII4x")  # digest of the files, CRC of the planes, height, width
+
+
+class SampleCache:
+    """Planes (C, S, S) uint8 of pairs at some sizes, in memory or in a file.
+
+    A record says which files it was made from (paths, byte counts, modification times), so a
+    file that changed is decoded again, and it carries a checksum, so a record that a crash cut
+    short, or that another process is just writing, is one that is not there. Processes that are
+    forked share the memory, and processes of all kinds the file. When not all samples fit, the
+    first ones are kept.
+
+    Args:
+        planes: C.
+        variant: what else the planes depend on.
+        budget: bytes to use at most.
+        folder: where the file goes; None for memory, of which at most half of what is available
+            is taken.
+
+    Raises:
+        UserError: the folder cannot be written or has no room.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], sizes: Sequence[int], planes: int, variant: str,
+                 budget: int, folder: Path | None = None):
+        self._pairs, self._planes = pairs, planes
+        self._variant = f"{_FORMAT}|{variant}|{planes}"
+        self._offsets, self._stride = {}, 0
+        for size in sorted(set(sizes)):
+            self._offsets[size] = self._stride
+            self._stride += _HEADER.size + planes * size * size
+        if folder is None:
+            available = available_memory()
+            if available is not None:
+                budget = min(budget, available // 2 // local_processes())
+        self.kept = min(len(pairs), budget // self._stride)
+        self.path = None if folder is None else self._file_in(folder, budget)
+        self._buffer = self._open()
+
+    @property
+    def in_memory(self) -> bool:
+        return self.path is None
+
+    def _file_in(self, folder: Path, budget: int) -> Path:
+        """This cache's file; those of other data or sizes make room for it, oldest first."""
+        key = repr((self._variant, list(self._offsets), [str(p.image) for p in self._pairs]))
+        path = folder / f"{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.samples"
+        room = budget - self.kept * self._stride
+        others = [other for other in folder.glob("*.samples") if other != path]
+        for other in sorted(others, key=lambda file: file.stat().st_mtime, reverse=True):
+            room -= other.stat().st_size
+            if room < 0:
+                other.unlink()
+        return path
+
+    def _open(self) -> mmap.mmap | None:
+        length = self.kept * self._stride
+        if length == 0:
+            return None
+        if self.path is None:
+            return mmap.mmap(-1, length)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                # Taken at once: a disk that fills up under a mapped file kills the process.
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file, 0, length)
+                elif os.fstat(file).st_size < length:
+                    os.truncate(file, length)
+                return mmap.mmap(file, length)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise UserError(f"data.cache: {self.path}: {error.strerror}; {length / 1e9:.1f} GB are "
+                            "wanted there. Lower data.cache_gb, choose another folder, or "
+                            "data.cache=memory.") from None
+
+    def __getstate__(self) -> dict:
+        return {key: value for key, value in self.__dict__.items() if key != "_buffer"}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        if self.in_memory:  # memory cannot be sent to a process that was not forked
+            self.kept = 0
+        self._buffer = self._open()
+
+    def get(self, index: int, size: int) -> tuple[np.ndarray, tuple[int, int]] | None:
+        """Planes of a sample, and height and width of the original; None when not there."""
+        if index >= self.kept or size not in self._offsets:
+            return None
+        start = index * self._stride + self._offsets[size]
+        digest, check, height, width = _HEADER.unpack_from(self._buffer, start)
+        if digest != self._digest(index):
+            return None
+        planes = np.frombuffer(self._buffer, np.uint8, self._planes * size * size,
+                               start + _HEADER.size).copy()
+        if zlib.crc32(planes) != check:
+            return None
+        return planes.reshape(self._planes, size, size), (height, width)
+
+    def put(self, index: int, planes: np.ndarray, original: tuple[int, int]) -> None:
+        """Keep planes (C, S, S) and the original's height and width, if there is room."""
+        size = planes.shape[-1]
+        if index >= self.kept or size not in self._offsets:
+            return
+        start = index * self._stride + self._offsets[size]
+        planes = np.ascontiguousarray(planes).reshape(-1)
+        np.frombuffer(self._buffer, np.uint8, len(planes), start + _HEADER.size)[:] = planes
+        _HEADER.pack_into(self._buffer, start, self._digest(index), zlib.crc32(planes), *original)
+
+    def holds(self, index: int) -> bool:
+        """Whether a sample is there in all sizes and still what its files say."""
+        return index < self.kept and all(self.get(index, size) for size in self._offsets)
+
+    def _digest(self, index: int) -> bytes:
+        words = [self._variant]
+        for path in (self._pairs[index].image, self._pairs[index].mask):
+            if path is not None:
+                found = path.stat()
+                words += [str(path), str(found.st_size), str(found.st_mtime_ns)]
+        return hashlib.blake2b("\n".join(words).encode(), digest_size=16).digest()
+
+
+def open_cache(spec: str, gigabytes: float, pairs: Sequence[Pair], sizes: Sequence[int],
+               planes: int, variant: str) -> SampleCache | None:
+    """The cache that ``data.cache`` asks for: ``memory``, ``none``, or a folder; says when it is
+    too small for all pairs."""
+    if spec == "none" or not gigabytes:
+        return None
+    cache = SampleCache(pairs, sizes, planes, variant, int(gigabytes * 1e9),
+                        None if spec == "memory" else ROOT / spec)
+    if cache.kept < len(pairs):
+        print(f"note: {cache.kept} of {len(pairs)} pairs fit into data.cache; the others are "
+              "decoded every epoch (data.cache_gb, docs/performance.md)", file=sys.stderr)
+    return cache

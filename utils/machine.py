@@ -1,0 +1,55 @@
+"""What the machine has for this process: cores, memory, shared memory; containers included."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def local_processes() -> int:
+    """Processes of this run on this machine, as torchrun says; 1 without it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def cores() -> int:
+    """Cores for this process: those it may run on, within its container's share, divided among
+    the run's processes on this machine; at least 1."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = float(len(affinity(0)) if affinity else os.cpu_count() or 1)
+    quota, _, period = _read(_CGROUP / "cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit():
+        count = min(count, math.ceil(int(quota) / int(period)))
+    return max(1, int(count) // local_processes())
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that can be taken without swapping, within the container's limit; None
+    where the system does not say."""
+    found = []
+    for line in _read(Path("/proc/meminfo")).splitlines():
+        if line.startswith("MemAvailable:"):
+            found.append(int(line.split()[1]) * 1024)
+    limit, used = _read(_CGROUP / "memory.max"), _read(_CGROUP / "memory.current")
+    if limit.isdigit() and used.isdigit():
+        found.append(max(0, int(limit) - int(used)))
+    return min(found, default=None)
+
+
+def free_shared_memory() -> int | None:
+    """Free bytes of /dev/shm, through which loader processes hand over their batches; None where
+    there is none."""
+    try:
+        return shutil.disk_usage("/dev/shm").free
+    except OSError:
+        return None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
