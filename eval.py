@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,6 +74,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("eval.py shares its work among the cores itself; start it without torchrun")
     how = how_to_score(args)
     jobs, refused = find_jobs(args.pred, args.gt, args.data, args.root, args.compare)
     if args.allow_missing:

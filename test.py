@@ -32,13 +32,14 @@ from report.picture import Shown, save_sheet
 from utils.checkpoint import load_checkpoint, tested_weights
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config, merge_config
-from utils.device import select_device
+from utils.device import select_device, set_threads
 from utils.errors import UserError, list_problems, reports_errors
 from utils.images import save_map, to_bytes
 from utils.inference import predict
 from utils.paths import CHECKPOINTS, CONFIGS, RESULTS, ROOT, absolute_spec
 from utils.precision import Precision
 from utils.weights import load_weights, read_file
+from utils.world import World, joined
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -57,7 +58,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="images, folders of images or glob patterns")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR",
                         help="where the maps go (default: results/)")
-    parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto)")
+    parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto); with "
+                        "torchrun auto or several, such as 0,1")
     parser.add_argument("--skip-existing", action="store_true", help="keep maps that are there")
     parser.add_argument("--show", action="store_true",
                         help="also a sheet <out>/<name>/<set>.png: input, ground truth, "
@@ -78,8 +80,18 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"--rows {args.rows}: a sheet has at least one row")
     config, weights = load_recipe(args)
     device = select_device(args.gpu)
-    jobs = [("input", collect_inputs(args.input))] if args.input else \
-        [images_of_set(spec, ROOT / config.data.root) for spec in args.data or config.test.data]
+    set_threads(config.threads)
+    with joined(device) as world:
+        predict_sets(args, config, weights, Precision(config.test.precision, device), world)
+    return 0
+
+
+def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, precision: Precision,
+                 world: World) -> None:
+    """Find all images first; then the maps of each set, each process its share of them."""
+    jobs = [("input", collect_inputs(args.input, world))] if args.input else \
+        [images_of_set(spec, ROOT / config.data.root, world)
+         for spec in args.data or config.test.data]
     names = [name for name, _ in jobs]
     if not names:
         raise UserError("no data sets to predict: test.data is empty; give --data or --input")
@@ -88,14 +100,12 @@ def main(argv: list[str] | None = None) -> int:
                         "them one at a time with different --out")
     network = model.build(config.model.name, **config.model.options)
     load_weights(network, weights)
-    precision = Precision(config.test.precision, device)
     network = precision.place(network)
     for name, pairs in jobs:
         folder = args.out / config.name / name
-        write_maps(network, pairs, folder, config, precision, args.skip_existing)
-        if args.show:
+        write_maps(network, pairs, folder, config, precision, world, args.skip_existing)
+        if args.show and world.main:
             print(f"sheet: {show(pairs, folder, args.rows)}")
-    return 0
 
 
 def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, dict]:
@@ -125,16 +135,16 @@ def find_run(recipe: str, overrides: Sequence[str]) -> Path:
                     f"train.py --config {recipe}), or name a file with --checkpoint.")
 
 
-def images_of_set(spec: str, root: Path) -> tuple[str, list[Pair]]:
+def images_of_set(spec: str, root: Path, world: World) -> tuple[str, list[Pair]]:
     """Name and pairs of a data set, every image checked."""
     found = find_set(spec, root)
-    if found.count_note:
+    if found.count_note and world.main:
         print(f"note: {found.count_note}; predicting these", file=sys.stderr)
-    require_sound([Pair(pair.name, pair.image) for pair in found.pairs], found.name)
+    require_sound([Pair(pair.name, pair.image) for pair in found.pairs], found.name, world=world)
     return found.name, found.pairs
 
 
-def collect_inputs(inputs: Sequence[str]) -> list[Pair]:
+def collect_inputs(inputs: Sequence[str], world: World) -> list[Pair]:
     """Images named by files, folders and glob patterns, each checked; stems must differ."""
     files: list[Path] = []
     for entry in inputs:
@@ -152,27 +162,30 @@ def collect_inputs(inputs: Sequence[str]) -> list[Pair]:
         raise UserError(list_problems("maps are named by stem, and these share one", problems,
                                       "Predict them one folder at a time with different --out."))
     pairs = [Pair(stem, path) for stem, path in table.items()]
-    require_sound(pairs, "input")
+    require_sound(pairs, "input", world=world)
     return pairs
 
 
 def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: DictConfig,
-               precision: Precision, skip_existing: bool) -> None:
+               precision: Precision, world: World, skip_existing: bool) -> None:
     """Predict every image and save its map under the image's stem."""
-    images = [Pair(pair.name, pair.image) for pair in pairs]
+    # Shared out first: what the others have written meanwhile must not move the shares.
+    images = [Pair(pair.name, pair.image) for pair in pairs[world.rank::world.size]]
     if skip_existing:
         images = [pair for pair in images if not (folder / f"{pair.name}.png").is_file()]
-        print(f"{folder}: {len(pairs) - len(images)} maps are there, {len(images)} to do")
-    if not images:
-        return
-    loader = evaluation_loader(images, config.data, config.test.batch, precision.device)
-    with tqdm(total=len(images), unit="image", desc=folder.name, disable=None) as bar:
-        for batch in loader:
-            maps = predict(network, batch, precision)
-            for name, saliency in zip(batch["name"], maps, strict=True):
-                save_map(folder / f"{name}.png", to_bytes(saliency, config.test.minmax))
-                bar.update()
-    print(f"{len(images)} maps written to {folder}")
+        to_do = sum(world.gather(len(images)))
+        print(f"{folder}: {len(pairs) - to_do} maps are there, {to_do} to do")
+    if images:
+        loader = evaluation_loader(images, config.data, config.test.batch, precision.device)
+        with tqdm(total=len(images), unit="image", desc=folder.name,
+                  disable=None if world.main else True) as bar:
+            for batch in loader:
+                maps = predict(network, batch, precision)
+                for name, saliency in zip(batch["name"], maps, strict=True):
+                    save_map(folder / f"{name}.png", to_bytes(saliency, config.test.minmax))
+                    bar.update()
+    if written := sum(world.gather(len(images))):
+        print(f"{written} maps written to {folder}")
 
 
 def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:

@@ -4,6 +4,7 @@
     python train.py --config configs/cpd_resnet.yaml --gpu 0
     python train.py data.train=[ECSSD] train.batch=4 name=trial
     python train.py --resume                            go on where the last checkpoint is
+    torchrun --nproc-per-node 2 train.py --gpu 0,1      on two GPUs (docs/scaling.md)
 
 The run's folder checkpoints/<name>/ holds last.pt, best.pt (with a validation set), config.yaml,
 origin.json (command, commit, versions), log.csv and TensorBoard events.
@@ -19,30 +20,33 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
-from torchvision.utils import make_grid
 
 import losses
 import model
 from data import Pair, require_sound
 from data.catalog import find_pairs, find_set
 from data.loader import evaluation_loader, training_loader
-from data.transforms import denormalise
 from metrics import Evaluator, read_truth
 from model.trunk import Trunk
-from utils.checkpoint import load_latest, require_same_recipe
+from report.picture import batch_grid
+from utils.checkpoint import checkpoint_to_resume
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
-from utils.device import keep_freed_memory, select_device
+from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.images import to_bytes
 from utils.inference import predict
-from utils.log import RunLog, write_origin
+from utils.log import NoLog, RunLog
+from utils.norm import synchronise
+from utils.origin import write_origin
 from utils.paths import CHECKPOINTS, CONFIGS, ROOT
 from utils.precision import Precision
 from utils.run import Run
 from utils.seed import set_seed
 from utils.stop import StopRequest
-from utils.weights import load_backbone, load_weights
+from utils.summary import print_summary
+from utils.weights import initialise
+from utils.world import World, joined
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -51,8 +55,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default=str(CONFIGS / "cpd_vgg.yaml"), metavar="FILE",
                         help="recipe (default: configs/cpd_vgg.yaml)")
-    parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto)")
+    parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto); with "
+                        "torchrun auto or several, such as 0,1")
     parser.add_argument("--resume", action="store_true", help="go on from the run's last.pt")
+    parser.add_argument("--resume-if-any", action="store_true",
+                        help="go on if there is a last.pt, else start (for jobs that are requeued)")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of this name")
     return parse_with_overrides(parser, argv)
 
@@ -62,54 +69,64 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     config = load_config(args.config, args.overrides)
     device = select_device(args.gpu)
+    set_threads(config.threads)
     if device.type == "cpu":
         keep_freed_memory()
+    with joined(device) as world:
+        run, validation = prepare(config, device, world, args)
+        return train(run, validation)
+
+
+def prepare(config: DictConfig, device: torch.device, world: World,
+            args: argparse.Namespace) -> tuple[Run, list[Pair]]:
+    """The run, from its start or from where it stopped, and the pairs that it is validated on."""
     precision = Precision(config.train.precision, device)
-    print(f"device: {device}, precision: {precision.name}")
-    losses.build(config.loss.name, config.loss.variant)  # a wrong name is said at once
+    print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
+          f"threads of each: {torch.get_num_threads()}")
+    objective = losses.build(config.loss.name, config.loss.variant, config.loss.smoothing)
     folder = CHECKPOINTS / config.name
-    resumed = checkpoint_to_resume(folder, config, args.resume, args.overwrite)
+    with world.main_first():
+        resumed = checkpoint_to_resume(folder, config, args.resume, args.resume_if_any,
+                                       args.overwrite)
     set_seed(config.seed)
     network = model.build(config.model.name, **config.model.options)
-    training, validation = find_data(config)
-    set_weights(network, config, resumed)
+    training, validation = find_data(config, world)
+    with world.main_first():
+        initialise(network, config.weights, resumed)
+    if config.train.sync_norm and world.size > 1:
+        network = synchronise(network, device)
     network = precision.place(network)
     for module in network.modules():
         if isinstance(module, Trunk):
             module.recompute = config.train.checkpoint_trunk
+    with world.main_first():
+        loader = training_loader(training, config.data, config.train.batch, config.seed, device,
+                                 world.rank, world.size)
+    loader.data.require_sound("training data", world)
+    if world.main:
+        print_summary(network, config.data.size)
+        start_folder(folder, config, device, world, anew=resumed is None)
+    if world.rank:  # or all would drop out the same units
+        set_seed(config.seed + world.rank)
+    run = Run(config, network, objective, loader, folder, precision, world)
+    if resumed is not None:
+        run.restore(resumed)
+    return run, validation
+
+
+def start_folder(folder: Path, config: DictConfig, device: torch.device, world: World,
+                 anew: bool) -> None:
+    """The run's folder, with what it came from; ``anew`` without what an earlier run left."""
     folder.mkdir(parents=True, exist_ok=True)
-    if resumed is None:
+    if anew:
         for old in ("last.pt", "previous.pt", "best.pt", "log.csv", "events.*"):
             for path in folder.glob(old):
                 path.unlink()
-    write_origin(folder, device)
+    write_origin(folder, device, world.size)
     OmegaConf.save(config, folder / "config.yaml")
-    loader = training_loader(training, config.data, config.train.batch, config.seed, device)
-    loader.data.require_sound("training data")
-    run = Run(config, network, losses.build(config.loss.name, config.loss.variant), loader, folder,
-              precision)
-    if resumed is not None:
-        run.restore(resumed)
-    return train(run, validation)
 
 
-def checkpoint_to_resume(folder: Path, config: DictConfig, resume: bool,
-                         overwrite: bool) -> dict | None:
-    """Refuse to lose a run; returns the checkpoint to resume from, if any."""
-    last = folder / "last.pt"
-    if resume and overwrite:
-        raise UserError("--resume and --overwrite exclude each other")
-    if resume:
-        state, before, path = load_latest(folder)
-        require_same_recipe(before, config, path)
-        return state
-    if last.is_file() and not overwrite:
-        raise UserError(f"{folder} holds a run already: go on with --resume, replace it with "
-                        "--overwrite, or give this run its own name=…")
-    return None
-
-
-def find_data(config: DictConfig) -> tuple[list[Pair], list[Pair]]:
+def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]:
     """Training and validation pairs; counts that surprise are said."""
     root = ROOT / config.data.root
     training = []
@@ -119,7 +136,7 @@ def find_data(config: DictConfig) -> tuple[list[Pair], list[Pair]]:
             print(f"note: {found.count_note}; training on these")
         training += found.pairs
     validation = [pair for spec in config.val.data for pair in find_pairs(spec, root)]
-    require_sound(validation, "validation data")
+    require_sound(validation, "validation data", world=world)
     held_out = round(len(training) * config.val.fraction)
     if held_out:
         order = np.random.default_rng(config.seed).permutation(len(training))
@@ -131,28 +148,15 @@ def find_data(config: DictConfig) -> tuple[list[Pair], list[Pair]]:
     return training, validation
 
 
-def set_weights(network: nn.Module, config: DictConfig, resumed: dict | None) -> None:
-    """Those of the run that goes on, else of ``weights.network``, else of the trunk alone."""
-    if resumed is not None:
-        load_weights(network, resumed["network"])
-    elif config.weights.network:
-        load_weights(network, ROOT / config.weights.network)
-        print(f"weights: {config.weights.network}")
-    else:
-        source = config.weights.backbone
-        if source not in ("imagenet", "none"):
-            source = str(ROOT / source)
-        print(load_backbone(network, source))
-
-
 def train(run: Run, validation: list[Pair]) -> int:
     """The loop that every recipe shares. Returns the exit status."""
-    at, every = run.at, run.config.train
-    log = RunLog(run.folder, run.last_step, every.log_every, at["step"])
+    at, every, stopped = run.at, run.config.train, 0
+    log = RunLog(run.folder, run.last_step, every.log_every, at["step"],
+                 OmegaConf.to_yaml(run.config)) if run.world.main else NoLog()
     with StopRequest() as stop:
-        while not stop.signal and not run.finished():
+        while not stopped and not run.finished():
             run.loader.set_epoch(at["epoch"], start=at["batch"])
-            run.network.train()
+            run.mode.train()
             for sample in run.loader:
                 sample = run.precision.batch(sample)
                 run.schedule.start_step(at["step"] + 1, at["epoch"])
@@ -165,23 +169,25 @@ def train(run: Run, validation: list[Pair]) -> int:
                 if at["step"] % every.log_every == 0 or at["step"] == run.last_step:
                     run.settle()
                     run.guard.look_at(at["step"], done.outputs["saliency"])
-                log.step(at["step"], at["epoch"], run.optimizer.param_groups[-1]["lr"], done,
-                         images=len(sample["name"]))
-                if at["step"] % every.images_every == 0:
-                    log.images(at["step"], picture(sample, done.outputs, run.config.data))
-                if at["step"] == run.last_step or at["batch"] == run.per_epoch or stop.signal:
+                log.step(at["step"], at["epoch"], run.optimizer, done)
+                if at["step"] % every.images_every == 0 and run.world.main:
+                    log.images(at["step"], batch_grid(sample, done.outputs, run.config.data.mean,
+                                                      run.config.data.std))
+                    log.histograms(at["step"], run.network)
+                stopped = run.world.highest(stop.signal or 0)
+                if at["step"] == run.last_step or at["batch"] == run.per_epoch or stopped:
                     break
                 if at["step"] % every.save_every == 0:
                     run.save("last.pt")
-            if not stop.signal:
+            if not stopped:
                 end_epoch(run, validation, log)
-        if stop.signal:
+        if stopped:
             run.save("last.pt")
     log.close()
-    if stop.signal:
+    if stopped:
         print(f"stopped after {at['step']} of {run.last_step} steps, saved in {run.folder}; "
               "go on with --resume")
-        return 128 + stop.signal
+        return 128 + stopped
     print(f"done: {at['step']} steps; weights in {run.folder}")
     return 0
 
@@ -193,8 +199,9 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog) -> None:
     scores = None
     if validation and (at["step"] == run.last_step or at["epoch"] % config.val.every == 0):
         tested = run.network if run.average is None else run.average.module
-        scores = validate(tested, validation, config, run.precision.device)
-        log.validation(at["step"], at["epoch"], scores)
+        evaluator = validate(tested, validation, config, run.precision.device, run.world)
+        scores = evaluator.compute()
+        log.validation(at["step"], at["epoch"], scores, evaluator.curves())
         at["stale"] += 1
         if at["best"] is None or scores["MAE"] < at["best"]:
             at |= {"best": scores["MAE"], "stale": 0}
@@ -206,28 +213,27 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog) -> None:
     log.restart_clock()
 
 
-def picture(sample: dict, outputs: dict, config: DictConfig) -> torch.Tensor:
-    """Rows of input, mask and prediction for the first four images of a batch."""
-    count = min(4, len(sample["name"]))
-    inputs = denormalise(sample["image"][:count], config.mean, config.std)
-    grey = [sample["mask"][:count], outputs["saliency"][:count].detach().float().sigmoid()]
-    rows = [inputs, *(tensor.expand_as(inputs) for tensor in grey)]
-    return make_grid(torch.stack(rows, dim=1).flatten(0, 1), nrow=len(rows))
-
-
 def validate(network: nn.Module, pairs: list[Pair], config: DictConfig,
-             device: torch.device) -> dict[str, float]:
-    """MAE and F of the maps that test.py would write for ``pairs``, as eval.py would score them."""
+             device: torch.device, world: World) -> Evaluator:
+    """The maps that test.py would write for ``pairs``, scored as eval.py would score them; each
+    process predicts its share of them."""
+    world.share_buffers(network)
     evaluator = Evaluator(measures=("MAE", "F"))
-    images = [Pair(pair.name, pair.image) for pair in pairs]
-    number = 0  # names the maps, as two sets may share a stem
-    precision = Precision(config.test.precision, device)
-    for batch in evaluation_loader(images, config.data, config.test.batch, device):
-        for saliency in predict(network, batch, precision):
-            evaluator.update(str(number), to_bytes(saliency, config.test.minmax),
-                             read_truth(pairs[number]))
-            number += 1
-    return evaluator.compute()
+    mine = range(len(pairs))[world.rank::world.size]
+    if mine:
+        numbers = iter(mine)  # name the maps, as two sets may share a stem
+        images = [Pair(pairs[number].name, pairs[number].image) for number in mine]
+        precision = Precision(config.test.precision, device)
+        for batch in evaluation_loader(images, config.data, config.test.batch, device):
+            for saliency in predict(network, batch, precision):
+                number = next(numbers)
+                evaluator.update(str(number), to_bytes(saliency, config.test.minmax),
+                                 read_truth(pairs[number]))
+    evaluator.flush()
+    first, *others = world.gather(evaluator)
+    for other in others:
+        first.merge(other)
+    return first
 
 
 if __name__ == "__main__":

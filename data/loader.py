@@ -8,7 +8,7 @@ stem) and ``size`` (height and width of the original, two ints). Loader processe
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +19,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
+from utils.world import World
 
 from .cache import open_cache
 from .decode import decode_image, decode_mask
-from .pairing import Pair, file_problems, raise_problems
+from .pairing import Pair, file_problems, require_sound
 from .transforms import LAYERS, augment, finish, squash
 
 
@@ -96,37 +97,46 @@ class SaliencyData(Dataset):
                 self._cache.put(index, torch.cat(list(layers.values())).numpy(), original)
         return layers, original
 
-    def require_sound(self, title: str, indices: Iterable[int] | None = None) -> None:
-        """Read every file once (or those of ``indices``), which also fills the cache.
+    def require_sound(self, title: str, world: World | None = None) -> None:
+        """Read every file once, which also fills the cache; see ``pairing.require_sound``."""
+        require_sound(range(len(self)), title, self._problems, world)
 
-        Raises:
-            UserError: lists all files that cannot be used, see ``pairing.require_sound``.
-        """
-        def problems(index: int) -> list[str]:
-            if self._cache is None or index >= self._cache.kept:
-                return file_problems(self.pairs[index])
-            try:
-                if not self._cache.holds(index):
-                    self._decode(index, self.sizes)
-            except (UserError, OSError) as error:
-                return file_problems(self.pairs[index]) or [str(error)]
-            return []
-
-        raise_problems(problems, range(len(self)) if indices is None else indices, title)
+    def _problems(self, index: int) -> list[str]:
+        if self._cache is None or index >= self._cache.kept:
+            return file_problems(self.pairs[index])
+        try:
+            if not self._cache.holds(index):
+                self._decode(index, self.sizes)
+        except (UserError, OSError) as error:
+            return file_problems(self.pairs[index]) or [str(error)]
+        return []
 
 
 class BatchDraws(Sampler[list[Draw]]):
     """Batches of an epoch, a pure function of (seed, epoch): order, sizes and sample seeds.
 
-    A last batch of one would stop batch norm, so the batch before lends it an image (or, from
-    batches of two, takes it in); no image is dropped. ``start`` skips batches that a resumed
-    run has already seen.
+    Of ``world`` processes, each draws the same batches of ``batch * world`` images and takes its
+    part of each, so they see what one process with larger batches would see. When shuffled, no
+    part is smaller than two images, which would stop batch norm: the batch before the last lends
+    it some, or takes them in; no image is dropped. ``start`` skips batches that a resumed run has
+    already seen.
+
+    Raises:
+        UserError: fewer images than the processes need.
     """
 
-    def __init__(self, count: int, batch: int, sizes: Sequence[int], seed: int, shuffle: bool):
+    def __init__(self, count: int, batch: int, sizes: Sequence[int], seed: int, shuffle: bool,
+                 rank: int = 0, world: int = 1):
         self.count, self.batch, self.sizes = count, batch, list(sizes)
-        self.seed, self.shuffle = seed, shuffle
+        self.seed, self.shuffle, self.rank, self.world = seed, shuffle, rank, world
         self.epoch, self.start = 0, 0
+        if world > 1 and self._ends()[0] < self._least:
+            raise UserError(f"{count} images are too few for {world} processes")
+
+    @property
+    def _least(self) -> int:
+        """Images that a training batch must have."""
+        return min(2, self.batch) * self.world
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Choose the epoch, and the batch to start it with."""
@@ -138,24 +148,38 @@ class BatchDraws(Sampler[list[Draw]]):
 
     def _ends(self) -> list[int]:
         """End of each batch in the epoch's order."""
-        ends = [*range(self.batch, self.count, self.batch), self.count]
-        if self.shuffle and self.batch > 1 and len(ends) > 1 and ends[-1] - ends[-2] == 1:
-            if self.batch == 2:
+        whole = self.batch * self.world
+        ends = [*range(whole, self.count, whole), self.count]
+        missing = self._least - (ends[-1] - ends[-2]) if len(ends) > 1 and self.shuffle else 0
+        if missing > 0:
+            if whole - missing < self._least:
                 ends.pop(-2)
             else:
-                ends[-2] -= 1
+                ends[-2] -= missing
         return ends
+
+    def _parts(self) -> Iterator[tuple[int, int, int, int]]:
+        """Number, start and end of this process's part, and images, of each batch to come."""
+        ends = self._ends()
+        for number in range(self.start, len(ends)):
+            start = ends[number - 1] if number else 0
+            images = ends[number] - start
+            cuts = [start + images * rank // self.world for rank in (self.rank, self.rank + 1)]
+            yield number, *cuts, images
+
+    def shares(self) -> Iterator[float]:
+        """For each batch to come: this process's images × processes / images of the batch."""
+        for _, start, end, images in self._parts():
+            yield (end - start) * self.world / images
 
     def __iter__(self) -> Iterator[list[Draw]]:
         random = np.random.default_rng((self.seed, self.epoch))
         order = random.permutation(self.count) if self.shuffle else np.arange(self.count)
         seeds = random.integers(2**62, size=self.count)
         sizes = random.choice(self.sizes, size=len(self))
-        ends = self._ends()
-        starts = [0, *ends[:-1]]
-        for number in range(self.start, len(ends)):
+        for number, start, end, _ in self._parts():
             yield [Draw(int(order[i]), int(sizes[number]), int(seeds[i]))
-                   for i in range(starts[number], ends[number])]
+                   for i in range(start, end)]
 
 
 def collate(samples: list[dict]) -> dict:
@@ -184,7 +208,9 @@ def training_sizes(size: int, scales: Sequence[float]) -> list[int]:
 
 
 class Batches:
-    """Finished batches on a device. Call ``set_epoch`` before iterating.
+    """Finished batches on a device, each with its ``share`` (see ``BatchDraws.shares``).
+
+    Call ``set_epoch`` before iterating.
 
     Raises:
         UserError: while iterating, when loader processes run out of shared memory.
@@ -216,8 +242,8 @@ class Batches:
 
     def __iter__(self) -> Iterator[dict]:
         try:
-            for batch in self._loader:
-                yield finish(batch, **self._finish)
+            for batch, share in zip(self._loader, self.batch_sampler.shares(), strict=True):
+                yield finish(batch, **self._finish) | {"share": share}
         except RuntimeError as error:
             if "bus error" not in str(error).lower() and "shared memory" not in str(error):
                 raise
@@ -246,10 +272,11 @@ def loader_processes(wanted: int | None, batch_bytes: int) -> int:
 
 
 def training_loader(pairs: Sequence[Pair], config: DictConfig, batch: int, seed: int,
-                    device: torch.device | str = "cpu") -> Batches:
-    """Shuffled, augmented batches; call ``set_epoch`` before each epoch."""
+                    device: torch.device | str = "cpu", rank: int = 0, world: int = 1) -> Batches:
+    """Shuffled, augmented batches of ``batch`` images for process ``rank`` of ``world``; call
+    ``set_epoch`` before each epoch."""
     data = SaliencyData(pairs, config, augment=True)
-    draws = BatchDraws(len(pairs), batch, data.sizes, seed, shuffle=True)
+    draws = BatchDraws(len(pairs), batch, data.sizes, seed, True, rank, world)
     return Batches(data, draws, config, device)
 
 

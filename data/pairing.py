@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 from tqdm import tqdm
@@ -15,6 +15,9 @@ from utils.errors import UserError, list_problems
 from utils.machine import cores
 
 from .decode import UnreadableError, decode_image, decode_mask, stored_shape
+
+if TYPE_CHECKING:
+    from utils.world import World  # needs torch, which scoring does without
 
 T = TypeVar("T")
 
@@ -126,22 +129,26 @@ def _text(size: tuple[int, int]) -> str:
     return f"{size[0]}×{size[1]}"
 
 
-def require_sound(pairs: Sequence[Pair], title: str) -> None:
-    """Decode every file once and raise one error that lists all that is wrong.
+def require_sound(items: Sequence[T], title: str, find: Callable[[T], list[str]] = file_problems,
+                  world: World | None = None) -> None:
+    """Read every file once, on all cores, and raise one error that lists all that is wrong.
+
+    Args:
+        items: pairs, or what else ``find`` takes.
+        find: what is wrong with an item.
+        world: processes that share the work; all raise the same error.
 
     Raises:
         UserError: unreadable, truncated or empty files, pairs of different sizes.
     """
-    raise_problems(file_problems, pairs, title)
-
-
-def raise_problems(find: Callable[[T], list[str]], items: Iterable[T], title: str) -> None:
-    """Look at all items on all cores, and raise one error that lists what ``find`` found."""
-    items = list(items)
+    mine = items[world.rank::world.size] if world else items
+    quiet = None if world is None or world.main else True  # None: quiet where no terminal is
     with ThreadPoolExecutor(cores()) as pool:
-        results = tqdm(pool.map(find, items), total=len(items), unit="pair",
-                       desc=f"checking {title}", disable=None, leave=False)
+        results = tqdm(pool.map(find, mine), total=len(mine), unit="pair", leave=False,
+                       desc=f"checking {title}", disable=quiet)
         problems = [problem for found in results for problem in found]
+    if world:
+        problems = [problem for found in world.gather(problems) for problem in found]
     if problems:
         raise UserError(list_problems(f"{title}: files that cannot be used", problems,
                                       "Repair or remove them, image and mask together."))

@@ -42,8 +42,11 @@ def names() -> list[str]:
     return sorted(_OBJECTIVES)
 
 
-def build(name: str, variant: str = "released") -> Objective:
+def build(name: str, variant: str = "released", smoothing: float = 0.0) -> Objective:
     """The objective ``name``; ``variant`` is ``"released"`` or ``"paper"`` where they differ.
+
+    ``smoothing`` s is label smoothing (Szegedy et al., CVPR 2016, of two classes): the objective
+    sees the mask m as (1 − s) m + s / 2.
 
     Raises:
         UserError: unknown name or variant.
@@ -52,4 +55,15 @@ def build(name: str, variant: str = "released") -> Objective:
         raise UserError(f"unknown loss {name!r}; {nearest(name, names())}")
     if variant not in ("released", "paper"):
         raise UserError(f"loss.variant must be 'released' or 'paper', not {variant!r}")
-    return _OBJECTIVES[name](variant)
+    objective = _OBJECTIVES[name](variant)
+    return smoothed(objective, smoothing) if smoothing else objective
+
+
+def smoothed(objective: Objective, smoothing: float) -> Objective:
+    """The objective on masks that are drawn towards one half."""
+
+    def on_smoothed(network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        mask = sample["mask"] * (1 - smoothing) + smoothing / 2
+        return objective(network, sample | {"mask": mask})
+
+    return on_smoothed

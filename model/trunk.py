@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # that of one process and that of many
 from torch.utils.checkpoint import checkpoint
 
 
@@ -42,7 +43,7 @@ class Trunk(nn.Module, ABC):
 @contextmanager
 def _counted(stage: nn.Module) -> Iterator[None]:
     """The second time that a stage sees a batch, its batch norms do not count it once more."""
-    norms = [module for module in stage.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in stage.modules() if isinstance(module, _BatchNorm)]
     before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

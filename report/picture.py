@@ -1,4 +1,4 @@
-"""Contact sheets: input, ground truth, prediction and overlay side by side."""
+"""Pictures of samples: contact sheets of maps, and grids of a batch while it trains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from data.transforms import denormalise
 
 TILE = 160  # pixels, the longer side of every picture on the sheet
 GAP = 6
@@ -57,6 +63,32 @@ def contact_sheet(rows: Sequence[Shown]) -> Image.Image:
                           HEADER + GAP + line * pitch + (TILE - tile.height) // 2)
                 sheet.paste(tile, corner)
     return sheet
+
+
+def batch_grid(sample: dict, outputs: dict[str, Tensor], mean: Sequence[float],
+               std: Sequence[float], images: int = 4) -> Tensor:
+    """Rows of input, targets, prediction and side outputs for the first images of a batch.
+
+    Args:
+        sample: a batch as a network gets it.
+        outputs: logits of the network; of other sizes than the input's they are enlarged.
+
+    Returns:
+        (3, H, W) in [0, 1]. Of a scribble, foreground is white, background black, the rest grey.
+    """
+    inputs = denormalise(sample["image"][:images], mean, std)
+    columns = [inputs]
+    if "mask" in sample:
+        columns.append(sample["mask"][:images])
+    if "scribble" in sample:
+        scribble = sample["scribble"][:images]
+        columns.append(torch.where(scribble > 1, 0.5, scribble.float()))
+    names = ["saliency", *(name for name in outputs if name != "saliency")]
+    for name in names:
+        logits = outputs[name][:images].detach().float()
+        columns.append(F.interpolate(logits, size=inputs.shape[-2:]).sigmoid())
+    columns = [column.expand_as(inputs) for column in columns]
+    return make_grid(torch.stack(columns, dim=1).flatten(0, 1), nrow=len(columns)).cpu()
 
 
 def save_sheet(path: Path, rows: Sequence[Shown]) -> Path:

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import losses
 import model
@@ -73,3 +74,16 @@ def test_unknown_losses_and_variants_are_errors():
         losses.build("cdp")
     with pytest.raises(UserError, match="variant"):
         losses.build("cpd", "improved")
+
+
+def test_label_smoothing_draws_masks_towards_one_half():
+    network = nn.Conv2d(3, 1, 1)
+    both = lambda image: {"saliency": network(image), "attention": network(image)}  # noqa: E731
+    sample = {"image": torch.randn(2, 3, 4, 4), "mask": (torch.rand(2, 1, 4, 4) > 0.5).float()}
+    _, terms = losses.build("cpd", smoothing=0.2)(both, sample)
+    # Cross-entropy is linear in the mask: 0.8 of the mask's own and 0.2 of one half's.
+    _, own = losses.build("cpd")(both, sample)
+    _, half = losses.build("cpd")(both, sample | {"mask": torch.full((2, 1, 4, 4), 0.5)})
+    assert torch.allclose(terms["detection_bce"],
+                          0.8 * own["detection_bce"] + 0.2 * half["detection_bce"])
+    assert sample["mask"].unique().tolist() == [0, 1]

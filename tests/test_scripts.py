@@ -253,6 +253,16 @@ def test_a_loss_that_is_not_finite_names_step_and_images(made_sets, runs, capsys
     assert "on the images" in err
 
 
+def test_a_requeued_job_starts_or_goes_on(made_sets, runs):
+    more = ["train.epochs=2", "--resume-if-any"]
+    assert train(made_sets, *more, "train.steps=2") == 0
+    assert torch.load(runs / "trial/last.pt", weights_only=True)["at"]["step"] == 2
+    assert train(made_sets, *more) == 0
+    went_on = weights(runs / "trial/last.pt")
+    assert train(made_sets, "train.epochs=2", "--overwrite") == 0
+    assert equal(went_on, weights(runs / "trial/last.pt"))
+
+
 def test_a_wrong_word_does_not_cost_the_run_that_is_there(made_sets, runs):
     assert train(made_sets, "train.steps=1") == 0
     assert train(made_sets, "--overwrite", "data.train=[NOWHERE]") == 2

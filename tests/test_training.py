@@ -15,7 +15,8 @@ import model
 from utils.config import OPTIMIZERS, PRECISIONS, default_config, load_config
 from utils.errors import UserError
 from utils.guard import Guard
-from utils.optim import Schedule, build_optimizer, clip_gradients
+from utils.norm import Mode
+from utils.optim import Schedule, add_l1, build_optimizer, clip_gradients
 from utils.paths import CONFIGS
 from utils.precision import Precision
 from utils.step import Step
@@ -84,6 +85,52 @@ def test_groups_the_trunk_learns_slower_and_norms_do_not_decay():
     config.freeze = ["trnk"]
     with pytest.raises(UserError, match="did you mean 'trunk'"):
         build_optimizer(config, network)
+
+
+@pytest.mark.parametrize("decay_all", [True, False])
+def test_l1_adds_the_sign_of_the_weights_to_the_gradient(decay_all):
+    config = default_config().optim
+    config.l1, config.decay_all = 0.1, decay_all
+    network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
+    x = torch.randn(4, 2, 5, 5)
+    network(x).square().mean().backward()
+    add_l1(network, config)
+    given = [parameter.grad for parameter in network.parameters()]
+    network.zero_grad(set_to_none=True)
+    penalty = sum(parameter.abs().sum() for parameter in network.parameters()
+                  if decay_all or parameter.ndim > 1)
+    (network(x).square().mean() + 0.1 * penalty).backward()
+    for mine, parameter in zip(given, network.parameters(), strict=True):
+        assert torch.allclose(mine, parameter.grad, atol=1e-6)
+
+
+def test_batch_norms_that_a_recipe_keeps_still():
+    network = model.build("cpd_resnet")
+    config = default_config().optim
+    mode = Mode(network, ["trunk"], ["attention"])
+    network.eval()
+    mode.train()
+    norms = {name: module for name, module in network.named_modules()
+             if isinstance(module, nn.BatchNorm2d)}
+    groups = {"still": set(), "frozen": set(), "trained": set()}
+    for name, norm in norms.items():
+        group = "trained" if norm.training else \
+            "still" if norm.weight.requires_grad else "frozen"
+        groups[group].add(name.partition(".")[0])
+    assert groups == {"still": {"trunk"}, "frozen": {"attention"}, "trained": {
+        name.partition(".")[0] for name in norms} - {"trunk", "attention"}}
+    assert network.training and network.trunk.training
+    trained = {id(parameter) for group in build_optimizer(config, network).param_groups
+               for parameter in group["params"]}
+    assert not any(id(norm.weight) in trained for name, norm in norms.items()
+                   if name.startswith("attention"))
+    everything = Mode(network, ["all"], [])
+    everything.train()
+    assert not any(norm.training for norm in norms.values())
+    with pytest.raises(UserError, match=r"optim.eval_norm: no module is called 'trnk'.*trunk"):
+        Mode(network, ["trnk"], [])
+    with pytest.raises(UserError, match="no batch norm in 'trunk'"):
+        Mode(model.build("cpd_vgg", width=0.0625), ["trunk"], [])
 
 
 def test_clipping_clamps_elements_not_the_norm():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,15 @@ from torch import nn
 
 import losses
 import model
+from utils import machine
 from utils.checkpoint import load_checkpoint, require_same_recipe, save_checkpoint
 from utils.config import default_config, help_text, load_config, merge_config
-from utils.device import select_device
+from utils.device import select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.images import save_map, to_bytes
 from utils.inference import predict, resize_logits
 from utils.log import RunLog
+from utils.optim import build_optimizer
 from utils.paths import CONFIGS, ROOT, folder_pair
 from utils.precision import Precision
 from utils.seed import random_state, restore_random_state, set_seed
@@ -116,7 +120,8 @@ def test_a_log_that_a_crash_cut_short_goes_on(tmp_path):
     (tmp_path / "log.csv").write_text("step,epoch,loss\n1,1,0.5\n2,1,0.4\n3,1\n4")
     log = RunLog(tmp_path, last_step=10, every=1, resume_step=3)
     quarter = torch.tensor(0.25)
-    log.step(4, 1, 1e-4, Done({}, {"bce": quarter}, quarter, quarter), images=2)
+    optimizer = build_optimizer(default_config().optim, torch.nn.Linear(1, 1))
+    log.step(4, 1, optimizer, Done({}, {"bce": quarter}, quarter, quarter, images=2))
     log.close()
     steps = [line.split(",")[0] for line in (tmp_path / "log.csv").read_text().splitlines()]
     assert steps == ["step", "1", "2", "4"]
@@ -145,9 +150,53 @@ def test_devices(monkeypatch, capsys):
     assert select_device("auto") == torch.device("cuda", 0)
     assert select_device("1") == torch.device("cuda", 1)
     assert select_device("cpu") == CPU
-    for wrong in ("2", "-1", "first", "0,1"):
+    for wrong in ("2", "-1", "first", "0,", "0,2"):
         with pytest.raises(UserError, match="--gpu"):
             select_device(wrong)
+    with pytest.raises(UserError, match=r"torchrun --nproc-per-node 2 .* --gpu 0,1"):
+        select_device("0,1")
+
+
+def test_processes_of_torchrun_take_a_gpu_each(monkeypatch):
+    pretend_gpus(monkeypatch, 4)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert select_device("auto") == torch.device("cuda", 1)
+    assert select_device("2,3") == torch.device("cuda", 3)
+    assert select_device("cpu") == CPU
+    with pytest.raises(UserError, match="2 processes on this machine, but 1 GPU"):
+        select_device("0")
+
+
+def test_threads_follow_the_cores_of_each_process(monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        set_threads(1)
+        assert torch.get_num_threads() == 1
+        monkeypatch.setattr("utils.device.cores", lambda: 2)
+        set_threads(None)
+        assert torch.get_num_threads() == 1  # torch's own choice was smaller
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+        set_threads(None)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_container_has_its_share_of_cores_and_memory(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    assert machine.cores() == 16
+    (tmp_path / "cpu.max").write_text("350000 100000\n")
+    assert machine.cores() == 4
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert machine.cores() == 2
+    whole = machine.available_memory()
+    (tmp_path / "memory.max").write_text("3000\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert machine.available_memory() == 2000 < whole
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.available_memory() > 2000
 
 
 def test_the_visible_devices_are_left_to_the_user(monkeypatch):
@@ -182,6 +231,28 @@ def test_a_failed_write_keeps_the_checkpoint_before(tmp_path, monkeypatch):
         save_checkpoint(tmp_path / "last.pt", {"network": {}, "step": 2}, config)
     assert load_checkpoint(tmp_path / "last.pt")[0]["step"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Path:
+    """A file system of 1 MiB, where this user may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no right to mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(small_disk):
+    config, path = default_config(), small_disk / "last.pt"
+    save_checkpoint(path, {"network": {"w": torch.ones(100_000)}}, config)  # 400 kB
+    with pytest.raises(UserError, match=r"cannot write checkpoint .*intact. Is the disk full"):
+        save_checkpoint(path, {"network": {"w": torch.zeros(200_000)}}, config,
+                        keep=small_disk / "previous.pt")
+    assert load_checkpoint(path)[0]["network"]["w"].sum() == 100_000
+    assert [file.name for file in small_disk.iterdir()] == ["last.pt"]
 
 
 def test_resuming_under_another_recipe_names_the_fields():

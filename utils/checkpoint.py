@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from .config import merge_config
 from .errors import UserError, list_problems
 from .weights import read_file
+from .world import restarts
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], config: DictConfig,
@@ -73,6 +74,28 @@ def load_latest(folder: Path) -> tuple[dict[str, Any], DictConfig, Path]:
                     f"there is no checkpoint {folder / 'last.pt'}; start without --resume")
 
 
+def checkpoint_to_resume(folder: Path, config: DictConfig, resume: bool, if_any: bool,
+                         overwrite: bool) -> dict[str, Any] | None:
+    """Refuse to lose a run; the checkpoint to resume from, if any.
+
+    With ``if_any``, and in processes that torchrun started anew, a run goes on if there is one yet.
+
+    Raises:
+        UserError: a run is there and nothing was said of it, or it cannot be resumed.
+    """
+    last = folder / "last.pt"
+    if (resume or if_any) and overwrite:
+        raise UserError("--resume and --overwrite exclude each other")
+    if resume or ((if_any or restarts()) and last.is_file()):
+        state, before, path = load_latest(folder)
+        require_same_recipe(before, config, path)
+        return state
+    if last.is_file() and not overwrite:
+        raise UserError(f"{folder} holds a run already: go on with --resume, replace it with "
+                        "--overwrite, or give this run its own name=…")
+    return None
+
+
 def tested_weights(content: dict[str, Any]) -> dict[str, Any]:
     """The weights of a checkpoint that are tested: the moving average where there is one."""
     if "average" not in content:
@@ -85,7 +108,8 @@ def tested_weights(content: dict[str, Any]) -> dict[str, Any]:
 _FREE_KEYS = ("train.epochs", "train.steps", "train.log_every", "train.save_every",
               "train.images_every", "train.accumulate", "train.on_oom", "train.checkpoint_trunk",
               "train.max_skipped", "train.patience", "val.every", "test", "data.root",
-              "data.workers", "data.cache", "data.cache_gb", "weights", "reported", "paper")
+              "data.workers", "data.cache", "data.cache_gb", "threads", "weights", "reported",
+              "paper")
 
 
 def require_same_recipe(before: DictConfig, now: DictConfig, path: Path) -> None:

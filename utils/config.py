@@ -36,6 +36,7 @@ class WeightsConfig:
 class LossConfig:
     name: str = "cpd"  # a name that losses.names() lists
     variant: str = "released"  # released | paper, where the two differ
+    smoothing: float = 0.0  # masks are drawn towards one half by this share
 
 
 @dataclass
@@ -65,6 +66,10 @@ class OptimConfig:
     decay_all: bool = True  # weight decay also on biases and norms
     trunk_factor: float = 1.0  # multiplies the backbone's learning rate
     freeze: list[str] = field(default_factory=list)  # parameters or modules that are not trained
+    eval_norm: list[str] = field(default_factory=list)  # modules (or all) whose batch norms use
+    #                             their running statistics and keep them
+    frozen_norm: list[str] = field(default_factory=list)  # the same, and are not trained
+    l1: float = 0.0  # times the sum of the absolute weights that decay
     clip_value: float | None = None  # clamp every gradient element to ± this
     clip_norm: float | None = None  # scale the gradient to at most this norm
     schedule: str = "constant"  # constant | step | released | poly | triangular | cosine |
@@ -78,7 +83,7 @@ class OptimConfig:
 
 @dataclass
 class TrainConfig:
-    batch: int = 10
+    batch: int = 10  # images, of each process
     epochs: int = 99
     steps: int | None = None  # stop after this many steps, whatever the epochs say
     log_every: int = 20  # steps between rows of log.csv
@@ -89,6 +94,7 @@ class TrainConfig:
     on_oom: str = "stop"  # stop | split (the batch into more parts) when memory runs out
     checkpoint_trunk: bool = False  # compute the backbone twice to need less memory
     compile: bool = False  # torch.compile the network
+    sync_norm: bool = False  # batch norms over the batches of all processes
     max_skipped: int = 0  # steps with a loss or gradient that is not finite, left out
     ema: float = 0.0  # decay of an average of the weights, which is then tested; 0 for none
     patience: int | None = None  # stop after this many validations without a better one
@@ -125,6 +131,7 @@ class Config:
     name: str = "run"  # the run's folder in checkpoints/ and the method's folder in results/
     paper: str = ""
     seed: int = 0
+    threads: int | None = None  # of torch on a CPU; null: the cores that this process may use
     model: ModelConfig = field(default_factory=ModelConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -266,6 +273,9 @@ def _check(config: DictConfig, origin: str) -> None:
             "false without momentum")
     require(config.optim.trunk_factor > 0, "optim.trunk_factor",
             "positive; optim.freeze=[trunk] does not train it")
+    require(config.optim.l1 >= 0, "optim.l1", "0 or more")
+    require(0 <= config.loss.smoothing < 1, "loss.smoothing", "at least 0 and below 1")
+    require(config.threads is None or config.threads >= 1, "threads", "1 or more, or null")
     require(0 < config.optim.gamma < 1, "optim.gamma", "above 0 and below 1")
     require(config.optim.warmup >= 0, "optim.warmup", "0 or more")
     require(config.optim.patience >= 0, "optim.patience", "0 or more")

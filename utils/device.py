@@ -5,41 +5,64 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 import torch
 
 from .errors import UserError
+from .machine import cores, local_processes
 
 
 def select_device(spec: str = "auto") -> torch.device:
-    """Device for a ``--gpu`` argument: an index, ``auto`` (the default) or ``cpu``.
+    """Device for a ``--gpu`` argument: an index, several, ``auto`` (the default) or ``cpu``.
 
     The device is addressed by its index. ``CUDA_VISIBLE_DEVICES`` is the user's: it is read by
     the driver when torch first asks for devices, so a script that sets it is often too late.
+    Under torchrun, the processes of a machine take the named (or all) GPUs in turn.
 
     Raises:
-        UserError: no such GPU beside others, or not an index.
+        UserError: no such GPU beside others, not an index, or not one GPU for each process.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("torchrun with several processes is not supported yet; start one process")
     spec = spec.strip().lower()
     if spec == "cpu":
         return torch.device("cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if spec == "auto":
-        return torch.device("cuda", 0) if count else torch.device("cpu")
-    if "," in spec:
-        raise UserError(f"--gpu {spec}: one GPU is used at present; give a single index")
-    if not spec.isdecimal():
-        raise UserError(f"--gpu {spec!r}: expected an index such as 0, auto or cpu")
+    words = [word.strip() for word in spec.split(",")]
+    if spec != "auto" and not all(word.isdecimal() for word in words):
+        raise UserError(f"--gpu {spec!r}: expected an index such as 0, several such as 0,1, auto "
+                        "or cpu")
     if count == 0:
-        print(f"warning: --gpu {spec}: torch {torch.__version__} sees no GPU on this machine; "
-              "running on the CPU, which is much slower", file=sys.stderr)
+        if spec != "auto":
+            print(f"warning: --gpu {spec}: torch {torch.__version__} sees no GPU on this machine; "
+                  "running on the CPU, which is much slower", file=sys.stderr)
         return torch.device("cpu")
-    if int(spec) >= count:
-        raise UserError(f"--gpu {spec}: there is no such GPU; torch sees 0 to {count - 1} "
+    processes = local_processes()
+    if spec == "auto":
+        indices = list(range(count if processes > 1 else 1))
+    else:
+        indices = [int(word) for word in words]
+    missing = [index for index in indices if index >= count]
+    if missing:
+        raise UserError(f"--gpu {spec}: there is no GPU {missing[0]}; torch sees 0 to {count - 1} "
                         "(CUDA_VISIBLE_DEVICES renumbers them)")
-    return torch.device("cuda", int(spec))
+    if processes > len(indices):
+        raise UserError(f"{processes} processes on this machine, but {len(indices)} GPU(s): start "
+                        f"torchrun with --nproc-per-node {len(indices)}, or name more with --gpu")
+    if processes == 1 and len(indices) > 1:
+        raise UserError(f"--gpu {spec}: several GPUs take a process each: torchrun "
+                        f"--nproc-per-node {len(indices)} {Path(sys.argv[0]).name} --gpu {spec} …")
+    return torch.device("cuda", indices[int(os.environ.get("LOCAL_RANK", "0"))])
+
+
+def set_threads(wanted: int | None) -> None:
+    """Threads of torch on the CPU: ``wanted``, or as many as there are cores for this process.
+
+    torch sees neither a container's share of the cores nor the other processes of the run.
+    """
+    at_hand = cores()
+    if local_processes() == 1:  # torchrun sets one thread where nobody said otherwise
+        at_hand = min(at_hand, torch.get_num_threads())
+    torch.set_num_threads(wanted or at_hand)
 
 
 def keep_freed_memory() -> None:

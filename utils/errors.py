@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -44,7 +45,9 @@ def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
             # From a loader's process the message comes wrapped in that process's traceback.
             kind = f"{type(error).__module__}.{type(error).__qualname__}: "
             message = str(error).rpartition(kind)[2]
-            print(f"error: {message.strip()}", file=sys.stderr)
+            rank = os.environ.get("RANK", "0")
+            who = "error" if rank == "0" else f"error in process {rank}"
+            print(f"{who}: {message.strip()}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .errors import UserError
+from .world import World
 
 CONSTANT = 1e-3  # predictions whose values span less than this have collapsed
 
@@ -20,8 +21,8 @@ class Guard:
     device already; here it is counted against ``budget`` and said with its images.
     """
 
-    def __init__(self, budget: int):
-        self.budget = budget
+    def __init__(self, budget: int, world: World | None = None):
+        self.budget, self.world = budget, world or World()
         self.skipped = 0
         self._steps: list[tuple[int, list[str]]] = []
         self._values: list[Tensor] = []
@@ -48,18 +49,20 @@ class Guard:
                 losses.append(loss)
                 continue
             self.skipped += 1
+            names = [name for part in self.world.gather(names) for name in part]
             what = "the gradient is not finite" if math.isfinite(loss) else f"the loss is {loss}"
             said = f"{what} at step {step}, on the images {', '.join(names)}"
             if self.skipped > self.budget:
                 raise UserError(f"{said}. The step was left out, and train.max_skipped="
                                 f"{self.budget} allows no more. A lower optim.lr often helps, or "
                                 "going on from the last checkpoint (--resume).")
-            print(f"note: {said}; the step is left out ({self.skipped} of {self.budget})",
-                  file=sys.stderr)
+            if self.world.main:
+                print(f"note: {said}; the step is left out ({self.skipped} of {self.budget})",
+                      file=sys.stderr)
         return losses
 
     def look_at(self, step: int, saliency: Tensor) -> None:
-        """Say once when predictions, logits (N, 1, H, W), have become constant.
+        """Say once when the main process's predictions, logits (N, 1, H, W), have become constant.
 
         A network that has just been made may say 0.5 everywhere, which is no collapse.
         """
@@ -67,7 +70,7 @@ class Guard:
         constant = bool(high - low < CONSTANT)
         self._alive |= not constant
         collapsed = constant and (self._alive or bool((high < 0.05) | (low > 0.95)))
-        if collapsed and not self._said:
+        if collapsed and not self._said and self.world.main:
             print(f"warning: at step {step} the prediction is {float(low):.4f} everywhere, on all "
                   "images of the batch: the network has collapsed. A lower optim.lr or another "
                   "seed often helps.", file=sys.stderr)

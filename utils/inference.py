@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -27,21 +28,27 @@ def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
 def predict(network: nn.Module, batch: dict, precision: Precision) -> Iterator[np.ndarray]:
     """Saliency probabilities, float32 (H, W) at each image's original size, in batch order.
 
-    The network is put into evaluation mode, so dropout is off and batch norm uses its
-    statistics, and put back afterwards.
+    The network computes in evaluation mode: dropout is off, batch norms use their statistics.
 
     Raises:
         UserError: the network's output for an image is not a number.
     """
-    training = network.training
+    with evaluating(network), precision.autocast():
+        logits = network(precision.batch(batch)["image"])["saliency"].float()
+    for name, one, size in zip(batch["name"], logits, batch["size"], strict=True):
+        if one.isnan().any():
+            raise UserError(f"the network gives NaN for the image {name}: its weights hold "
+                            "NaN or are too large; train again or take earlier weights")
+        yield resize_logits(one[None], size)[0, 0].sigmoid().cpu().numpy()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Puts a network into evaluation mode, and each of its modules back as it was."""
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        with precision.autocast():
-            logits = network(precision.batch(batch)["image"])["saliency"].float()
-        for name, one, size in zip(batch["name"], logits, batch["size"], strict=True):
-            if one.isnan().any():
-                raise UserError(f"the network gives NaN for the image {name}: its weights hold "
-                                "NaN or are too large; train again or take earlier weights")
-            yield resize_logits(one[None], size)[0, 0].sigmoid().cpu().numpy()
+        yield
     finally:
-        network.train(training)
+        for module, training in modes.items():
+            module.training = training

@@ -1,12 +1,8 @@
-"""What a run shows and leaves behind besides its weights: progress, log.csv, events, origin."""
+"""What a run shows and leaves behind besides its weights: progress, log.csv, TensorBoard events."""
 
 from __future__ import annotations
 
 import csv
-import importlib.metadata
-import json
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -14,15 +10,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import torch
 from tensorboardX import SummaryWriter
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from .paths import ROOT
 from .step import Done
 
-_LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
+BINS = 64  # of histograms
+
+
+class NoLog:
+    """Stands in for ``RunLog`` in the processes that do not speak."""
+
+    def __getattr__(self, name: str):
+        return lambda *arguments, **named: None
 
 
 class RunLog:
@@ -32,12 +35,15 @@ class RunLog:
     after the checkpoint are taken out: they will be written again.
     """
 
-    def __init__(self, folder: Path, last_step: int, every: int, resume_step: int = 0):
+    def __init__(self, folder: Path, last_step: int, every: int, resume_step: int = 0,
+                 configuration: str = ""):
         self.every, self.last_step, self.resume_step = every, last_step, resume_step
         self.path = folder / "log.csv"
         self._columns: list[str] = []
         self._file: TextIO | None = None
         self._events = SummaryWriter(str(folder), purge_step=resume_step or None)
+        if configuration:
+            self._events.add_text("configuration", f"```yaml\n{configuration}```", resume_step)
         self._bar = tqdm(total=last_step, initial=resume_step, unit="step", disable=None,
                          dynamic_ncols=True)
         self.restart_clock()
@@ -46,21 +52,22 @@ class RunLog:
         """Leave what just happened (a validation, a checkpoint) out of the images per second."""
         self._since, self._images, self._steps = time.perf_counter(), 0, 0
 
-    def step(self, step: int, epoch: int, lr: float, done: Done, images: int) -> None:
-        """Count a step of ``images`` images; every few steps write a row of its values."""
+    def step(self, step: int, epoch: int, optimizer: torch.optim.Optimizer, done: Done) -> None:
+        """Count a step; every few steps write a row of its values."""
         self._bar.update()
-        self._images += images
+        self._images += done.images
         self._steps += 1
         if self._file is None:
-            self._open(["step", "epoch", "lr", "loss", *done.terms, "gradient_norm",
-                        "images_per_second", "val_MAE", "val_maxF"])
+            self._open(["step", "epoch", *rates(optimizer), "loss", *done.terms, "gradient_norm",
+                        "images_per_second", "memory_mib", "val_MAE", "val_maxF"])
         if step % self.every and step != self.last_step:
             return
-        values = {"lr": lr, "loss": done.loss.item(),
+        values = {**rates(optimizer), "loss": done.loss.item(),
                   **{name: term.item() for name, term in done.terms.items()},
                   "gradient_norm": done.norm.item()}
         speed = self._images / (time.perf_counter() - self._since)
-        self.row(step, epoch, **values, images_per_second=speed)
+        self.row(step, epoch, **values, images_per_second=speed,
+                 memory_mib=peak_memory(done.loss.device))
         shown = {name: f"{value:.3g}" for name, value in values.items()} | {"img/s": f"{speed:.1f}"}
         if self._bar.disable:  # not a terminal
             left = (self.last_step - step) * self._seconds_per_step()
@@ -74,9 +81,17 @@ class RunLog:
     def _seconds_per_step(self) -> float:
         return (time.perf_counter() - self._since) / self._steps
 
-    def validation(self, step: int, epoch: int, scores: Mapping[str, float]) -> None:
-        """A row with the validation's scores."""
+    def validation(self, step: int, epoch: int, scores: Mapping[str, float],
+                   curves: Mapping[str, np.ndarray]) -> None:
+        """A row with the validation's scores; its precision–recall curve for TensorBoard."""
         self.row(step, epoch, val_MAE=scores["MAE"], val_maxF=scores["maxF"])
+        for name, value in scores.items():
+            self._events.add_scalar(f"validation/{name}", value, step)
+        # The plugin wants threshold 0 first. Counts of pixels it shows beside; there are none.
+        precision, recall = curves["precision"][::-1], curves["recall"][::-1]
+        nothing = np.zeros_like(precision)
+        self._events.add_pr_curve_raw("validation", nothing, nothing, nothing, nothing, precision,
+                                      recall, step, num_thresholds=len(precision))
         tqdm.write(f"validation at step {step}: MAE {scores['MAE']:.4f}, "
                    f"maxF {scores['maxF']:.4f}")
 
@@ -89,8 +104,26 @@ class RunLog:
             self._events.add_scalar(key, value, step)
 
     def images(self, step: int, picture: Tensor) -> None:
-        """Add a picture (3, H, W) in [0, 1] to the events."""
-        self._events.add_image("input, mask, prediction", picture.cpu().numpy(), step)
+        """Add a picture (3, H, W) in [0, 1], input, targets, prediction, side outputs."""
+        self._events.add_image("pictures", picture.numpy(), step)
+
+    def histograms(self, step: int, network: nn.Module) -> None:
+        """Add the distribution of every trained weight and of its gradient to the events."""
+        for name, weight in network.named_parameters():
+            if weight.grad is not None:
+                self._histogram(f"weights/{name}", weight.detach(), step)
+                self._histogram(f"gradients/{name}", weight.grad, step)
+
+    def _histogram(self, tag: str, values: Tensor, step: int) -> None:
+        values = values.float()
+        low, high = (bound.item() for bound in values.aminmax())
+        if not np.isfinite(high - low):
+            return  # the guard says so
+        counts = torch.histc(values, BINS, low, high).cpu().numpy()
+        edges = np.linspace(low, high, BINS + 1)[1:]
+        self._events.add_histogram_raw(tag, low, high, values.numel(), values.sum().item(),
+                                       values.square().sum().item(), edges.tolist(),
+                                       counts.tolist(), step)
 
     def _open(self, columns: list[str]) -> None:
         kept = []
@@ -112,25 +145,20 @@ class RunLog:
             self._file.close()
 
 
-def write_origin(folder: Path, device: torch.device) -> None:
-    """``origin.json``: command, commit and versions that a run came from."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    origin = {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "commit": _commit(),
-        "device": f"{device} ({name})",
-        "python": platform.python_version(),
-        **{library: importlib.metadata.version(library) for library in _LIBRARIES},
-    }
-    (folder / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+def rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """``lr``, and ``lr_trunk`` where the backbone has a rate of its own."""
+    found = {"lr" if group["factor"] == 1 else "lr_trunk": group["lr"]
+             for group in optimizer.param_groups}
+    return dict(sorted(found.items()))
 
 
-def _commit() -> str:
-    """The checked-out commit, with ``+changes`` when files differ from it; or ``unknown``."""
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, text=True,
-                              capture_output=True).stdout.strip()
+def peak_memory(device: torch.device) -> float:
+    """MiB that this process has had at most, on the GPU if it computes there; NaN if unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
     try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        import resource  # Windows has none
+    except ImportError:
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

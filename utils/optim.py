@@ -58,6 +58,20 @@ def freeze(network: nn.Module, names: Iterable[str]) -> None:
             parameter.requires_grad_(False)
 
 
+def add_l1(network: nn.Module, config: DictConfig) -> None:
+    """Add to the gradients what ``optim.l1`` × the sum of absolute weights would give, l1 sign(w).
+
+    Of the parameters that weight decay is for: all, or without ``decay_all`` those of more than
+    one dimension. The penalty is no term of the logged loss, as weight decay is none.
+    """
+    if not config.l1:
+        return
+    weights = [parameter for parameter in network.parameters()
+               if parameter.grad is not None and (config.decay_all or parameter.ndim > 1)]
+    signs = torch._foreach_sign([weight.detach() for weight in weights])
+    torch._foreach_add_([weight.grad for weight in weights], signs, alpha=config.l1)
+
+
 def clip_gradients(parameters: Iterable[nn.Parameter], value: float | None = None,
                    norm: float | None = None) -> Tensor:
     """Clamp each gradient element to ±``value``, then scale the gradient to ``norm`` at most.

@@ -13,10 +13,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .checkpoint import save_checkpoint
 from .guard import Guard
+from .norm import Mode
 from .optim import Schedule, build_optimizer
 from .precision import Precision
 from .seed import random_state, restore_random_state
 from .step import Step
+from .world import World
 
 if TYPE_CHECKING:
     from data.loader import Batches
@@ -26,17 +28,20 @@ class Run:
     """What a run consists of and where it stands: all that a checkpoint holds."""
 
     def __init__(self, config: DictConfig, network: nn.Module, objective: Callable,
-                 loader: Batches, folder: Path, precision: Precision):
+                 loader: Batches, folder: Path, precision: Precision, world: World | None = None):
         self.config, self.network, self.folder, self.precision = config, network, folder, precision
+        self.world = world or World()
         self.loader, self.per_epoch = loader, len(loader)
         planned = config.train.epochs * self.per_epoch
         self.last_step = min(planned, config.train.steps or planned)
+        self.mode = Mode(network, config.optim.eval_norm, config.optim.frozen_norm)
         self.optimizer = build_optimizer(config.optim, network)
         self.schedule = Schedule(config.optim, self.optimizer, self.last_step)
-        self.step = Step(torch.compile(network) if config.train.compile else network,
-                         objective, self.optimizer, precision, config)
+        parallel = self.world.parallel(network)  # after freezing: it waits for what is trained
+        self.step = Step(torch.compile(parallel) if config.train.compile else parallel,
+                         objective, self.optimizer, precision, config, self.world)
         self.average = average_of(network, config.train.ema)
-        self.guard = Guard(config.train.max_skipped)
+        self.guard = Guard(config.train.max_skipped, self.world)
         self.at = {"step": 0, "epoch": 1, "batch": 0, "loss_sum": 0.0, "best": None, "stale": 0}
 
     def _parts(self) -> dict:
@@ -52,14 +57,30 @@ class Run:
         self.at |= state["at"]
         self.guard.skipped = self.at.pop("skipped")
         self.step.parts = max(self.step.parts, self.at.pop("parts"))
-        restore_random_state(state["random"], self.precision.device)
+        processes = len(state["random"])
+        if self.world.rank < processes:
+            restore_random_state(state["random"][self.world.rank], self.precision.device)
+        if processes != self.world.size:
+            self._move_to(processes)
+
+    def _move_to(self, before: int) -> None:
+        """Find the place in the epoch for batches that hold more or fewer images than they did."""
+        self.at["batch"] = min(self.at["batch"] * before // self.world.size, self.per_epoch - 1)
+        self.at["step"] = (self.at["epoch"] - 1) * self.per_epoch + self.at["batch"]
+        print(f"note: saved by {before} process(es), resumed by {self.world.size}: a batch has "
+              f"{self.config.train.batch * self.world.size} images from here on, and the run goes "
+              f"on at step {self.at['step']}")
 
     def save(self, name: str) -> None:
         """Write a checkpoint; the one before ``last.pt`` becomes ``previous.pt``."""
         self.settle()
+        random = self.world.gather(random_state(self.precision.device))
+        self.world.share_buffers(self.network)
+        if not self.world.main:
+            return
         save_checkpoint(self.folder / name, {
             **{key: part.state_dict() for key, part in self._parts().items()},
-            "random": random_state(self.precision.device),
+            "random": random,
             "at": self.at | {"skipped": self.guard.skipped, "parts": self.step.parts},
         }, self.config, keep=self.folder / "previous.pt" if name == "last.pt" else None)
 

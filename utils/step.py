@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -11,23 +12,29 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from .errors import UserError
-from .optim import clip_gradients
+from .optim import add_l1, clip_gradients
 from .precision import Precision
+from .world import World
 
 
 class Done(NamedTuple):
-    """What a step leaves behind: tensors on the device, none of them looked at yet."""
+    """What a step leaves behind: tensors on the device, none of them looked at yet.
 
-    outputs: dict[str, Tensor]  # of the last part
+    ``terms``, ``loss`` and ``norm`` are those of the whole batch, over all processes.
+    """
+
+    outputs: dict[str, Tensor]  # of this process's last part
     terms: dict[str, Tensor]  # of the loss, means over the batch
     loss: Tensor
     norm: Tensor  # of the gradient, before clipping
+    images: int  # of the batch
 
 
 class Step:
     """Takes optimisation steps; nothing in it makes the host wait for the device.
 
     Args:
+        network: averages its gradients over the processes, where there are several.
         objective: see ``losses``.
 
     Attributes:
@@ -36,43 +43,62 @@ class Step:
     """
 
     def __init__(self, network: nn.Module, objective: Callable, optimizer: torch.optim.Optimizer,
-                 precision: Precision, config: DictConfig):
+                 precision: Precision, config: DictConfig, world: World | None = None):
+        self.world = world or World()
+        if self.world.size > 1 and config.train.on_oom == "split":
+            raise UserError("train.on_oom=split works in one process: the others would wait for "
+                            "the one that tries again. Set train.accumulate instead.")
         self.network, self.objective, self.optimizer = network, objective, optimizer
         self.precision, self.config, self.parts = precision, config, config.train.accumulate
         self.scaler = precision.scaler()
 
     def __call__(self, sample: dict) -> Done:
-        """One step on a batch.
+        """One step on a batch, or on this process's part of one.
+
+        Args:
+            sample: may hold ``share``: its images times the number of processes, divided by the
+                images of the whole batch. It weighs the part, as parts may differ in size.
 
         Raises:
             UserError: memory ran out, and the batch may not be or cannot be split further.
         """
+        share, images = sample.get("share", 1.0), len(sample["name"])
+        sample = {key: value for key, value in sample.items() if key != "share"}
         while True:
             self.optimizer.zero_grad(set_to_none=True)
             try:
-                outputs, terms = self._accumulate(sample)
+                outputs, terms = self._accumulate(sample, share)
                 break
             except RuntimeError as error:  # torch.OutOfMemoryError is one
-                self._split(error, len(sample["name"]))
+                self._split(error, images)
+        if self.world.size > 1:
+            means = self.world.mean(torch.stack(list(terms.values())))
+            terms = dict(zip(terms, means, strict=True))
         self.scaler.unscale_(self.optimizer)
+        add_l1(self.network, self.config.optim)
         norm = clip_gradients(self.network.parameters(), self.config.optim.clip_value,
                               self.config.optim.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return Done(outputs, terms, sum(terms.values()), norm)
+        whole = round(images * self.world.size / share)
+        return Done(outputs, terms, sum(terms.values()), norm, whole)
 
-    def _accumulate(self, sample: dict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Gradients of a batch, part by part; the last outputs and the batch's mean terms."""
+    def _accumulate(self, sample: dict,
+                    share: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Gradients of a batch, part by part; the last outputs, and the mean terms × ``share``."""
         totals: dict[str, Tensor] = {}
         images = len(sample["name"])
         size = -(-images // self.parts)
         for start in range(0, images, size):
             part = {key: value[start:start + size] for key, value in sample.items()}
-            with self.precision.autocast():
-                outputs, terms = self.objective(self.network, part)
-            share = len(part["name"]) / images
-            terms = {name: term.float() * share for name, term in terms.items()}
-            self.scaler.scale(sum(terms.values())).backward()
+            weight = share * len(part["name"]) / images
+            # Processes wait for each other once a step, in the last part's backward pass.
+            alone = self.world.size > 1 and start + size < images
+            with self.network.no_sync() if alone else nullcontext():
+                with self.precision.autocast():
+                    outputs, terms = self.objective(self.network, part)
+                terms = {name: term.float() * weight for name, term in terms.items()}
+                self.scaler.scale(sum(terms.values())).backward()
             for name, term in terms.items():
                 totals[name] = totals.get(name, 0.0) + term.detach()
         return outputs, totals

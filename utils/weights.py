@@ -14,10 +14,11 @@ from pathlib import Path
 
 import torch
 import torchvision
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from .errors import UserError, list_problems
-from .paths import CHECKPOINTS
+from .paths import CHECKPOINTS, ROOT
 
 State = Mapping[str, Tensor]
 
@@ -172,3 +173,19 @@ def _imagenet_file(kind: str) -> Path:
     finally:
         socket.setdefaulttimeout(timeout)
     return cache / name
+
+
+def initialise(network: nn.Module, config: DictConfig, resumed: Mapping | None = None) -> None:
+    """Fill a network that is to be trained, and say with what.
+
+    Those of ``resumed``, a checkpoint, where a run goes on; else of ``config.network``; else of
+    the trunk alone, ``config.backbone``.
+    """
+    if resumed is not None:
+        load_weights(network, resumed["network"])
+    elif config.network:
+        load_weights(network, ROOT / config.network)
+        print(f"weights: {config.network}")
+    else:
+        named = config.backbone in ("imagenet", "none")
+        print(load_backbone(network, config.backbone if named else str(ROOT / config.backbone)))

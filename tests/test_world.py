@@ -1,0 +1,196 @@
+"""Several processes: torchrun's, on the CPU over gloo, against one process."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import pytest
+import torch
+
+import test as test_script
+from data.loader import BatchDraws
+from utils.errors import UserError
+from utils.paths import ROOT
+from utils.world import World
+
+SMALL = ["--gpu", "cpu", "name=trial", "model.options.width=0.0625", "weights.backbone=none",
+         "data.train=[TINY-TR,TINY-TE]", "val.fraction=0.2", "data.size=32", "data.workers=0",
+         "data.flip=0.5", "train.epochs=3", "train.log_every=1", "optim.name=sgd", "optim.lr=0.05",
+         "train.precision=fp32"]
+
+PROGRAM = """
+import pathlib, sys
+sys.path.insert(0, {root!r})
+import {script} as script
+script.CHECKPOINTS = pathlib.Path({runs!r})
+if __name__ == "__main__":
+    sys.exit(script.main(sys.argv[1:]))
+"""
+
+
+def command(tmp_path: Path, script: str, processes: int, *more: str) -> list[str]:
+    """What starts a script, with its runs in ``tmp_path/<processes>``."""
+    runs = tmp_path / f"runs{processes}"
+    runs.mkdir(exist_ok=True)
+    program = tmp_path / f"{script}{processes}.py"
+    program.write_text(PROGRAM.format(root=str(ROOT), script=script, runs=str(runs)))
+    launcher = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone",
+                                          "--nproc-per-node", str(processes), "--max-restarts", "1"]
+    return [sys.executable, *launcher, str(program), *more]
+
+
+def run(*arguments, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(command(*arguments), text=True, capture_output=True, timeout=120,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"}, **options)
+
+
+def rows(tmp_path: Path, processes: int) -> list[dict]:
+    with (tmp_path / f"runs{processes}/trial/log.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def weights(tmp_path: Path, processes: int, part: str = "network") -> dict:
+    return torch.load(tmp_path / f"runs{processes}/trial/last.pt", weights_only=True)[part]
+
+
+@pytest.fixture(scope="module")
+def trained(made_sets, tmp_path_factory) -> Path:
+    """A folder with one run of two processes and one run of one process with twice the batch."""
+    folder = tmp_path_factory.mktemp("world")
+    more = [f"data.root={made_sets}", *SMALL]
+    for processes, batch in ((2, 3), (1, 6)):
+        done = run(folder, "train", processes, *more, f"train.batch={batch}",
+                   "train.sync_norm=true", "threads=1")
+        assert done.returncode == 0, done.stderr
+        (folder / f"stdout{processes}").write_text(done.stdout)
+    return folder
+
+
+def test_two_processes_train_like_one_with_twice_the_batch(trained):
+    """The last batch has 5 images, 2 and 3 for the processes."""
+    two, one = rows(trained, 2), rows(trained, 1)
+    assert [row["step"] for row in two] == [row["step"] for row in one]
+    assert len([row for row in two if row["loss"]]) == 6
+    # Maps are rounded to bytes before they are scored, where nearly constant ones may part.
+    tolerances = {"loss": 5e-5, "attention_bce": 5e-5, "gradient_norm": 5e-5, "val_MAE": 2e-3,
+                  "val_maxF": 1e-3}
+    for name, tolerance in tolerances.items():
+        for a, b in zip(two, one, strict=True):
+            assert bool(a[name]) == bool(b[name])
+            if a[name]:
+                assert float(a[name]) == pytest.approx(float(b[name]), abs=tolerance), name
+    found = weights(trained, 2)
+    for name, value in weights(trained, 1).items():
+        assert torch.allclose(found[name].float(), value.float(), atol=1e-5), name
+
+
+def test_one_process_speaks_and_writes_for_all(trained):
+    said = (trained / "stdout2").read_text()
+    assert said.count("device: cpu") == said.count("done: 6 steps") == 1
+    assert "processes: 2" in said
+    assert len(weights(trained, 2, "random")) == 2
+
+
+def test_maps_of_two_processes_are_those_of_one(trained, made_sets, tmp_path):
+    checkpoint = trained / "runs1/trial/last.pt"
+    arguments = ["--gpu", "cpu", "--checkpoint", str(checkpoint), "--data", "TINY-TE", "TINY-TR",
+                 f"data.root={made_sets}", "data.workers=0", "--out", str(tmp_path / "2")]
+    done = run(tmp_path, "test", 2, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "10 maps written" in done.stdout and "4 maps written" in done.stdout
+    assert test_script.main([*arguments[:-1], str(tmp_path / "1")]) == 0
+    maps = {path.relative_to(tmp_path / "1"): path for path in tmp_path.glob("1/**/*.png")}
+    assert len(maps) == 14
+    for name, path in maps.items():
+        mine, theirs = (iio.imread(file).astype(int) for file in (path, tmp_path / "2" / name))
+        assert abs(mine - theirs).max() <= 1  # batches of other sizes round otherwise
+    (tmp_path / "2/trial/TINY-TE/01.png").unlink()
+    again = run(tmp_path, "test", 2, *arguments, "--skip-existing")
+    assert "3 maps are there, 1 to do" in again.stdout
+    assert (tmp_path / "2/trial/TINY-TE/01.png").is_file()
+
+
+def test_a_run_survives_the_loss_of_a_process(trained, made_sets, tmp_path):
+    """torchrun starts all processes anew; they go on from the last checkpoint by themselves."""
+    more = [f"data.root={made_sets}", *SMALL, "train.batch=3", "train.sync_norm=true", "threads=1",
+            "train.save_every=1"]
+    process = subprocess.Popen(command(tmp_path, "train", 2, *more), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, bufsize=1,
+                               env={**os.environ, "OMP_NUM_THREADS": "1"})
+    for line in process.stdout:
+        if line.startswith("step 3/"):
+            break
+    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], text=True,
+                              capture_output=True, check=True).stdout.split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    before = weights(trained, 2)
+    assert all(torch.equal(before[name], value) for name, value in weights(tmp_path, 2).items())
+
+
+def test_a_stopped_run_goes_on_with_fewer_processes(made_sets, tmp_path):
+    more = [f"data.root={made_sets}", *SMALL, "train.batch=3", "threads=1"]
+    process = subprocess.Popen(command(tmp_path, "train", 2, *more, "train.epochs=50"),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+                               env={**os.environ, "OMP_NUM_THREADS": "1"})
+    for line in process.stdout:
+        if line.startswith("step 5/"):
+            break
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "go on with --resume" in said
+    at = weights(tmp_path, 2, "at")
+    (tmp_path / "runs2").rename(tmp_path / "runs1")
+    epochs = at["epoch"] + 1
+    done = run(tmp_path, "train", 1, *more, f"train.epochs={epochs}", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "saved by 2 process(es), resumed by 1" in done.stdout
+    assert f"done: {epochs * 4} steps" in done.stdout
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("count", [6, 11, 12, 13, 40])
+def test_processes_share_out_the_batches_of_one(count, processes):
+    """Together they see each image once, in batches of one process's order."""
+    one = BatchDraws(count, 2 * processes, [32], seed=3, shuffle=True)
+    parts = [BatchDraws(count, 2, [32], 3, True, rank, processes) for rank in range(processes)]
+    batches = [list(part) for part in parts]
+    assert len({len(found) for found in batches}) == 1
+    together = [[draw for part in step for draw in part] for step in zip(*batches, strict=True)]
+    flat = [draw for batch in together for draw in batch]
+    assert flat == [draw for batch in one for draw in batch]
+    assert min(len(part) for found in batches for part in found) >= 2
+    for part, shares in zip(batches, [list(part.shares()) for part in parts], strict=True):
+        assert [len(own) * processes / len(whole) for own, whole in
+                zip(part, together, strict=True)] == shares
+
+
+def test_too_few_images_for_the_processes_are_an_error():
+    with pytest.raises(UserError, match="3 images are too few for 2 processes"):
+        BatchDraws(3, 2, [32], 0, True, 0, 2)
+
+
+def test_a_world_of_one_needs_no_network():
+    world = World()
+    assert world.gather("x") == ["x"] and world.highest(3) == 3 and world.main
+    with world.main_first():
+        pass
+    values = torch.tensor([1.0, 2.0])
+    assert world.mean(values) is values
+    network = torch.nn.Linear(1, 1)
+    assert world.parallel(network) is network
+
+
+def test_scoring_refuses_torchrun(tmp_path):
+    done = subprocess.run([sys.executable, "eval.py"], cwd=ROOT, capture_output=True, text=True,
+                          env={**os.environ, "RANK": "0", "WORLD_SIZE": "2"})
+    assert done.returncode == 2
+    assert "without torchrun" in done.stderr

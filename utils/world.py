@@ -1,0 +1,119 @@
+"""The processes of one run, as torchrun starts them; a world of one without it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from inspect import signature
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+class World:
+    """This process among the others.
+
+    Every method is called by all processes, in the same order.
+
+    Attributes:
+        rank, size: which of how many processes this is.
+        main: whether it is the one that writes and speaks.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1):
+        self.rank, self.size, self.main = rank, size, rank == 0
+
+    def gather(self, value: T) -> list[T]:
+        """What each process gave, by rank."""
+        if self.size == 1:
+            return [value]
+        values: list = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of a tensor over the processes, on its device."""
+        if self.size > 1:
+            dist.all_reduce(values)
+            values /= self.size
+        return values
+
+    def highest(self, value: int) -> int:
+        """The largest of the processes' values. Over the network alone: devices go on computing."""
+        if self.size == 1:
+            return value
+        found = torch.tensor(value)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return int(found)
+
+    @contextlib.contextmanager
+    def main_first(self) -> Iterator[None]:
+        """A block that the main process has left before the others enter it."""
+        if not self.main:
+            self.gather(None)
+        yield
+        if self.main:
+            self.gather(None)
+
+    def share_buffers(self, network: nn.Module) -> None:
+        """Give all processes the main one's buffers, such as the running means of batch norms."""
+        if self.size > 1:
+            for buffer in network.buffers():
+                dist.broadcast(buffer, 0)
+
+    def parallel(self, network: nn.Module) -> nn.Module:
+        """A network whose gradients are averaged over the processes; itself where there is one."""
+        if self.size == 1:
+            return network
+        # Batch norms' buffers are shared when they are needed (``share_buffers``), not each step.
+        wrapper = nn.parallel.DistributedDataParallel
+        named = "forward_sync_buffers" if "forward_sync_buffers" in signature(wrapper).parameters \
+            else "broadcast_buffers"  # its name before torch 2.15
+        return wrapper(network, gradient_as_bucket_view=True, **{named: False})
+
+
+def launched() -> bool:
+    """Whether torchrun, or something that sets its environment, started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def restarts() -> int:
+    """How often torchrun has started this machine's processes anew after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+@contextlib.contextmanager
+def joined(device: torch.device) -> Iterator[World]:
+    """Meet the other processes. Inside, all but the main one print nothing to stdout."""
+    if not launched() or os.environ["WORLD_SIZE"] == "1":
+        yield World()
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    store, rank, size = next(dist.rendezvous("env://"))
+    if os.environ.get("GROUP_WORLD_SIZE") == "1":
+        # torchrun keeps its store when it starts the processes anew, with the addresses of those
+        # that are gone (pytorch/pytorch#135712). On several machines the counts differ, and
+        # torchrun needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 (docs/scaling.md).
+        store = dist.PrefixStore(f"attempt {restarts()}", store)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+                            store=store, rank=rank, world_size=size)
+    world = World(rank, size)
+    try:
+        with contextlib.ExitStack() as stack:
+            if not world.main:
+                silence = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+                stack.enter_context(contextlib.redirect_stdout(silence))
+            yield world
+    finally:
+        # A process that fails must not wait for the others, which torchrun stops.
+        if sys.exc_info()[0] is None:
+            world.gather(None)
+        dist.destroy_process_group()
