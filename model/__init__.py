@@ -14,10 +14,15 @@ from torch import nn
 from utils.errors import UserError, nearest
 
 from .cpd import cpd_resnet, cpd_vgg
+from .scwssod import scwssod, scwssod_vgg
+from .wssa import wssa
 
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "cpd_vgg": cpd_vgg,
     "cpd_resnet": cpd_resnet,
+    "wssa": wssa,
+    "scwssod": scwssod,
+    "scwssod_vgg": scwssod_vgg,
 }
 
 __all__ = ["build", "names"]

@@ -79,7 +79,7 @@ class VGG16(Trunk):
         """Our key → the key of the same tensor in torchvision's ``vgg16``."""
         return {
             f"{stage}.{stage}_{number}.{kind}": f"features.{index}.{kind}"
-            for stage, _ in self.named_children()
+            for stage, _ in self.named_children() if stage in _TORCHVISION_INDEX
             for number, index in enumerate(_TORCHVISION_INDEX[stage], start=1)
             for kind in ("weight", "bias")
         }

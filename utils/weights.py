@@ -85,8 +85,20 @@ def load_weights(network: nn.Module, source: str | Path | Mapping) -> None:
     state = state_dict_of(content)
     own = network.state_dict()
     if hasattr(network, "released_key") and not (set(state) & set(own)):
+        state = without_idle(state, getattr(network, "never_run", ()), origin)
         state = {network.released_key(key): value for key, value in state.items()}
     _copy(own, state, origin)
+
+
+def without_idle(state: State, idle: tuple[str, ...], origin: str) -> State:
+    """A released state dict without the tensors of parts that never run, which are named."""
+    found = {key for key in state if key.startswith(idle)}
+    if found:
+        values = sum(state[key].numel() for key in found)
+        parts = ", ".join(sorted({key.partition(".")[0] for key in found}))
+        print(f"note: {origin}: {len(found)} tensors ({values} values) of {parts} are left out: "
+              "the released network never runs them")
+    return {key: value for key, value in state.items() if key not in found}
 
 
 def load_backbone(network: nn.Module, source: str = "imagenet") -> str:

@@ -1,0 +1,88 @@
+"""Canny in torch against OpenCV's, and what WSSA makes of either."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import model
+from model.canny import opencv_canny, torch_canny
+
+
+def picture(seed: int, height: int, width: int, channels: int = 3) -> torch.Tensor:
+    """Smooth noise with a few hard edges, integers 0 … 255, (1, C, H, W)."""
+    random = np.random.default_rng(seed)
+    pixels = cv2.GaussianBlur(random.normal(128, 120, (height, width, channels)), (0, 0), 1.5)
+    pixels = pixels.reshape(height, width, channels)
+    pixels[height // 3:, width // 4:width // 2] += random.integers(-90, 90)
+    return torch.from_numpy(pixels.clip(0, 255).round()).float().permute(2, 0, 1)[None]
+
+
+@given(st.integers(0, 10**6), st.integers(3, 50), st.integers(3, 50), st.sampled_from([1, 3]),
+       st.sampled_from([(10, 100), (50, 200), (0, 0)]))
+@settings(max_examples=60, deadline=None)
+def test_edges_equal_opencvs(seed, height, width, channels, thresholds):
+    image = picture(seed, height, width, channels)
+    pixels = np.ascontiguousarray(image[0].permute(1, 2, 0).numpy().astype(np.uint8))
+    expected = cv2.Canny(pixels, *thresholds)
+    got = torch_canny(image, *thresholds, reach=height * width)
+    assert np.array_equal(got[0, 0].numpy(), expected)
+
+
+def test_images_of_a_batch_do_not_touch():
+    images = torch.cat([picture(seed, 40, 50) for seed in range(3)])
+    for function in (opencv_canny, torch_canny):
+        together = function(images, 10, 100)
+        alone = torch.cat([function(image[None], 10, 100) for image in images])
+        assert torch.equal(together, alone)
+        assert set(together.unique().tolist()) == {0.0, 255.0}
+
+
+def test_the_reach_ends_weak_edges():
+    """A ramp along an edge: strong at its left end, weak in the rest of it."""
+    image = torch.full((1, 1, 9, 60), 100.0)
+    image[..., 4:, :] += torch.linspace(60, 8, 60)
+    whole = torch_canny(image, 10, 200, reach=100)
+    assert (whole.sum(dim=(0, 1, 2)) > 0).all()
+    short = torch_canny(image, 10, 200, reach=5)
+    strong = torch_canny(image, 200, 200, reach=0)
+    assert (short > 0).sum() == (strong > 0).sum() + 5
+
+
+def test_a_gaussian_removes_noise():
+    noise = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64))).float()
+    edges = [float((torch_canny(noise, 150, 300, sigma) > 0).float().mean())
+             for sigma in (0, 1, 3)]
+    assert edges[0] > edges[1] > edges[2] == 0
+
+
+def test_no_gradient_flows_through_edges():
+    image = picture(0, 20, 20).requires_grad_()
+    assert not torch_canny(image, 10, 100).requires_grad
+    assert not opencv_canny(image, 10, 100).requires_grad
+    assert image.grad is None
+
+
+def test_wssa_takes_the_edges_that_it_is_told_to():
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    pixels = picture(1, 64, 64)
+    image = (pixels / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    found = {kind: model.build("wssa", width=0.0625, canny=kind).image_edges(image)
+             for kind in ("released", "image", "torch")}
+    assert torch.equal(found["image"], found["torch"])
+    assert torch.equal(found["image"], opencv_canny(pixels, 10, 100))
+    wrapped = np.trunc(image.numpy()).astype(np.int64) % 256  # 0, 1, 2, 254, 255
+    expected = cv2.Canny(np.ascontiguousarray(
+        wrapped[0].transpose(1, 2, 0).astype(np.uint8)), 10, 100)
+    assert np.array_equal(found["released"][0, 0].numpy(), expected)
+    assert not torch.equal(found["released"], found["image"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_edges_keep_the_dtype(dtype):
+    assert torch_canny(picture(0, 16, 16).to(dtype), 10, 100).dtype == dtype
+    assert opencv_canny(picture(0, 16, 16).to(dtype), 10, 100).dtype == dtype
