@@ -13,28 +13,25 @@ from torch import Tensor, nn
 
 from utils.errors import UserError, nearest
 
+from .coherence import saliency_coherence
+from .consistency import structure_consistency
 from .cross_entropy import bce
+from .objectives import CPDObjective, SCWSSODObjective, WSSAObjective
+from .scribbles import balanced_ce, partial_bce
+from .smoothness import smoothness
 
 Terms = dict[str, Tensor]
 Objective = Callable[[nn.Module, dict], tuple[dict[str, Tensor], Terms]]
 
-__all__ = ["Objective", "bce", "build", "names"]
+__all__ = ["Objective", "balanced_ce", "bce", "build", "names", "partial_bce",
+           "saliency_coherence", "smoothness", "structure_consistency"]
 
 
-def cpd(variant: str) -> Objective:
-    """CPD: the mean BCE on both outputs, equally weighted. Paper and released code agree."""
-
-    def objective(network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
-        outputs = network(sample["image"])
-        return outputs, {
-            "attention_bce": bce(outputs["attention"], sample["mask"]),
-            "detection_bce": bce(outputs["saliency"], sample["mask"]),
-        }
-
-    return objective
-
-
-_OBJECTIVES: dict[str, Callable[[str], Objective]] = {"cpd": cpd}
+_OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    "cpd": CPDObjective,
+    "wssa": WSSAObjective,
+    "scwssod": SCWSSODObjective,
+}
 
 
 def names() -> list[str]:
@@ -42,20 +39,24 @@ def names() -> list[str]:
     return sorted(_OBJECTIVES)
 
 
-def build(name: str, variant: str = "released", smoothing: float = 0.0) -> Objective:
-    """The objective ``name``; ``variant`` is ``"released"`` or ``"paper"`` where they differ.
+def build(name: str, variant: str = "released", smoothing: float = 0.0, **options) -> Objective:
+    """The objective ``name``; ``variant`` is ``"released"`` or ``"paper"`` where they differ, and
+    ``options`` switch single differences, see ``objectives``.
 
     ``smoothing`` s is label smoothing (Szegedy et al., CVPR 2016, of two classes): the objective
     sees the mask m as (1 − s) m + s / 2.
 
     Raises:
-        UserError: unknown name or variant.
+        UserError: unknown name, variant or option.
     """
     if name not in _OBJECTIVES:
         raise UserError(f"unknown loss {name!r}; {nearest(name, names())}")
     if variant not in ("released", "paper"):
         raise UserError(f"loss.variant must be 'released' or 'paper', not {variant!r}")
-    objective = _OBJECTIVES[name](variant)
+    try:
+        objective = _OBJECTIVES[name](variant, **options)
+    except TypeError as error:
+        raise UserError(f"loss {name!r} does not take these options: {error}") from None
     return smoothed(objective, smoothing) if smoothing else objective
 
 
@@ -63,6 +64,8 @@ def smoothed(objective: Objective, smoothing: float) -> Objective:
     """The objective on masks that are drawn towards one half."""
 
     def on_smoothed(network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        if "mask" not in sample:
+            raise UserError("loss.smoothing is for masks; this recipe learns from scribbles")
         mask = sample["mask"] * (1 - smoothing) + smoothing / 2
         return objective(network, sample | {"mask": mask})
 

@@ -1,0 +1,99 @@
+"""What the recipes train: each runs its network and returns outputs and weighted terms.
+
+An objective is built from ``variant`` (``released`` or ``paper``) and the recipe's
+``loss.options``, which switch single differences between the two.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .coherence import saliency_coherence
+from .consistency import structure_consistency
+from .cross_entropy import bce
+from .scribbles import balanced_ce, partial_bce
+from .smoothness import smoothness
+
+Terms = dict[str, Tensor]
+
+
+class CPDObjective:
+    """The mean BCE on both outputs, equally weighted. Paper and released code agree."""
+
+    def __init__(self, variant: str):
+        pass
+
+    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        outputs = network(sample["image"])
+        return outputs, {
+            "attention_bce": bce(outputs["attention"], sample["mask"]),
+            "detection_bce": bce(outputs["saliency"], sample["mask"]),
+        }
+
+
+class WSSAObjective:
+    """Partial BCE and smoothness of the initial and the refined map, BCE of the edges.
+
+    Args:
+        gate: smoothness as the paper has it, see ``smoothness``; off as released.
+    """
+
+    def __init__(self, variant: str, gate: bool | None = None):
+        self.gate = variant == "paper" if gate is None else gate
+
+    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        outputs = network(sample["image"])
+        terms = {}
+        for name, output in (("initial", "initial"), ("refined", "saliency")):
+            logits = outputs[output].float()
+            terms[f"{name}_bce"] = partial_bce(logits, sample["scribble"])
+            terms[f"{name}_smoothness"] = 0.3 * smoothness(logits.sigmoid(), sample["gray"],
+                                                           self.gate)
+        terms["edge_bce"] = bce(outputs["edge"].float(), sample["edge"])
+        return outputs, terms
+
+
+class SCWSSODObjective:
+    """Cross-entropy and coherence of all four outputs, structure consistency of the prediction
+    with that on the image at 0.3 of its size.
+
+    Args: what the released code does without the paper's saying so; all off for ``paper``.
+        double_softmax: cross-entropy balanced between the classes, of probabilities taken for
+            scores (``balanced_ce``); else the partial cross-entropy of the paper.
+        shrinking_sigma: σ_I is divided by ten from output to output, 0.1, 0.01, …: the image is
+            divided in place at each use.
+        padded: see ``saliency_coherence``.
+    """
+
+    WEIGHTS = {"saliency": 1.0, "side3": 0.8, "side4": 0.6, "side5": 0.4}  # noqa: RUF012
+    COHERENCE = 0.3
+
+    def __init__(self, variant: str, double_softmax: bool | None = None,
+                 shrinking_sigma: bool | None = None, padded: bool | None = None):
+        def choose(wanted: bool | None) -> bool:
+            return variant == "released" if wanted is None else wanted
+        self.double_softmax = choose(double_softmax)
+        self.shrinking_sigma = choose(shrinking_sigma)
+        self.padded = choose(padded)
+
+    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        image, scribble = sample["image"], sample["scribble"]
+        outputs = network(image)
+        small = F.interpolate(image, scale_factor=0.3, mode="bilinear", align_corners=True)
+        again = network(small)["saliency"].float().sigmoid()
+        once = outputs["saliency"].float().sigmoid()
+        once = F.interpolate(once, size=again.shape[-2:], mode="bilinear", align_corners=True)
+        terms = {"consistency": structure_consistency(again, once)}
+        quarter = F.interpolate(image, scale_factor=0.25, mode="bilinear", align_corners=True)
+        for number, (name, weight) in enumerate(self.WEIGHTS.items()):
+            logits = outputs[name].float()
+            ce = balanced_ce(logits, scribble) if self.double_softmax \
+                else partial_bce(logits, scribble)
+            reduced = F.interpolate(logits.sigmoid(), size=quarter.shape[-2:], mode="bilinear",
+                                    align_corners=True)
+            sigma = 0.1**(number + 1) if self.shrinking_sigma else 0.1
+            coherence = saliency_coherence(reduced, quarter, sigma_rgb=sigma, padded=self.padded)
+            terms[f"{name}_ce"] = weight * ce
+            terms[f"{name}_coherence"] = weight * self.COHERENCE * coherence
+        return outputs, terms
