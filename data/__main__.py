@@ -3,6 +3,7 @@
     python -m data check datasets/        every set under a folder: counts, sizes, mask values
     python -m data sample datasets/       write the built-in sample sets
     python -m data centre-prior SET OUT   write the map that guesses the centre, for each image
+    python -m data scribbles SET OUT      draw scribbles out of a set's masks, and an overview
 """
 
 from __future__ import annotations
@@ -21,6 +22,24 @@ from .sample import SETS, write_centre_prior, write_sample
 
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    if args.command == "centre-prior":
+        pairs = find_pairs(absolute_spec(args.set), DATASETS)
+        write_centre_prior(pairs, args.out)
+        print(f"{len(pairs)} maps written to {args.out}")
+        return 0
+    if args.command == "scribbles":
+        return _scribbles(args)
+    if args.command == "check":
+        return check(args.root)
+    if args.seed < 0:
+        raise UserError(f"--seed {args.seed}: a seed is 0 or more")
+    write_sample(args.root, args.seed)
+    print(f"{' and '.join(SETS)} written to {args.root}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -33,18 +52,36 @@ def main(argv: list[str] | None = None) -> int:
     prior = commands.add_parser("centre-prior", help="maps of a baseline that sees no image")
     prior.add_argument("set", help="a set's folder")
     prior.add_argument("out", type=Path)
-    args = parser.parse_args(argv)
-    if args.command == "centre-prior":
-        pairs = find_pairs(absolute_spec(args.set), DATASETS)
-        write_centre_prior(pairs, args.out)
-        print(f"{len(pairs)} maps written to {args.out}")
-        return 0
-    if args.command == "check":
-        return check(args.root)
-    if args.seed < 0:
-        raise UserError(f"--seed {args.seed}: a seed is 0 or more")
-    write_sample(args.root, args.seed)
-    print(f"{' and '.join(SETS)} written to {args.root}")
+    _add_scribbles(commands.add_parser(
+        "scribbles", help="scribbles in S-DUTS coding, out of a set's masks",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter))
+    return parser
+
+
+def _add_scribbles(command: argparse.ArgumentParser) -> None:
+    command.add_argument("set", help="a set's name or folder, or IMAGES:MASKS")
+    command.add_argument("out", type=Path, help="folder for the scribbles; the overview is a "
+                                                "picture of the same name beside it")
+    command.add_argument("--thickness", type=int, default=3, help="of a stroke, in pixels")
+    command.add_argument("--length", type=float, default=0.5,
+                         help="of the longest stroke, as a share of the image's longer side")
+    command.add_argument("--strokes", type=int, default=3,
+                         help="at most so many on the foreground, one for each connected object")
+    command.add_argument("--background-strokes", type=int, default=2,
+                         help="at most so many on the background")
+    command.add_argument("--seed", type=int, default=0, help="another seed, other strokes")
+    command.add_argument("--overwrite", action="store_true", help="replace scribbles in OUT")
+
+
+def _scribbles(args: argparse.Namespace) -> int:
+    from .scribbles import Pen, write_scribbles  # scikit-image: the other commands do without
+
+    pen = Pen(args.thickness, args.length, args.strokes, args.background_strokes)
+    pairs = find_pairs(absolute_spec(args.set), DATASETS)
+    out = args.out.expanduser().resolve()
+    for note in write_scribbles(pairs, out, pen, args.seed, args.overwrite):
+        print(f"note: {note}")
+    print(f"{len(pairs)} scribbles written to {out}, overview: {out}.png")
     return 0
 
 
