@@ -25,7 +25,8 @@ import losses
 import model
 from data import Pair, require_sound
 from data.catalog import find_pairs, find_set
-from data.loader import evaluation_loader, training_loader
+from data.loader import edge_source, evaluation_loader, training_loader
+from data.weak import find_scribbles
 from metrics import Evaluator, read_truth
 from model.trunk import Trunk
 from report.picture import batch_grid
@@ -83,7 +84,8 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     precision = Precision(config.train.precision, device)
     print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
           f"threads of each: {torch.get_num_threads()}")
-    objective = losses.build(config.loss.name, config.loss.variant, config.loss.smoothing)
+    objective = losses.build(config.loss.name, config.loss.variant, config.loss.smoothing,
+                             **config.loss.options)
     folder = CHECKPOINTS / config.name
     with world.main_first():
         resumed = checkpoint_to_resume(folder, config, args.resume, args.resume_if_any,
@@ -131,6 +133,9 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
     root = ROOT / config.data.root
     training = []
     for spec in config.data.train:
+        if config.data.target == "scribble":
+            training += find_scribbles(spec, root, config.data.edges)
+            continue
         found = find_set(spec, root)
         if found.count_note:
             print(f"note: {found.count_note}; training on these")
@@ -145,6 +150,8 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
     if not training:
         raise UserError("no training pairs are left; check data.train and val.fraction")
     print(f"data: {len(training)} pairs to train on, {len(validation)} to validate on")
+    if config.data.edges != "none":
+        print(f"edges: {edge_source(config.data.edges, training)}")
     return training, validation
 
 

@@ -137,10 +137,9 @@ class SampleCache:
 
     def _digest(self, index: int) -> bytes:
         words = [self._variant]
-        for path in (self._pairs[index].image, self._pairs[index].mask):
-            if path is not None:
-                found = path.stat()
-                words += [str(path), str(found.st_size), str(found.st_mtime_ns)]
+        for path in self._pairs[index].files:
+            found = path.stat()
+            words += [str(path), str(found.st_size), str(found.st_mtime_ns)]
         return hashlib.blake2b("\n".join(words).encode(), digest_size=16).digest()
 
 

@@ -178,7 +178,7 @@ def installed(root: Path) -> Iterator[Located]:
         try:
             yield _locate_entry(entry, root)
         except UserError as error:
-            folders = [f for name in entry.folders if (f := _subfolder(root, name))]
+            folders = [f for name in entry.folders if (f := subfolder(root, name))]
             if folders:
                 yield Located(entry.name, [], [str(error)], entry)
 
@@ -186,7 +186,7 @@ def installed(root: Path) -> Iterator[Located]:
 def _locate_entry(entry: DataSet, root: Path) -> Located:
     tried = []
     for folder_name in (*entry.folders, *entry.shared_folders, "."):
-        folder = root if folder_name == "." else _subfolder(root, folder_name)
+        folder = root if folder_name == "." else subfolder(root, folder_name)
         if folder is None:
             continue
         if folder_name in entry.shared_folders and not (folder / entry.stem_list).is_file():
@@ -207,13 +207,13 @@ def _locate_entry(entry: DataSet, root: Path) -> Located:
 def _files(folder: Path, entry: DataSet | None, root: Path) -> tuple[list[Path], list[Path]]:
     """Image and mask files of a set's folder, in whichever layout it has."""
     for images, masks in entry.layouts if entry else ():
-        found = _subfolder(folder, images), _subfolder(folder, masks)
+        found = subfolder(folder, images), subfolder(folder, masks)
         if all(found):
             return list_images(found[0]), list_images(found[1])
     if folder == root and entry is not None:  # the root is shared, generic names prove nothing
         raise UserError(f"{entry.name} not found in {folder}")
-    image_folders = [f for name in IMAGE_FOLDERS if (f := _subfolder(folder, name))]
-    mask_folders = [f for name in MASK_FOLDERS if (f := _subfolder(folder, name))]
+    image_folders = [f for name in IMAGE_FOLDERS if (f := subfolder(folder, name))]
+    mask_folders = [f for name in MASK_FOLDERS if (f := subfolder(folder, name))]
     if len(image_folders) > 1 or len(mask_folders) > 1:
         names = ", ".join(f.name for f in image_folders + mask_folders)
         raise UserError(f"{folder}: several folders could hold the images or the masks ({names}); "
@@ -282,7 +282,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9/]", "", name.lower())
 
 
-def _subfolder(parent: Path, name: str) -> Path | None:
+def subfolder(parent: Path, name: str) -> Path | None:
     """``parent/name``, each part compared without case and punctuation."""
     for part in name.split("/"):
         if not parent.is_dir():

@@ -154,6 +154,21 @@ def _grey16_to_8(values: np.ndarray, path: Path) -> np.ndarray:
     return np.round(values * scale).astype(np.uint8)
 
 
+def decode_strokes(foreground: Path, labelled: Path) -> np.ndarray:
+    """Scribbles from WSSA's two files, of foreground strokes and of all strokes; the same coding.
+
+    Raises:
+        UserError: files that do not decode, of different sizes, or foreground that is not labelled.
+    """
+    inside, known = (_mask_values(open_image(path), path) > 127 for path in (foreground, labelled))
+    if inside.shape != known.shape:
+        raise UserError(f"sizes differ: {foreground} and {labelled}")
+    if (inside & ~known).any():
+        raise UserError(f"{foreground}: foreground strokes that {labelled} does not label; these "
+                        "should be WSSA's gt and mask folders")
+    return np.where(known, inside, SCRIBBLE_CODES[0]).astype(np.uint8)
+
+
 def decode_scribble(path: Path) -> np.ndarray:
     """Scribbles as uint8 (H, W): 1 foreground, 0 background, 255 unknown.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from omegaconf import DictConfig
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -22,7 +23,8 @@ from utils.machine import cores, free_shared_memory
 from utils.world import World
 
 from .cache import open_cache
-from .decode import decode_image, decode_mask
+from .decode import decode_image, decode_mask, decode_scribble, decode_strokes
+from .edges import make_edges
 from .pairing import Pair, file_problems, require_sound
 from .transforms import LAYERS, augment, finish, squash
 
@@ -45,14 +47,19 @@ class SaliencyData(Dataset):
 
     def __init__(self, pairs: Sequence[Pair], config: DictConfig, augment: bool):
         self.pairs = list(pairs)
-        self.size, self.soft_mask = config.size, config.soft_mask
+        self.size = config.size
         self.sizes = training_sizes(config.size, config.scales) if augment else [config.size]
-        self.names = ["image", "mask"] if self.pairs[0].mask is not None else ["image"]
+        self._edges = edge_source(config.edges, self.pairs) if augment else "none"
+        self._options = {"soft_mask": config.soft_mask, "scribble_resize": config.scribble_resize}
+        first = self.pairs[0]
+        there = {"image": True, "mask": first.mask is not None,
+                 "scribble": first.scribble is not None, "edge": self._edges != "none"}
+        self.names = [name for name in LAYERS if there[name]]
         self._moves = {"flip": config.flip, "crop": config.crop} if augment else None
         self._cache = open_cache(
             config.cache, config.cache_gb, self.pairs, self.sizes,
             sum(LAYERS[name] for name in self.names),
-            f"soft {self.soft_mask}") if augment else None
+            f"{self.names} {self._options} {self._edges}") if augment else None
 
     @property
     def fork_only(self) -> bool:
@@ -82,17 +89,10 @@ class SaliencyData(Dataset):
     def _decode(self, index: int,
                 sizes: Sequence[int]) -> tuple[dict[str, Tensor], tuple[int, int]]:
         """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
-        pair = self.pairs[index]
-        image = decode_image(pair.image)
+        image, targets = decode_pair(self.pairs[index], self._edges)
         original = image.height, image.width
-        mask = None
-        if pair.mask is not None:
-            mask = decode_mask(pair.mask, pair.image)
-            if mask.shape != original:
-                raise UserError(f"sizes differ: {pair.image} is {image.width}×{image.height}, "
-                                f"{pair.mask} is {mask.shape[1]}×{mask.shape[0]}")
         for size in sizes:
-            layers = squash(image, size, mask, soft_mask=self.soft_mask)
+            layers = squash(image, size, **targets, **self._options)
             if self._cache is not None:
                 self._cache.put(index, torch.cat(list(layers.values())).numpy(), original)
         return layers, original
@@ -102,14 +102,48 @@ class SaliencyData(Dataset):
         require_sound(range(len(self)), title, self._problems, world)
 
     def _problems(self, index: int) -> list[str]:
-        if self._cache is None or index >= self._cache.kept:
-            return file_problems(self.pairs[index])
+        pair = self.pairs[index]
+        if (self._cache is None or index >= self._cache.kept) and pair.scribble is None:
+            return file_problems(pair)
         try:
-            if not self._cache.holds(index):
+            if self._cache is None or not self._cache.holds(index):
                 self._decode(index, self.sizes)
         except (UserError, OSError) as error:
-            return file_problems(self.pairs[index]) or [str(error)]
+            return file_problems(pair) or [str(error)]
         return []
+
+
+def edge_source(spec: str, pairs: Sequence[Pair]) -> str:
+    """Where ``data.edges`` takes edge maps from: of ``auto``, the files if all pairs have one."""
+    if spec != "auto":
+        return spec
+    return "files" if all(pair.edge is not None for pair in pairs) else "canny"
+
+
+def decode_pair(pair: Pair, edges: str = "none") -> tuple[Image.Image, dict[str, np.ndarray]]:
+    """The image, and its mask, scribble and edges as far as there are any, uint8 (H, W).
+
+    ``edges``: ``files``, or how to make them, see ``make_edges``.
+
+    Raises:
+        UserError: a file that cannot be decoded, or has another size than the image.
+    """
+    image = decode_image(pair.image)
+    targets = {}
+    if pair.mask is not None:
+        targets["mask"] = decode_mask(pair.mask, pair.image)
+    if pair.scribble is not None:
+        targets["scribble"] = decode_scribble(pair.scribble) if pair.labelled is None \
+            else decode_strokes(pair.scribble, pair.labelled)
+    if edges == "files":
+        targets["edge"] = decode_mask(pair.edge, pair.image)
+    for name, layer in targets.items():
+        if layer.shape != (image.height, image.width):
+            raise UserError(f"sizes differ: {pair.image} is {image.width}×{image.height}, "
+                            f"{getattr(pair, name)} is {layer.shape[1]}×{layer.shape[0]}")
+    if edges in ("canny", "sobel"):
+        targets["edge"] = make_edges(image, edges)
+    return image, targets
 
 
 class BatchDraws(Sampler[list[Draw]]):

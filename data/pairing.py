@@ -28,12 +28,23 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 class Pair:
     """One sample: its name (the stem of the image, which names the prediction), and its files.
 
-    A photo has no mask; a mask that is scored against maps from anywhere has no image.
+    A photo has no mask; a mask that is scored against maps from anywhere has no image. Weakly
+    labelled images have scribbles: one file in the S-DUTS coding, or, with ``labelled``, one of
+    foreground strokes and one of all strokes.
     """
 
     name: str
     image: Path | None
     mask: Path | None = None
+    scribble: Path | None = None
+    labelled: Path | None = None
+    edge: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """All that there are."""
+        every = (self.image, self.mask, self.scribble, self.labelled, self.edge)
+        return [path for path in every if path is not None]
 
 
 def list_images(folder: Path, recursive: bool = False) -> list[Path]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -18,25 +19,45 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from .decode import SCRIBBLE_CODES
+
+UNKNOWN = SCRIBBLE_CODES[0]
 #: Layers of a sample and their channels, in the order in which a cache keeps them.
-LAYERS = {"image": 3, "mask": 1, "scribble": 1}
+LAYERS = {"image": 3, "mask": 1, "scribble": 1, "edge": 1}
 
 
 def squash(image: Image.Image, size: int, mask: np.ndarray | None = None,
-           scribble: np.ndarray | None = None, soft_mask: bool = False) -> dict[str, Tensor]:
-    """PIL RGB image, uint8 mask and scribble (H, W) → uint8 layers (C, size, size).
+           scribble: np.ndarray | None = None, edge: np.ndarray | None = None,
+           soft_mask: bool = False, scribble_resize: str = "nearest") -> dict[str, Tensor]:
+    """PIL RGB image, uint8 mask, scribble and edges (H, W) → uint8 layers (C, size, size).
 
     The aspect ratio is not kept, as in the papers. A mask is cut at one half first, unless
-    ``soft_mask``, and resized bilinearly like the image. A scribble is resized with nearest:
-    interpolated labels would turn the rim of a background stroke (2 → 1 → 0) into foreground.
+    ``soft_mask``, and resized bilinearly like the image and the edges. A scribble is resized with
+    nearest: interpolated labels would turn the rim of a background stroke (2 → 1 → 0) into
+    foreground, as they do with ``scribble_resize="released"``.
     """
     layers = {"image": _resize(image, size)}
     if mask is not None:
         hard = mask if soft_mask else np.where(mask > 127, 255, 0).astype(np.uint8)
         layers["mask"] = _resize(Image.fromarray(hard), size)
     if scribble is not None:
-        layers["scribble"] = _resize(Image.fromarray(scribble), size, Image.Resampling.NEAREST)
+        layers["scribble"] = invent_labels(scribble, size) if scribble_resize == "released" \
+            else _resize(Image.fromarray(scribble), size, Image.Resampling.NEAREST)
+    if edge is not None:
+        layers["edge"] = _resize(Image.fromarray(edge), size)
     return layers
+
+
+def invent_labels(scribble: np.ndarray, size: int) -> Tensor:
+    """What SCWSSOD's released loader makes of a scribble (H, W) in {0, 1, 255}: uint8 (1, S, S).
+
+    It interpolates the file's codes (0 unknown, 1 foreground, 2 background) linearly, and cuts off
+    what lies between: 0 < v < 1 becomes background, 1 < v < 2 foreground.
+    """
+    codes = np.select([scribble == 1, scribble == 0], [1.0, 2.0]).astype(np.float32)
+    codes = cv2.resize(codes, (size, size), interpolation=cv2.INTER_LINEAR)
+    labels = np.where(codes == 0, UNKNOWN, np.where(codes == 2, 0, codes)).astype(np.uint8)
+    return torch.from_numpy(labels[None])
 
 
 def _resize(image: Image.Image, size: int,
@@ -76,7 +97,8 @@ def finish(batch: dict, mean: Sequence[float], std: Sequence[float], soft_mask: 
     """A batch of uint8 layers → the tensors of the contract, on ``device``.
 
     ``image`` (…, 3, S, S) float32 normalised; ``mask`` (…, 1, S, S) float32 in {0, 1}, or in [0, 1]
-    when soft; ``scribble`` (…, 1, S, S) int64 in {0, 1, 255}. What is no layer stays as it is.
+    when soft; ``scribble`` (…, 1, S, S) int64 in {0, 1, 255}, and with it ``gray`` in [0, 1], see
+    ``linear_gray``; ``edge`` in [0, 1]. What is no layer stays as it is.
     """
     moved = {name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
              for name, value in batch.items()}
@@ -86,7 +108,19 @@ def finish(batch: dict, mean: Sequence[float], std: Sequence[float], soft_mask: 
             else (moved["mask"] > 127).float()
     if "scribble" in moved:
         finished["scribble"] = moved["scribble"].long()
+        finished["gray"] = linear_gray(moved["image"])
+    if "edge" in moved:
+        finished["edge"] = moved["edge"].float().div_(255)
     return finished
+
+
+def linear_gray(image: Tensor) -> Tensor:
+    """uint8 RGB (…, 3, H, W) → luminance (…, 1, H, W) in [0, 1] of linear light, as WSSA's grey
+    images have it: sRGB's curve (IEC 61966-2-1) undone, rounded to 1/255."""
+    values = image.float() / 255
+    linear = torch.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    red, green, blue = linear.split(1, dim=-3)
+    return ((0.2126 * red + 0.7152 * green + 0.0722 * blue) * 255).round() / 255
 
 
 def normalise(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

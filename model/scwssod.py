@@ -152,7 +152,9 @@ class PooledVGG16(VGG16):
 
     def __init__(self, pool: str, width: float):
         super().__init__(pool=pool, width=width)
-        self.add_module("pool5", nn.Sequential(pool2x2(pool)))
+        last = pool2x2(pool)
+        last.ceil_mode = True  # a single pixel stays one: the second, small input may be that small
+        self.add_module("pool5", nn.Sequential(last))
 
 
 # Released key → our key, as regular expressions on the beginning of the key.

@@ -46,7 +46,7 @@ def test_a_batch_keeps_the_contract(made_sets):
 def sample_of(image, size, mask=None, scribble=None, soft_mask=False, mean=(0, 0, 0),
               std=(1, 1, 1), **moves) -> dict:
     """Squashed, moved and finished."""
-    layers = squash(image, size, mask, scribble, soft_mask)
+    layers = squash(image, size, mask, scribble, soft_mask=soft_mask)
     return finish(augment(layers, **{"seed": 0, **moves}), mean, std, soft_mask)
 
 

@@ -106,8 +106,9 @@ def test_the_summary_counts_parameters_and_multiply_adds(capsys):
     assert "55.30 k" in capsys.readouterr().out
 
 
-def test_the_summary_shows_the_stages_of_a_trunk():
-    network = model.build("cpd_vgg", width=0.0625)
+@pytest.mark.parametrize("name", ["cpd_vgg", "scwssod_vgg", "wssa"])
+def test_the_summary_shows_the_stages_of_a_trunk(name):
+    network = model.build(name, width=0.0625)
     rows = count(network, 64)
     assert rows["trunk.conv1"][0] == sum(p.numel() for p in network.trunk.conv1.parameters())
     assert rows[""][0] == sum(parameter.numel() for parameter in network.parameters())

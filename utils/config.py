@@ -17,6 +17,7 @@ from .paths import absolute, absolute_spec
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "step", "released", "poly", "triangular", "cosine", "plateau", "paper")
+EDGES = ("none", "auto", "files", "canny", "sobel")
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 
 
@@ -36,12 +37,17 @@ class WeightsConfig:
 class LossConfig:
     name: str = "cpd"  # a name that losses.names() lists
     variant: str = "released"  # released | paper, where the two differ
+    options: dict[str, Any] = field(default_factory=dict)  # single differences, see losses/
     smoothing: float = 0.0  # masks are drawn towards one half by this share
 
 
 @dataclass
 class DataConfig:
     root: str = "datasets"  # the folder that holds the data sets
+    target: str = "mask"  # mask | scribble: what there is to learn from
+    edges: str = "none"  # edge maps to learn from: none | files | canny | sobel (made of the
+    #                      images) | auto (files if there are any, else canny)
+    scribble_resize: str = "nearest"  # nearest | released (linear, which invents labels)
     train: list[str] = field(default_factory=lambda: ["DUTS-TR"])  # names, or IMAGES:MASKS
     size: int = 352  # input height and width; images are squashed to it, as the papers do
     scales: list[float] = field(default_factory=lambda: [1.0])  # one is drawn for each batch
@@ -213,7 +219,7 @@ def _merge(config: DictConfig, change: DictConfig, origin: str) -> DictConfig:
 
 
 def _inside_free_field(key: str) -> bool:
-    return key.startswith(("model.options.", "reported"))
+    return key.startswith(("model.options.", "loss.options.", "reported"))
 
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
@@ -252,6 +258,12 @@ def _check(config: DictConfig, origin: str) -> None:
     require(bool(re.fullmatch(r"[A-Za-z0-9][\w.+-]*", config.name)), "name",
             "a plain folder name (letters, digits, . _ + -)")
     require(config.seed >= 0, "seed", "0 or more")
+    require(config.data.target in ("mask", "scribble"), "data.target", "mask or scribble")
+    require(config.data.edges in EDGES, "data.edges", f"one of {', '.join(EDGES)}")
+    require(config.data.scribble_resize in ("nearest", "released"), "data.scribble_resize",
+            "nearest or released")
+    require(not (config.data.target == "scribble" and config.val.fraction > 0), "val.fraction",
+            "0 with scribbles, which cannot be scored; name masks in val.data")
     require(config.data.size >= 32, "data.size", "at least 32")
     require(len(config.data.scales) > 0 and all(s > 0 for s in config.data.scales),
             "data.scales", "a non-empty list of positive numbers")

@@ -34,12 +34,20 @@ def count(network: nn.Module, size: int) -> dict[str, tuple[int, int]]:
     found = counter.get_flop_counts()
     root = type(network).__name__
 
-    def row(module: nn.Module, key: str) -> tuple[int, int]:
-        return (sum(parameter.numel() for parameter in module.parameters()),
-                sum(found.get(key, {}).values()) // 2)
+    def products(module: nn.Module, key: str) -> int:
+        if key in found:
+            return sum(found[key].values()) // 2
+        # A dict or list of modules is never called itself.
+        return sum(products(child, f"{key}.{name}") for name, child in module.named_children())
 
-    rows = {name: row(module, f"{root}.{name}") for name, module in parts_of(network).items()}
-    return rows | {"": row(network, "Global")}
+    rows = {name: (parameters(module), products(module, f"{root}.{name}"))
+            for name, module in parts_of(network).items()}
+    return rows | {"": (parameters(network), products(network, "Global"))}
+
+
+def parameters(module: nn.Module) -> int:
+    """Numbers that can be trained."""
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def print_summary(network: nn.Module, size: int) -> None:
@@ -50,10 +58,10 @@ def print_summary(network: nn.Module, size: int) -> None:
         table.add_column(heading, justify="right")
     rows = count(network, size)
     whole = rows.pop("")
-    for name, (parameters, products) in rows.items():
-        table.add_row(name, _short(parameters), _short(products))
+    for name, numbers in rows.items():
+        table.add_row(name, *map(_short, numbers))
     table.add_section()
-    table.add_row("all", _short(whole[0]), _short(whole[1]))
+    table.add_row("all", *map(_short, whole))
     Console().print(table)
 
 
