@@ -27,6 +27,7 @@ from data import Pair, decode_image, require_sound
 from data.catalog import find_set
 from data.loader import evaluation_loader
 from data.pairing import by_stem, list_images
+from data.statistics import with_statistics_of
 from metrics import read_map, read_truth
 from report.picture import Shown, save_sheet
 from utils.checkpoint import load_checkpoint, tested_weights
@@ -176,7 +177,9 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
         to_do = sum(world.gather(len(images)))
         print(f"{folder}: {len(pairs) - to_do} maps are there, {to_do} to do")
     if images:
-        loader = evaluation_loader(images, config.data, config.test.batch, precision.device)
+        data = config.data if config.test.statistics == "recipe" else \
+            with_statistics_of(folder.name, config.data)
+        loader = evaluation_loader(images, data, config.test.batch, precision.device)
         with tqdm(total=len(images), unit="image", desc=folder.name,
                   disable=None if world.main else True) as bar:
             for batch in loader:

@@ -104,6 +104,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     with world.main_first():
         loader = training_loader(training, config.data, config.train.batch, config.seed, device,
                                  world.rank, world.size)
+    loader.data.require_layers(losses.targets(config.loss.name), config.loss.name)
     loader.data.require_sound("training data", world)
     if world.main:
         print_summary(network, config.data.size)

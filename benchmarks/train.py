@@ -2,10 +2,12 @@
 
     python -m benchmarks.train [--network cpd_vgg] [--size 352] [--batch 4] [--steps 4] [--gpu 0]
 
-Plain: float32, channels first, eager, PyTorch's default optimizer. Ours: ``utils.step.Step`` as
-train.py takes it (mixed precision, channels-last, fused optimizer, freed memory kept on a CPU).
-Each side runs in a process of its own on the same random weights and batches; it prints images a
-second, the peak memory, where the time of a step goes, the losses of the steps, and the ratios.
+Plain: float32, channels first, eager, PyTorch's default optimizer, the plain loader of
+benchmarks/loader.py. Ours: ``utils.step.Step`` and the loader as train.py has them (mixed
+precision, channels-last, fused optimizer, freed memory kept on a CPU; ``--compile`` for
+torch.compile). Each side runs in a process of its own on the same random weights and made images;
+it prints images a second, the peak memory, where the time of a step goes, the losses of the steps,
+and the ratios.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +35,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=4, help="timed steps, after two that are not")
     parser.add_argument("--precision", default="auto", help="of our side (default: auto)")
     parser.add_argument("--gpu", default="auto")
+    parser.add_argument("--compile", action="store_true", help="torch.compile our side")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--side", choices=["plain", "ours"], help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
@@ -60,7 +66,8 @@ def measure(args: argparse.Namespace) -> dict:
     network = precision.place(model.build(args.network)).train()
     optimizer = build_optimizer(config.optim, network) if ours else \
         torch.optim.Adam(network.parameters(), lr=config.optim.lr)
-    step = Step(network, losses.build(args.loss), optimizer, precision, config)
+    step = Step(torch.compile(network) if ours and args.compile else network,
+                losses.build(args.loss), optimizer, precision, config)
     marks: dict[str, float] = {}
     for name, parts in (("forward", step.objective), ("optimizer", step.scaler.step)):
         timed = timer(parts, name, marks, device)
@@ -68,21 +75,22 @@ def measure(args: argparse.Namespace) -> dict:
             step.objective = timed
         else:
             step.scaler.step = timed
-    rows, values = [], []
+    rows, values, batches, kept = [], [], iter(batches_of(args, device)), []
     for number in range(args.steps + 2):
-        sample = make_batch(args, number)
         start = now(device)
         marks.clear()
-        done = step(precision.batch(sample))
+        sample = precision.batch(next(batches))
+        marks["data"] = now(device) - start
+        done = step(sample)
         seconds = now(device) - start
         values.append(done.loss.item())
+        kept.append(sample["image"])
         if number >= 2:
             rows.append({"step": seconds, **marks,
                          "backward and clipping": seconds - sum(marks.values())})
     network.eval()
     infer = []
-    for number in range(args.steps + 2):
-        images = precision.batch(make_batch(args, number))["image"]
+    for images in kept:
         start = now(device)
         with torch.inference_mode(), precision.autocast():
             network(images)
@@ -95,18 +103,29 @@ def measure(args: argparse.Namespace) -> dict:
             "losses": values}
 
 
-def make_batch(args: argparse.Namespace, seed: int) -> dict:
-    """Random images with a disc that is brighter, and its mask: something that can be learned."""
-    import torch
+def batches_of(args: argparse.Namespace, device) -> Iterator[dict]:
+    """Batches of the made pairs, in the same order on both sides."""
+    from omegaconf import OmegaConf
+    from torch.utils.data import DataLoader
 
-    random = torch.Generator().manual_seed(seed)
-    rows = torch.linspace(-1, 1, args.size)
-    centres = torch.rand(args.batch, 2, generator=random) - 0.5
-    distance = ((rows[None, :, None] - centres[:, 0, None, None]) ** 2
-                + (rows[None, None, :] - centres[:, 1, None, None]) ** 2)
-    mask = (distance < 0.2).float()[:, None]
-    noise = torch.randn(args.batch, 3, args.size, args.size, generator=random)
-    return {"image": noise + 2 * mask, "mask": mask, "name": ["x"] * args.batch}
+    from benchmarks.loader import Plain
+    from data import pair_folders
+    from data.loader import BatchDraws, training_loader
+    from utils.config import default_config
+
+    pairs = pair_folders(args.folder / "images", args.folder / "masks")
+    config = OmegaConf.merge(default_config().data,
+                             {"size": args.size, "soft_mask": True, "workers": 2})
+    if args.side == "ours":
+        loader = training_loader(pairs, config, args.batch, 0, device)
+        loader.data.require_sound("pairs")
+        yield from loader
+    else:
+        draws = BatchDraws(len(pairs), args.batch, [args.size], 0, shuffle=True)
+        order = [[draw.index for draw in batch] for batch in draws]
+        for image, mask in DataLoader(Plain(pairs, config), batch_sampler=order, num_workers=2,
+                                      pin_memory=device.type == "cuda"):
+            yield {"image": image, "mask": mask, "name": ["x"] * len(image)}
 
 
 def now(device) -> float:
@@ -133,11 +152,22 @@ def main(argv: list[str] | None = None) -> int:
     if args.side:
         print(json.dumps(measure(args)))
         return 0
+    with tempfile.TemporaryDirectory() as folder:
+        from benchmarks.loader import make_pairs
+
+        make_pairs(Path(folder), args.batch * (args.steps + 2))
+        return compare(args, folder)
+
+
+def compare(args: argparse.Namespace, folder: str) -> int:
+    """Run both sides and print what they found."""
     found = {}
     for side in ("plain", "ours"):
-        command = [sys.executable, "-m", "benchmarks.train", "--side", side]
+        command = [sys.executable, "-m", "benchmarks.train", "--side", side, "--folder", folder]
         for name in ("network", "loss", "size", "batch", "steps", "precision", "gpu"):
             command += [f"--{name}", str(getattr(args, name))]
+        if args.compile:
+            command.append("--compile")
         output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
         found[side] = result = json.loads(output.stdout.splitlines()[-1])
         where = ", ".join(f"{name} {seconds:.3f}" for name, seconds in result["train"].items()

@@ -8,9 +8,10 @@ stem) and ``size`` (height and width of the original, two ints). Loader processe
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from omegaconf import DictConfig
@@ -96,6 +97,13 @@ class SaliencyData(Dataset):
             if self._cache is not None:
                 self._cache.put(index, torch.cat(list(layers.values())).numpy(), original)
         return layers, original
+
+    def require_layers(self, wanted: Iterable[str], loss: str) -> None:
+        """Raise a UserError unless a loss finds what it learns from."""
+        missing = [name for name in wanted if name not in self.names]
+        if missing:
+            raise UserError(f"the loss {loss!r} learns from {', '.join(wanted)}, but these data "
+                            f"have no {' and no '.join(missing)}: see data.target and data.edges")
 
     def require_sound(self, title: str, world: World | None = None) -> None:
         """Read every file once, which also fills the cache; see ``pairing.require_sound``."""
@@ -257,6 +265,7 @@ class Batches:
                         "soft_mask": config.soft_mask, "device": self.device}
         largest = sum(LAYERS[name] for name in data.names) * max(draws.sizes) ** 2
         workers = loader_processes(config.workers, draws.batch * largest)
+        cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork of a loader process
         # A generator of its own, or starting an epoch would advance the one that dropout draws
         # from, and a resumed run, which starts its epoch twice, would not repeat the
         # uninterrupted one.

@@ -24,7 +24,7 @@ Terms = dict[str, Tensor]
 Objective = Callable[[nn.Module, dict], tuple[dict[str, Tensor], Terms]]
 
 __all__ = ["Objective", "balanced_ce", "bce", "build", "names", "partial_bce",
-           "saliency_coherence", "smoothness", "structure_consistency"]
+           "saliency_coherence", "smoothness", "structure_consistency", "targets"]
 
 
 _OBJECTIVES: dict[str, Callable[..., Objective]] = {
@@ -58,6 +58,11 @@ def build(name: str, variant: str = "released", smoothing: float = 0.0, **option
     except TypeError as error:
         raise UserError(f"loss {name!r} does not take these options: {error}") from None
     return smoothed(objective, smoothing) if smoothing else objective
+
+
+def targets(name: str) -> tuple[str, ...]:
+    """Layers of a sample that the objective ``name`` learns from."""
+    return _OBJECTIVES[name].targets
 
 
 def smoothed(objective: Objective, smoothing: float) -> Objective:

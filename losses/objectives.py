@@ -1,7 +1,8 @@
 """What the recipes train: each runs its network and returns outputs and weighted terms.
 
 An objective is built from ``variant`` (``released`` or ``paper``) and the recipe's
-``loss.options``, which switch single differences between the two.
+``loss.options``, which switch single differences between the two; ``targets`` are the layers of a
+sample (``data.transforms.LAYERS``) that it learns from.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ Terms = dict[str, Tensor]
 class CPDObjective:
     """The mean BCE on both outputs, equally weighted. Paper and released code agree."""
 
+    targets = ("mask",)
+
     def __init__(self, variant: str):
         pass
 
@@ -38,6 +41,8 @@ class WSSAObjective:
     Args:
         gate: smoothness as the paper has it, see ``smoothness``; off as released.
     """
+
+    targets = ("scribble", "edge")
 
     def __init__(self, variant: str, gate: bool | None = None):
         self.gate = variant == "paper" if gate is None else gate
@@ -66,6 +71,7 @@ class SCWSSODObjective:
         padded: see ``saliency_coherence``.
     """
 
+    targets = ("scribble",)
     WEIGHTS = {"saliency": 1.0, "side3": 0.8, "side4": 0.6, "side5": 0.4}  # noqa: RUF012
     COHERENCE = 0.3
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+import test as test_script
 import train as train_script
 from data import find_pairs
 from data.decode import decode_strokes
 from data.edges import make_edges
 from data.loader import training_loader
+from data.statistics import with_statistics_of
 from data.transforms import invent_labels, squash
 from data.weak import find_scribbles
 from utils.config import default_config
@@ -93,6 +96,22 @@ def test_edges_come_from_files_or_are_made(weak_sets):
         find_scribbles("WSSA", weak_sets, edges="files")
 
 
+@pytest.mark.parametrize("arguments, said", [
+    (["--config", "configs/wssa.yaml", "data.target=mask"],
+     "'wssa' learns from scribble, edge, but these data have no scribble: "),
+    (["--config", "configs/wssa.yaml", "data.train=[WSSA]", "data.edges=none"], "have no edge: "),
+    (["--config", "configs/cpd_vgg.yaml", "data.train=[WSSA]", "data.target=scribble"],
+     "have no mask: "),
+    (["--config", "configs/cpd_vgg.yaml", "data.edges=files"], "data.edges"),
+])
+def test_a_loss_says_what_it_misses(weak_sets, made_sets, runs, capsys, arguments, said):
+    root = weak_sets if "WSSA" in str(arguments) else made_sets
+    small = ["model.options.width=0.0625", "weights.backbone=none", "data.size=64"]
+    assert train_script.main([*arguments[:2], "data.train=[TINY-TR]", *arguments[2:], *small,
+                              "--gpu", "cpu", f"data.root={root}"]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_made_edges_follow_the_outline():
     pixels = np.full((40, 60, 3), 90, np.uint8)
     pixels[10:30, 20:40] = 160
@@ -136,6 +155,27 @@ def test_what_is_wrong_with_a_set_is_said(weak_sets, tmp_path):
     inside, known = root / "WSSA/gt/00.png", root / "WSSA/mask/00.png"
     with pytest.raises(UserError, match="does not label"):
         decode_strokes(known, inside)
+
+
+def test_statistics_of_each_set_are_a_choice(made_sets, runs, tmp_path):
+    config = with_statistics_of("ECSSD", default_config().data)
+    assert config.mean == pytest.approx([117.15 / 255, 112.48 / 255, 92.86 / 255])
+    assert config.std == pytest.approx([56.36 / 255, 53.82 / 255, 54.23 / 255])
+    assert with_statistics_of("photos", default_config().data) == default_config().data
+    (tmp_path / "sets").mkdir()
+    shutil.copytree(made_sets / "TINY-TE", tmp_path / "sets/ECSSD")
+    small = ["model.options.width=0.0625", "weights.backbone=none", "data.size=32",
+             "data.workers=0"]
+    assert train_script.main(["--gpu", "cpu", f"data.root={made_sets}", "data.train=[TINY-TR]",
+                              "train.epochs=1", "name=weak", *small]) == 0
+    maps = {}
+    for choice in ("recipe", "per_set"):
+        out = tmp_path / choice
+        assert test_script.main(["--checkpoint", str(runs / "weak/last.pt"), "--gpu", "cpu",
+                                 "--data", str(tmp_path / "sets/ECSSD"), "--out", str(out),
+                                 f"test.statistics={choice}", "test.minmax=true"]) == 0
+        maps[choice] = np.stack([iio.imread(path) for path in sorted(out.rglob("00.png"))])
+    assert not np.array_equal(maps["recipe"], maps["per_set"])
 
 
 @pytest.mark.parametrize("recipe, options", [

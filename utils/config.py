@@ -118,6 +118,7 @@ class TestConfig:
     data: list[str] = field(default_factory=lambda: ["ECSSD"])
     batch: int = 10
     minmax: bool = False  # stretch every map to 0–255, where the paper does it
+    statistics: str = "recipe"  # recipe (data.mean and data.std) | per_set (of each published set)
     precision: str = "fp32"  # fp32 | bf16 | fp16 | auto; the maps differ by a byte here and there
 
 
@@ -260,6 +261,8 @@ def _check(config: DictConfig, origin: str) -> None:
     require(config.seed >= 0, "seed", "0 or more")
     require(config.data.target in ("mask", "scribble"), "data.target", "mask or scribble")
     require(config.data.edges in EDGES, "data.edges", f"one of {', '.join(EDGES)}")
+    require(not (config.data.edges == "files" and config.data.target == "mask"), "data.edges",
+            "none, auto, canny or sobel where data.target is mask")
     require(config.data.scribble_resize in ("nearest", "released"), "data.scribble_resize",
             "nearest or released")
     require(not (config.data.target == "scribble" and config.val.fraction > 0), "val.fraction",
@@ -296,6 +299,8 @@ def _check(config: DictConfig, origin: str) -> None:
             f"one of {', '.join(PRECISIONS)}")
     require(config.test.precision in PRECISIONS, "test.precision",
             f"one of {', '.join(PRECISIONS)}")
+    require(config.test.statistics in ("recipe", "per_set"), "test.statistics",
+            "recipe or per_set")
     require(config.train.on_oom in ("stop", "split"), "train.on_oom", "stop or split")
     require(config.train.max_skipped >= 0, "train.max_skipped", "0 or more")
     require(0 <= config.train.ema < 1, "train.ema", "at least 0 and below 1")
