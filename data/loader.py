@@ -7,6 +7,7 @@ stem) and ``size`` (height and width of the original, two ints). Loader processe
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -273,7 +274,7 @@ class Batches:
             data, batch_sampler=draws, collate_fn=collate, num_workers=workers,
             pin_memory=self.device.type == "cuda", persistent_workers=workers > 0,
             multiprocessing_context="fork" if workers and data.fork_only and _CAN_FORK else None,
-            generator=torch.Generator().manual_seed(0))
+            worker_init_fn=ignore_signals, generator=torch.Generator().manual_seed(0))
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Choose the epoch, and the batch to start it with."""
@@ -291,6 +292,15 @@ class Batches:
             if "bus error" not in str(error).lower() and "shared memory" not in str(error):
                 raise
             raise UserError(f"loader processes ran out of shared memory: {_SHM_ADVICE}") from None
+
+
+def ignore_signals(worker: int) -> None:
+    """Leave Ctrl-C and SIGTERM to the main process, which saves the run and ends the loader.
+
+    A terminal and most schedulers send them to all processes of a group.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 _CAN_FORK = sys.platform == "linux"  # elsewhere forking is missing or unsafe

@@ -109,14 +109,14 @@ def test_averages_plateaus_and_precision_survive_a_stop(made_sets, runs, stop):
     assert (whole["at"], whole["schedule"]) == (again["at"], again["schedule"])
 
 
-def start(sets, runs, *more) -> subprocess.Popen:
+def start(sets, runs, *more, **options) -> subprocess.Popen:
     """A training process of its own."""
     program = ("import sys, pathlib, train; train.CHECKPOINTS = pathlib.Path(sys.argv[1]); "
                "sys.exit(train.main(sys.argv[2:]))")
     command = [sys.executable, "-c", program, str(runs), "--gpu", "cpu", f"data.root={sets}",
                "name=trial", *SMALL, *more]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            text=True)
+                            text=True, **options)
 
 
 def wait_for(process: subprocess.Popen, line: str) -> None:
@@ -159,6 +159,17 @@ def test_a_stopped_run_saves_and_resumes(made_sets, runs, number):
     again = weights(runs / "trial/last.pt")
     assert train(made_sets, "--overwrite", *more) == 0
     assert equal(again, weights(runs / "trial/last.pt"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_leaves_the_loader_alive(made_sets, runs, number):
+    """As Ctrl-C in a terminal, or a scheduler, sends it."""
+    process = start(made_sets, runs, "train.epochs=50", "data.workers=2", start_new_session=True)
+    wait_for(process, "step 4/")
+    os.killpg(process.pid, number)
+    said = process.stdout.read()
+    assert process.wait(timeout=60) == 128 + number, said
+    assert "go on with --resume" in said and "Traceback" not in said
 
 
 def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(made_sets, runs, capsys):
