@@ -46,7 +46,7 @@ from utils.run import Run
 from utils.seed import set_seed
 from utils.stop import StopRequest
 from utils.summary import print_summary
-from utils.weights import initialise
+from utils.weights import initialise, read_file
 from utils.world import World, joined
 
 
@@ -88,8 +88,10 @@ def prepare(config: DictConfig, device: torch.device, world: World,
                              **config.loss.options)
     folder = CHECKPOINTS / config.name
     with world.main_first():
-        resumed = checkpoint_to_resume(folder, config, args.resume, args.resume_if_any,
-                                       args.overwrite)
+        path = checkpoint_to_resume(folder, config, args.resume, args.resume_if_any,
+                                    args.overwrite) if world.main else None
+    path = world.from_main(path)
+    resumed = read_file(path) if path else None
     set_seed(config.seed)
     network = model.build(config.model.name, **config.model.options)
     training, validation = find_data(config, world)
@@ -106,12 +108,12 @@ def prepare(config: DictConfig, device: torch.device, world: World,
                                  world.rank, world.size)
     loader.data.require_layers(losses.targets(config.loss.name), config.loss.name)
     loader.data.require_sound("training data", world)
-    if world.main:
-        print_summary(network, config.data.size)
-        start_folder(folder, config, device, world, anew=resumed is None)
     if world.rank:  # or all would drop out the same units
         set_seed(config.seed + world.rank)
     run = Run(config, network, objective, loader, folder, precision, world)
+    if world.main:
+        print_summary(network, config.data.size)
+        start_folder(folder, config, device, world, anew=resumed is None)
     if resumed is not None:
         run.restore(resumed)
     return run, validation

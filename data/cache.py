@@ -86,9 +86,11 @@ class SampleCache:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 # Taken at once: a disk that fills up under a mapped file kills the process.
+                if os.fstat(file).st_size > length:
+                    os.truncate(file, length)  # the bound was lowered
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file, 0, length)
-                elif os.fstat(file).st_size < length:
+                else:
                     os.truncate(file, length)
                 return mmap.mmap(file, length)
             finally:
@@ -113,7 +115,7 @@ class SampleCache:
             return None
         start = index * self._stride + self._offsets[size]
         digest, check, height, width = _HEADER.unpack_from(self._buffer, start)
-        if digest != self._digest(index):
+        if digest != self.digest(index):
             return None
         planes = np.frombuffer(self._buffer, np.uint8, self._planes * size * size,
                                start + _HEADER.size).copy()
@@ -121,24 +123,30 @@ class SampleCache:
             return None
         return planes.reshape(self._planes, size, size), (height, width)
 
-    def put(self, index: int, planes: np.ndarray, original: tuple[int, int]) -> None:
-        """Keep planes (C, S, S) and the original's height and width, if there is room."""
+    def put(self, index: int, planes: np.ndarray, original: tuple[int, int],
+            digest: bytes) -> None:
+        """Keep planes (C, S, S) and the original's height and width, if there is room; ``digest``
+        is of the files before they were read."""
         size = planes.shape[-1]
         if index >= self.kept or size not in self._offsets:
             return
         start = index * self._stride + self._offsets[size]
         planes = np.ascontiguousarray(planes).reshape(-1)
         np.frombuffer(self._buffer, np.uint8, len(planes), start + _HEADER.size)[:] = planes
-        _HEADER.pack_into(self._buffer, start, self._digest(index), zlib.crc32(planes), *original)
+        _HEADER.pack_into(self._buffer, start, digest, zlib.crc32(planes), *original)
 
     def holds(self, index: int) -> bool:
         """Whether a sample is there in all sizes and still what its files say."""
         return index < self.kept and all(self.get(index, size) for size in self._offsets)
 
-    def _digest(self, index: int) -> bytes:
+    def digest(self, index: int) -> bytes | None:
+        """Of a sample's files as they are now; None when one cannot be found."""
         words = [self._variant]
         for path in self._pairs[index].files:
-            found = path.stat()
+            try:
+                found = path.stat()
+            except OSError:
+                return None
             words += [str(path), str(found.st_size), str(found.st_mtime_ns)]
         return hashlib.blake2b("\n".join(words).encode(), digest_size=16).digest()
 

@@ -100,13 +100,17 @@ def decode_mask(path: Path, image: Path | None = None) -> np.ndarray:
             says that it is upright already.
     """
     file = open_image(path)
-    mask = _mask_values(file, path)
+    return _upright(_mask_values(file, path), file, image)
+
+
+def _upright(values: np.ndarray, file: Image.Image, image: Path | None) -> np.ndarray:
+    """What a mask's file holds, turned as it says itself, else as its image is turned."""
     turn = orientation(file)
     if turn == 1 and image is not None:
         size, turn = stored_shape(image)
         if turn >= 5 and file.size == size[::-1] != size:
             turn = 1  # the image is stored lying, the mask stands: drawn on the upright image
-    return mask if turn == 1 else np.array(Image.fromarray(mask).transpose(_TRANSPOSE[turn]))
+    return values if turn == 1 else np.array(Image.fromarray(values).transpose(_TRANSPOSE[turn]))
 
 
 def _mask_values(file: Image.Image, path: Path) -> np.ndarray:
@@ -154,13 +158,13 @@ def _grey16_to_8(values: np.ndarray, path: Path) -> np.ndarray:
     return np.round(values * scale).astype(np.uint8)
 
 
-def decode_strokes(foreground: Path, labelled: Path) -> np.ndarray:
+def decode_strokes(foreground: Path, labelled: Path, image: Path | None = None) -> np.ndarray:
     """Scribbles from WSSA's two files, of foreground strokes and of all strokes; the same coding.
 
     Raises:
         UserError: files that do not decode, of different sizes, or foreground that is not labelled.
     """
-    inside, known = (_mask_values(open_image(path), path) > 127 for path in (foreground, labelled))
+    inside, known = (decode_mask(path, image) > 127 for path in (foreground, labelled))
     if inside.shape != known.shape:
         raise UserError(f"sizes differ: {foreground} and {labelled}")
     if (inside & ~known).any():
@@ -169,11 +173,12 @@ def decode_strokes(foreground: Path, labelled: Path) -> np.ndarray:
     return np.where(known, inside, SCRIBBLE_CODES[0]).astype(np.uint8)
 
 
-def decode_scribble(path: Path) -> np.ndarray:
-    """Scribbles as uint8 (H, W): 1 foreground, 0 background, 255 unknown.
+def decode_scribble(path: Path, image: Path | None = None) -> np.ndarray:
+    """Scribbles as uint8 (H, W): 1 foreground, 0 background, 255 unknown; upright.
 
     The file holds the S-DUTS codes 0 unknown, 1 foreground, 2 background, as grey values,
-    palette indices or three equal channels.
+    palette indices or three equal channels. One without an orientation of its own follows
+    ``image``, as a mask does.
 
     Raises:
         UserError: a value outside the table, named with the file. Left in, it would reach the
@@ -195,4 +200,4 @@ def decode_scribble(path: Path) -> np.ndarray:
         raise UserError(f"{path}: scribble value {values}; the table is 0 unknown, 1 foreground, "
                         "2 background")
     table = np.array([SCRIBBLE_CODES[code] for code in sorted(SCRIBBLE_CODES)], dtype=np.uint8)
-    return table[codes]
+    return _upright(table[codes], file, image)

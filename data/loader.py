@@ -7,7 +7,7 @@ stem) and ``size`` (height and width of the original, two ints). Loader processe
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class SaliencyData(Dataset):
         self.names = [name for name in LAYERS if there[name]]
         self._moves = {"flip": config.flip, "crop": config.crop} if augment else None
         self._cache = open_cache(
-            config.cache, config.cache_gb, self.pairs, self.sizes,
+            cache_for(config.cache, config.workers), config.cache_gb, self.pairs, self.sizes,
             sum(LAYERS[name] for name in self.names),
             f"{self.names} {self._options} {self._edges}") if augment else None
 
@@ -91,12 +91,14 @@ class SaliencyData(Dataset):
     def _decode(self, index: int,
                 sizes: Sequence[int]) -> tuple[dict[str, Tensor], tuple[int, int]]:
         """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
+        # What the files are is asked before they are read: they may change in between.
+        digest = self._cache and self._cache.digest(index)
         image, targets = decode_pair(self.pairs[index], self._edges)
         original = image.height, image.width
         for size in sizes:
             layers = squash(image, size, **targets, **self._options)
-            if self._cache is not None:
-                self._cache.put(index, torch.cat(list(layers.values())).numpy(), original)
+            if digest is not None:
+                self._cache.put(index, torch.cat(list(layers.values())).numpy(), original, digest)
         return layers, original
 
     def require_layers(self, wanted: Iterable[str], loss: str) -> None:
@@ -142,8 +144,8 @@ def decode_pair(pair: Pair, edges: str = "none") -> tuple[Image.Image, dict[str,
     if pair.mask is not None:
         targets["mask"] = decode_mask(pair.mask, pair.image)
     if pair.scribble is not None:
-        targets["scribble"] = decode_scribble(pair.scribble) if pair.labelled is None \
-            else decode_strokes(pair.scribble, pair.labelled)
+        targets["scribble"] = decode_scribble(pair.scribble, pair.image) \
+            if pair.labelled is None else decode_strokes(pair.scribble, pair.labelled, pair.image)
     if edges == "files":
         targets["edge"] = decode_mask(pair.edge, pair.image)
     for name, layer in targets.items():
@@ -274,7 +276,7 @@ class Batches:
             data, batch_sampler=draws, collate_fn=collate, num_workers=workers,
             pin_memory=self.device.type == "cuda", persistent_workers=workers > 0,
             multiprocessing_context="fork" if workers and data.fork_only and _CAN_FORK else None,
-            worker_init_fn=ignore_signals, generator=torch.Generator().manual_seed(0))
+            worker_init_fn=leave_the_group, generator=torch.Generator().manual_seed(0))
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Choose the epoch, and the batch to start it with."""
@@ -294,19 +296,29 @@ class Batches:
             raise UserError(f"loader processes ran out of shared memory: {_SHM_ADVICE}") from None
 
 
-def ignore_signals(worker: int) -> None:
+def leave_the_group(worker: int) -> None:
     """Leave Ctrl-C and SIGTERM to the main process, which saves the run and ends the loader.
 
-    A terminal and most schedulers send them to all processes of a group.
+    A terminal and many schedulers send them to all processes of a group. They must not be ignored
+    here: it is by SIGTERM that the main process ends its loaders when it fails.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
 
 
 _CAN_FORK = sys.platform == "linux"  # elsewhere forking is missing or unsafe
 _AHEAD = 2  # batches that a loader process prepares ahead, torch's default
 _SHM_ADVICE = ("give the container more (docker run --shm-size=1g, or --ipc=host), or lower "
                "data.workers (0 needs none) or train.batch")
+
+
+def cache_for(spec: str, workers: int | None) -> str:
+    """``data.cache``, without a cache in memory where loader processes could not see it."""
+    if spec == "memory" and workers != 0 and not _CAN_FORK:
+        print("note: loader processes cannot share a cache in memory on this system; "
+              "data.cache=FOLDER or data.workers=0 keeps decoded samples", file=sys.stderr)
+        return "none"
+    return spec
 
 
 def loader_processes(wanted: int | None, batch_bytes: int) -> int:

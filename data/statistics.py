@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
+from .catalog import lookup
+
 STATISTICS = {
     "DUTS-TR": ((124.55, 118.90, 102.94), (56.77, 55.97, 57.50)),
     "DUTS-TE": ((124.55, 118.90, 102.94), (56.77, 55.97, 57.50)),
@@ -18,9 +20,11 @@ STATISTICS = {
 
 
 def with_statistics_of(name: str, config: DictConfig) -> DictConfig:
-    """A recipe's ``data`` group with the mean and deviation of the set ``name``; as it was for a
-    set that is not in the table."""
-    if name not in STATISTICS:
+    """A recipe's ``data`` group with the mean and deviation of the set ``name``, by any name that
+    the catalog knows; as it was, which is said, for a set that is not in the table."""
+    entry = lookup(name)
+    if entry is None or entry.name not in STATISTICS:
+        print(f"note: {name}: no statistics of its own are known, the recipe's are used")
         return config
-    mean, std = ([value / 255 for value in values] for values in STATISTICS[name])
+    mean, std = ([value / 255 for value in values] for values in STATISTICS[entry.name])
     return OmegaConf.merge(config, {"mean": mean, "std": std})

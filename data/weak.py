@@ -71,6 +71,10 @@ def _in_folder(spec: str, root: Path) -> tuple[Path, Path, Path, Path | None]:
             return folder, *wssa
         images = [f for name in (*own, *IMAGE_FOLDERS) if (f := subfolder(folder, name))]
         scribbles = [f for name in SCRIBBLE_FOLDERS if (f := subfolder(folder, name))]
+        if len(images) > 1 or len(scribbles) > 1:
+            names = ", ".join(part.name for part in images + scribbles)
+            raise UserError(f"{folder}: several folders could hold the images or the scribbles "
+                            f"({names}); name the two with IMAGES:SCRIBBLES")
         if images and scribbles:
             return folder, images[0], scribbles[0], None
     tried = ", ".join(str(folder) for folder in candidates if folder) or f"nothing in {root}"

@@ -51,6 +51,9 @@ def build(name: str, variant: str = "released", smoothing: float = 0.0, **option
     """
     if name not in _OBJECTIVES:
         raise UserError(f"unknown loss {name!r}; {nearest(name, names())}")
+    if smoothing and "mask" not in targets(name):
+        raise UserError(f"loss.smoothing is for masks; {name!r} learns from "
+                        f"{', '.join(targets(name))}")
     if variant not in ("released", "paper"):
         raise UserError(f"loss.variant must be 'released' or 'paper', not {variant!r}")
     try:
@@ -69,8 +72,6 @@ def smoothed(objective: Objective, smoothing: float) -> Objective:
     """The objective on masks that are drawn towards one half."""
 
     def on_smoothed(network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
-        if "mask" not in sample:
-            raise UserError("loss.smoothing is for masks; this recipe learns from scribbles")
         mask = sample["mask"] * (1 - smoothing) + smoothing / 2
         return objective(network, sample | {"mask": mask})
 

@@ -109,6 +109,8 @@ class WSSA(nn.Module):
         super().__init__()
         if canny not in CANNY:
             raise TypeError(f"canny must be one of {', '.join(CANNY)}, not {canny!r}")
+        if len(mean) != 3 or len(std) != 3:
+            raise TypeError("mean and std are three numbers (R, G, B)")
         self.canny = canny
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)

@@ -293,6 +293,47 @@ def test_a_cache_without_room_says_so(made_sets, tmp_path, monkeypatch):
         training_loader(pairs, data_config(cache=str(tmp_path)), batch=3, seed=0)
 
 
+def test_a_file_that_changes_while_it_is_read_is_read_again(sets, tmp_path, monkeypatch):
+    pairs = find_pairs("TINY-TR", sets)
+    loader = training_loader(pairs, data_config(cache=str(tmp_path / "kept")), batch=3, seed=0)
+    real, other = data.loader.decode_image, Image.new("RGB", (64, 64), (200, 0, 0))
+
+    def decode_then_change(path):
+        image = real(path)
+        other.resize(image.size).save(path)
+        return image
+
+    monkeypatch.setattr(data.loader, "decode_image", decode_then_change)
+    loader.data[0]
+    monkeypatch.setattr(data.loader, "decode_image", real)
+    assert abs(int(loader.data[0]["image"][0].float().mean()) - 200) < 5
+
+
+def test_a_file_that_vanishes_is_named(sets):
+    pairs = find_pairs("TINY-TR", sets)
+    loader = training_loader(pairs, data_config(), batch=3, seed=0)
+    loader.data.require_sound("pairs")
+    pairs[0].image.unlink()
+    with pytest.raises(UserError, match=r"00\.jpg: cannot be decoded \(no such file\)"):
+        loader.data[0]
+
+
+def test_a_lower_bound_shortens_the_file(made_sets, tmp_path):
+    pairs = find_pairs("TINY-TR", made_sets)
+    for gigabytes in (1, 2e-5):
+        config = data_config(cache=str(tmp_path), cache_gb=gigabytes)
+        training_loader(pairs, config, 3, 0).data.require_sound("pairs")
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 2e4
+
+
+def test_without_a_fork_there_is_no_cache_in_memory(made_sets, monkeypatch, capsys):
+    monkeypatch.setattr(data.loader, "_CAN_FORK", False)
+    pairs = find_pairs("TINY-TR", made_sets)
+    assert not training_loader(pairs, data_config(workers=1), 3, 0).data.fork_only
+    assert "data.cache=FOLDER" in capsys.readouterr().err
+    assert training_loader(pairs, data_config(workers=0), 3, 0).data.fork_only
+
+
 def test_all_bad_files_are_listed_with_and_without_a_cache(sets):
     pairs = find_pairs("TINY-TR", sets)
     pairs[2].image.write_bytes(b"no image")

@@ -192,17 +192,14 @@ def test_steps_that_are_not_finite_are_left_out_within_a_budget(made_sets, runs,
 
     calls = []
 
-    def sometimes(variant):
-        objective = losses.cpd(variant)
-
-        def poisoned(network, sample):
-            outputs, terms = objective(network, sample)
+    class Sometimes(losses.CPDObjective):
+        def __call__(self, network, sample):
+            outputs, terms = super().__call__(network, sample)
             calls.append(1)
             return outputs, {name: term * (float("nan") if len(calls) == 3 else 1)
                              for name, term in terms.items()}
-        return poisoned
 
-    monkeypatch.setitem(losses._OBJECTIVES, "cpd", sometimes)
+    monkeypatch.setitem(losses._OBJECTIVES, "cpd", Sometimes)
     assert train(made_sets) == 2
     assert "the loss is nan at step 3" in capsys.readouterr().err
     calls.clear()
@@ -264,6 +261,46 @@ def test_a_loss_that_is_not_finite_names_step_and_images(made_sets, runs, capsys
     err = capsys.readouterr().err
     assert "the loss is" in err
     assert "on the images" in err
+
+
+def test_a_run_of_which_only_the_spare_checkpoint_is_left_goes_on(made_sets, runs, capsys):
+    """As after a kill between the two renames of a save."""
+    more = ["train.epochs=2", "train.save_every=1"]
+    assert train(made_sets, *more) == 0
+    whole = weights(runs / "trial/last.pt")
+    (runs / "trial/last.pt").unlink()
+    assert train(made_sets, *more) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert train(made_sets, *more, "--resume-if-any") == 0
+    assert equal(whole, weights(runs / "trial/last.pt"))
+
+
+def test_a_wrong_option_does_not_cost_the_run_that_is_replaced(made_sets, runs, capsys):
+    assert train(made_sets, "train.steps=1") == 0
+    for wrong in ("optim.freeze=trnk", "optim.frozen_norm=trnk", "loss.options.gate=true"):
+        assert train(made_sets, "--overwrite", wrong) == 2
+        assert (runs / "trial/last.pt").is_file()
+
+
+def test_a_restart_goes_on_only_with_its_own_run(made_sets, runs, capsys, monkeypatch):
+    assert train(made_sets, "train.steps=1") == 0
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert train(made_sets) == 0  # started by the same process
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "another")
+    assert train(made_sets) == 2
+    assert "holds a run already" in capsys.readouterr().err
+
+
+def test_a_failing_run_ends_its_loaders(made_sets, runs):
+    """Whatever happens, and with loader processes waiting."""
+    program = ("import sys, pathlib, train; train.CHECKPOINTS = pathlib.Path(sys.argv[1]); "
+               "train.batch_grid = None; sys.exit(train.main(sys.argv[2:]))")
+    done = subprocess.run([sys.executable, "-c", program, str(runs), "--gpu", "cpu",
+                           f"data.root={made_sets}", "name=trial", *SMALL, "data.workers=2",
+                           "train.images_every=1"], cwd=ROOT, capture_output=True, text=True,
+                          timeout=60)
+    assert "'NoneType' object is not callable" in done.stderr
+    assert done.returncode == 1
 
 
 def test_a_requeued_job_starts_or_goes_on(made_sets, runs):

@@ -6,6 +6,7 @@ import copy
 import math
 import os
 import signal
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from utils.paths import CONFIGS
 from utils.precision import Precision
 from utils.step import Step
 from utils.stop import StopRequest
+from utils.world import World
 
 CPU = torch.device("cpu")
 
@@ -263,6 +265,27 @@ def test_a_batch_in_parts_takes_the_same_step(parts):
     assert b.terms["twice"].item() == pytest.approx(2 * b.terms["square"].item())
     assert b.norm.item() == pytest.approx(a.norm.item(), rel=1e-5)
     assert torch.allclose(whole.conv.weight, divided.conv.weight, atol=1e-7)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 4, 5])
+def test_parts_of_a_batch_are_as_many_in_all_processes(parts):
+    """Of five and of four images, which two processes have of nine."""
+    counts = []
+    for images in (5, 4):
+        calls = []
+
+        def counting(network, sample, calls=calls):
+            calls.append(len(sample["name"]))
+            return toy_objective(network, sample)
+
+        step, sample = toy_step(Toy(), images, counting, accumulate=parts)
+        step.world = World(0, 2)
+        step.world.mean = lambda values: values  # there is no other process
+        step.network.no_sync = nullcontext
+        step(sample | {"share": images * 2 / 9})
+        assert sum(calls) == images
+        counts.append(len(calls))
+    assert counts[0] == counts[1] <= parts
 
 
 def test_bf16_takes_nearly_the_same_step_and_keeps_weights_in_float32():

@@ -58,6 +58,7 @@ def test_the_recipe_of_cpd_is_the_released_one():
 
 
 @pytest.mark.parametrize("override, said", [
+    ("data.cache=Memory", "memory, none, or a folder"),
     ("optim.lrr=1", "did you mean 'optim.lr'"), ("trian.batch=4", "unknown configuration key"),
     ("train.batch=many", "train.batch"), ("train.batch=0", "1 or more"),
     ("data.flip=2", "probability"), ("data.size=[3]", "data.size"), ("batch", "key=value"),

@@ -161,6 +161,7 @@ def test_statistics_of_each_set_are_a_choice(made_sets, runs, tmp_path):
     config = with_statistics_of("ECSSD", default_config().data)
     assert config.mean == pytest.approx([117.15 / 255, 112.48 / 255, 92.86 / 255])
     assert config.std == pytest.approx([56.36 / 255, 53.82 / 255, 54.23 / 255])
+    assert with_statistics_of("ecssd", default_config().data) == config
     assert with_statistics_of("photos", default_config().data) == default_config().data
     (tmp_path / "sets").mkdir()
     shutil.copytree(made_sets / "TINY-TE", tmp_path / "sets/ECSSD")

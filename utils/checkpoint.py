@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from .config import merge_config
 from .errors import UserError, list_problems
+from .origin import of_this_launch
 from .weights import read_file
 from .world import restarts
 
@@ -75,22 +76,23 @@ def load_latest(folder: Path) -> tuple[dict[str, Any], DictConfig, Path]:
 
 
 def checkpoint_to_resume(folder: Path, config: DictConfig, resume: bool, if_any: bool,
-                         overwrite: bool) -> dict[str, Any] | None:
+                         overwrite: bool) -> Path | None:
     """Refuse to lose a run; the checkpoint to resume from, if any.
 
-    With ``if_any``, and in processes that torchrun started anew, a run goes on if there is one yet.
+    With ``if_any``, and in processes that torchrun started anew in the middle of their own run, a
+    run goes on if there is a checkpoint yet.
 
     Raises:
         UserError: a run is there and nothing was said of it, or it cannot be resumed.
     """
-    last = folder / "last.pt"
     if (resume or if_any) and overwrite:
         raise UserError("--resume and --overwrite exclude each other")
-    if resume or ((if_any or restarts()) and last.is_file()):
-        state, before, path = load_latest(folder)
+    there = any((folder / name).is_file() for name in ("last.pt", "previous.pt"))
+    if resume or (there and (if_any or (restarts() and of_this_launch(folder)))):
+        _, before, path = load_latest(folder)
         require_same_recipe(before, config, path)
-        return state
-    if last.is_file() and not overwrite:
+        return path
+    if there and not overwrite:
         raise UserError(f"{folder} holds a run already: go on with --resume, replace it with "
                         "--overwrite, or give this run its own name=…")
     return None

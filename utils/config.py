@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,8 @@ class TestConfig:
     data: list[str] = field(default_factory=lambda: ["ECSSD"])
     batch: int = 10
     minmax: bool = False  # stretch every map to 0–255, where the paper does it
-    statistics: str = "recipe"  # recipe (data.mean and data.std) | per_set (of each published set)
+    statistics: str = "recipe"  # recipe (data.mean and data.std, as in validation) | per_set (those
+    #                             of each published set)
     precision: str = "fp32"  # fp32 | bf16 | fp16 | auto; the maps differ by a byte here and there
 
 
@@ -237,7 +239,7 @@ def _anchor_paths(config: DictConfig, key: str) -> None:
     """Make a path that was just given on the command line absolute."""
     if key == "data.root":
         config.data.root = absolute(config.data.root)
-    elif key == "data.cache" and config.data.cache not in ("memory", "none"):
+    elif key == "data.cache" and _is_folder(config.data.cache):
         config.data.cache = absolute(config.data.cache)
     elif key == "weights.backbone" and config.weights.backbone not in ("imagenet", "none"):
         config.weights.backbone = absolute(config.weights.backbone)
@@ -248,6 +250,11 @@ def _anchor_paths(config: DictConfig, key: str) -> None:
                                        OmegaConf.select(config, key)])
 
 
+def _is_folder(word: str) -> bool:
+    """Whether a word means a folder and not a choice that was mistyped."""
+    return "/" in word or os.sep in word or (bool(word) and Path(word).is_dir())
+
+
 def _check(config: DictConfig, origin: str) -> None:
     """Ranges that types cannot say."""
     problems = []
@@ -256,6 +263,16 @@ def _check(config: DictConfig, origin: str) -> None:
         if not condition:
             problems.append(f"{key} = {OmegaConf.select(config, key)!r}: must be {rule}")
 
+    _check_data(config, require)
+    _check_optim(config, require)
+    _check_runs(config, require)
+    if problems:
+        raise UserError(f"{origin or 'configuration'}: " + "; ".join(problems))
+
+
+def _check_data(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
+    require(config.data.cache in ("memory", "none") or _is_folder(config.data.cache), "data.cache",
+            "memory, none, or a folder (such as ./cache)")
     require(bool(re.fullmatch(r"[A-Za-z0-9][\w.+-]*", config.name)), "name",
             "a plain folder name (letters, digits, . _ + -)")
     require(config.seed >= 0, "seed", "0 or more")
@@ -278,6 +295,9 @@ def _check(config: DictConfig, origin: str) -> None:
     require(config.data.workers is None or config.data.workers >= 0, "data.workers",
             "0 or more, or null")
     require(config.data.cache_gb >= 0, "data.cache_gb", "0 or more")
+
+
+def _check_optim(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
     require(config.optim.name in OPTIMIZERS, "optim.name", f"one of {', '.join(OPTIMIZERS)}")
     require(config.optim.lr > 0, "optim.lr", "positive")
     require(config.optim.weight_decay >= 0, "optim.weight_decay", "0 or more")
@@ -295,6 +315,13 @@ def _check(config: DictConfig, origin: str) -> None:
     require(config.optim.warmup >= 0, "optim.warmup", "0 or more")
     require(config.optim.patience >= 0, "optim.patience", "0 or more")
     require(config.optim.power > 0, "optim.power", "positive")
+    for key in ("optim.clip_value", "optim.clip_norm"):
+        value = OmegaConf.select(config, key)
+        require(value is None or value > 0, key, "positive, or null")
+    require(config.optim.schedule in SCHEDULES, "optim.schedule", f"one of {', '.join(SCHEDULES)}")
+
+
+def _check_runs(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
     require(config.train.precision in PRECISIONS, "train.precision",
             f"one of {', '.join(PRECISIONS)}")
     require(config.test.precision in PRECISIONS, "test.precision",
@@ -306,10 +333,6 @@ def _check(config: DictConfig, origin: str) -> None:
     require(0 <= config.train.ema < 1, "train.ema", "at least 0 and below 1")
     require(config.train.patience is None or config.train.patience >= 1, "train.patience",
             "1 or more, or null")
-    for key in ("optim.clip_value", "optim.clip_norm"):
-        value = OmegaConf.select(config, key)
-        require(value is None or value > 0, key, "positive, or null")
-    require(config.optim.schedule in SCHEDULES, "optim.schedule", f"one of {', '.join(SCHEDULES)}")
     require(0 <= config.val.fraction < 1, "val.fraction", "at least 0 and below 1")
     require(not (config.val.fraction > 0 and config.val.data), "val.fraction",
             "0 when val.data names a set")
@@ -319,8 +342,6 @@ def _check(config: DictConfig, origin: str) -> None:
         require(OmegaConf.select(config, key) >= 1, key, "1 or more")
     require(config.train.steps is None or config.train.steps >= 1, "train.steps",
             "1 or more, or null")
-    if problems:
-        raise UserError(f"{origin or 'configuration'}: " + "; ".join(problems))
 
 
 def help_text() -> str:

@@ -35,7 +35,9 @@ def available_memory() -> int | None:
             found.append(int(line.split()[1]) * 1024)
     limit, used = _read(_CGROUP / "memory.max"), _read(_CGROUP / "memory.current")
     if limit.isdigit() and used.isdigit():
-        found.append(max(0, int(limit) - int(used)))
+        files = [int(line.split()[1]) for line in _read(_CGROUP / "memory.stat").splitlines()
+                 if line.startswith("inactive_file ")]  # counted as used, and given up when needed
+        found.append(max(0, int(limit) - int(used) + sum(files)))
     return min(found, default=None)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from .paths import ROOT
+from .world import launch
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
@@ -24,10 +25,20 @@ def write_origin(folder: Path, device: torch.device, processes: int) -> None:
         "commit": commit(),
         "device": f"{device} ({name})",
         "processes": processes,
+        "launch": launch(),
         "python": platform.python_version(),
         **{library: importlib.metadata.version(library) for library in _LIBRARIES},
     }
     (folder / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+
+
+def of_this_launch(folder: Path) -> bool:
+    """Whether the torchrun that started this process has begun the run in ``folder``."""
+    try:
+        origin = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
+        return origin["launch"] == launch()
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def commit() -> str:

@@ -65,7 +65,9 @@ class Run:
 
     def _move_to(self, before: int) -> None:
         """Find the place in the epoch for batches that hold more or fewer images than they did."""
-        self.at["batch"] = min(self.at["batch"] * before // self.world.size, self.per_epoch - 1)
+        done = self.at["batch"]
+        self.at["batch"] = min(done * before // self.world.size, self.per_epoch - 1)
+        self.at["loss_sum"] *= self.at["batch"] / max(done, 1)  # of as many batches
         self.at["step"] = (self.at["epoch"] - 1) * self.per_epoch + self.at["batch"]
         print(f"note: saved by {before} process(es), resumed by {self.world.size}: a batch has "
               f"{self.config.train.batch * self.world.size} images from here on, and the run goes "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -88,12 +89,16 @@ class Step:
         """Gradients of a batch, part by part; the last outputs, and the mean terms × ``share``."""
         totals: dict[str, Tensor] = {}
         images = len(sample["name"])
-        size = -(-images // self.parts)
-        for start in range(0, images, size):
-            part = {key: value[start:start + size] for key, value in sample.items()}
+        # As many parts in all processes, whose images may differ by one: synchronised batch norms
+        # wait for each other in each.
+        least = round(images * self.world.size / share) // self.world.size
+        parts = -(-least // -(-least // self.parts))
+        cuts = [images * number // parts for number in range(parts + 1)]
+        for start, end in pairwise(cuts):
+            part = {key: value[start:end] for key, value in sample.items()}
             weight = share * len(part["name"]) / images
             # Processes wait for each other once a step, in the last part's backward pass.
-            alone = self.world.size > 1 and start + size < images
+            alone = self.world.size > 1 and end < images
             with self.network.no_sync() if alone else nullcontext():
                 with self.precision.autocast():
                     outputs, terms = self.objective(self.network, part)

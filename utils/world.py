@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from inspect import signature
@@ -13,6 +14,8 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from .errors import UserError
 
 T = TypeVar("T")
 
@@ -55,12 +58,26 @@ class World:
 
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
-        """A block that the main process has left before the others enter it."""
+        """A block that the main process has left before the others enter it.
+
+        When the main one fails with a UserError, which it reports, the others leave with its
+        status and without a word.
+        """
         if not self.main:
-            self.gather(None)
-        yield
-        if self.main:
-            self.gather(None)
+            if self.gather(True).count(False):
+                raise SystemExit(2)
+            yield
+            return
+        try:
+            yield
+        except UserError:
+            self.gather(False)
+            raise
+        self.gather(True)
+
+    def from_main(self, value: T) -> T:
+        """What the main process gave."""
+        return self.gather(value)[0]
 
     def share_buffers(self, network: nn.Module) -> None:
         """Give all processes the main one's buffers, such as the running means of batch norms."""
@@ -84,6 +101,11 @@ def launched() -> bool:
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
+def launch() -> str:
+    """Names the torchrun that started this process: the same after it started it anew."""
+    return f"{os.environ.get('TORCHELASTIC_RUN_ID', '')} {socket.gethostname()} {os.getppid()}"
+
+
 def restarts() -> int:
     """How often torchrun has started this machine's processes anew after a failure."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
@@ -97,7 +119,11 @@ def joined(device: torch.device) -> Iterator[World]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    store, rank, size = next(dist.rendezvous("env://"))
+    try:
+        store, rank, size = next(dist.rendezvous("env://"))
+    except ValueError as error:
+        raise UserError(f"RANK and WORLD_SIZE are set, but torchrun has not started this process "
+                        f"({error}); unset them, or start with torchrun") from None
     if os.environ.get("GROUP_WORLD_SIZE") == "1":
         # torchrun keeps its store when it starts the processes anew, with the addresses of those
         # that are gone (pytorch/pytorch#135712). On several machines the counts differ, and
