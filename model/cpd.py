@@ -13,7 +13,6 @@ the last upsampling aligns corners in the ResNet version and does not in the VGG
 from __future__ import annotations
 
 import math
-import re
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -21,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .keys import renamed
 from .resnet import CHANNELS as RESNET_CHANNELS
 from .resnet import ResNet50
 from .trunk import Trunk
@@ -187,11 +187,7 @@ class CPD(nn.Module):
 
     def released_key(self, key: str) -> str:
         """Our key for a key of the official checkpoints (CPD.pth, CPD-R.pth)."""
-        for pattern, ours in (self._released_keys | _RELEASED_HEADS).items():
-            key, count = re.subn(f"^{pattern}", ours, key)
-            if count:
-                break
-        return key
+        return renamed(key, self._released_keys | _RELEASED_HEADS)
 
 
 def cpd_vgg(pool: str = "avg", width: float = 1.0) -> CPD:

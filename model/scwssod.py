@@ -11,11 +11,10 @@ away from a sum of 0 (docs/scwssod.md).
 
 from __future__ import annotations
 
-import re
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .keys import renamed
 from .resnet import CHANNELS as RESNET_CHANNELS
 from .resnet import ResNet50
 from .trunk import Trunk
@@ -128,11 +127,7 @@ class SCWSSOD(nn.Module):
 
     def released_key(self, key: str) -> str:
         """Our key for a key of the official checkpoints (model-36.pt)."""
-        for pattern, ours in _RELEASED.items():
-            key, count = re.subn(f"^{pattern}", ours, key)
-            if count:
-                break
-        return key
+        return renamed(key, _RELEASED)
 
 
 def scwssod(pool: str = "max") -> SCWSSOD:

@@ -11,13 +11,12 @@ that never run; they have no place here, and loading an official checkpoint name
 
 from __future__ import annotations
 
-import re
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .canny import opencv_canny, torch_canny
+from .keys import renamed
 from .vgg import STAGES, VGG16, scaled
 
 WIDTH = 32  # channels of every part but the trunk
@@ -153,11 +152,7 @@ class WSSA(nn.Module):
 
     def released_key(self, key: str) -> str:
         """Our key for a key of the official checkpoints (scribble_30.pth)."""
-        for pattern, ours in _RELEASED.items():
-            key, count = re.subn(f"^{pattern}", ours, key)
-            if count:
-                break
-        return key
+        return renamed(key, _RELEASED)
 
 
 def wssa(**options) -> WSSA:

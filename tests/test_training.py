@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
-import signal
 from contextlib import nullcontext
 
 import pytest
@@ -21,7 +19,6 @@ from utils.optim import Schedule, add_l1, build_optimizer, clip_gradients
 from utils.paths import CONFIGS
 from utils.precision import Precision
 from utils.step import Step
-from utils.stop import StopRequest
 from utils.world import World
 
 CPU = torch.device("cpu")
@@ -392,15 +389,3 @@ def test_a_constant_prediction_is_said_once(capsys):
     said = capsys.readouterr().err
     assert "step 2 the prediction is 0.0000" in said
     assert "step 4 the prediction is 0.5000" in said
-
-
-def test_the_first_signal_asks_and_the_second_interrupts(capsys):
-    before = signal.getsignal(signal.SIGTERM)
-    with StopRequest() as stop:
-        assert stop.signal is None
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.signal == signal.SIGTERM
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert "SIGTERM: saving after this step" in capsys.readouterr().err
