@@ -35,11 +35,10 @@ RICH = ["train.ema=0.9", "optim.schedule=plateau", "optim.patience=1", "train.ac
         "train.precision=bf16", "val.fraction=0.2", "optim.warmup=3"]
 
 
-@pytest.mark.parametrize("stop", [2, 4])
-def test_averages_plateaus_and_precision_survive_a_stop(made_sets, runs, stop):
+def test_averages_plateaus_and_precision_survive_a_stop(made_sets, runs):
     assert train(made_sets, *RICH, "train.epochs=4") == 0
     whole = torch.load(runs / "trial/last.pt", weights_only=True)
-    assert train(made_sets, *RICH, "--overwrite", "train.epochs=4", f"train.steps={stop}") == 0
+    assert train(made_sets, *RICH, "--overwrite", "train.epochs=4", "train.steps=4") == 0
     assert train(made_sets, *RICH, "--resume", "train.epochs=4") == 0
     again = torch.load(runs / "trial/last.pt", weights_only=True)
     assert equal(whole["network"], again["network"])
@@ -67,7 +66,7 @@ def test_a_killed_run_resumes_to_the_same_weights(made_sets, runs):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_run_saves_and_resumes(made_sets, runs, number):
-    more = ["train.epochs=10"]
+    more = ["train.epochs=5"]
     process = start(made_sets, runs, *more)
     wait_for(process, "step 4/")
     process.send_signal(number)
@@ -75,7 +74,7 @@ def test_a_stopped_run_saves_and_resumes(made_sets, runs, number):
     assert process.wait() == 128 + number
     assert "go on with --resume" in rest
     stopped = torch.load(runs / "trial/last.pt", weights_only=True)
-    assert 4 <= stopped["at"]["step"] < 30
+    assert 4 <= stopped["at"]["step"] < 15
     if number == signal.SIGINT:
         return  # both do the same from here on
     assert train(made_sets, "--resume", *more) == 0
@@ -84,14 +83,13 @@ def test_a_stopped_run_saves_and_resumes(made_sets, runs, number):
     assert equal(again, weights(runs / "trial/last.pt"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_the_whole_group_leaves_the_loader_alive(made_sets, runs, number):
+def test_a_signal_to_the_whole_group_leaves_the_loader_alive(made_sets, runs):
     """As Ctrl-C in a terminal, or a scheduler, sends it."""
     process = start(made_sets, runs, "train.epochs=50", "data.workers=2", start_new_session=True)
     wait_for(process, "step 4/")
-    os.killpg(process.pid, number)
+    os.killpg(process.pid, signal.SIGTERM)
     said = process.stdout.read()
-    assert process.wait(timeout=60) == 128 + number, said
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM, said
     assert "go on with --resume" in said and "Traceback" not in said
 
 
