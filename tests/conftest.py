@@ -36,6 +36,14 @@ def golden(shared):
     return module
 
 
+@pytest.fixture
+def discs() -> torch.Tensor:
+    """The masks that the reference training steps were taken with, (2, 1, 96, 128)."""
+    y, x = np.mgrid[:96, :128]
+    return torch.from_numpy(np.stack([((y - 40) / 25) ** 2 + ((x - 60) / 35) ** 2 < 1,
+                                      ((y - 50) / 30) ** 2 + ((x - 70) / 20) ** 2 < 1])[:, None])
+
+
 @pytest.fixture(scope="session")
 def made_sets(tmp_path_factory) -> Path:
     """A data root with the sets TINY-TR (10 pairs) and TINY-TE (4 pairs), not to be changed."""

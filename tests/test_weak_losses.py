@@ -224,13 +224,6 @@ def test_grey_images_are_of_linear_light():
 # --- training steps ----------------------------------------------------------------------------
 
 
-def discs() -> torch.Tensor:
-    """The masks that the reference steps were taken with, (2, 1, 96, 128)."""
-    y, x = np.mgrid[:96, :128]
-    return torch.from_numpy(np.stack([((y - 40) / 25) ** 2 + ((x - 60) / 35) ** 2 < 1,
-                                      ((y - 50) / 30) ** 2 + ((x - 70) / 20) ** 2 < 1])[:, None])
-
-
 def loaded(golden, name: str) -> nn.Module:
     shapes = json.loads((golden.folder / f"models/{name}.json").read_text())["state_dict"]
     state = golden.golden_state(shapes)
@@ -242,9 +235,9 @@ def loaded(golden, name: str) -> nn.Module:
     return network.train()
 
 
-def test_first_steps_of_wssa_equal_the_released_training(golden):
+def test_first_steps_of_wssa_equal_the_released_training(golden, discs):
     reference = json.loads((golden.folder / "train_wssa.json").read_text())
-    network, mask = loaded(golden, "wssa").double(), discs()
+    network, mask = loaded(golden, "wssa").double(), discs
     known = torch.from_numpy(np.random.RandomState(21).randint(0, 10, (2, 1, 96, 128)) < 3)
     full = mask.double()
     sample = {"image": golden.golden_input((2, 3, 96, 128), 0).double(),
@@ -265,7 +258,7 @@ def test_first_steps_of_wssa_equal_the_released_training(golden):
         assert values == pytest.approx(expected, rel=2e-3), f"step {step}"
 
 
-def test_first_steps_of_scwssod_equal_the_released_training(golden):
+def test_first_steps_of_scwssod_equal_the_released_training(golden, discs):
     """With full masks: the network, its batch norms and the groups of the optimizer.
 
     The random weights amplify rounding: float64 departs by 2.5 % in the second and 3.8 % in the
@@ -273,7 +266,7 @@ def test_first_steps_of_scwssod_equal_the_released_training(golden):
     for all, as if there were no groups, the second loss would be off by more than this allows.
     """
     reference = json.loads((golden.folder / "train_scwssod.json").read_text())
-    network, mask = loaded(golden, "scwssod"), discs()
+    network, mask = loaded(golden, "scwssod"), discs
     config = default_config().optim
     config.name, config.lr, config.trunk_factor = "sgd", 1e-3, 0.1
     config.nesterov, config.weight_decay = True, 5e-4

@@ -25,9 +25,10 @@ SMALL = ["--gpu", "cpu", "name=trial", "model.options.width=0.0625", "weights.ba
          "data.flip=0.5", "train.epochs=3", "train.log_every=1", "optim.name=sgd", "optim.lr=0.05",
          "train.precision=fp32"]
 
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
 PROGRAM = """
 import pathlib, sys
-sys.path.insert(0, {root!r})
 import {script} as script
 script.CHECKPOINTS = pathlib.Path({runs!r})
 if __name__ == "__main__":
@@ -40,7 +41,7 @@ def command(tmp_path: Path, script: str, processes: int, *more: str) -> list[str
     runs = tmp_path / f"runs{processes}"
     runs.mkdir(exist_ok=True)
     program = tmp_path / f"{script}{processes}.py"
-    program.write_text(PROGRAM.format(root=str(ROOT), script=script, runs=str(runs)))
+    program.write_text(PROGRAM.format(script=script, runs=str(runs)))
     launcher = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone",
                                           "--nproc-per-node", str(processes), "--max-restarts", "1"]
     return [sys.executable, *launcher, str(program), *more]
@@ -48,7 +49,7 @@ def command(tmp_path: Path, script: str, processes: int, *more: str) -> list[str
 
 def run(*arguments, **options) -> subprocess.CompletedProcess:
     return subprocess.run(command(*arguments), text=True, capture_output=True, timeout=120,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"}, **options)
+                          env=ENVIRONMENT, **options)
 
 
 def rows(tmp_path: Path, processes: int) -> list[dict]:
@@ -123,7 +124,7 @@ def test_a_run_survives_the_loss_of_a_process(trained, made_sets, tmp_path):
             "train.save_every=1"]
     process = subprocess.Popen(command(tmp_path, "train", 2, *more), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, bufsize=1,
-                               env={**os.environ, "OMP_NUM_THREADS": "1"})
+                               env=ENVIRONMENT)
     for line in process.stdout:
         if line.startswith("step 3/"):
             break
@@ -139,7 +140,7 @@ def test_a_stopped_run_goes_on_with_fewer_processes(made_sets, tmp_path):
     more = [f"data.root={made_sets}", *SMALL, "train.batch=3", "threads=1"]
     process = subprocess.Popen(command(tmp_path, "train", 2, *more, "train.epochs=50"),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
-                               env={**os.environ, "OMP_NUM_THREADS": "1"})
+                               env=ENVIRONMENT)
     for line in process.stdout:
         if line.startswith("step 5/"):
             break
