@@ -99,7 +99,7 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, pr
     if len(set(names)) < len(names):
         raise UserError(f"two sets would be written to one folder: {', '.join(names)}; predict "
                         "them one at a time with different --out")
-    network = model.build(config.model.name, **config.model.options)
+    network = model.from_recipe(config)
     load_weights(network, weights)
     network = precision.place(network)
     for name, pairs in jobs:

@@ -93,7 +93,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     path = world.from_main(path)
     resumed = read_file(path) if path else None
     set_seed(config.seed)
-    network = model.build(config.model.name, **config.model.options)
+    network = model.from_recipe(config)
     training, validation = find_data(config, world)
     with world.main_first():
         initialise(network, config.weights, resumed)

@@ -107,6 +107,8 @@ class SaliencyData(Dataset):
         if missing:
             raise UserError(f"the loss {loss!r} learns from {', '.join(wanted)}, but these data "
                             f"have no {' and no '.join(missing)}: see data.target and data.edges")
+        if "edge" in self.names and "edge" not in wanted:
+            print(f"note: the loss {loss!r} does not learn from edges; data.edges=none spares them")
 
     def require_sound(self, title: str, world: World | None = None) -> None:
         """Read every file once, which also fills the cache; see ``pairing.require_sound``."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from utils.errors import UserError, list_problems
 from utils.paths import ROOT, folder_pair
 
-from .catalog import IMAGE_FOLDERS, lookup, read_stems, subfolder
+from .catalog import IMAGE_FOLDERS, Located, lookup, read_stems, subfolder
 from .pairing import Pair, by_stem, list_images, match
 
 SCRIBBLE_FOLDERS = ("scribbles", "scribble")
@@ -55,6 +55,8 @@ def find_scribbles(spec: str, root: Path, edges: str = "none") -> list[Pair]:
         raise UserError(list_problems(f"{folder}: images and scribbles do not pair up", problems))
     if not pairs:
         raise UserError(f"{images}: no images")
+    if note := Located(spec, pairs, [], lookup(spec)).count_note:
+        print(f"note: {note}; training on these")
     return pairs
 
 

@@ -8,24 +8,26 @@ reads a file, downloads or asks for a device. Weights are ``utils/weights.py``'s
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from utils.errors import UserError, nearest
 
 from .cpd import cpd_resnet, cpd_vgg
 from .scwssod import scwssod, scwssod_vgg
-from .wssa import wssa
+from .wssa import WSSA
 
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "cpd_vgg": cpd_vgg,
     "cpd_resnet": cpd_resnet,
-    "wssa": wssa,
+    "wssa": WSSA,
     "scwssod": scwssod,
     "scwssod_vgg": scwssod_vgg,
 }
 
-__all__ = ["build", "names"]
+__all__ = ["build", "from_recipe", "names"]
 
 
 def names() -> list[str]:
@@ -45,3 +47,13 @@ def build(name: str, **options) -> nn.Module:
         return _NETWORKS[name](**options)
     except TypeError as error:
         raise UserError(f"network {name!r} does not take these options: {error}") from None
+
+
+def from_recipe(config: DictConfig) -> nn.Module:
+    """The network of a recipe. One that looks at the image itself, as WSSA's Canny does, is told
+    what images are normalised with, unless ``model.options`` says otherwise."""
+    options = OmegaConf.to_container(config.model.options)
+    takes = signature(_NETWORKS[config.model.name]).parameters \
+        if config.model.name in _NETWORKS else {}
+    told = {name: tuple(config.data[name]) for name in ("mean", "std") if name in takes}
+    return build(config.model.name, **(told | options))

@@ -155,10 +155,6 @@ class WSSA(nn.Module):
         return renamed(key, _RELEASED)
 
 
-def wssa(**options) -> WSSA:
-    return WSSA(**options)
-
-
 # Released key → our key, as regular expressions on the beginning of the key.
 _RELEASED = {
     r"vgg\.": "trunk.",

@@ -6,4 +6,6 @@ source scripts/setup.sh
 setup_environment requirements.txt requirements-dev.txt
 # Threads that wait by spinning would slow down whatever else computes on these cores.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
-.venv/bin/python -m pytest "$@"
+# One process a core, up to four, each with a thread of its own.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup "$@"

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 import model
 from model.canny import opencv_canny, torch_canny
+from utils.config import load_config
+from utils.errors import UserError
+from utils.paths import CONFIGS
 
 
 def picture(seed: int, height: int, width: int, channels: int = 3) -> torch.Tensor:
@@ -80,6 +83,19 @@ def test_wssa_takes_the_edges_that_it_is_told_to():
         wrapped[0].transpose(1, 2, 0).astype(np.uint8)), 10, 100)
     assert np.array_equal(found["released"][0, 0].numpy(), expected)
     assert not torch.equal(found["released"], found["image"])
+
+
+def test_a_recipe_tells_wssa_its_normalisation():
+    recipe = load_config(CONFIGS / "wssa.yaml", [
+        "data.mean=[0.5,0.4,0.3]", "data.std=[0.1,0.2,0.3]", "model.options.width=0.0625",
+        "model.options.canny=torch"])
+    network = model.from_recipe(recipe)
+    assert network.mean.flatten().tolist() == pytest.approx([0.5, 0.4, 0.3])
+    assert network.std.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
+    recipe.model.options.mean = [0.1, 0.1, 0.1]
+    assert model.from_recipe(recipe).mean.flatten().tolist() == pytest.approx([0.1, 0.1, 0.1])
+    with pytest.raises(UserError, match=r"test\.statistics"):
+        load_config(CONFIGS / "wssa.yaml", ["model.options.canny=image", "test.statistics=per_set"])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

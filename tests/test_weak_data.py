@@ -103,6 +103,8 @@ def test_edges_come_from_files_or_are_made(weak_sets):
     (["--config", "configs/cpd_vgg.yaml", "data.train=[WSSA]", "data.target=scribble"],
      "have no mask: "),
     (["--config", "configs/cpd_vgg.yaml", "data.edges=files"], "data.edges"),
+    (["--config", "configs/scwssod_vgg.yaml", "data.train=[WSSA]", "train.batch=1"],
+     "too few to train it. Raise train.batch"),
 ])
 def test_a_loss_says_what_it_misses(weak_sets, made_sets, runs, capsys, arguments, said):
     root = weak_sets if "WSSA" in str(arguments) else made_sets
@@ -110,6 +112,17 @@ def test_a_loss_says_what_it_misses(weak_sets, made_sets, runs, capsys, argument
     assert train_script.main([*arguments[:2], "data.train=[TINY-TR]", *arguments[2:], *small,
                               "--gpu", "cpu", f"data.root={root}"]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_counts_that_surprise_and_edges_without_use_are_said(weak_sets, capsys):
+    (weak_sets / "DUTS-TR").symlink_to(weak_sets / "OURS")
+    pairs = find_scribbles("DUTS-TR", weak_sets)
+    assert "DUTS-TR: 10 pairs here, the published set has 10553" in capsys.readouterr().out
+    data = training_loader(pairs, data_config(edges="canny"), batch=2, seed=0).data
+    data.require_layers(["scribble", "edge"], "wssa")
+    assert "note" not in capsys.readouterr().out
+    data.require_layers(["scribble"], "scwssod")
+    assert "data.edges=none spares them" in capsys.readouterr().out
 
 
 def test_made_edges_follow_the_outline():

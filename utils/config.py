@@ -328,6 +328,9 @@ def _check_runs(config: DictConfig, require: Callable[[bool, str, str], None]) -
             f"one of {', '.join(PRECISIONS)}")
     require(config.test.statistics in ("recipe", "per_set"), "test.statistics",
             "recipe or per_set")
+    require(config.test.statistics == "recipe"
+            or config.model.options.get("canny", "released") == "released", "test.statistics",
+            "recipe where model.options.canny undoes the normalisation")
     require(config.train.on_oom in ("stop", "split"), "train.on_oom", "stop or split")
     require(config.train.max_skipped >= 0, "train.max_skipped", "0 or more")
     require(0 <= config.train.ema < 1, "train.ema", "at least 0 and below 1")

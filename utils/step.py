@@ -61,7 +61,8 @@ class Step:
                 images of the whole batch. It weighs the part, as parts may differ in size.
 
         Raises:
-            UserError: memory ran out, and the batch may not be or cannot be split further.
+            UserError: memory ran out, and the batch may not be or cannot be split further; or
+                the batch is too small for the network's batch norms.
         """
         share, images = sample.get("share", 1.0), len(sample["name"])
         sample = {key: value for key, value in sample.items() if key != "share"}
@@ -72,6 +73,13 @@ class Step:
                 break
             except RuntimeError as error:  # torch.OutOfMemoryError is one
                 self._split(error, images)
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise UserError(
+                    f"a batch norm of this network met a single value: {images} image(s) in "
+                    f"{self.parts} part(s) are too few to train it. Raise train.batch or "
+                    "data.size, lower train.accumulate, or set optim.eval_norm=[all].") from None
         if self.world.size > 1:
             means = self.world.mean(torch.stack(list(terms.values())))
             terms = dict(zip(terms, means, strict=True))
