@@ -16,21 +16,32 @@ from utils.errors import UserError, nearest
 from .coherence import saliency_coherence
 from .consistency import structure_consistency
 from .cross_entropy import bce
-from .objectives import CPDObjective, SCWSSODObjective, WSSAObjective
+from .intensity import adaptive_pixel_intensity
+from .objectives import (
+    BGNetObjective,
+    CPDObjective,
+    SCWSSODObjective,
+    TRACERObjective,
+    WSSAObjective,
+)
 from .scribbles import balanced_ce, partial_bce
 from .smoothness import smoothness
+from .structure import dice, structure
 
 Terms = dict[str, Tensor]
 Objective = Callable[[nn.Module, dict], tuple[dict[str, Tensor], Terms]]
 
-__all__ = ["Objective", "balanced_ce", "bce", "build", "names", "partial_bce",
-           "saliency_coherence", "smoothness", "structure_consistency", "targets"]
+__all__ = ["Objective", "adaptive_pixel_intensity", "balanced_ce", "bce", "build", "dice", "names",
+           "partial_bce", "saliency_coherence", "smoothness", "structure", "structure_consistency",
+           "targets"]
 
 
 _OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "cpd": CPDObjective,
     "wssa": WSSAObjective,
     "scwssod": SCWSSODObjective,
+    "tracer": TRACERObjective,
+    "bgnet": BGNetObjective,
 }
 
 

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from .coherence import saliency_coherence
 from .consistency import structure_consistency
 from .cross_entropy import bce
+from .intensity import adaptive_pixel_intensity, pixel_intensity
 from .scribbles import balanced_ce, partial_bce
 from .smoothness import smoothness
+from .structure import dice, outline_weights, structure
 
 Terms = dict[str, Tensor]
 
@@ -102,4 +104,50 @@ class SCWSSODObjective:
             coherence = saliency_coherence(reduced, quarter, sigma_rgb=sigma, padded=self.padded)
             terms[f"{name}_ce"] = weight * ce
             terms[f"{name}_coherence"] = weight * self.COHERENCE * coherence
+        return outputs, terms
+
+
+class TRACERObjective:
+    """Adaptive pixel intensity loss of the prediction, the three maps it is the mean of, and the
+    edges, equally weighted.
+
+    Args:
+        reduced_first: see ``adaptive_pixel_intensity``; off for ``paper``.
+    """
+
+    targets = ("mask", "edge")
+    MAPS = ("saliency", "side0", "side1", "side2")
+
+    def __init__(self, variant: str, reduced_first: bool | None = None):
+        self.reduced_first = variant == "released" if reduced_first is None else reduced_first
+
+    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        outputs = network(sample["image"])
+        mask, edge = sample["mask"], sample["edge"]
+        intensity = pixel_intensity(mask)
+        terms = {f"{name}_api": adaptive_pixel_intensity(outputs[name], mask, self.reduced_first,
+                                                         intensity) for name in self.MAPS}
+        terms["edge_api"] = adaptive_pixel_intensity(outputs["edge"], edge, self.reduced_first)
+        return outputs, terms
+
+
+class BGNetObjective:
+    """Structure loss of the three outputs, and three times the dice loss of the edges.
+
+    Args:
+        reduced_first: see ``structure``; off for ``paper``.
+    """
+
+    targets = ("mask", "edge")
+    MAPS = ("saliency", "side2", "side3")
+
+    def __init__(self, variant: str, reduced_first: bool | None = None):
+        self.reduced_first = variant == "released" if reduced_first is None else reduced_first
+
+    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        outputs = network(sample["image"])
+        weights = outline_weights(sample["mask"])
+        terms = {f"{name}_structure": structure(outputs[name], sample["mask"], self.reduced_first,
+                                                weights) for name in self.MAPS}
+        terms["edge_dice"] = 3 * dice(outputs["edge"], sample["edge"])
         return outputs, terms

@@ -8,6 +8,7 @@ reads a file, downloads or asks for a device. Weights are ``utils/weights.py``'s
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from inspect import signature
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,8 +16,10 @@ from torch import nn
 
 from utils.errors import UserError, nearest
 
+from .bgnet import bgnet
 from .cpd import cpd_resnet, cpd_vgg
 from .scwssod import scwssod, scwssod_vgg
+from .tracer import tracer_resnet50, tracer_te, tracer_vgg
 from .wssa import WSSA
 
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -25,6 +28,10 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "wssa": WSSA,
     "scwssod": scwssod,
     "scwssod_vgg": scwssod_vgg,
+    **{f"tracer_te{size}": partial(tracer_te, size) for size in range(8)},
+    "bgnet": bgnet,
+    "tracer_resnet50": tracer_resnet50,
+    "tracer_vgg": tracer_vgg,
 }
 
 __all__ = ["build", "from_recipe", "names"]

@@ -55,19 +55,19 @@ def resize_to(x: Tensor, reference: Tensor, align_corners: bool) -> Tensor:
 
 
 class ReceptiveField(nn.Module):
-    """Receptive field block (Sec. 3.2): four branches of growing reach, fused to 32 channels."""
+    """Receptive field block (Sec. 3.2): four branches of growing reach, fused to ``width``."""
 
-    def __init__(self, in_channels: int, conv: Conv):
+    def __init__(self, in_channels: int, conv: Conv, width: int = WIDTH):
         super().__init__()
-        self.branches = nn.ModuleList([nn.Sequential(conv(in_channels, WIDTH, 1))])
+        self.branches = nn.ModuleList([nn.Sequential(conv(in_channels, width, 1))])
         for reach in (3, 5, 7):
             self.branches.append(nn.Sequential(
-                conv(in_channels, WIDTH, 1),
-                conv(WIDTH, WIDTH, (1, reach), padding=(0, reach // 2)),
-                conv(WIDTH, WIDTH, (reach, 1), padding=(reach // 2, 0)),
-                conv(WIDTH, WIDTH, 3, padding=reach, dilation=reach)))
-        self.fuse = conv(4 * WIDTH, WIDTH, 3, padding=1)
-        self.shortcut = conv(in_channels, WIDTH, 1)
+                conv(in_channels, width, 1),
+                conv(width, width, (1, reach), padding=(0, reach // 2)),
+                conv(width, width, (reach, 1), padding=(reach // 2, 0)),
+                conv(width, width, 3, padding=reach, dilation=reach)))
+        self.fuse = conv(4 * width, width, 3, padding=1)
+        self.shortcut = conv(in_channels, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         reached = torch.cat([branch(x) for branch in self.branches], dim=1)

@@ -23,7 +23,7 @@ class ResNet50(Trunk):
         pool: the stem's 3×3 pooling, ``"max"`` (the paper) or ``"avg"``.
     """
 
-    torchvision_name = "resnet50"
+    imagenet, imagenet_unused = "resnet50", ("fc.",)
 
     def __init__(self, stages: Sequence[str] = STAGES, pool: str = "max"):
         super().__init__()
@@ -39,6 +39,6 @@ class ResNet50(Trunk):
                 layers = getattr(whole, stage)
             self.add_module(stage, layers)
 
-    def torchvision_keys(self) -> dict[str, str]:
+    def imagenet_keys(self) -> dict[str, str]:
         """Our key → the key of the same tensor in torchvision's ``resnet50``."""
         return {key: key.removeprefix("stem.") for key in self.state_dict()}

@@ -18,8 +18,8 @@ from .keys import renamed
 from .resnet import CHANNELS as RESNET_CHANNELS
 from .resnet import ResNet50
 from .trunk import Trunk
+from .vgg import POOL5, VGG16, scaled
 from .vgg import STAGES as VGG_STAGES
-from .vgg import VGG16, pool2x2, scaled
 
 WIDTH = 256  # channels of the decoder
 
@@ -139,17 +139,8 @@ def scwssod(pool: str = "max") -> SCWSSOD:
 def scwssod_vgg(pool: str = "max", width: float = 1.0) -> SCWSSOD:
     """On VGG-16: conv3, conv4, conv5, and conv5 pooled once more in the place of layer4."""
     channels = [scaled(VGG_STAGES[stage][-1], width) for stage in ("conv3", "conv4", "conv5")]
-    return SCWSSOD(PooledVGG16(pool=pool, width=width), (*channels, channels[-1]))
-
-
-class PooledVGG16(VGG16):
-    """VGG-16 with its last pooling as a stage of its own, at 1/32."""
-
-    def __init__(self, pool: str, width: float):
-        super().__init__(pool=pool, width=width)
-        last = pool2x2(pool)
-        last.ceil_mode = True  # a single pixel stays one: the second, small input may be that small
-        self.add_module("pool5", nn.Sequential(last))
+    # Ceiling in pool5: the second, small input may be a single pixel there.
+    return SCWSSOD(VGG16((*VGG_STAGES, POOL5), pool, width), (*channels, channels[-1]))
 
 
 # Released key → our key, as regular expressions on the beginning of the key.

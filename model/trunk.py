@@ -15,11 +15,14 @@ from torch.utils.checkpoint import checkpoint
 class Trunk(nn.Module, ABC):
     """Consecutive stages, added by name with ``add_module``.
 
-    A subclass says which of torchvision's networks it corresponds to (``torchvision_name``) and
-    which of its keys (``torchvision_keys``); ImageNet weights are then loaded by name.
+    A subclass says which file of ImageNet weights it takes (``imagenet``) and which key there each
+    of its tensors has (``imagenet_keys``); the weights are then loaded by name.
     """
 
-    torchvision_name: str
+    #: A network of torchvision, whose weights it takes, or the address of a file.
+    imagenet: str
+    #: Beginnings of the file's keys that a trunk has no use for, such as the classifier's.
+    imagenet_unused: tuple[str, ...] = ()
     #: Keep only the stages' outputs for the backward pass, and compute the rest again there.
     recompute: bool = False
 
@@ -36,8 +39,8 @@ class Trunk(nn.Module, ABC):
         return features
 
     @abstractmethod
-    def torchvision_keys(self) -> dict[str, str]:
-        """Our key → the key of the same tensor in torchvision's network."""
+    def imagenet_keys(self) -> dict[str, str]:
+        """Our key → the key of the same tensor in the file of ImageNet weights."""
 
 
 @contextmanager

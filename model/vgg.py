@@ -17,6 +17,8 @@ STAGES = {
     "conv4": (512, 512, 512),
     "conv5": (512, 512, 512),
 }
+#: A last stage that only pools, for networks that want five resolutions.
+POOL5 = "pool5"
 #: Position of each stage's convolutions in torchvision's ``vgg16().features``.
 _TORCHVISION_INDEX = {
     "conv1": (0, 2),
@@ -44,7 +46,8 @@ class VGG16(Trunk):
     """Consecutive stages of VGG-16; every stage but conv1 begins with its pooling.
 
     Args:
-        stages: names out of ``STAGES``, in order. conv1 is at full size, conv5 at 1/16.
+        stages: names out of ``STAGES``, in order, and ``POOL5``. conv1 is at full size, conv5 at
+            1/16; pool5 is conv5 pooled once more, of which a single pixel stays one.
         pool: ``"max"`` as in the VGG paper, or ``"avg"`` as in the released CPD and WSSA. A
             state dict fits both, so the choice is part of the network and not of the weights.
         width: multiplies every stage's channels. ImageNet weights fit 1 only; less makes a
@@ -54,13 +57,18 @@ class VGG16(Trunk):
     passes signals through when it is trained from scratch.
     """
 
-    torchvision_name = "vgg16"
+    imagenet, imagenet_unused = "vgg16", ("classifier.",)
 
     def __init__(self, stages: Sequence[str] = tuple(STAGES), pool: str = "max",
                  width: float = 1.0):
         super().__init__()
         names = list(STAGES)
         for stage in stages:
+            if stage == POOL5:
+                last = pool2x2(pool)
+                last.ceil_mode = True
+                self.add_module(POOL5, nn.Sequential(last))
+                continue
             before = names.index(stage) - 1
             channels = scaled(STAGES[names[before]][-1], width) if before >= 0 else 3
             layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -75,7 +83,7 @@ class VGG16(Trunk):
                 channels = conv.out_channels
             self.add_module(stage, nn.Sequential(layers))
 
-    def torchvision_keys(self) -> dict[str, str]:
+    def imagenet_keys(self) -> dict[str, str]:
         """Our key → the key of the same tensor in torchvision's ``vgg16``."""
         return {
             f"{stage}.{stage}_{number}.{kind}": f"features.{index}.{kind}"

@@ -25,7 +25,7 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
     """
     freeze(network, config.freeze)
     in_trunk = {id(parameter) for module in network.modules()
-                if hasattr(module, "torchvision_keys") for parameter in module.parameters()}
+                if hasattr(module, "imagenet_keys") for parameter in module.parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in network.parameters():
         if parameter.requires_grad:

@@ -15,7 +15,7 @@ def parts_of(network: nn.Module) -> dict[str, nn.Module]:
     """The network's parts by dotted name: its children, and the stages of its first trunk."""
     parts: dict[str, nn.Module] = {}
     for name, child in network.named_children():
-        stages = dict(child.named_children()) if hasattr(child, "torchvision_keys") else {}
+        stages = dict(child.named_children()) if hasattr(child, "imagenet_keys") else {}
         parts |= {f"{name}.{stage}": module for stage, module in stages.items()} or {name: child}
     return parts
 

@@ -24,9 +24,6 @@ State = Mapping[str, Tensor]
 
 DOWNLOAD_TIMEOUT = 30  # seconds without an answer
 
-#: Parts of torchvision's classifiers that a trunk has no use for.
-_CLASSIFIER_KEYS = ("classifier.", "fc.")
-
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")  # torch colours some of its messages
 
 
@@ -105,29 +102,29 @@ def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
     """Load the trunks of ``network`` from ImageNet weights; returns a line saying what was done.
 
     Args:
-        source: ``"imagenet"`` (torchvision's weights, looked for in ``checkpoints/`` and the
-            torch hub cache, then downloaded), ``"none"``, or a file with torchvision's keys.
+        source: ``"imagenet"`` (the file that the trunk names, looked for in ``checkpoints/`` and
+            the torch hub cache, then downloaded), ``"none"``, or a file with the same keys.
 
     Raises:
         UserError: no weights to be had, or keys and shapes that do not fit.
     """
     trunks = {name: module for name, module in network.named_modules()
-              if hasattr(module, "torchvision_keys")}
+              if hasattr(module, "imagenet_keys")}
     if source == "none":
         return "trunk weights: random (weights.backbone=none), training from scratch"
     if not trunks:
         raise UserError(f"{type(network).__name__} has no trunk that ImageNet weights would fit; "
                         "give weights.backbone=none")
-    kind = next(iter(trunks.values())).torchvision_name
-    path = _imagenet_file(kind) if source == "imagenet" else Path(source)
+    first = next(iter(trunks.values()))
+    path = _imagenet_file(first.imagenet) if source == "imagenet" else Path(source)
     state = state_dict_of(read_file(path))
-    unused = [key for key in state if key.startswith(_CLASSIFIER_KEYS)]
+    unused = [key for key in state if key.startswith(first.imagenet_unused)]
     state = {key: value for key, value in state.items() if key not in unused}
 
     wanted, used = {}, set()
     for name, trunk in trunks.items():
         own = trunk.state_dict()
-        for ours, theirs in trunk.torchvision_keys().items():
+        for ours, theirs in trunk.imagenet_keys().items():
             wanted[f"{theirs} (for {name}.{ours})"] = own[ours]
             used.add(theirs)
     # A feature list of an older torch has no batch counters; they start at zero then.
@@ -137,7 +134,7 @@ def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
     found |= {key: value for key, value in state.items() if key not in used}
     _copy(wanted, found, str(path))
     note = f", {len(unused)} classifier tensors not needed" if unused else ""
-    return f"trunk weights: {path.name}, {len(used)} tensors of {kind}{note}"
+    return f"trunk weights: {path.name}, {len(used)} tensors{note}"
 
 
 def _copy(own: State, state: State, origin: str) -> None:
@@ -159,9 +156,11 @@ def _copy(own: State, state: State, origin: str) -> None:
             value.copy_(state[key])
 
 
-def _imagenet_file(kind: str) -> Path:
-    """torchvision's ImageNet file for ``kind``: in checkpoints/, the hub cache, or downloaded."""
-    url = torchvision.models.get_model_weights(kind).IMAGENET1K_V1.url
+def _imagenet_file(source: str) -> Path:
+    """The ImageNet file of an address or of torchvision's network of that name: in checkpoints/,
+    the hub cache, or downloaded."""
+    url = source if "://" in source else \
+        torchvision.models.get_model_weights(source).IMAGENET1K_V1.url
     name = url.rsplit("/", 1)[-1]
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     for folder in (CHECKPOINTS, cache):
