@@ -183,7 +183,7 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
         with tqdm(total=len(images), unit="image", desc=folder.name,
                   disable=None if world.main else True) as bar:
             for batch in loader:
-                maps = predict(network, batch, precision)
+                maps = predict(network, batch, precision, config.test.resize)
                 for name, saliency in zip(batch["name"], maps, strict=True):
                     save_map(folder / f"{name}.png", to_bytes(saliency, config.test.minmax))
                     bar.update()

@@ -11,12 +11,15 @@ PIXELS = (2, 3)  # the dimensions that a sum over an image goes over
 def local_contrast(mask: Tensor, window: int) -> Tensor:
     """How far each value lies from the mean of the ``window``² around it, zeros outside.
 
-    Rows and columns are averaged one after the other: a window of 31 costs 62 sums a pixel, not
-    961. (N, 1, H, W) in [0, 1] → the same.
+    The means are differences of sums over all that lies above and to the left, four for any
+    window; in float64, in which such sums lose nothing that counts. (N, 1, H, W) in [0, 1] → the
+    same.
     """
-    mean = F.avg_pool2d(mask, (window, 1), stride=1, padding=(window // 2, 0))
-    mean = F.avg_pool2d(mean, (1, window), stride=1, padding=(0, window // 2))
-    return (mean - mask).abs()
+    before, after = window // 2 + 1, window // 2
+    sums = F.pad(mask.double(), (before, after, before, after)).cumsum(2).cumsum(3)
+    rows = sums[:, :, window:] - sums[:, :, :-window]
+    mean = (rows[..., window:] - rows[..., :-window]) / window ** 2
+    return (mean.to(mask.dtype) - mask).abs()
 
 
 def outline_weights(mask: Tensor) -> Tensor:

@@ -151,7 +151,7 @@ def rates(name: str, epochs: int, per_epoch: int = 1, **settings) -> list[float]
     for key, value in {"schedule": name, "lr": 1.0, **settings}.items():
         config[key] = value
     optimizer = build_optimizer(config, nn.Linear(1, 1))
-    schedule = Schedule(config, optimizer, epochs * per_epoch)
+    schedule = Schedule(config, optimizer, epochs * per_epoch, per_epoch)
     found = []
     for epoch in range(1, epochs + 1):
         for step in range((epoch - 1) * per_epoch + 1, epoch * per_epoch + 1):
@@ -168,6 +168,13 @@ def test_the_released_schedule_collapses_and_the_step_does_not():
     assert released[54] == pytest.approx(1e-6)
     assert released[98] == pytest.approx(1e-50)
     assert step[49:] == pytest.approx([1e-1] * 50)
+
+
+def test_poly_may_fall_at_epochs_alone():
+    """As BGNet's, which has (1 − epoch / epochs)^0.9 with epochs from 0."""
+    found = rates("poly_epoch", 25, per_epoch=3)
+    assert found[::3] == found[1::3] == found[2::3]
+    assert found[::3] == pytest.approx([(1 - epoch / 25) ** 0.9 for epoch in range(25)])
 
 
 def test_wssas_schedule_is_the_released_one_with_its_numbers():

@@ -23,7 +23,7 @@ from utils.config import default_config, help_text, load_config, merge_config
 from utils.device import select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.images import save_map, to_bytes
-from utils.inference import predict, resize_logits
+from utils.inference import maps_of, predict
 from utils.log import RunLog
 from utils.optim import build_optimizer
 from utils.paths import CONFIGS, ROOT, folder_pair
@@ -46,6 +46,35 @@ def test_every_recipe_is_valid_and_names_things_that_exist(path):
     for row in config.reported:
         assert 0 < row.value < 1
         assert row.source
+
+
+def test_a_recipe_is_laid_over_its_base(tmp_path):
+    (tmp_path / "first.yaml").write_text("name: first\noptim: {lr: 0.5, name: sgd}\n"
+                                         "data: {train: [A, B]}")
+    (tmp_path / "second.yaml").write_text("base: first.yaml\nname: second\noptim: {lr: 0.25}")
+    (tmp_path / "third.yaml").write_text("base: second.yaml\ndata: {train: [C]}")
+    config = load_config(tmp_path / "third.yaml", ["optim.momentum=0.5"])
+    assert (config.name, config.optim.lr, config.optim.name) == ("second", 0.25, "sgd")
+    assert (list(config.data.train), config.optim.momentum) == (["C"], 0.5)
+    (tmp_path / "first.yaml").write_text("base: third.yaml")
+    with pytest.raises(UserError, match="is its own base"):
+        load_config(tmp_path / "third.yaml")
+    (tmp_path / "first.yaml").unlink()
+    with pytest.raises(UserError, match=r"not found: .*first.yaml, the base of .*second.yaml"):
+        load_config(tmp_path / "third.yaml")
+
+
+def test_the_recipes_of_tracer_differ_in_size_alone():
+    sizes = (320, 320, 352, 384, 448, 512, 576, 640)
+    first = load_config(CONFIGS / "tracer_te0.yaml")
+    assert (first.optim.lr, first.optim.weight_decay, first.optim.clip_norm) == (5e-5, 1e-4, 2)
+    assert (first.train.batch, first.train.epochs, first.train.patience) == (32, 100, 10)
+    assert (first.val.fraction, first.val.watch, first.optim.patience) == (0.05, "loss", 5)
+    for number, size in enumerate(sizes):
+        config = load_config(CONFIGS / f"tracer_te{number}.yaml")
+        assert (config.model.name, config.data.size) == (f"tracer_te{number}", size)
+        for group in ("optim", "val", "loss"):
+            assert config[group] == first[group]
 
 
 def test_the_recipe_of_cpd_is_the_released_one():
@@ -307,12 +336,17 @@ def test_a_network_that_gives_nan_is_named_with_its_image():
         list(predict(Dropping(), batch, FP32))
 
 
-def test_sizes_may_be_tensors_where_ints_are_wanted():
-    """A default collate turns sizes into tensors, which resize functions then refuse."""
-    logits = torch.randn(1, 1, 4, 4)
-    size = (torch.tensor(6), torch.tensor(9))
-    assert resize_logits(logits, size).shape == (1, 1, 6, 9)
-    assert torch.equal(resize_logits(logits, (4, 4)), logits)
+def test_maps_are_made_of_resized_logits_or_probabilities():
+    """Sizes may be tensors, as a default collate makes them, which resize functions refuse."""
+    logits = torch.tensor([[[[-9.0, 9.0]]]])
+    batch = {"size": [(torch.tensor(1), torch.tensor(4))], "name": ["a"]}
+    low, high = torch.tensor([-9.0, 9.0]).sigmoid().tolist()
+    for resize, middle in (("logits", torch.tensor([-4.5, 4.5]).sigmoid().tolist()),
+                           ("probabilities", [0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high])):
+        (found,) = maps_of(logits, batch, resize)
+        assert found[0] == pytest.approx([low, *middle, high], abs=1e-6), resize
+    (same,) = maps_of(logits, batch | {"size": [(1, 2)]})
+    assert same[0] == pytest.approx([low, high])
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())

@@ -17,7 +17,8 @@ from .errors import UserError, nearest
 from .paths import absolute, absolute_spec
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("constant", "step", "released", "poly", "triangular", "cosine", "plateau", "paper")
+SCHEDULES = ("constant", "step", "released", "poly", "poly_epoch", "triangular", "cosine",
+             "plateau", "paper")
 EDGES = ("none", "auto", "files", "canny", "sobel")
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 
@@ -79,12 +80,12 @@ class OptimConfig:
     l1: float = 0.0  # times the sum of the absolute weights that decay
     clip_value: float | None = None  # clamp every gradient element to ± this
     clip_norm: float | None = None  # scale the gradient to at most this norm
-    schedule: str = "constant"  # constant | step | released | poly | triangular | cosine |
-    #                             plateau | paper, see utils/optim.py
+    schedule: str = "constant"  # constant | step | released | poly | poly_epoch | triangular |
+    #                             cosine | plateau | paper, see utils/optim.py
     warmup: int = 0  # steps over which the rate rises from 0
     gamma: float = 0.1  # factor of step, released and plateau
     drop_every: int = 50  # epochs, of step and released
-    power: float = 0.9  # of poly
+    power: float = 0.9  # of poly and poly_epoch
     patience: int = 5  # epochs, of plateau
 
 
@@ -112,6 +113,7 @@ class ValConfig:
     data: list[str] = field(default_factory=list)  # named sets to validate on
     fraction: float = 0.0  # or this share of the training pairs, held out by the seed
     every: int = 1  # epochs between validations
+    watch: str = "MAE"  # MAE | loss: which is best, and moves the plateau schedule
 
 
 @dataclass
@@ -119,6 +121,7 @@ class TestConfig:
     data: list[str] = field(default_factory=lambda: ["ECSSD"])
     batch: int = 10
     minmax: bool = False  # stretch every map to 0–255, where the paper does it
+    resize: str = "logits"  # logits | probabilities: what is brought to the image's own size
     statistics: str = "recipe"  # recipe (data.mean and data.std, as in validation) | per_set (those
     #                             of each published set)
     precision: str = "fp32"  # fp32 | bf16 | fp16 | auto; the maps differ by a byte here and there
@@ -160,20 +163,31 @@ def default_config() -> DictConfig:
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
     """Schema ← YAML file ← ``key=value`` overrides, checked.
 
-    Relative paths given in ``overrides`` are taken from the working directory, as on any
+    A file may name another one beside it as its ``base``, which it is laid over. Relative paths given in ``overrides`` are taken from the working directory, as on any
     command line; relative paths in the file are taken from the repository.
 
     Raises:
         UserError: the file cannot be read, a key is unknown, a value has the wrong type.
     """
-    path = Path(path)
+    return merge_config(_read_recipe(Path(path)), overrides, origin=str(path))
+
+
+def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> dict:
+    """A recipe file laid over its base; ``over`` are the files that led to it."""
     if not path.is_file():
-        raise UserError(f"configuration file not found: {path}; recipes are in configs/*.yaml")
+        named = f", the base of {over[-1]}" if over else ""
+        raise UserError(f"configuration file not found: {path}{named}; recipes are in "
+                        "configs/*.yaml")
+    if path.resolve() in over:
+        raise UserError(f"{path} is its own base, through {', '.join(map(str, over))}")
     try:
         recipe = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
-    return merge_config(recipe, overrides, origin=str(path))
+    if not isinstance(recipe, dict) or "base" not in recipe:
+        return recipe
+    base = _read_recipe(path.parent / str(recipe.pop("base")), (*over, path.resolve()))
+    return OmegaConf.to_container(OmegaConf.merge(base, recipe))
 
 
 def merge_config(recipe: dict, overrides: Sequence[str] = (), origin: str = "") -> DictConfig:
@@ -326,6 +340,8 @@ def _check_runs(config: DictConfig, require: Callable[[bool, str, str], None]) -
             f"one of {', '.join(PRECISIONS)}")
     require(config.test.precision in PRECISIONS, "test.precision",
             f"one of {', '.join(PRECISIONS)}")
+    require(config.test.resize in ("logits", "probabilities"), "test.resize",
+            "logits or probabilities")
     require(config.test.statistics in ("recipe", "per_set"), "test.statistics",
             "recipe or per_set")
     require(config.test.statistics == "recipe"
@@ -337,6 +353,7 @@ def _check_runs(config: DictConfig, require: Callable[[bool, str, str], None]) -
     require(config.train.patience is None or config.train.patience >= 1, "train.patience",
             "1 or more, or null")
     require(0 <= config.val.fraction < 1, "val.fraction", "at least 0 and below 1")
+    require(config.val.watch in ("MAE", "loss"), "val.watch", "MAE or loss")
     require(not (config.val.fraction > 0 and config.val.data), "val.fraction",
             "0 when val.data names a set")
     for key in ("train.batch", "train.epochs", "train.log_every", "train.save_every",

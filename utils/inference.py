@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -14,32 +14,43 @@ from .errors import UserError
 from .precision import Precision
 
 
-def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, C, h, w) → (N, C, *size), bilinear, corners not aligned; sizes may be ints or tensors.
-
-    Logits are resized, not probabilities or bytes: rounding first changes the scores
-    (docs/evaluation.md).
-    """
-    height, width = (int(side) for side in size)
-    return F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
-
-
 @torch.inference_mode()
-def predict(network: nn.Module, batch: dict, precision: Precision) -> Iterator[np.ndarray]:
+def predict(network: nn.Module, batch: dict, precision: Precision,
+            resize: str = "logits") -> Iterator[np.ndarray]:
     """Saliency probabilities, float32 (H, W) at each image's original size, in batch order.
 
     The network computes in evaluation mode: dropout is off, batch norms use their statistics.
+
+    Args:
+        resize: see ``maps_of``.
 
     Raises:
         UserError: the network's output for an image is not a number.
     """
     with evaluating(network), precision.autocast():
-        logits = network(precision.batch(batch)["image"])["saliency"].float()
-    for name, one, size in zip(batch["name"], logits, batch["size"], strict=True):
+        logits = network(precision.batch(batch)["image"])["saliency"]
+    yield from maps_of(logits, batch, resize)
+
+
+def maps_of(logits: Tensor, batch: dict, resize: str = "logits") -> Iterator[np.ndarray]:
+    """Logits (N, 1, h, w) of a batch → its maps, as ``predict`` gives them.
+
+    Args:
+        resize: what is brought to an image's size, bilinear, corners not aligned: ``logits``, or
+            ``probabilities``, which gives softer outlines where maps grow.
+
+    Raises:
+        UserError: an image's logits are not numbers.
+    """
+    for name, one, size in zip(batch["name"], logits.float(), batch["size"], strict=True):
         if one.isnan().any():
             raise UserError(f"the network gives NaN for the image {name}: its weights hold "
                             "NaN or are too large; train again or take earlier weights")
-        yield resize_logits(one[None], size)[0, 0].sigmoid().cpu().numpy()
+        values = one[None] if resize == "logits" else one[None].sigmoid()
+        height, width = (int(side) for side in size)
+        values = F.interpolate(values, size=(height, width), mode="bilinear", align_corners=False)
+        values = values.sigmoid() if resize == "logits" else values.clamp(0, 1)
+        yield values[0, 0].cpu().numpy()
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class Schedule:
     - ``released``: what the released loops of CPD and WSSA do. They multiply the *current* rate
       by gamma^⌊epoch / drop_every⌋ at every epoch; with 0.1 and 50 it is 1e-4 to epoch 49, 1e-5
       at 50, 1e-6 at 51, …, so training all but stops there.
-    - ``poly``: (1 − t)^power.
+    - ``poly``: (1 − t)^power; ``poly_epoch``: the same, of epochs that lie behind.
     - ``triangular``: up to 1 at half of the run and down again, 1 − |2 step / (steps + 1) − 1|.
     - ``cosine``: (1 + cos π t) / 2.
     - ``plateau``: ×gamma when the watched loss has not fallen by 1e-4 of itself for ``patience``
@@ -110,11 +110,13 @@ class Schedule:
     The first ``warmup`` steps multiply it by step / warmup. Epochs and steps count from 1.
     """
 
-    def __init__(self, config: DictConfig, optimizer: torch.optim.Optimizer, steps: int):
+    def __init__(self, config: DictConfig, optimizer: torch.optim.Optimizer, steps: int,
+                 per_epoch: int = 1):
         if config.schedule not in SCHEDULES:
             raise UserError(f"unknown optim.schedule {config.schedule!r}; "
                             f"{nearest(config.schedule, SCHEDULES)}")
         self.name, self.config, self.steps = config.schedule, config, steps
+        self.epochs = math.ceil(steps / per_epoch)
         self.optimizer = optimizer
         gamma, patience = (0.9, 2) if self.name == "paper" else (config.gamma, config.patience)
         # Only its bookkeeping is used, on an optimizer of its own: a rate of 1 is the factor.
@@ -137,6 +139,7 @@ class Schedule:
             "released": lambda: config.gamma ** sum(e // config.drop_every
                                                     for e in range(1, epoch + 1)),
             "poly": lambda: (1 - done) ** config.power,
+            "poly_epoch": lambda: (1 - (epoch - 1) / self.epochs) ** config.power,
             "triangular": lambda: 1 - abs(2 * step / (self.steps + 1) - 1),
             "cosine": lambda: (1 + math.cos(math.pi * done)) / 2,
         }.get(self.name, lambda: self._flat.param_groups[0]["lr"])

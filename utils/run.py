@@ -36,7 +36,8 @@ class Run:
         self.last_step = min(planned, config.train.steps or planned)
         self.mode = Mode(network, config.optim.eval_norm, config.optim.frozen_norm)
         self.optimizer = build_optimizer(config.optim, network)
-        self.schedule = Schedule(config.optim, self.optimizer, self.last_step)
+        self.schedule = Schedule(config.optim, self.optimizer, self.last_step,
+                                 self.per_epoch)
         parallel = self.world.parallel(network)  # after freezing: it waits for what is trained
         self.step = Step(torch.compile(parallel) if config.train.compile else parallel,
                          objective, self.optimizer, precision, config, self.world)
