@@ -3,7 +3,7 @@
 ``catalog`` knows the published sets, ``pairing`` matches images and masks by stem, ``decode``
 turns any file into RGB, a mask or a scribble, ``edges`` finds or makes edge maps, ``check`` is the
 doctor (``python -m data check``), ``sample`` makes the built-in set. These need no torch;
-``transforms`` and ``loader`` do, and are imported by their own names.
+``transforms``, ``augmentation`` and ``loader`` do, and are imported by their own names.
 """
 
 from .catalog import CATALOG, find_pairs

@@ -24,6 +24,7 @@ from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
 from utils.world import World
 
+from .augmentation import tracer
 from .cache import open_cache
 from .decode import decode_image, decode_mask, decode_scribble, decode_strokes
 from .edges import dilate, edge_source, image_edges, mask_edges
@@ -44,7 +45,7 @@ class SaliencyData(Dataset):
     """Pairs as uint8 layers with ``name`` and ``size``.
 
     Indexed by a ``Draw``, or by an int for the unaugmented base size. With ``augment``, samples
-    are cropped and flipped as ``config`` says, and kept in the cache that it asks for.
+    are cropped, flipped and changed as ``config`` says, and kept in the cache that it asks for.
     """
 
     def __init__(self, pairs: Sequence[Pair], config: DictConfig, augment: bool):
@@ -61,6 +62,7 @@ class SaliencyData(Dataset):
         self.names = [name for name in LAYERS if there[name]]
         self._moves = {"flip": config.flip, "crop": config.crop,
                        "mask_resize": config.mask_resize} if augment else None
+        self._tracer = augment and config.augment == "tracer"
         self._cache = open_cache(
             cache_for(config.cache, config.workers), config.cache_gb, self.pairs, self.sizes,
             sum(LAYERS[name] for name in self.names),
@@ -80,6 +82,8 @@ class SaliencyData(Dataset):
         layers, original = self._layers(draw.index, draw.size)
         if self._moves is not None:
             layers = augment(layers, draw.seed, **self._moves)
+        if self._tracer:
+            layers = tracer(layers, draw.seed)
         return {**layers, "name": self.pairs[draw.index].name, "size": original}
 
     def _layers(self, index: int, size: int) -> tuple[dict[str, Tensor], tuple[int, int]]:

@@ -218,7 +218,7 @@ def test_edge_files_of_another_size_or_unreadable_are_listed(sets, cache):
 def test_edges_survive_caches_and_loader_processes(sets, tmp_path, edges):
     write_edges(sets / "TINY-TR", value=200)
     pairs = find_masks("TINY-TR", sets, edges)
-    options = {"edges": edges, "flip": 0.5, "crop": 0.5, "edge_dilate": 3}
+    options = {"edges": edges, "flip": 0.5, "crop": 0.5, "augment": "tracer", "edge_dilate": 3}
     expected = edges_of(pairs, cache="none", **options)
     for cache in ("memory", str(tmp_path / "kept")):
         assert same(expected, edges_of(pairs, cache=cache, **options))
@@ -271,7 +271,8 @@ def test_pairs_without_what_edges_come_from_are_named():
     ({"edges": "mask_canny", "target": "scribble"}, "no masks to make edges of"),
     ({"edge_dilate": 0}, "data.edge_dilate = 0: must be odd"),
     ({"edge_dilate": 4}, "odd, 1 or more"),
-    ({"mask_resize": "cubic"}, "bilinear or nearest")])
+    ({"mask_resize": "cubic"}, "bilinear or nearest"),
+    ({"augment": "strong"}, "none or tracer")])
 def test_wrong_values_are_refused(changes, said):
     with pytest.raises(UserError) as error:
         merge_config({"data": changes})

@@ -57,6 +57,8 @@ class DataConfig:
     scales: list[float] = field(default_factory=lambda: [1.0])  # one is drawn for each batch
     flip: float = 0.0  # probability of a horizontal flip
     crop: float = 1.0  # smallest share of the area that a random crop keeps; 1 = no crop
+    augment: str = "none"  # none | tracer (flips, turns, tones, blurs, after crop and flip), see
+    #                        data/augmentation.py
     soft_mask: bool = False  # keep grey mask values instead of cutting them at one half
     mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
     std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
@@ -288,6 +290,7 @@ def _check_data(config: DictConfig, require: Callable[[bool, str, str], None]) -
             "odd, 1 or more")
     require(config.data.mask_resize in ("bilinear", "nearest"), "data.mask_resize",
             "bilinear or nearest")
+    require(config.data.augment in ("none", "tracer"), "data.augment", "none or tracer")
     require(config.data.scribble_resize in ("nearest", "released"), "data.scribble_resize",
             "nearest or released")
     require(not (config.data.target == "scribble" and config.val.fraction > 0), "val.fraction",
