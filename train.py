@@ -24,8 +24,9 @@ from torch import nn
 import losses
 import model
 from data import Pair, require_sound
-from data.catalog import find_pairs, find_set
-from data.loader import edge_source, evaluation_loader, training_loader
+from data.catalog import find_pairs
+from data.edges import edge_source, find_masks
+from data.loader import evaluation_loader, training_loader
 from data.weak import find_scribbles
 from metrics import Evaluator, read_truth
 from model.trunk import Trunk
@@ -134,15 +135,8 @@ def start_folder(folder: Path, config: DictConfig, device: torch.device, world: 
 def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]:
     """Training and validation pairs; counts that surprise are said."""
     root = ROOT / config.data.root
-    training = []
-    for spec in config.data.train:
-        if config.data.target == "scribble":
-            training += find_scribbles(spec, root, config.data.edges)
-            continue
-        found = find_set(spec, root)
-        if found.count_note:
-            print(f"note: {found.count_note}; training on these")
-        training += found.pairs
+    find = find_scribbles if config.data.target == "scribble" else find_masks
+    training = [pair for spec in config.data.train for pair in find(spec, root, config.data.edges)]
     validation = [pair for spec in config.val.data for pair in find_pairs(spec, root)]
     require_sound(validation, "validation data", world=world)
     held_out = round(len(training) * config.val.fraction)

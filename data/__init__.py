@@ -1,9 +1,9 @@
 """Data: which sets exist and how they lie on disk, pairing, decoding, transforms, loaders.
 
 ``catalog`` knows the published sets, ``pairing`` matches images and masks by stem, ``decode``
-turns any file into RGB, a mask or a scribble, ``check`` is the doctor (``python -m data check``),
-``sample`` makes the built-in set. These need no torch; ``transforms`` and ``loader`` do, and are
-imported by their own names.
+turns any file into RGB, a mask or a scribble, ``edges`` finds or makes edge maps, ``check`` is the
+doctor (``python -m data check``), ``sample`` makes the built-in set. These need no torch;
+``transforms``, ``augmentation`` and ``loader`` do, and are imported by their own names.
 """
 
 from .catalog import CATALOG, find_pairs

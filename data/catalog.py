@@ -30,8 +30,9 @@ class DataSet:
     """A published set.
 
     ``folders``: under the data root, where people put it. ``layouts``: image and mask folders
-    of its own, beside the common ones. ``stem_list``: the file that picks its stems where one
-    folder holds training and test images. ``known``: stem → what is known about it.
+    of its own, beside the common ones, also straight under the data root. ``stem_list``: the file
+    that picks its stems where one folder holds training and test images. ``known``: stem → what is
+    known about it.
     """
 
     name: str
@@ -41,12 +42,31 @@ class DataSet:
     stem_list: str = ""
     shared_folders: tuple[str, ...] = ()  # need the stem list: they hold other sets too
     images_without_mask: bool = False  # the publisher's archive has images that were never masked
+    masks_of_others: bool = False  # the folder of masks serves training and test images
+    left_out: str = ""  # stems with this in them are not of the set
     known: dict[str, str] = field(default_factory=dict)
     note: str = ""
 
 
 _TWO_MASKS = "the first archives had a wrong .png beside the right .jpg mask; delete the .png"
 _NO_TRUTH = "removed by the publisher in 2018, it has no pixel-wise ground truth; delete the image"
+
+
+def _within(folders: tuple[str, ...], images: str, masks: str) -> tuple[tuple[str, str], ...]:
+    """A publisher's layout as it is, and inside the folders that the archive makes."""
+    return tuple((f"{folder}{images}", f"{folder}{masks}") for folder in ("", *folders))
+
+
+def _camouflaged(name: str, pairs: int, **more) -> DataSet:
+    """A set that SINet, BGNet and their kin are tested on, in the layout of their archives."""
+    return DataSet(name, pairs, (name, f"TestDataset/{name}", f"{name}/Test",
+                                 f"{name}_TestingDataset"), **more)
+
+
+_COD10K = ("COD10K-v3/", "COD10K/", "COD10K/COD10K-v3/")
+_CAMO = ("CAMO-V.1.0-CVIU2019/", "CAMO/", "CAMO/CAMO-V.1.0-CVIU2019/",
+         "CAMO-COCO-V.1.0-CVIU2019/Camouflage/")
+_NOT_CAMOUFLAGED = "-NonCAM-"  # half of COD10K's images, with a black mask or none
 
 CATALOG = {entry.name: entry for entry in (
     DataSet("DUTS-TR", 10553,
@@ -89,6 +109,20 @@ CATALOG = {entry.name: entry for entry in (
             note="15 000 images, of which 6232 have a mask; one folder Src for each class"),
     DataSet("SOD", 300, ("SOD", "SOD/Test", "SOD/SOD"), stem_list="test.txt",
             note="published as MATLAB boundaries of BSD300 images; PNG masks are derived"),
+    _camouflaged("COD10K", 2026, left_out=_NOT_CAMOUFLAGED,
+                 layouts=_within(_COD10K, "Test/Image", "Test/GT_Object"),
+                 note="the camouflaged images of the test split, without the 1974 others"),
+    DataSet("COD10K-TR", 3040, ("COD10K-TR", "COD10K/Train"),
+            _within(_COD10K, "Train/Image", "Train/GT_Object"), left_out=_NOT_CAMOUFLAGED,
+            note="the camouflaged images of the training split, without the 2960 others"),
+    _camouflaged("CAMO", 250, masks_of_others=True,
+                 layouts=_within(_CAMO, "Images/Test", "GT"), note="the test split"),
+    DataSet("CAMO-TR", 1000, ("CAMO-TR", "CAMO/Train"), _within(_CAMO, "Images/Train", "GT"),
+            masks_of_others=True, note="the training split"),
+    _camouflaged("CHAMELEON", 76),
+    _camouflaged("NC4K", 4121),
+    DataSet("COD-TR", 4040, ("COD-TR", "TrainDataset", "TrainValDataset", "COD-TrainDataset"),
+            note="COD10K-TR and CAMO-TR in one folder, as SINet and BGNet train on them"),
     DataSet("SAMPLE-TR", 256, ("SAMPLE-TR",), note="built in: python -m data sample"),
     DataSet("SAMPLE-TE", 64, ("SAMPLE-TE",), note="built in: python -m data sample"),
 )}
@@ -243,12 +277,21 @@ def _pair(files: tuple[list[Path], list[Path]], name: str, folder: Path,
         present = {path.stem for path in images} | {path.stem for path in masks}
         problems = [f"listed in {stems_file}, not found: {stem}"
                     for stem in sorted(stems - present)]
+    if entry is not None and entry.left_out:
+        images, masks = ([path for path in files if entry.left_out not in path.stem]
+                         for files in (images, masks))
     if entry is not None and entry.images_without_mask:
-        masked = {path.stem for path in masks}
-        images = [path for path in images if path.stem in masked]
+        images = _with_partner(images, masks)
+    if entry is not None and entry.masks_of_others:
+        masks = _with_partner(masks, images)
     pairs, more = match(images, masks)
     known = entry.known if entry else {}
     return Located(name, pairs, [_with_note(p, known) for p in problems + more], entry)
+
+
+def _with_partner(files: list[Path], others: list[Path]) -> list[Path]:
+    stems = {path.stem for path in others}
+    return [path for path in files if path.stem in stems]
 
 
 def _with_note(problem: str, known: dict[str, str]) -> str:

@@ -114,8 +114,11 @@ def find_sets(root: Path) -> list[Located]:
     if not root.is_dir():
         raise UserError(f"folder not found: {root}")
     found = list(installed(root))
+    # A folder such as TestDataset holds sets and is none.
+    holders = {parent for located in found for pair in located.pairs[:1]
+               for parent in pair.image.parents}
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        if lookup(folder.name) is None:
+        if lookup(folder.name) is None and folder not in holders:
             try:
                 found.append(locate(str(folder.absolute()), root))
             except UserError as error:

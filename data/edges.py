@@ -1,13 +1,106 @@
-"""Edge maps to learn from: from files, or made of the image where there are none."""
+"""Edge maps to learn from: from files, or made of the mask or the image."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from utils.errors import UserError, list_problems
 
-def make_edges(image: Image.Image, kind: str) -> np.ndarray:
+from .catalog import find_set, subfolder
+from .pairing import Pair, attach
+
+EDGE_FOLDERS = ("edges", "edge")
+#: What edge maps that are not made of the image come from.
+_SOURCES = {"files": "edge", "mask": "mask", "mask_canny": "mask"}
+
+
+def find_masks(spec: str, root: Path, edges: str = "none") -> list[Pair]:
+    """Images with their masks, by stem, see ``find_set``; a count that surprises is said.
+
+    Args:
+        edges: ``files`` finds an edge map for each image too, in ``edges`` or ``edge`` beside the
+            masks' folder; ``auto`` does if there is such a folder.
+
+    Raises:
+        UserError: not found, or files without partner, listed.
+    """
+    found = find_set(spec, root)
+    if found.count_note:
+        print(f"note: {found.count_note}; training on these")
+    # A set may have a folder of masks for each of its classes.
+    homes = sorted({pair.mask.parent.parent for pair in found.pairs})
+    folders = [edge_folder(home, edges, "masks", "mask or mask_canny") for home in homes]
+    pairs, problems = attach(found.pairs, "edge", [folder for folder in folders if folder])
+    if problems:
+        raise UserError(list_problems(f"{found.name}: images and edges do not pair up", problems,
+                                      "data.edges=mask makes edge maps of the masks."))
+    return pairs
+
+
+def edge_folder(home: Path, edges: str, targets: str, makers: str) -> Path | None:
+    """The folder of edge maps in ``home``; None where ``edges`` wants no files, or ``auto`` finds
+    none.
+
+    Raises:
+        UserError: ``files`` are wanted and not there; it names the values that make edge maps of
+            the ``targets``.
+    """
+    if edges not in ("files", "auto"):
+        return None
+    found = next((f for name in EDGE_FOLDERS if (f := subfolder(home, name))), None)
+    if found is None and edges == "files":
+        raise UserError(f"{home}: no folder {' or '.join(EDGE_FOLDERS)} beside the {targets}; "
+                        f"data.edges={makers} makes edge maps")
+    return found
+
+
+def edge_source(spec: str, pairs: Sequence[Pair]) -> str:
+    """Where ``data.edges`` takes edge maps from: of ``auto``, the files if all pairs have one,
+    else the masks, or with scribbles Canny's edges of the images.
+
+    Raises:
+        UserError: pairs without the file that the edges come from.
+    """
+    if spec == "auto":
+        return next((source for source in ("files", "mask") if not _lacking(source, pairs)),
+                    "canny")
+    if missing := _lacking(spec, pairs):
+        raise UserError(f"data.edges={spec}: {len(missing)} pairs have no {_SOURCES[spec]} file, "
+                        f"the first is {missing[0].image}; data.edges=canny makes edge maps of the "
+                        "images, data.edges=mask of masks")
+    return spec
+
+
+def _lacking(source: str, pairs: Sequence[Pair]) -> list[Pair]:
+    """Pairs without the file that a source of edges needs."""
+    part = _SOURCES.get(source)
+    return [pair for pair in pairs if part and getattr(pair, part) is None]
+
+
+def mask_edges(mask: np.ndarray, kind: str) -> np.ndarray:
+    """The outline of a mask, uint8 (H, W) → uint8 (H, W) of 0 and 255; above 127 is inside.
+
+    Args:
+        kind: ``mask``, where the gradient by central differences is not zero: a band of the last
+            pixel inside and the first outside, TRACER's labels (its script cuts above 128);
+            ``mask_canny``, OpenCV's Canny, a line one pixel wide.
+    """
+    inside = mask > 127
+    if kind == "mask_canny":
+        # Any thresholds would do: the gradient of two levels is at least 510 or nothing.
+        return cv2.Canny(inside.astype(np.uint8) * 255, 50, 150)
+    # With the rim repeated, the differences at the border are one-sided, as np.gradient has them.
+    wide = np.pad(inside, 1, mode="edge")
+    across, down = wide[1:-1, 2:] != wide[1:-1, :-2], wide[2:, 1:-1] != wide[:-2, 1:-1]
+    return (across | down).astype(np.uint8) * 255
+
+
+def image_edges(image: Image.Image, kind: str) -> np.ndarray:
     """Edges of an RGB image as uint8 (H, W), 0 none to 255 strong.
 
     Args:
@@ -21,3 +114,8 @@ def make_edges(image: Image.Image, kind: str) -> np.ndarray:
     strength = np.hypot(across, down)
     full = max(float(np.percentile(strength, 99)), 1.0)
     return (strength / full * 255).clip(0, 255).round().astype(np.uint8)
+
+
+def dilate(edges: np.ndarray, side: int) -> np.ndarray:
+    """Edges (H, W), each pixel the strongest within a square of ``side`` (odd) around it."""
+    return edges if side == 1 else cv2.dilate(edges, np.ones((side, side), np.uint8))

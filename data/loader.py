@@ -24,9 +24,10 @@ from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
 from utils.world import World
 
+from .augmentation import tracer
 from .cache import open_cache
 from .decode import decode_image, decode_mask, decode_scribble, decode_strokes
-from .edges import make_edges
+from .edges import dilate, edge_source, image_edges, mask_edges
 from .pairing import Pair, file_problems, require_sound
 from .transforms import LAYERS, augment, finish, squash
 
@@ -44,7 +45,7 @@ class SaliencyData(Dataset):
     """Pairs as uint8 layers with ``name`` and ``size``.
 
     Indexed by a ``Draw``, or by an int for the unaugmented base size. With ``augment``, samples
-    are cropped and flipped as ``config`` says, and kept in the cache that it asks for.
+    are cropped, flipped and changed as ``config`` says, and kept in the cache that it asks for.
     """
 
     def __init__(self, pairs: Sequence[Pair], config: DictConfig, augment: bool):
@@ -52,16 +53,20 @@ class SaliencyData(Dataset):
         self.size = config.size
         self.sizes = training_sizes(config.size, config.scales) if augment else [config.size]
         self._edges = edge_source(config.edges, self.pairs) if augment else "none"
-        self._options = {"soft_mask": config.soft_mask, "scribble_resize": config.scribble_resize}
+        self._dilate = config.edge_dilate
+        self._options = {"soft_mask": config.soft_mask, "mask_resize": config.mask_resize,
+                         "scribble_resize": config.scribble_resize}
         first = self.pairs[0]
         there = {"image": True, "mask": first.mask is not None,
                  "scribble": first.scribble is not None, "edge": self._edges != "none"}
         self.names = [name for name in LAYERS if there[name]]
-        self._moves = {"flip": config.flip, "crop": config.crop} if augment else None
+        self._moves = {"flip": config.flip, "crop": config.crop,
+                       "mask_resize": config.mask_resize} if augment else None
+        self._tracer = augment and config.augment == "tracer"
         self._cache = open_cache(
             cache_for(config.cache, config.workers), config.cache_gb, self.pairs, self.sizes,
             sum(LAYERS[name] for name in self.names),
-            f"{self.names} {self._options} {self._edges}") if augment else None
+            f"{self.names} {self._options} {self._edges} {self._dilate}") if augment else None
 
     @property
     def fork_only(self) -> bool:
@@ -77,6 +82,8 @@ class SaliencyData(Dataset):
         layers, original = self._layers(draw.index, draw.size)
         if self._moves is not None:
             layers = augment(layers, draw.seed, **self._moves)
+        if self._tracer:
+            layers = tracer(layers, draw.seed)
         return {**layers, "name": self.pairs[draw.index].name, "size": original}
 
     def _layers(self, index: int, size: int) -> tuple[dict[str, Tensor], tuple[int, int]]:
@@ -93,7 +100,7 @@ class SaliencyData(Dataset):
         """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
         # What the files are is asked before they are read: they may change in between.
         digest = self._cache and self._cache.digest(index)
-        image, targets = decode_pair(self.pairs[index], self._edges)
+        image, targets = decode_pair(self.pairs[index], self._edges, self._dilate)
         original = image.height, image.width
         for size in sizes:
             layers = squash(image, size, **targets, **self._options)
@@ -116,7 +123,8 @@ class SaliencyData(Dataset):
 
     def _problems(self, index: int) -> list[str]:
         pair = self.pairs[index]
-        if (self._cache is None or index >= self._cache.kept) and pair.scribble is None:
+        masks_only = pair.scribble is None and self._edges != "files"
+        if masks_only and (self._cache is None or index >= self._cache.kept):
             return file_problems(pair)
         try:
             if self._cache is None or not self._cache.holds(index):
@@ -126,17 +134,12 @@ class SaliencyData(Dataset):
         return []
 
 
-def edge_source(spec: str, pairs: Sequence[Pair]) -> str:
-    """Where ``data.edges`` takes edge maps from: of ``auto``, the files if all pairs have one."""
-    if spec != "auto":
-        return spec
-    return "files" if all(pair.edge is not None for pair in pairs) else "canny"
-
-
-def decode_pair(pair: Pair, edges: str = "none") -> tuple[Image.Image, dict[str, np.ndarray]]:
+def decode_pair(pair: Pair, edges: str = "none",
+                edge_dilate: int = 1) -> tuple[Image.Image, dict[str, np.ndarray]]:
     """The image, and its mask, scribble and edges as far as there are any, uint8 (H, W).
 
-    ``edges``: ``files``, or how to make them, see ``make_edges``.
+    ``edges``: ``files``, or how to make them, see ``mask_edges`` and ``image_edges``;
+    ``edge_dilate``: the square that they are dilated with.
 
     Raises:
         UserError: a file that cannot be decoded, or has another size than the image.
@@ -154,8 +157,12 @@ def decode_pair(pair: Pair, edges: str = "none") -> tuple[Image.Image, dict[str,
         if layer.shape != (image.height, image.width):
             raise UserError(f"sizes differ: {pair.image} is {image.width}×{image.height}, "
                             f"{getattr(pair, name)} is {layer.shape[1]}×{layer.shape[0]}")
+    if edges in ("mask", "mask_canny"):
+        targets["edge"] = mask_edges(targets["mask"], edges)
     if edges in ("canny", "sobel"):
-        targets["edge"] = make_edges(image, edges)
+        targets["edge"] = image_edges(image, edges)
+    if "edge" in targets:
+        targets["edge"] = dilate(targets["edge"], edge_dilate)
     return image, targets
 
 

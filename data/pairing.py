@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -77,6 +77,20 @@ def match(images: Sequence[Path], masks: Sequence[Path]) -> tuple[list[Pair], li
                  if stem not in image_table]
     common = sorted(image_table.keys() & mask_table.keys())
     return [Pair(stem, image_table[stem], mask_table[stem]) for stem in common], problems
+
+
+def attach(pairs: Sequence[Pair], part: str,
+           folders: Sequence[Path]) -> tuple[list[Pair], list[str]]:
+    """Pairs with their files of ``folders``, by stem, as their ``part``; and the problems: files
+    missing, duplicates. Without folders, the pairs as they are."""
+    if not folders:
+        return list(pairs), []
+    names = " or ".join(map(str, folders))
+    table, problems = by_stem((path for folder in folders for path in list_images(folder)),
+                              f"files in {names}")
+    problems += [f"no file in {names} for {pair.image}" for pair in pairs
+                 if pair.name not in table]
+    return [replace(pair, **{part: table.get(pair.name)}) for pair in pairs], problems
 
 
 def pair_folders(images: Path, masks: Path) -> list[Pair]:

@@ -28,24 +28,34 @@ LAYERS = {"image": 3, "mask": 1, "scribble": 1, "edge": 1}
 
 def squash(image: Image.Image, size: int, mask: np.ndarray | None = None,
            scribble: np.ndarray | None = None, edge: np.ndarray | None = None,
-           soft_mask: bool = False, scribble_resize: str = "nearest") -> dict[str, Tensor]:
+           soft_mask: bool = False, mask_resize: str = "bilinear",
+           scribble_resize: str = "nearest") -> dict[str, Tensor]:
     """PIL RGB image, uint8 mask, scribble and edges (H, W) → uint8 layers (C, size, size).
 
     The aspect ratio is not kept, as in the papers. A mask is cut at one half first, unless
-    ``soft_mask``, and resized bilinearly like the image and the edges. A scribble is resized with
-    nearest: interpolated labels would turn the rim of a background stroke (2 → 1 → 0) into
-    foreground, as they do with ``scribble_resize="released"``.
+    ``soft_mask``, and resized bilinearly like the image and the edges; with
+    ``mask_resize="nearest"`` both are, by OpenCV's INTER_NEAREST, which takes the upper left of
+    the pixels that come together, as TRACER's released loader does. A scribble is resized with
+    Pillow's nearest: interpolated labels would turn the rim of a background stroke (2 → 1 → 0)
+    into foreground, as they do with ``scribble_resize="released"``.
     """
     layers = {"image": _resize(image, size)}
     if mask is not None:
         hard = mask if soft_mask else np.where(mask > 127, 255, 0).astype(np.uint8)
-        layers["mask"] = _resize(Image.fromarray(hard), size)
+        layers["mask"] = _resize_mask(hard, size, mask_resize)
     if scribble is not None:
         layers["scribble"] = invent_labels(scribble, size) if scribble_resize == "released" \
             else _resize(Image.fromarray(scribble), size, Image.Resampling.NEAREST)
     if edge is not None:
-        layers["edge"] = _resize(Image.fromarray(edge), size)
+        layers["edge"] = _resize_mask(edge, size, mask_resize)
     return layers
+
+
+def _resize_mask(mask: np.ndarray, size: int, method: str) -> Tensor:
+    if method == "bilinear":
+        return _resize(Image.fromarray(mask), size)
+    return torch.from_numpy(cv2.resize(np.ascontiguousarray(mask), (size, size),
+                                       interpolation=cv2.INTER_NEAREST)[None])
 
 
 def invent_labels(scribble: np.ndarray, size: int) -> Tensor:
@@ -67,8 +77,8 @@ def _resize(image: Image.Image, size: int,
     return torch.from_numpy(np.array(pixels, order="C"))
 
 
-def augment(layers: dict[str, Tensor], seed: int, flip: float = 0.0,
-            crop: float = 1.0) -> dict[str, Tensor]:
+def augment(layers: dict[str, Tensor], seed: int, flip: float = 0.0, crop: float = 1.0,
+            mask_resize: str = "bilinear") -> dict[str, Tensor]:
     """Random crop and horizontal flip of squashed layers, the same for all of them.
 
     Drawn from ``seed`` alone, so results do not depend on the number of loader processes.
@@ -77,14 +87,16 @@ def augment(layers: dict[str, Tensor], seed: int, flip: float = 0.0,
         flip: probability of a flip.
         crop: smallest share of the area that a crop keeps; 1 for none. A square of the squashed
             image has the image's own aspect ratio.
+        mask_resize: how a crop of the mask and the edges comes back to the input size.
     """
     share, down, right, turn = torch.rand(4, generator=torch.Generator().manual_seed(seed)).tolist()
     if crop < 1:
+        codes = {"scribble"} if mask_resize == "bilinear" else {"scribble", "mask", "edge"}
         size = layers["image"].shape[-1]
         side = max(1, round(size * math.sqrt(crop + (1 - crop) * share)))
         top, left = int(down * (size - side + 1)), int(right * (size - side + 1))
         layers = {name: F.resized_crop(layer, top, left, side, side, [size, size],
-                                       InterpolationMode.NEAREST if name == "scribble"
+                                       InterpolationMode.NEAREST if name in codes
                                        else InterpolationMode.BILINEAR)
                   for name, layer in layers.items()}
     if turn < flip:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from utils.errors import UserError, list_problems
 from utils.paths import ROOT, folder_pair
 
 from .catalog import IMAGE_FOLDERS, Located, lookup, read_stems, subfolder
-from .pairing import Pair, by_stem, list_images, match
+from .edges import edge_folder
+from .pairing import Pair, attach, list_images, match
 
 SCRIBBLE_FOLDERS = ("scribbles", "scribble")
-EDGE_FOLDERS = ("edges", "edge")
 _WSSA = ("img", "gt", "mask")  # images, foreground strokes, all strokes
 
 
@@ -39,18 +38,11 @@ def find_scribbles(spec: str, root: Path, edges: str = "none") -> list[Pair]:
     else:
         folder, images, scribbles, labelled = _in_folder(spec, root)
     pairs, problems = _matched(images, scribbles, folder)
-    parts = {"labelled": labelled}
-    if edges in ("files", "auto"):
-        parts["edge"] = next((f for name in EDGE_FOLDERS if (f := subfolder(folder, name))), None)
-        if parts["edge"] is None and edges == "files":
-            raise UserError(f"{folder}: no folder {' or '.join(EDGE_FOLDERS)} beside the "
-                            "scribbles; data.edges=canny or sobel makes edge maps of the images")
-    for name, part in parts.items():
-        if part is not None:
-            table, more = by_stem(list_images(part), f"files in {part.name}")
-            problems += more + [f"no file in {part} for {pair.image}" for pair in pairs
-                                if pair.name not in table]
-            pairs = [replace(pair, **{name: table.get(pair.name)}) for pair in pairs]
+    found = {"labelled": labelled,
+             "edge": edge_folder(folder, edges, "scribbles", "canny or sobel")}
+    for part, within in found.items():
+        pairs, more = attach(pairs, part, [within] if within else [])
+        problems += more
     if problems:
         raise UserError(list_problems(f"{folder}: images and scribbles do not pair up", problems))
     if not pairs:

@@ -16,7 +16,7 @@ import test as test_script
 import train as train_script
 from data import find_pairs
 from data.decode import decode_strokes
-from data.edges import make_edges
+from data.edges import image_edges
 from data.loader import training_loader
 from data.statistics import with_statistics_of
 from data.transforms import invent_labels, squash
@@ -129,7 +129,7 @@ def test_made_edges_follow_the_outline():
     pixels = np.full((40, 60, 3), 90, np.uint8)
     pixels[10:30, 20:40] = 160
     for kind in ("canny", "sobel"):
-        edges = make_edges(Image.fromarray(pixels), kind)
+        edges = image_edges(Image.fromarray(pixels), kind)
         assert edges.shape == (40, 60) and edges.dtype == np.uint8
         assert edges[20, 18:22].max() > 200 and edges[9:12, 30].max() > 200
         assert edges[20, 25:35].max() == 0 and edges[:5].max() == 0

@@ -19,7 +19,7 @@ from .paths import absolute, absolute_spec
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "step", "released", "poly", "poly_epoch", "triangular", "cosine",
              "plateau", "paper")
-EDGES = ("none", "auto", "files", "canny", "sobel")
+EDGES = ("none", "auto", "files", "mask", "mask_canny", "canny", "sobel")
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 
 
@@ -47,14 +47,19 @@ class LossConfig:
 class DataConfig:
     root: str = "datasets"  # the folder that holds the data sets
     target: str = "mask"  # mask | scribble: what there is to learn from
-    edges: str = "none"  # edge maps to learn from: none | files | canny | sobel (made of the
-    #                      images) | auto (files if there are any, else canny)
+    edges: str = "none"  # edge maps to learn from: none | files | mask (TRACER's band, made of the
+    #                      masks) | mask_canny (made of the masks) | canny | sobel (made of the
+    #                      images) | auto (files if there are any, else mask; canny for scribbles)
+    edge_dilate: int = 1  # side of the square that edges are dilated with, before the resize; odd
+    mask_resize: str = "bilinear"  # bilinear | nearest: how masks and edges come to the input size
     scribble_resize: str = "nearest"  # nearest | released (linear, which invents labels)
     train: list[str] = field(default_factory=lambda: ["DUTS-TR"])  # names, or IMAGES:MASKS
     size: int = 352  # input height and width; images are squashed to it, as the papers do
     scales: list[float] = field(default_factory=lambda: [1.0])  # one is drawn for each batch
     flip: float = 0.0  # probability of a horizontal flip
     crop: float = 1.0  # smallest share of the area that a random crop keeps; 1 = no crop
+    augment: str = "none"  # none | tracer (flips, turns, tones, blurs, after crop and flip), see
+    #                        data/augmentation.py
     soft_mask: bool = False  # keep grey mask values instead of cutting them at one half
     mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
     std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
@@ -292,8 +297,14 @@ def _check_data(config: DictConfig, require: Callable[[bool, str, str], None]) -
     require(config.seed >= 0, "seed", "0 or more")
     require(config.data.target in ("mask", "scribble"), "data.target", "mask or scribble")
     require(config.data.edges in EDGES, "data.edges", f"one of {', '.join(EDGES)}")
-    require(not (config.data.edges == "files" and config.data.target == "mask"), "data.edges",
-            "none, auto, canny or sobel where data.target is mask")
+    require(config.data.target == "mask" or config.data.edges not in ("mask", "mask_canny"),
+            "data.edges", "none, auto, files, canny or sobel where data.target is scribble: there "
+            "are no masks to make edges of")
+    require(config.data.edge_dilate >= 1 and config.data.edge_dilate % 2 == 1, "data.edge_dilate",
+            "odd, 1 or more")
+    require(config.data.mask_resize in ("bilinear", "nearest"), "data.mask_resize",
+            "bilinear or nearest")
+    require(config.data.augment in ("none", "tracer"), "data.augment", "none or tracer")
     require(config.data.scribble_resize in ("nearest", "released"), "data.scribble_resize",
             "nearest or released")
     require(not (config.data.target == "scribble" and config.val.fraction > 0), "val.fraction",
