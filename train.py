@@ -24,7 +24,6 @@ from torch import nn
 import losses
 import model
 from data import Pair, require_sound
-from data.catalog import find_pairs
 from data.edges import edge_source, find_masks
 from data.loader import evaluation_loader, training_loader
 from data.weak import find_scribbles
@@ -37,7 +36,7 @@ from utils.config import help_text, load_config
 from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.images import to_bytes
-from utils.inference import predict
+from utils.inference import forward, maps_of
 from utils.log import NoLog, RunLog
 from utils.norm import synchronise
 from utils.origin import write_origin
@@ -137,7 +136,8 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
     root = ROOT / config.data.root
     find = find_scribbles if config.data.target == "scribble" else find_masks
     training = [pair for spec in config.data.train for pair in find(spec, root, config.data.edges)]
-    validation = [pair for spec in config.val.data for pair in find_pairs(spec, root)]
+    edges = config.data.edges if config.val.watch == "loss" else "none"
+    validation = [pair for spec in config.val.data for pair in find_masks(spec, root, edges)]
     require_sound(validation, "validation data", world=world)
     held_out = round(len(training) * config.val.fraction)
     if held_out:
@@ -203,41 +203,43 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog) -> None:
     scores = None
     if validation and (at["step"] == run.last_step or at["epoch"] % config.val.every == 0):
         tested = run.network if run.average is None else run.average.module
-        evaluator = validate(tested, validation, config, run.precision.device, run.world)
-        scores = evaluator.compute()
+        evaluator, loss = validate(tested, validation, run)
+        scores = evaluator.compute() | loss
         log.validation(at["step"], at["epoch"], scores, evaluator.curves())
         at["stale"] += 1
-        if at["best"] is None or scores["MAE"] < at["best"]:
-            at |= {"best": scores["MAE"], "stale": 0}
+        if at["best"] is None or scores[config.val.watch] < at["best"]:
+            at |= {"best": scores[config.val.watch], "stale": 0}
             run.save("best.pt")
     if at["batch"] == run.per_epoch:
-        run.schedule.end_epoch(at["loss_sum"] / run.per_epoch, scores and scores["MAE"])
+        run.schedule.end_epoch(at["loss_sum"] / run.per_epoch, scores and scores[config.val.watch])
         at |= {"epoch": at["epoch"] + 1, "batch": 0, "loss_sum": 0.0}
     run.save("last.pt")
     log.restart_clock()
 
 
-def validate(network: nn.Module, pairs: list[Pair], config: DictConfig,
-             device: torch.device, world: World) -> Evaluator:
-    """The maps that test.py would write for ``pairs``, scored as eval.py would score them; each
-    process predicts its share of them."""
+def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator, dict]:
+    """The maps that test.py would write for ``pairs``, scored as eval.py would score them, and
+    with val.watch=loss their mean ``loss``; each process predicts its share of them."""
+    config, world, losses_of = run.config, run.world, run.config.val.watch == "loss"
     world.share_buffers(network)
-    evaluator = Evaluator(measures=("MAE", "F"))
-    mine = range(len(pairs))[world.rank::world.size]
-    if mine:
+    evaluator, total = Evaluator(measures=("MAE", "F")), 0.0
+    if mine := range(len(pairs))[world.rank::world.size]:
         numbers = iter(mine)  # name the maps, as two sets may share a stem
-        images = [Pair(pairs[number].name, pairs[number].image) for number in mine]
-        precision = Precision(config.test.precision, device)
-        for batch in evaluation_loader(images, config.data, config.test.batch, device):
-            for saliency in predict(network, batch, precision):
+        chosen = [pairs[n] if losses_of else Pair(pairs[n].name, pairs[n].image) for n in mine]
+        precision = Precision(config.test.precision, run.precision.device)
+        for batch in evaluation_loader(chosen, config.data, config.test.batch, precision.device,
+                                       losses_of):
+            logits, loss = forward(network, batch, precision, run.objective if losses_of else None)
+            total += loss * len(batch["name"])
+            for saliency in maps_of(logits, batch, config.test.resize):
                 number = next(numbers)
                 evaluator.update(str(number), to_bytes(saliency, config.test.minmax),
                                  read_truth(pairs[number]))
     evaluator.flush()
-    first, *others = world.gather(evaluator)
-    for other in others:
-        first.merge(other)
-    return first
+    found, totals = zip(*world.gather((evaluator, total)), strict=True)
+    for other in found[1:]:
+        found[0].merge(other)
+    return found[0], {"loss": sum(totals) / len(pairs)} if losses_of else {}
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Training and inference: plain float32 against this repository's loop, in one run.
 
     python -m benchmarks.train [--network cpd_vgg] [--size 352] [--batch 4] [--steps 4] [--gpu 0]
+    python -m benchmarks.train --network tracer_te0 --loss tracer --size 320
 
 Plain: float32, channels first, eager, PyTorch's default optimizer, the plain loader of
-benchmarks/loader.py. Ours: ``utils.step.Step`` and the loader as train.py has them (mixed
-precision, channels-last, fused optimizer, freed memory kept on a CPU; ``--compile`` for
-torch.compile). Each side runs in a process of its own on the same random weights and made images;
-it prints images a second, the peak memory, where the time of a step goes, the losses of the steps,
-and the ratios.
+benchmarks/loader.py; for TRACER also the frequency mask and the loss's weights made as the released
+code makes them (benchmarks/released_tracer.py). Ours: ``utils.step.Step`` and the loader as
+train.py has them (mixed precision, channels-last, fused optimizer, freed memory kept on a CPU;
+``--compile`` for torch.compile). Each side runs in a process of its own on the same random weights
+and made images; it prints images a second, the peak memory, where the time of a step goes, the
+losses of the steps, and the ratios.
 """
 
 from __future__ import annotations
@@ -55,6 +57,10 @@ def measure(args: argparse.Namespace) -> dict:
 
     device = select_device(args.gpu)
     ours = args.side == "ours"
+    if not ours and args.loss == "tracer":
+        from benchmarks.released_tracer import install
+
+        install()
     if ours and device.type == "cpu":
         keep_freed_memory()
     torch.manual_seed(0)
@@ -108,7 +114,9 @@ def batches_of(args: argparse.Namespace, device) -> Iterator[dict]:
     from omegaconf import OmegaConf
     from torch.utils.data import DataLoader
 
+    import losses
     from benchmarks.loader import Plain
+    from benchmarks.released_tracer import PlainWithEdges
     from data import pair_folders
     from data.loader import BatchDraws, training_loader
     from utils.config import default_config
@@ -116,16 +124,20 @@ def batches_of(args: argparse.Namespace, device) -> Iterator[dict]:
     pairs = pair_folders(args.folder / "images", args.folder / "masks")
     config = OmegaConf.merge(default_config().data,
                              {"size": args.size, "soft_mask": True, "workers": 2})
+    edges = "edge" in losses.targets(args.loss)
     if args.side == "ours":
+        config.edges = "mask" if edges else "none"
         loader = training_loader(pairs, config, args.batch, 0, device)
         loader.data.require_sound("pairs")
         yield from loader
     else:
         draws = BatchDraws(len(pairs), args.batch, [args.size], 0, shuffle=True)
         order = [[draw.index for draw in batch] for batch in draws]
-        for image, mask in DataLoader(Plain(pairs, config), batch_sampler=order, num_workers=2,
-                                      pin_memory=device.type == "cuda"):
-            yield {"image": image, "mask": mask, "name": ["x"] * len(image)}
+        data = (PlainWithEdges if edges else Plain)(pairs, config)
+        for layers in DataLoader(data, batch_sampler=order, num_workers=2,
+                                 pin_memory=device.type == "cuda"):
+            yield {**dict(zip(("image", "mask", "edge"), layers, strict=False)),
+                   "name": ["x"] * len(layers[0])}
 
 
 def now(device) -> float:

@@ -31,7 +31,7 @@ def find_masks(spec: str, root: Path, edges: str = "none") -> list[Pair]:
     """
     found = find_set(spec, root)
     if found.count_note:
-        print(f"note: {found.count_note}; training on these")
+        print(f"note: {found.count_note}; going on with these")
     # A set may have a folder of masks for each of its classes.
     homes = sorted({pair.mask.parent.parent for pair in found.pairs})
     folders = [edge_folder(home, edges, "masks", "mask or mask_canny") for home in homes]

@@ -45,14 +45,16 @@ class SaliencyData(Dataset):
     """Pairs as uint8 layers with ``name`` and ``size``.
 
     Indexed by a ``Draw``, or by an int for the unaugmented base size. With ``augment``, samples
-    are cropped, flipped and changed as ``config`` says, and kept in the cache that it asks for.
+    are cropped, flipped and changed as ``config`` says, and kept in the cache that it asks for;
+    without, they have edges only if asked for by ``targets``.
     """
 
-    def __init__(self, pairs: Sequence[Pair], config: DictConfig, augment: bool):
+    def __init__(self, pairs: Sequence[Pair], config: DictConfig, augment: bool,
+                 targets: bool = False):
         self.pairs = list(pairs)
         self.size = config.size
         self.sizes = training_sizes(config.size, config.scales) if augment else [config.size]
-        self._edges = edge_source(config.edges, self.pairs) if augment else "none"
+        self._edges = edge_source(config.edges, self.pairs) if augment or targets else "none"
         self._dilate = config.edge_dilate
         self._options = {"soft_mask": config.soft_mask, "mask_resize": config.mask_resize,
                          "scribble_resize": config.scribble_resize}
@@ -355,7 +357,9 @@ def training_loader(pairs: Sequence[Pair], config: DictConfig, batch: int, seed:
 
 
 def evaluation_loader(pairs: Sequence[Pair], config: DictConfig, batch: int,
-                      device: torch.device | str = "cpu") -> Batches:
-    """All pairs once, in order, at the base size, without augmentation."""
+                      device: torch.device | str = "cpu", targets: bool = False) -> Batches:
+    """All pairs once, in order, at the base size, without augmentation; with what pairs have to
+    learn from, edges if ``targets``."""
     draws = BatchDraws(len(pairs), batch, [config.size], seed=0, shuffle=False)
-    return Batches(SaliencyData(pairs, config, augment=False), draws, config, device)
+    return Batches(SaliencyData(pairs, config, augment=False, targets=targets), draws, config,
+                   device)

@@ -48,7 +48,7 @@ def find_scribbles(spec: str, root: Path, edges: str = "none") -> list[Pair]:
     if not pairs:
         raise UserError(f"{images}: no images")
     if note := Located(spec, pairs, [], lookup(spec)).count_note:
-        print(f"note: {note}; training on these")
+        print(f"note: {note}; going on with these")
     return pairs
 
 

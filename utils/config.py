@@ -168,8 +168,9 @@ def default_config() -> DictConfig:
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
     """Schema ← YAML file ← ``key=value`` overrides, checked.
 
-    A file may name another one beside it as its ``base``, which it is laid over. Relative paths given in ``overrides`` are taken from the working directory, as on any
-    command line; relative paths in the file are taken from the repository.
+    A file may name another one beside it as its ``base``, which it is laid over. Relative paths
+    given in ``overrides`` are taken from the working directory, as on any command line; relative
+    paths in the file are taken from the repository.
 
     Raises:
         UserError: the file cannot be read, a key is unknown, a value has the wrong type.

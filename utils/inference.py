@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -27,9 +27,21 @@ def predict(network: nn.Module, batch: dict, precision: Precision,
     Raises:
         UserError: the network's output for an image is not a number.
     """
-    with evaluating(network), precision.autocast():
-        logits = network(precision.batch(batch)["image"])["saliency"]
+    logits, _ = forward(network, batch, precision)
     yield from maps_of(logits, batch, resize)
+
+
+@torch.inference_mode()
+def forward(network: nn.Module, batch: dict, precision: Precision,
+            objective: Callable | None = None) -> tuple[Tensor, float]:
+    """Saliency logits (N, 1, h, w) of a batch, and the loss that an ``objective`` of losses/ makes
+    of it, 0 without one; in evaluation mode."""
+    with evaluating(network), precision.autocast():
+        batch = precision.batch(batch)
+        if objective is None:
+            return network(batch["image"])["saliency"], 0.0
+        outputs, terms = objective(network, batch)
+        return outputs["saliency"], float(sum(terms.values()))
 
 
 def maps_of(logits: Tensor, batch: dict, resize: str = "logits") -> Iterator[np.ndarray]:

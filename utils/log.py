@@ -59,7 +59,7 @@ class RunLog:
         self._steps += 1
         if self._file is None:
             self._open(["step", "epoch", *rates(optimizer), "loss", *done.terms, "gradient_norm",
-                        "images_per_second", "memory_mib", "val_MAE", "val_maxF"])
+                        "images_per_second", "memory_mib", "val_MAE", "val_maxF", "val_loss"])
         if step % self.every and step != self.last_step:
             return
         values = {**rates(optimizer), "loss": done.loss.item(),
@@ -84,7 +84,8 @@ class RunLog:
     def validation(self, step: int, epoch: int, scores: Mapping[str, float],
                    curves: Mapping[str, np.ndarray]) -> None:
         """A row with the validation's scores; its precision–recall curve for TensorBoard."""
-        self.row(step, epoch, val_MAE=scores["MAE"], val_maxF=scores["maxF"])
+        self.row(step, epoch, **{f"val_{name}": scores[name]
+                                 for name in ("MAE", "maxF", "loss") if name in scores})
         for name, value in scores.items():
             self._events.add_scalar(f"validation/{name}", value, step)
         # The plugin wants threshold 0 first. Counts of pixels it shows beside; there are none.
@@ -92,8 +93,8 @@ class RunLog:
         nothing = np.zeros_like(precision)
         self._events.add_pr_curve_raw("validation", nothing, nothing, nothing, nothing, precision,
                                       recall, step, num_thresholds=len(precision))
-        tqdm.write(f"validation at step {step}: MAE {scores['MAE']:.4f}, "
-                   f"maxF {scores['maxF']:.4f}")
+        tqdm.write(f"validation at step {step}: " + ", ".join(
+            f"{name} {scores[name]:.4f}" for name in ("MAE", "maxF", "loss") if name in scores))
 
     def row(self, step: int, epoch: int, **values: float) -> None:
         """Write one row; columns without a value stay empty."""

@@ -31,7 +31,7 @@ class Run:
                  loader: Batches, folder: Path, precision: Precision, world: World | None = None):
         self.config, self.network, self.folder, self.precision = config, network, folder, precision
         self.world = world or World()
-        self.loader, self.per_epoch = loader, len(loader)
+        self.objective, self.loader, self.per_epoch = objective, loader, len(loader)
         planned = config.train.epochs * self.per_epoch
         self.last_step = min(planned, config.train.steps or planned)
         self.mode = Mode(network, config.optim.eval_norm, config.optim.frozen_norm)
