@@ -56,8 +56,8 @@ class SaliencyData(Dataset):
         self.sizes = training_sizes(config.size, config.scales) if augment else [config.size]
         self._edges = edge_source(config.edges, self.pairs) if augment or targets else "none"
         self._dilate = config.edge_dilate
-        self._options = {"soft_mask": config.soft_mask, "mask_resize": config.mask_resize,
-                         "scribble_resize": config.scribble_resize}
+        self._options = {name: config[name] for name in
+                         ("soft_mask", "image_resize", "mask_resize", "scribble_resize")}
         first = self.pairs[0]
         there = {"image": True, "mask": first.mask is not None,
                  "scribble": first.scribble is not None, "edge": self._edges != "none"}

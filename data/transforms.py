@@ -28,18 +28,22 @@ LAYERS = {"image": 3, "mask": 1, "scribble": 1, "edge": 1}
 
 def squash(image: Image.Image, size: int, mask: np.ndarray | None = None,
            scribble: np.ndarray | None = None, edge: np.ndarray | None = None,
-           soft_mask: bool = False, mask_resize: str = "bilinear",
+           soft_mask: bool = False, image_resize: str = "pillow", mask_resize: str = "bilinear",
            scribble_resize: str = "nearest") -> dict[str, Tensor]:
     """PIL RGB image, uint8 mask, scribble and edges (H, W) → uint8 layers (C, size, size).
 
-    The aspect ratio is not kept, as in the papers. A mask is cut at one half first, unless
-    ``soft_mask``, and resized bilinearly like the image and the edges; with
-    ``mask_resize="nearest"`` both are, by OpenCV's INTER_NEAREST, which takes the upper left of
-    the pixels that come together, as TRACER's released loader does. A scribble is resized with
-    Pillow's nearest: interpolated labels would turn the rim of a background stroke (2 → 1 → 0)
-    into foreground, as they do with ``scribble_resize="released"``.
+    The aspect ratio is not kept, as in the papers. The image is resized bilinearly: by Pillow,
+    which averages what it shrinks, or by OpenCV (``image_resize="opencv"``), which interpolates
+    between two pixels and skips the others. A mask is cut at one half first, unless ``soft_mask``,
+    and resized by Pillow like the edges; with ``mask_resize="nearest"`` both are by OpenCV's
+    INTER_NEAREST, which takes the upper left of the pixels that come together, as TRACER's
+    released loader does. A scribble is resized with Pillow's nearest: interpolated labels would
+    turn the rim of a background stroke (2 → 1 → 0) into foreground, as they do with
+    ``scribble_resize="released"``.
     """
-    layers = {"image": _resize(image, size)}
+    layers = {"image": _resize(image, size) if image_resize == "pillow" else
+              torch.from_numpy(cv2.resize(np.array(image), (size, size))).permute(2, 0, 1)
+              .contiguous()}
     if mask is not None:
         hard = mask if soft_mask else np.where(mask > 127, 255, 0).astype(np.uint8)
         layers["mask"] = _resize_mask(hard, size, mask_resize)

@@ -65,7 +65,7 @@ def test_the_validation_loss_is_the_objectives_on_held_out_pairs(made_sets, runs
         mask = np.asarray(Image.open(pair.mask))
         layers.append(squash(Image.open(pair.image).convert("RGB"), 64, mask=mask,
                              edge=mask_edges(mask, "mask"), soft_mask=True,
-                             mask_resize="nearest"))
+                             image_resize="opencv", mask_resize="nearest"))
     batch = finish({name: torch.stack([one[name] for one in layers]) for name in layers[0]},
                    config.data.mean, config.data.std, soft_mask=True)
     network = model.build("tracer_te0").eval()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -48,6 +49,17 @@ def sample_of(image, size, mask=None, scribble=None, soft_mask=False, mean=(0, 0
     """Squashed, moved and finished."""
     layers = squash(image, size, mask, scribble, soft_mask=soft_mask)
     return finish(augment(layers, **{"seed": 0, **moves}), mean, std, soft_mask)
+
+
+@given(st.integers(0, 10**6), st.integers(20, 90), st.integers(20, 90))
+@settings(max_examples=20, deadline=None)
+def test_images_are_resized_as_pillow_or_opencv_do(seed, height, width):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    pillow, opencv = (squash(image, 32, image_resize=kind)["image"].permute(1, 2, 0).numpy()
+                      for kind in ("pillow", "opencv"))
+    assert np.array_equal(pillow, image.resize((32, 32), Image.Resampling.BILINEAR))
+    assert np.array_equal(opencv, cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_LINEAR))
 
 
 def test_soft_masks_keep_greys_and_equal_pillows_bilinear(made_sets):

@@ -51,6 +51,7 @@ class DataConfig:
     #                      masks) | mask_canny (made of the masks) | canny | sobel (made of the
     #                      images) | auto (files if there are any, else mask; canny for scribbles)
     edge_dilate: int = 1  # side of the square that edges are dilated with, before the resize; odd
+    image_resize: str = "pillow"  # pillow | opencv: both bilinear; OpenCV's skips pixels
     mask_resize: str = "bilinear"  # bilinear | nearest: how masks and edges come to the input size
     scribble_resize: str = "nearest"  # nearest | released (linear, which invents labels)
     train: list[str] = field(default_factory=lambda: ["DUTS-TR"])  # names, or IMAGES:MASKS
@@ -303,6 +304,8 @@ def _check_data(config: DictConfig, require: Callable[[bool, str, str], None]) -
             "are no masks to make edges of")
     require(config.data.edge_dilate >= 1 and config.data.edge_dilate % 2 == 1, "data.edge_dilate",
             "odd, 1 or more")
+    require(config.data.image_resize in ("pillow", "opencv"), "data.image_resize",
+            "pillow or opencv")
     require(config.data.mask_resize in ("bilinear", "nearest"), "data.mask_resize",
             "bilinear or nearest")
     require(config.data.augment in ("none", "tracer"), "data.augment", "none or tracer")
