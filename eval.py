@@ -122,7 +122,7 @@ def main(argv: list[str] | None = None) -> int:
         scored += [other for one in scored for other in under_other_profiles(one, args, recipes)]
     when = stamp()
     kept = keep_scores(RESULTS / SCORES, [one.row | about(one.job.maps, when) for one in scored])
-    if args.reports:
+    if args.reports and (scored or not failed):
         show_report(args, recipes, kept, scored, failed)
     if refused:
         raise UserError(f"{refused} of {refused + len(rows)} scores are not given, because the "

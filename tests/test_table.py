@@ -181,6 +181,8 @@ def test_what_could_not_be_scored_now_is_not_shown_from_before(sets, maps, capsy
     assert table(sets, maps) == 2
     captured = capsys.readouterr()
     assert "TINY-TR" not in captured.out and "TINY-TR" in captured.err
+    assert table(sets, maps / "exact", "--data", "TINY-TR") == 2
+    assert "1 of 1 scores are not given" in capsys.readouterr().err
     assert table(sets, maps, "--allow-missing") == 0
     assert "9/10" in capsys.readouterr().out
 
