@@ -13,20 +13,19 @@ origin.json (command, commit, versions), log.csv and TensorBoard events.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 import losses
 import model
-from data import Pair, require_sound
-from data.edges import edge_source, find_masks
+from data import Pair
 from data.loader import evaluation_loader, training_loader
-from data.weak import find_scribbles
+from data.split import find_data
 from metrics import Evaluator, read_truth
 from model.trunk import Trunk
 from report.picture import batch_grid
@@ -40,7 +39,7 @@ from utils.inference import forward, maps_of
 from utils.log import NoLog, RunLog
 from utils.norm import synchronise
 from utils.origin import write_origin
-from utils.paths import CHECKPOINTS, CONFIGS, ROOT
+from utils.paths import CHECKPOINTS, CONFIGS
 from utils.precision import Precision
 from utils.run import Run
 from utils.seed import set_seed
@@ -131,27 +130,6 @@ def start_folder(folder: Path, config: DictConfig, device: torch.device, world: 
     OmegaConf.save(config, folder / "config.yaml")
 
 
-def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]:
-    """Training and validation pairs; counts that surprise are said."""
-    root = ROOT / config.data.root
-    find = find_scribbles if config.data.target == "scribble" else find_masks
-    training = [pair for spec in config.data.train for pair in find(spec, root, config.data.edges)]
-    edges = config.data.edges if config.val.watch == "loss" else "none"
-    validation = [pair for spec in config.val.data for pair in find_masks(spec, root, edges)]
-    require_sound(validation, "validation data", world=world)
-    held_out = round(len(training) * config.val.fraction)
-    if held_out:
-        order = np.random.default_rng(config.seed).permutation(len(training))
-        validation = [training[i] for i in sorted(order[:held_out])]
-        training = [training[i] for i in sorted(order[held_out:])]
-    if not training:
-        raise UserError("no training pairs are left; check data.train and val.fraction")
-    print(f"data: {len(training)} pairs to train on, {len(validation)} to validate on")
-    if config.data.edges != "none":
-        print(f"edges: {edge_source(config.data.edges, training)}")
-    return training, validation
-
-
 def train(run: Run, validation: list[Pair]) -> int:
     """The loop that every recipe shares. Returns the exit status."""
     at, every, stopped = run.at, run.config.train, 0
@@ -203,7 +181,12 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog) -> None:
     scores = None
     if validation and (at["step"] == run.last_step or at["epoch"] % config.val.every == 0):
         tested = run.network if run.average is None else run.average.module
-        evaluator, loss = validate(tested, validation, run)
+        try:
+            evaluator, loss = validate(tested, validation, run)
+        except UserError:
+            if run.world.size == 1:  # the others are waiting elsewhere
+                run.save("last.pt")
+            raise
         scores = evaluator.compute() | loss
         log.validation(at["step"], at["epoch"], scores, evaluator.curves())
         at["stale"] += 1
@@ -211,7 +194,8 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog) -> None:
             at |= {"best": scores[config.val.watch], "stale": 0}
             run.save("best.pt")
     if at["batch"] == run.per_epoch:
-        run.schedule.end_epoch(at["loss_sum"] / run.per_epoch, scores and scores[config.val.watch])
+        run.schedule.end_epoch(at["loss_sum"] / run.per_epoch, scores and scores[config.val.watch],
+                               waits=bool(validation))
         at |= {"epoch": at["epoch"] + 1, "batch": 0, "loss_sum": 0.0}
     run.save("last.pt")
     log.restart_clock()
@@ -222,7 +206,7 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
     with val.watch=loss their mean ``loss``; each process predicts its share of them."""
     config, world, losses_of = run.config, run.world, run.config.val.watch == "loss"
     world.share_buffers(network)
-    evaluator, total = Evaluator(measures=("MAE", "F")), 0.0
+    evaluator, total, endless = Evaluator(measures=("MAE", "F")), 0.0, []
     if mine := range(len(pairs))[world.rank::world.size]:
         numbers = iter(mine)  # name the maps, as two sets may share a stem
         chosen = [pairs[n] if losses_of else Pair(pairs[n].name, pairs[n].image) for n in mine]
@@ -231,12 +215,17 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
                                        losses_of):
             logits, loss = forward(network, batch, precision, run.objective if losses_of else None)
             total += loss * len(batch["name"])
+            endless += [] if math.isfinite(loss) else batch["name"]
             for saliency in maps_of(logits, batch, config.test.resize):
                 number = next(numbers)
                 evaluator.update(str(number), to_bytes(saliency, config.test.minmax),
                                  read_truth(pairs[number]))
     evaluator.flush()
-    found, totals = zip(*world.gather((evaluator, total)), strict=True)
+    found, totals, bad = zip(*world.gather((evaluator, total, endless)), strict=True)
+    if bad := [name for part in bad for name in part]:
+        raise UserError(f"the validation's loss is not finite on the images {', '.join(bad)}, so "
+                        "no weights are better than others. Where a mask or its edges are empty, "
+                        "loss.variant=paper is finite (TRACER); val.watch=MAE needs no loss.")
     for other in found[1:]:
         found[0].merge(other)
     return found[0], {"loss": sum(totals) / len(pairs)} if losses_of else {}

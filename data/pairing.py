@@ -113,7 +113,8 @@ def pair_folders(images: Path, masks: Path) -> list[Pair]:
 def file_problems(pair: Pair) -> list[str]:
     """What is wrong with the files of a pair: unreadable, truncated, sizes that differ."""
     problems = []
-    for path, decode in ((pair.image, decode_image), (pair.mask, decode_mask)):
+    for path, decode in ((pair.image, decode_image), (pair.mask, decode_mask),
+                         (pair.edge, decode_mask)):
         if path is None:
             continue
         try:
@@ -125,12 +126,13 @@ def file_problems(pair: Pair) -> list[str]:
         return problems
     size, turn = stored_shape(pair.image)
     upright = size[::-1] if turn >= 5 else size
-    mask_size, mask_turn = stored_shape(pair.mask)
-    mask_upright = mask_size[::-1] if mask_turn >= 5 else mask_size
-    # A mask without orientation lies as its image lies, or stands already: see decode_mask.
-    if mask_upright != upright and not (mask_turn == 1 and mask_size == size):
-        problems.append(f"sizes differ: {pair.image} is {_text(upright)}, {pair.mask} is "
-                        f"{_text(mask_upright)}")
+    for path in (pair.mask, *([pair.edge] if pair.edge else [])):
+        mask_size, mask_turn = stored_shape(path)
+        mask_upright = mask_size[::-1] if mask_turn >= 5 else mask_size
+        # A mask without orientation lies as its image lies, or stands already: see decode_mask.
+        if mask_upright != upright and not (mask_turn == 1 and mask_size == size):
+            problems.append(f"sizes differ: {pair.image} is {_text(upright)}, {path} is "
+                            f"{_text(mask_upright)}")
     return problems
 
 

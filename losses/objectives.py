@@ -25,6 +25,13 @@ from .structure import dice, outline_weights, structure
 Terms = dict[str, Tensor]
 
 
+def switch(name: str, wanted: bool | None, default: bool) -> bool:
+    """The option ``name``, or what the variant has; a TypeError for what is neither."""
+    if wanted not in (True, False, None):
+        raise TypeError(f"{name} is true or false, not {wanted!r}")
+    return default if wanted is None else wanted
+
+
 class CPDObjective:
     """The mean BCE on both outputs, equally weighted. Paper and released code agree."""
 
@@ -51,7 +58,7 @@ class WSSAObjective:
     targets = ("scribble", "edge")
 
     def __init__(self, variant: str, gate: bool | None = None):
-        self.gate = variant == "paper" if gate is None else gate
+        self.gate = switch("gate", gate, variant == "paper")
 
     def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
         outputs = network(sample["image"])
@@ -87,12 +94,11 @@ class SCWSSODObjective:
     def __init__(self, variant: str, double_softmax: bool | None = None,
                  shrinking_sigma: bool | None = None, padded: bool | None = None,
                  count_small: bool = True):
-        def choose(wanted: bool | None) -> bool:
-            return variant == "released" if wanted is None else wanted
-        self.double_softmax = choose(double_softmax)
-        self.shrinking_sigma = choose(shrinking_sigma)
-        self.padded = choose(padded)
-        self.count_small = count_small
+        released = variant == "released"
+        self.double_softmax = switch("double_softmax", double_softmax, released)
+        self.shrinking_sigma = switch("shrinking_sigma", shrinking_sigma, released)
+        self.padded = switch("padded", padded, released)
+        self.count_small = switch("count_small", count_small, True)
 
     def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
         image, scribble = sample["image"], sample["scribble"]
@@ -129,7 +135,7 @@ class TRACERObjective:
     MAPS = ("saliency", "side0", "side1", "side2")
 
     def __init__(self, variant: str, reduced_first: bool | None = None):
-        self.reduced_first = variant == "released" if reduced_first is None else reduced_first
+        self.reduced_first = switch("reduced_first", reduced_first, variant == "released")
 
     def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
         outputs = network(sample["image"])
@@ -152,7 +158,7 @@ class BGNetObjective:
     MAPS = ("saliency", "side2", "side3")
 
     def __init__(self, variant: str, reduced_first: bool | None = None):
-        self.reduced_first = variant == "released" if reduced_first is None else reduced_first
+        self.reduced_first = switch("reduced_first", reduced_first, variant == "released")
 
     def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
         outputs = network(sample["image"])

@@ -11,7 +11,7 @@ from utils.errors import nearest
 from .profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
-    from utils.config import Reported
+    from utils.schema import Reported
 
 #: Family → what a score table calls it. Papers report core measures alone.
 COLUMNS = {"MAE": ("MAE",), "F": ("maxF", "meanF", "adpF"), "wF": ("wF",), "S": ("Sm",),

@@ -12,11 +12,11 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
+from .grouped import GroupedConv
 from .trunk import Trunk
 
 
@@ -68,7 +68,7 @@ def scaled_channels(channels: int, width: float) -> int:
     return rounded + 8 if rounded < 0.9 * wanted else rounded
 
 
-class SameConv(nn.Conv2d):
+class SameConv(GroupedConv):
     """Convolution without bias whose padding is TensorFlow's "same" for an input of ``native``
     pixels: where the stride is 2 and ``native`` is even, one more at the right and the bottom."""
 
@@ -79,16 +79,9 @@ class SameConv(nn.Conv2d):
                          bias=False)
         self.uneven = total % 2
 
-    def forward(self, x: Tensor) -> Tensor:
-        # The CPU's backward pass of depthwise convolutions takes four times as long in bf16.
-        if self.groups > 1 and self.training and x.device.type == "cpu":
-            with torch.autocast("cpu", enabled=False):
-                return self._convolve(x.to(self.weight.dtype))
-        return self._convolve(x)
-
-    def _convolve(self, x: Tensor) -> Tensor:
+    def convolve(self, x: Tensor) -> Tensor:
         if not self.uneven:
-            return super().forward(x)
+            return super().convolve(x)
         before, after = self.padding[0], self.padding[0] + 1
         padded = F.pad(x, (before, after, before, after))
         return F.conv2d(padded, self.weight, stride=self.stride, groups=self.groups)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from .cpd import ReceptiveField, resize_to
 from .efficientnet import EfficientNet, channels_of
+from .grouped import GroupedConv
 from .keys import renamed
 from .resnet import CHANNELS as RESNET_CHANNELS
 from .resnet import ResNet50
@@ -37,7 +38,7 @@ DENOISE = 0.93  # background that the object attention takes for certain
 def unit(in_channels: int, out_channels: int, kernel: int | tuple, **options) -> nn.Sequential:
     """Convolution without bias, batch norm, SELU."""
     return nn.Sequential(OrderedDict(
-        conv=nn.Conv2d(in_channels, out_channels, kernel, bias=False, **options),
+        conv=GroupedConv(in_channels, out_channels, kernel, bias=False, **options),
         bn=nn.BatchNorm2d(out_channels), selu=nn.SELU()))
 
 
@@ -104,9 +105,9 @@ class UnionAttention(nn.Module):
         self.scaled_mask = scaled_mask
 
     def forward(self, x: Tensor) -> Tensor:
-        confidence = self.tracer(x).float()
-        threshold = confidence.detach().quantile(GAMMA, dim=1, keepdim=True)
-        passed = (confidence > threshold).float()
+        confidence = self.tracer(x)
+        ranked = confidence.detach().float()  # quantile knows no half precision
+        passed = (ranked > ranked.quantile(GAMMA, dim=1, keepdim=True)).to(confidence.dtype)
         x = self.bn(x * confidence + x) * (confidence * passed if self.scaled_mask else passed)
         query, key, value = (part(x).squeeze(1) for part in (self.query, self.key, self.value))
         attention = (query @ key.transpose(1, 2)).softmax(dim=-1)
@@ -137,13 +138,20 @@ class FrequencyEdges(nn.Module):
 
 
 def high_frequencies(x: Tensor) -> Tensor:
-    """Magnitude of features without the frequencies of a disc around 0; float32, any H and W."""
+    """Magnitude of features without the frequencies of a disc around 0, for any H and W.
+
+    Computed in float32 at least, which is also what mixed precision gets; otherwise the result has
+    the features' own type.
+    """
     height, width = x.shape[-2:]
-    # A trace keeps how the disc is made, not the disc of the size it was traced with.
-    traced = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    # A trace keeps how the disc is made, not the disc of the size it was traced with; nor must one
+    # that another tracer's tensors stand for be kept.
+    traced = torch.jit.is_tracing() or torch.compiler.is_compiling() or type(x) is not Tensor
     make = disc if traced else kept_disc
-    spectrum = torch.fft.fft2(x.float()) * (1 - make(height, width, x.device))
-    return torch.fft.ifft2(spectrum).abs()
+    exact = x if x.dtype == torch.float64 else x.float()
+    spectrum = torch.fft.fft2(exact) * (1 - make(height, width, x.device))
+    found = torch.fft.ifft2(spectrum).abs()
+    return found if torch.is_autocast_enabled(x.device.type) else found.to(x.dtype)
 
 
 def disc(height: int, width: int, device: torch.device) -> Tensor:
@@ -223,6 +231,9 @@ class TRACER(nn.Module):
         super().__init__()
         if variant not in ("released", "paper"):
             raise TypeError(f"variant must be 'released' or 'paper', not {variant!r}")
+        for name, value in (("floored_edges", floored_edges), ("scaled_mask", scaled_mask)):
+            if value not in (True, False, None):
+                raise TypeError(f"{name} is true or false, not {value!r}")
         released = variant == "released"
         self.trunk, self.deep = trunk, deep
         names = [name for name, _ in deep.named_children()]

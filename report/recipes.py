@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from utils.config import Reported, load_config
+from utils.config import load_config
 from utils.errors import UserError, nearest
 from utils.paths import CONFIGS
+from utils.schema import Reported
 
 from .scores import Row
 

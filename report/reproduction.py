@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from data.catalog import lookup
 from metrics.protocols import PROTOCOLS
-from utils.config import Reported
+from utils.schema import Reported
 
 from .recipes import Recipe
 from .scores import Row

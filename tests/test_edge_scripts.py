@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 
 import imageio.v3 as iio
 import numpy as np
@@ -81,7 +82,7 @@ def test_the_plateau_follows_what_is_watched(made_sets, runs, monkeypatch):
     original = train_script.end_epoch
 
     def spied(run, validation, log):
-        run.schedule.end_epoch = lambda training, validation: told.append(validation)
+        run.schedule.end_epoch = lambda training, validation, waits: told.append(validation)
         original(run, validation, log)
 
     monkeypatch.setattr(train_script, "end_epoch", spied)
@@ -99,3 +100,41 @@ def test_named_sets_may_be_validated_with_their_edges(made_sets, runs, capsys):
     # Masks have no edges where the recipe wants none: the loss says what it misses.
     assert train("tracer_te0", made_sets, "--overwrite", "data.edges=none") == 2
     assert "have no edge" in capsys.readouterr().err
+
+
+def test_an_endless_validation_loss_stops_the_run_and_keeps_the_epoch(sets, runs, capsys):
+    """No weights would ever be better than the first."""
+    path = sets / "TINY-TE/masks/02.png"
+    Image.fromarray(np.zeros_like(np.asarray(Image.open(path)))).save(path)
+    more = ["val.fraction=0", "val.data=[TINY-TE]", "train.epochs=2"]
+    assert train("tracer_te0", sets, *more) == 2
+    said = capsys.readouterr().err
+    assert "validation's loss is not finite on the images" in said and "loss.variant=paper" in said
+    assert torch.load(runs / "trial/last.pt", weights_only=True)["at"]["step"] == 3
+    assert train("tracer_te0", sets, "--overwrite", *more, "loss.variant=paper") == 0
+
+
+def test_files_to_validate_on_are_read_before_the_run_starts(sets, runs, capsys):
+    shutil.copytree(sets / "TINY-TE/masks", sets / "TINY-TE/edges")
+    edge = sets / "TINY-TE/edges/01.png"
+    Image.open(edge).resize((20, 20)).save(edge)
+    assert train("tracer_te0", sets, "val.fraction=0", "val.data=[TINY-TE]",
+                 "data.edges=auto") == 2
+    assert "edges/01.png is 20×20" in capsys.readouterr().err
+    path = sets / "TINY-TR/images/03.jpg"
+    for held_out in ("val.fraction=0.5", "val.fraction=0"):
+        path.write_bytes(path.read_bytes()[:-400])
+        assert train("tracer_te0", sets, held_out) == 2
+        assert "03.jpg" in capsys.readouterr().err
+    assert not (runs / "trial/last.pt").exists()
+
+
+@pytest.mark.parametrize("wrong, said", [
+    (["val.watch=loss", "data.target=scribble", "val.fraction=0"], "val.watch"),
+    (["train.compile=true", "train.checkpoint_trunk=true"], "train.compile"),
+    (["model.options.floored_edges=none"], "true or false"),
+    (["loss.options.reduced_first=none"], "true or false"),
+])
+def test_wrong_options_are_named(made_sets, runs, capsys, wrong, said):
+    assert train("tracer_te0", made_sets, *wrong) == 2
+    assert said in capsys.readouterr().err

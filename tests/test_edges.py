@@ -14,12 +14,12 @@ from hypothesis.extra import numpy as arrays
 from omegaconf import OmegaConf
 from PIL import Image
 
-import train as train_script
 from data import find_pairs
 from data.decode import decode_mask
 from data.edges import dilate, edge_source, find_masks, mask_edges
 from data.loader import decode_pair, training_loader
 from data.pairing import Pair
+from data.split import find_data
 from data.transforms import augment, squash
 from utils.config import default_config, merge_config
 from utils.errors import UserError
@@ -248,7 +248,7 @@ def test_a_held_out_share_leaves_the_others_their_edges(sets, capsys, edges, sou
         write_edges(sets / "TINY-TR")
     config = merge_config({"data": {"root": str(sets), "train": ["TINY-TR"], "edges": edges},
                            "val": {"fraction": 0.2}})
-    training, validation = train_script.find_data(config, World())
+    training, validation = find_data(config, World())
     assert (len(training), len(validation)) == (8, 2)
     assert all((pair.edge is not None) == (edges == "files") for pair in training)
     said = capsys.readouterr().out

@@ -21,8 +21,9 @@ from report.recipes import Recipe, Recipes
 from report.reproduction import HALF, Comparison, compare_with_papers
 from report.sheets import BEST, SECOND, UNSURE, Cell, Sheet, escape_latex, latex, markdown
 from report.standings import marks, missing, ranks, standings_of, standings_sheet
-from utils.config import Reported, load_config
+from utils.config import load_config
 from utils.errors import UserError
+from utils.schema import Reported
 
 SETS = ("ECSSD", "SOD")
 

@@ -170,6 +170,45 @@ def test_the_released_schedule_collapses_and_the_step_does_not():
     assert step[49:] == pytest.approx([1e-1] * 50)
 
 
+def test_the_plateau_waits_for_a_validation_that_is_not_due():
+    """A training loss is no worse validation."""
+    config = default_config().optim
+    config.schedule, config.patience = "plateau", 1
+    schedule = Schedule(config, build_optimizer(config, nn.Linear(1, 1)), 9)
+    schedule.end_epoch(5.0, 0.1, waits=True)
+    for _ in range(5):
+        schedule.end_epoch(5.0, waits=True)
+    assert schedule.factor(1, 1) == 1
+    schedule.end_epoch(5.0, 0.2, waits=True)
+    schedule.end_epoch(5.0, 0.2, waits=True)
+    assert schedule.factor(1, 1) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("images, parts", [(9, 8), (3, 2), (2, 2), (9, 16), (5, 3)])
+def test_no_part_of_a_batch_is_too_small_for_batch_norm(images, parts):
+    config = default_config()
+    config.train.accumulate = parts
+    sizes = []
+
+    class Counting(nn.Sequential):
+        def forward(self, image):
+            sizes.append(len(image))
+            return {"saliency": super().forward(image)}
+
+    def steps(*layers):
+        sizes.clear()
+        network = Counting(*layers)
+        step = Step(network, lambda net, sample: (
+            outputs := net(sample["image"]), {"mean": outputs["saliency"].mean()}),
+            build_optimizer(config.optim, network), Precision("fp32", torch.device("cpu")), config)
+        step({"image": torch.randn(images, 3, 4, 4), "name": ["x"] * images})
+        return list(sizes)
+
+    assert min(steps(nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1))) >= 2
+    assert sum(sizes) == images
+    assert len(steps(nn.Conv2d(3, 1, 1))) == -(-images // -(-images // parts))
+
+
 def test_poly_may_fall_at_epochs_alone():
     """As BGNet's, which has (1 − epoch / epochs)^0.9 with epochs from 0."""
     found = rates("poly_epoch", 25, per_epoch=3)

@@ -59,6 +59,9 @@ def test_a_recipe_is_laid_over_its_base(tmp_path):
     (tmp_path / "first.yaml").write_text("base: third.yaml")
     with pytest.raises(UserError, match="is its own base"):
         load_config(tmp_path / "third.yaml")
+    (tmp_path / "first.yaml").write_text("- 1")
+    with pytest.raises(UserError, match="is a mapping of keys, not list"):
+        load_config(tmp_path / "third.yaml")
     (tmp_path / "first.yaml").unlink()
     with pytest.raises(UserError, match=r"not found: .*first.yaml, the base of .*second.yaml"):
         load_config(tmp_path / "third.yaml")

@@ -117,7 +117,7 @@ _FREE_KEYS = ("train.epochs", "train.steps", "train.log_every", "train.save_ever
 def require_same_recipe(before: DictConfig, now: DictConfig, path: Path) -> None:
     """Refuse to resume ``path`` under a configuration that would train something else."""
     problems, free = [], set(_FREE_KEYS)
-    if now.optim.schedule in ("poly", "triangular", "cosine"):
+    if now.optim.schedule in ("poly", "poly_epoch", "triangular", "cosine"):
         free -= {"train.epochs", "train.steps"}  # they are laid out over the whole run
     for key in sorted(set(_flat(before)) | set(_flat(now))):
         old, new = _flat(before).get(key), _flat(now).get(key)

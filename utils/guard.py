@@ -55,7 +55,9 @@ class Guard:
             if self.skipped > self.budget:
                 raise UserError(f"{said}. The step was left out, and train.max_skipped="
                                 f"{self.budget} allows no more. A lower optim.lr often helps, or "
-                                "going on from the last checkpoint (--resume).")
+                                "going on from the last checkpoint (--resume). TRACER's released "
+                                "loss is infinite where a mask or its edges are empty; "
+                                "loss.variant=paper is not.")
             if self.world.main:
                 print(f"note: {said}; the step is left out ({self.skipped} of {self.budget})",
                       file=sys.stderr)

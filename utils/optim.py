@@ -9,8 +9,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from .config import SCHEDULES
 from .errors import UserError, nearest
+from .schema import SCHEDULES
 
 
 def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optimizer:
@@ -103,7 +103,7 @@ class Schedule:
     - ``triangular``: up to 1 at half of the run and down again, 1 − |2 step / (steps + 1) − 1|.
     - ``cosine``: (1 + cos π t) / 2.
     - ``plateau``: ×gamma when the watched loss has not fallen by 1e-4 of itself for ``patience``
-      epochs: the mean training loss, or the validation MAE where there is a validation.
+      epochs: the mean training loss, or ``val.watch`` where there is a validation.
     - ``paper``: CPD's paper, "decreased by 10 % when the training loss reaches a flat":
       ``plateau`` with gamma 0.9 and patience 2 on the training loss.
 
@@ -145,10 +145,14 @@ class Schedule:
         }.get(self.name, lambda: self._flat.param_groups[0]["lr"])
         return shape() * min(1.0, step / config.warmup if config.warmup else 1.0)
 
-    def end_epoch(self, training_loss: float, validation: float | None = None) -> None:
-        """Tell the schedule the epoch's mean training loss, and the validation's MAE if any."""
-        watched = training_loss if validation is None or self.name == "paper" else validation
-        self._plateau.step(watched)
+    def end_epoch(self, training_loss: float, validation: float | None = None,
+                  waits: bool = False) -> None:
+        """Tell the schedule the epoch's mean training loss, and what the validation watches if
+        there was one; ``waits`` if there is one, but not after this epoch."""
+        if self.name == "paper" or (validation is None and not waits):
+            self._plateau.step(training_loss)
+        elif validation is not None:
+            self._plateau.step(validation)
 
     def state_dict(self) -> dict:
         return {"plateau": self._plateau.state_dict(), "factor": self._flat.param_groups[0]["lr"]}

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
-from .config import PRECISIONS
 from .errors import UserError, nearest
+from .schema import PRECISIONS
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from .errors import UserError
+from .norm import BatchNorm
 from .optim import add_l1, clip_gradients
 from .precision import Precision
 from .world import World
@@ -52,6 +53,8 @@ class Step:
         self.network, self.objective, self.optimizer = network, objective, optimizer
         self.precision, self.config, self.parts = precision, config, config.train.accumulate
         self.scaler = precision.scaler()
+        norms = any(isinstance(module, BatchNorm) for module in network.modules())
+        self.least = 2 if norms else 1  # images of a part: a batch norm may see a single pixel
 
     def __call__(self, sample: dict) -> Done:
         """One step on a batch, or on this process's part of one.
@@ -100,7 +103,7 @@ class Step:
         # As many parts in all processes, whose images may differ by one: synchronised batch norms
         # wait for each other in each.
         least = round(images * self.world.size / share) // self.world.size
-        parts = -(-least // -(-least // self.parts))
+        parts = min(-(-least // -(-least // self.parts)), max(1, least // self.least))
         cuts = [images * number // parts for number in range(parts + 1)]
         for start, end in pairwise(cuts):
             part = {key: value[start:end] for key, value in sample.items()}
