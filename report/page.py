@@ -71,11 +71,7 @@ class PictureStore:
             yield f"pictures-{key}", Markup(json.dumps(encoded, separators=(",", ":")))
 
     def finish(self) -> None:
-        """Put the folder in place of an earlier one, or remove that where it is not needed.
-
-        Raises:
-            UserError: the earlier folder holds files that no report has written.
-        """
+        """Put the folder in place of an earlier one, or remove that where it is not needed."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
         if not self.embedded:

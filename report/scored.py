@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +23,14 @@ class Scored:
         maps: stem → file, of all maps, those that could not be scored included.
         given: whether the method gets a row and curves: all maps were there, or it was asked
             for without.
+        problems: what is wrong, with files named from the method's or the set's folder on.
     """
 
     method: str
-    folder: Path
     maps: dict[str, Path]
     result: FolderScores
     given: bool
+    problems: list[str]
 
     @property
     def evaluator(self) -> Evaluator:
@@ -45,19 +47,14 @@ class Scored:
     def measures(self) -> dict[str, float]:
         return self.evaluator.compute() if self.given else {}
 
-    @cached_property
-    def problems(self) -> list[str]:
-        """What is wrong, with files named from the method's folder on."""
-        return [problem.replace(f"{self.folder}/", "") for problem in self.result.problems]
-
     def why_not(self, name: str) -> str:
         """Why the image has no score of this method; empty when it has one."""
         if name in self.evaluator.per_image:
             return ""
         if name not in self.maps:
             return "no map"
-        file = self.maps[name].name
-        return next((problem for problem in self.problems if file in problem), "not scored")
+        named = re.compile(rf"(?:^|/|: ){re.escape(name)}\.\w+\b")
+        return next(filter(named.search, self.problems), "not scored")
 
 
 @dataclass
@@ -124,7 +121,16 @@ def _score(job: Job, how: How, allow_missing: bool) -> Scored:
     if result.problems:
         print(list_problems(f"{job.method} on {job.dataset}", result.problems), file=sys.stderr)
     given = bool(result.evaluator.images) and (not result.problems or allow_missing)
-    return Scored(job.method, job.maps, by_stem(files, "maps")[0], result, given)
+    return Scored(job.method, by_stem(files, "maps")[0], result, given,
+                  _without_folders(result.problems, job))
+
+
+def _without_folders(problems: Sequence[str], job: Job) -> list[str]:
+    """A page is handed on: where things lie on this machine is nothing to its readers."""
+    folders = {job.maps} | {path.parent.parent for pair in job.pairs for path in pair.files}
+    for folder in sorted(folders, key=lambda path: -len(str(path))):
+        problems = [problem.replace(f"{folder}/", "") for problem in problems]
+    return list(problems)
 
 
 def lower_is_better(measure: str) -> bool:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from data.decode import UnreadableError, decode_image
 from data.pairing import Pair
 from metrics.folders import read_map, read_truth
 from metrics.profiles import Profile
+from utils.images import to_bytes
 from utils.machine import cores
 
 from .scored import ScoredSet
@@ -83,7 +85,7 @@ def _make(found: ScoredSet, pair: Pair, profile: Profile, longer: int) -> Pictur
     sources = {"image": lambda: np.asarray(decode_image(pair.image))} if pair.image else {}
     for number, method in enumerate(found.methods):
         if pair.name in method.evaluator.per_image:
-            sources[str(number)] = _reader(method.maps[pair.name])
+            sources[str(number)] = partial(_read_scored, method.maps[pair.name], profile)
     for key, read in sources.items():
         try:
             pictures.files[key] = thumbnail(read(), small)
@@ -92,8 +94,9 @@ def _make(found: ScoredSet, pair: Pair, profile: Profile, longer: int) -> Pictur
     return pictures
 
 
-def _reader(path: Path):
-    return lambda: read_map(path)
+def _read_scored(path: Path, profile: Profile) -> np.ndarray:
+    """The map as it is scored: an error map of anything else would contradict the score."""
+    return to_bytes(read_map(path) / 255, minmax=profile.stretch)
 
 
 def foreground_share(truth: np.ndarray, profile: Profile) -> float:

@@ -27,13 +27,13 @@ def write_set(root: Path, name: str, count: int) -> None:
 
 
 def write_maps(root: Path, out: Path, name: str) -> None:
-    """Three methods for a set: ``copy`` is perfect, ``inverse`` all wrong, the third grey, and
-    better the later an image's name comes."""
+    """Three methods for a set: ``copy`` is perfect, ``inverse`` all wrong, the third wrong in its
+    first rows, and better the later an image's name comes."""
     paths = sorted((root / name / "masks").iterdir())
     for number, path in enumerate(paths):
-        mask = np.array(Image.open(path)).astype(float)
-        worse = 0.1 + 0.8 * (1 - number / len(paths))
-        maps = {"copy": mask, "inverse": 255 - mask, ODD: mask * (1 - worse) + 100 * worse}
+        mask = np.array(Image.open(path))
+        wrong = np.arange(len(mask))[:, None] < (0.9 - 0.8 * number / len(paths)) * len(mask)
+        maps = {"copy": mask, "inverse": 255 - mask, ODD: np.where(wrong, 255 - mask, mask)}
         for method, values in maps.items():
             (out / method / name).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(values.astype(np.uint8)).save(out / method / name / path.name)
+            Image.fromarray(values).save(out / method / name / path.name)

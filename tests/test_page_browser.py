@@ -27,7 +27,8 @@ CHROMIUM = next(filter(None, map(shutil.which, (
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
               pytest.mark.xdist_group("browser")]  # one process of pytest starts it once
 
-WIDE, LOOKS = (1280, 900), [(scheme, width) for scheme in ("light", "dark") for width in (1280, 400)]
+WIDE = (1280, 900)
+LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 400)]
 #: Without them Chromium waits for services that a machine without network does not reach.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -43,7 +44,7 @@ def browser() -> Iterator:
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory) -> dict[str, Path]:
-    """The same report of two sets, in one file, and with its pictures beside it."""
+    """One report of two sets, in one file, and one of a set with its pictures beside it."""
     folder = tmp_path_factory.mktemp("reports")
     for name, count in (("MANY-TE", 40), ("FEW-TE", 3)):
         write_set(folder / "datasets", name, count)
@@ -53,7 +54,7 @@ def reports(tmp_path_factory) -> dict[str, Path]:
                                        data=("MANY-TE", "FEW-TE")))
     assert refused == 1
     write_page(folder / "one.html", sets, "pysodmetrics", 320)
-    assert not write_page(folder / "a folder.html", sets, "pysodmetrics", 320, 1000).embedded
+    assert not write_page(folder / "a folder.html", sets[1:], "pysodmetrics", 320, 1000).embedded
     return {"one": folder / "one.html", "beside": folder / "a folder.html"}
 
 
@@ -215,13 +216,17 @@ def test_pictures_show_and_an_image_has_an_address(browser, reports, kind):
     opened = Opened(browser, reports[kind], fragment="#/FEW-TE/01")
     assert opened.texts("#single h1") == ["01"]
     assert opened.pictures_load()
-    assert opened.page.locator("#set").input_value() == "1"
+    assert opened.texts("#set option:checked") == ["FEW-TE"]
     assert len(opened.texts("#single table tbody tr")) == 3
     assert opened.texts("#single .place-1")[:2] == ["0.0000", "1.0000"]
-    opened.page.go_forward()
     opened.page.locator("#single button", has_text="Back").click()
     opened.page.wait_for_selector("#overview:not([hidden])")
     assert opened.pictures_load()
+    opened.page.locator(".card header a").first.click()
+    opened.page.wait_for_selector("#single:not([hidden])")
+    opened.page.locator("nav a", has_text="Scores").click()
+    opened.page.wait_for_selector("#overview:not([hidden])")
+    assert opened.page.evaluate("scrollY") < 300
     opened.close()
 
 

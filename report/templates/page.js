@@ -4,9 +4,9 @@
   const report = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const urls = new Map();
-  const memory = {scroll: 0, focus: null};
   let shown = [];  // images of the set that pass the filters, in order
   let made = 0;  // of them, those that have a card
+  let scrolled = 0;  // where the gallery was left
   let chosen = -1;  // position of the image that the keys are on
 
   function element(tag, properties, ...children) {
@@ -262,7 +262,7 @@
   const back = () => { location.hash = "#gallery"; };
 
   function showSingle(image) {
-    if (!opened()) memory.scroll = scrollY;
+    if (!opened()) scrolled = scrollY;
     const position = shown.indexOf(image);
     chosen = position;
     const close = element("button", {type: "button", textContent: "Back to the gallery"});
@@ -286,12 +286,13 @@
   }
 
   function leaveSingle() {
-    if (!opened()) return false;
+    if (!opened()) return;
     byId("single").hidden = true;
     byId("overview").hidden = false;
-    scrollTo(0, memory.scroll);
-    if (chosen >= 0) choose(chosen);
-    return true;
+    const part = byId(location.hash.slice(1));
+    if (part && part.id !== "gallery") part.scrollIntoView();
+    else if (chosen >= 0) choose(chosen);
+    else scrollTo(0, scrolled);
   }
 
   function follow() {
