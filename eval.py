@@ -4,36 +4,44 @@
     python eval.py --data ECSSD DUTS-TE --json scores.json --per-image images.csv
     python eval.py --pred WSSA/ECSSD --gt ECSSD/ground_truth_mask    any two folders
     python eval.py --compare cpd_vgg wssa               is the difference more than chance?
+    python eval.py --table --save table.tex table.md    the papers' numbers, ours, the difference
+    python eval.py --pred maps --table --reported WSSA=wssa    the same of maps of others
 
-Exit status 0 only when every map was there and could be scored; --allow-missing scores what
-is there and says how many.
+All scores are kept in results/scores.json, of which the table is made. Exit status 0 only when
+every map was there and could be scored; --allow-missing scores what is there and says how many.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
-from data.pairing import list_images
-from metrics import CORE, FAMILIES, PROFILES, FolderScores, How, score_folder
+from metrics import CORE, FAMILIES, PROFILES, How
 from metrics.compare import LINEAR, compare
-from metrics.jobs import Job, find_jobs
+from metrics.jobs import Job, Scored, find_jobs, score_jobs
+from metrics.protocols import PROTOCOLS
+from report.files import Report, csv_text, require_format, save_report, write
+from report.recipes import Recipes
+from report.reproduction import same_set
+from report.scores import about, keep_scores, read_scores, stamp
+from report.sheets import terminal
 from report.tables import differences_table, most_table, print_table, scores_table
 from utils.cli import parse_with_overrides
-from utils.errors import UserError, list_problems, nearest, reports_errors
+from utils.errors import UserError, nearest, reports_errors
+from utils.origin import origin_of
 from utils.paths import DATASETS, RESULTS, absolute, absolute_spec
+
+SCORES = "scores.json"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pred", type=Path, default=RESULTS, metavar="DIR",
+    parser.add_argument("--pred", type=Path, metavar="DIR",
                         help="<method>/<set>/ folders, the <set>/ folders of one method, or with "
                              "--gt one folder of maps (default: results/)")
     parser.add_argument("--gt", type=Path, metavar="DIR", help="one folder of masks")
@@ -50,6 +58,18 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--compare", nargs=2, metavar=("A", "B"),
                         help="two methods of --pred, or two folders like --pred: their "
                              "differences image by image")
+    parser.add_argument("--table", action="store_true",
+                        help="reported | ours | difference, all methods on all sets with ranks and "
+                             "averages, and what was scored; of the methods of --pred, without it "
+                             "of all in results/scores.json")
+    parser.add_argument("--save", nargs="+", metavar="FILE",
+                        help="write that table: .md, .tex (booktabs), .csv or .json")
+    parser.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
+                        help="whose reported numbers a method is held against, a name in configs/ "
+                             "or a YAML file (default: the recipe that is called like the method, "
+                             "else the one that test.py ran)")
+    parser.add_argument("--closest", action="store_true",
+                        help="which profile and measure the reported numbers agree with best")
     parser.add_argument("--allow-missing", action="store_true",
                         help="score what can be scored and say how many")
     parser.add_argument("--resize", action="store_true",
@@ -61,13 +81,21 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the same as a table")
     parser.add_argument("--per-image", type=Path, metavar="FILE",
                         help="write every map's scores, not rounded, as CSV")
-    args = parse_with_overrides(parser, argv, lists=("data", "measures"))
+    args = parse_with_overrides(parser, argv, lists=("data", "measures", "save"))
     for override in args.overrides:
         key, _, value = override.partition("=")
         if key != "data.root":
             raise UserError(f"{override}: of the configuration keys, scoring takes data.root alone")
         args.root = Path(absolute(value))
     args.data = [absolute_spec(spec) for spec in args.data or []]
+    args.save = [Path(name) for name in args.save or []]
+    for path in args.save:
+        require_format(path)
+    if args.json and args.json.absolute() == (RESULTS / SCORES).absolute():
+        raise UserError(f"--json {args.json}: eval.py keeps all scores there by itself; give "
+                        "another name, or leave --json out")
+    args.named = bool(args.pred or args.gt or args.compare)
+    args.reports = bool(args.table or args.closest or args.save or args.reported)
     return args
 
 
@@ -77,32 +105,42 @@ def main(argv: list[str] | None = None) -> int:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("eval.py shares its work among the cores itself; start it without torchrun")
     how = how_to_score(args)
-    jobs, refused = find_jobs(args.pred, args.gt, args.data, args.root, args.compare)
-    if args.allow_missing:
-        refused = 0
-    scored = []
-    for job in jobs:
-        result = score_folder(list_images(job.maps), job.pairs, f"{job.method} {job.dataset}", how)
-        problems = result.problems
-        if result.evaluator.images == 0:
-            problems = problems or [f"no maps in {job.maps}"]
-        if problems:
-            print(list_problems(f"{job.method} on {job.dataset}", problems), file=sys.stderr)
-        if result.evaluator.images and (not problems or args.allow_missing):
-            scored.append((job, result))
-        else:
-            refused += 1
-    rows = [row_of(job, result, args) for job, result in scored]
-    if rows:
+    recipes = Recipes(args.reported)
+    before = read_scores(RESULTS / SCORES)  # a damaged file is said before anything is scored
+    jobs, refused = jobs_of(args, before)
+    recipes.require([job.method for job in jobs]
+                    + [row["method"] for row in before if not args.named])
+    scored, failed = score_jobs(jobs, how, args.allow_missing)
+    refused = (0 if args.allow_missing else refused) + len(failed)
+    rows = [one.row for one in scored]
+    if rows and not args.reports:
         print_table(scores_table(rows, PROFILES[args.profile].source))
     if args.compare and not refused:
         show_differences(scored)
     write_files(args, rows, scored)
+    if args.reports:
+        scored += [other for one in scored for other in under_other_profiles(one, args, recipes)]
+    when = stamp()
+    kept = keep_scores(RESULTS / SCORES, [one.row | about(one.job.maps, when) for one in scored])
+    if args.reports and (scored or not failed):
+        show_report(args, recipes, kept, scored, failed)
     if refused:
         raise UserError(f"{refused} of {refused + len(rows)} scores are not given, because the "
                         "maps listed above are missing, too many or unusable; repair them, or "
                         "score the others with --allow-missing")
     return 0
+
+
+def jobs_of(args: argparse.Namespace, before: list[dict]) -> tuple[list[Job], int]:
+    """What there is to score, see ``find_jobs``; a table can also be of what was scored before."""
+    try:
+        return find_jobs(args.pred or RESULTS, args.gt, args.data, args.root, args.compare)
+    except UserError as error:
+        if not args.reports or args.named or not before:
+            raise
+        print(f"note: nothing is scored now, the table is of {RESULTS / SCORES}: {error}",
+              file=sys.stderr)
+        return [], 0
 
 
 def how_to_score(args: argparse.Namespace) -> How:
@@ -130,63 +168,75 @@ def choose_device(gpu: str) -> object:
     return select_device(gpu)
 
 
-def row_of(job: Job, result: FolderScores, args: argparse.Namespace) -> dict:
-    """A row of the table."""
-    row = {"method": job.method, "dataset": job.dataset, "images": result.evaluator.images,
-           "expected": result.expected, "profile": args.profile}
-    if args.resize:
-        row["resized"] = result.resized
-    return row | result.evaluator.compute()
+def under_other_profiles(one: Scored, args: argparse.Namespace,
+                         recipes: Recipes) -> list[Scored]:
+    """The same maps under the profiles that the method's reported numbers were made with."""
+    recipe = recipes.of(one.job.method, origin_of(one.job.maps))
+    names = {PROTOCOLS[reported.protocol].profile for reported in recipe.reported
+             if same_set(reported.dataset, one.job.dataset)} if recipe else set()
+    hows = [one.how.under(name) for name in (PROFILES if names and args.closest else sorted(names))
+            if name != args.profile]
+    return [other for how in hows if how.measures
+            for other in score_jobs([one.job], how, args.allow_missing, say=False)[0]]
 
 
-def show_differences(scored: Sequence[tuple[Job, FolderScores]]) -> None:
+def show_report(args: argparse.Namespace, recipes: Recipes, kept: list[dict],
+                scored: Sequence[Scored], failed: Sequence[Job]) -> None:
+    """What the arguments ask for, in the terminal and in files: of the methods scored now, or of
+    all that ever were; not of what failed now."""
+    now, out = ({(job.method, job.dataset) for job in jobs}
+                for jobs in ([one.job for one in scored], failed))
+    sets = [*map(os.path.basename, args.data), *(dataset for _, dataset in now)] \
+        if args.data or args.gt else []
+    rows = [row for row in kept if (key := (row["method"], row["dataset"])) not in out
+            and (key in now or not args.named)
+            and (not sets or any(same_set(name, row["dataset"]) for name in sets))]
+    if not rows:
+        raise UserError("there are no scores to make a table of; score some maps first")
+    found, report = recipes.of_rows(rows), Report()
+    if args.table or args.save or not args.closest:
+        report.add_tables(rows, found, sets, args.profile)
+    if args.closest:
+        report.add_closest(rows, found)
+    for sheet in report.sheets:
+        print_table(terminal(sheet))
+    for path in args.save:
+        save_report(path, report)
+
+
+def show_differences(scored: Sequence[Scored]) -> None:
     """Compare the two methods on each data set."""
-    by_dataset: dict[str, list[tuple[Job, FolderScores]]] = {}
-    for job, result in scored:
-        by_dataset.setdefault(job.dataset, []).append((job, result))
+    by_dataset: dict[str, list[Scored]] = {}
+    for one in scored:
+        by_dataset.setdefault(one.job.dataset, []).append(one)
     for dataset, found in by_dataset.items():
         if len(found) != 2:
             raise UserError(f"--compare: both methods need maps of {dataset}, only "
-                            f"{found[0][0].method} has them")
-        (a, one), (b, other) = found
-        if one.evaluator.per_image.keys() != other.evaluator.per_image.keys():
-            raise UserError(f"{a.method} and {b.method} have maps of different images of "
-                            f"{dataset}; they are compared on the same ones")
-        differences = compare(one.evaluator.per_image, other.evaluator.per_image)
+                            f"{found[0].job.method} has them")
+        (a, b), (one, other) = ([each.job.method for each in found],
+                                [each.result.evaluator.per_image for each in found])
+        if one.keys() != other.keys():
+            raise UserError(f"{a} and {b} have maps of different images of {dataset}; they are "
+                            "compared on the same ones")
+        differences = compare(one, other)
         if not differences:
             raise UserError(f"none of the measures can be compared image by image: those are "
                             f"{', '.join(LINEAR)}")
-        print_table(differences_table(a.method, b.method, dataset, differences))
-        print_table(most_table(a.method, b.method, differences[0]))
+        print_table(differences_table(a, b, dataset, differences))
+        print_table(most_table(a, b, differences[0]))
 
 
 def write_files(args: argparse.Namespace, rows: Sequence[dict],
-                scored: Sequence[tuple[Job, FolderScores]]) -> None:
+                scored: Sequence[Scored]) -> None:
     """The files that the arguments ask for."""
     if args.json:
-        write(args.json, lambda file: file.write(json.dumps(rows, indent=1) + "\n"))
+        write(args.json, json.dumps(rows, indent=1) + "\n")
     if args.csv:
-        write(args.csv, lambda file: write_csv(file, rows))
+        write(args.csv, csv_text(rows))
     if args.per_image:
-        images = [{"method": job.method, "dataset": job.dataset, "image": name} | numbers
-                  for job, result in scored
-                  for name, numbers in sorted(result.evaluator.per_image.items())]
-        write(args.per_image, lambda file: write_csv(file, images))
-
-
-def write(path: Path, fill: Callable[[TextIO], object]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            fill(file)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
-
-
-def write_csv(file: TextIO, rows: Sequence[dict]) -> None:
-    writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
-    writer.writeheader()
-    writer.writerows(rows)
+        write(args.per_image, csv_text([
+            {"method": one.job.method, "dataset": one.job.dataset, "image": name} | numbers
+            for one in scored for name, numbers in sorted(one.result.evaluator.per_image.items())]))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
     python test.py --config configs/cpd_vgg.yaml --checkpoint CPD.pth --data ECSSD
 
 Maps go to <out>/<name>/<set>/<image stem>.png, at the image's own size; those of --input to
-<out>/<name>/input/.
+<out>/<name>/input/. What made them is told in <out>/<name>/origin.json.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from utils.device import select_device, set_threads
 from utils.errors import UserError, list_problems, reports_errors
 from utils.images import save_map, to_bytes
 from utils.inference import predict
+from utils.origin import MapsOrigin
 from utils.paths import CHECKPOINTS, CONFIGS, RESULTS, ROOT, absolute_spec
 from utils.precision import Precision
 from utils.weights import load_weights, read_file
@@ -79,16 +80,17 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("give --data or --input, not both")
     if args.rows < 1:
         raise UserError(f"--rows {args.rows}: a sheet has at least one row")
-    config, weights = load_recipe(args)
+    config, weights, checkpoint = load_recipe(args)
     device = select_device(args.gpu)
     set_threads(config.threads)
     with joined(device) as world:
-        predict_sets(args, config, weights, Precision(config.test.precision, device), world)
+        origin = MapsOrigin(checkpoint, config, device) if world.main else None
+        predict_sets(args, config, weights, Precision(config.test.precision, device), world, origin)
     return 0
 
 
 def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, precision: Precision,
-                 world: World) -> None:
+                 world: World, origin: MapsOrigin | None) -> None:
     """Find all images first; then the maps of each set, each process its share of them."""
     jobs = [("input", collect_inputs(args.input, world))] if args.input else \
         [images_of_set(spec, ROOT / config.data.root, world)
@@ -104,13 +106,19 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, pr
     network = precision.place(network)
     for name, pairs in jobs:
         folder = args.out / config.name / name
+        with world.main_first():  # the others' maps are not those of an earlier run
+            if origin is not None:
+                there = {path.stem for path in folder.glob("*.png")} if args.skip_existing else ()
+                origin.begin(folder, sum(pair.name in there for pair in pairs))
         write_maps(network, pairs, folder, config, precision, world, args.skip_existing)
+        if origin is not None:
+            origin.end(folder)
         if args.show and world.main:
             print(f"sheet: {show(pairs, folder, args.rows)}")
 
 
-def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, dict]:
-    """The configuration, and the content of the weights file.
+def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, dict, Path]:
+    """The configuration, the weights, and the file that they are from.
 
     A checkpoint of ours is run as it was trained, with its own configuration; other weights are
     run with ``--config``. ``key=value`` arguments go over either.
@@ -118,12 +126,12 @@ def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, dict]:
     if args.checkpoint is not None and args.config is not None:
         content = read_file(args.checkpoint)
         print(f"weights: {args.checkpoint}, configuration: {args.config}")
-        return load_config(args.config, args.overrides), content
+        return load_config(args.config, args.overrides), content, args.checkpoint
     path = args.checkpoint or find_run(args.config or str(CONFIGS / "cpd_vgg.yaml"), args.overrides)
     content, _ = load_checkpoint(path)
     print(f"weights and configuration: {path}")
     config = merge_config(content["config"], args.overrides, origin=str(path))
-    return config, tested_weights(content)
+    return config, tested_weights(content), path
 
 
 def find_run(recipe: str, overrides: Sequence[str]) -> Path:

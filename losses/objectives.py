@@ -7,8 +7,12 @@ sample (``data.transforms.LAYERS``) that it learns from.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from utils.norm import uncounted
 
 from .coherence import saliency_coherence
 from .consistency import structure_consistency
@@ -71,6 +75,9 @@ class SCWSSODObjective:
         shrinking_sigma: σ_I is divided by ten from output to output, 0.1, 0.01, …: the image is
             divided in place at each use.
         padded: see ``saliency_coherence``.
+        count_small: batch norms count the pass on the small image too, the last of each step, so
+            what they use in evaluation lies nearer to it than to an image of full size. As
+            released, and not said in the paper: on in both variants.
     """
 
     targets = ("scribble",)
@@ -78,18 +85,21 @@ class SCWSSODObjective:
     COHERENCE = 0.3
 
     def __init__(self, variant: str, double_softmax: bool | None = None,
-                 shrinking_sigma: bool | None = None, padded: bool | None = None):
+                 shrinking_sigma: bool | None = None, padded: bool | None = None,
+                 count_small: bool = True):
         def choose(wanted: bool | None) -> bool:
             return variant == "released" if wanted is None else wanted
         self.double_softmax = choose(double_softmax)
         self.shrinking_sigma = choose(shrinking_sigma)
         self.padded = choose(padded)
+        self.count_small = count_small
 
     def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
         image, scribble = sample["image"], sample["scribble"]
         outputs = network(image)
         small = F.interpolate(image, scale_factor=0.3, mode="bilinear", align_corners=True)
-        again = network(small)["saliency"].float().sigmoid()
+        with nullcontext() if self.count_small else uncounted(network):
+            again = network(small)["saliency"].float().sigmoid()
         once = outputs["saliency"].float().sigmoid()
         once = F.interpolate(once, size=again.shape[-2:], mode="bilinear", align_corners=True)
         terms = {"consistency": structure_consistency(again, once)}

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .protocols import lower_is_better
+
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
-#: Measures of which the data set's score is the mean of the images' scores, and whether less is
-#: better. A maximum over mean curves is none: its differences do not belong to single images.
-LINEAR = {"MAE": True, "wF": False, "Sm": False, "AUC": False, "mBA": False, "context": False,
-          "HCE": True} | {
-    f"{kind}{family}": family == "BER" for kind in ("mean", "adp", "bin")
-    for family in ("F", "E", "IoU", "Dice", "BER", "accuracy", "specificity", "BIoU", "MSIoU")}
+#: Measures of which the data set's score is the mean of the images' scores. A maximum over mean
+#: curves is none: its differences do not belong to single images.
+LINEAR = ("MAE", "wF", "Sm", "AUC", "mBA", "context", "HCE", *(
+    f"{kind}{family}" for kind in ("mean", "adp", "bin")
+    for family in ("F", "E", "IoU", "Dice", "BER", "accuracy", "specificity", "BIoU", "MSIoU")))
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def compare(a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, f
     low, high = bootstrap(differences, seed)
     result = []
     for i, measure in enumerate(measures):
-        better = -differences[:, i] if LINEAR[measure] else differences[:, i]
+        better = -differences[:, i] if lower_is_better(measure) else differences[:, i]
         order = np.argsort(-abs(better), kind="stable")[:most]
         result.append(Difference(
             measure, float(scores[0, :, i].mean()), float(scores[1, :, i].mean()),

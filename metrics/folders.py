@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -19,7 +19,7 @@ from data.pairing import Pair, by_stem
 
 from .cache import ScoreCache
 from .evaluator import Evaluator, Result
-from .profiles import CORE
+from .profiles import CORE, PROFILES
 
 _CHUNK = 16  # maps that a thread takes at a time
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -54,6 +54,13 @@ class How:
     measures: tuple[str, ...] = CORE
     resize: bool = False
     cache: Path | None = None
+
+    def under(self, profile: str) -> How:
+        """The same under another profile: those of the measures that it defines."""
+        measures = tuple(family for family in PROFILES[profile].families
+                         if family in self.measures)
+        return replace(self, profile=profile, measures=measures)
+
 
 def read_map(path: Path) -> np.ndarray:
     """A saliency map as uint8 (H, W).

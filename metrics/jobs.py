@@ -11,6 +11,8 @@ from data.catalog import Located, find_set, lookup
 from data.pairing import Pair, by_stem, list_images
 from utils.errors import UserError, list_problems
 
+from .folders import FolderScores, How, score_folder
+
 
 @dataclass
 class Job:
@@ -20,6 +22,47 @@ class Job:
     dataset: str
     maps: Path
     pairs: list[Pair]
+
+
+@dataclass
+class Scored:
+    """A job, how it was scored, and what came of it."""
+
+    job: Job
+    how: How
+    result: FolderScores
+
+    @property
+    def row(self) -> dict:
+        """The scores as a row of ``eval.py --json``."""
+        row = {"method": self.job.method, "dataset": self.job.dataset,
+               "images": self.result.evaluator.images, "expected": self.result.expected,
+               "profile": self.how.profile}
+        if self.how.resize:
+            row["resized"] = self.result.resized
+        return row | self.result.evaluator.compute()
+
+
+def score_jobs(jobs: Sequence[Job], how: How, allow_missing: bool,
+               say: bool = True) -> tuple[list[Scored], list[Job]]:
+    """Score jobs; those with problems, which are said, are given only if some may be missing.
+
+    Returns:
+        What was scored, and the jobs that were not.
+    """
+    scored, failed = [], []
+    for job in jobs:
+        result = score_folder(list_images(job.maps), job.pairs, f"{job.method} {job.dataset}", how)
+        problems = result.problems
+        if result.evaluator.images == 0:
+            problems = problems or [f"no maps in {job.maps}"]
+        if problems and say:
+            print(list_problems(f"{job.method} on {job.dataset}", problems), file=sys.stderr)
+        if result.evaluator.images and (not problems or allow_missing):
+            scored.append(Scored(job, how, result))
+        else:
+            failed.append(job)
+    return scored, failed
 
 
 def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,

@@ -140,7 +140,8 @@ def high_frequencies(x: Tensor) -> Tensor:
     """Magnitude of features without the frequencies of a disc around 0; float32, any H and W."""
     height, width = x.shape[-2:]
     # A trace keeps how the disc is made, not the disc of the size it was traced with.
-    make = disc if torch.jit.is_tracing() else kept_disc
+    traced = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    make = disc if traced else kept_disc
     spectrum = torch.fft.fft2(x.float()) * (1 - make(height, width, x.device))
     return torch.fft.ifft2(spectrum).abs()
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm  # that of one process and that of many
 from torch.utils.checkpoint import checkpoint
+
+from utils.norm import uncounted
 
 
 class Trunk(nn.Module, ABC):
@@ -32,7 +32,7 @@ class Trunk(nn.Module, ABC):
         for stage in self.children():
             if self.recompute and torch.is_grad_enabled():
                 x = checkpoint(stage, x, use_reentrant=False,
-                               context_fn=lambda stage=stage: (nullcontext(), _counted(stage)))
+                               context_fn=lambda stage=stage: (nullcontext(), uncounted(stage)))
             else:
                 x = stage(x)
             features.append(x)
@@ -41,18 +41,3 @@ class Trunk(nn.Module, ABC):
     @abstractmethod
     def imagenet_keys(self) -> dict[str, str]:
         """Our key → the key of the same tensor in the file of ImageNet weights."""
-
-
-@contextmanager
-def _counted(stage: nn.Module) -> Iterator[None]:
-    """The second time that a stage sees a batch, its batch norms do not count it once more."""
-    norms = [module for module in stage.modules() if isinstance(module, _BatchNorm)]
-    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, (momentum, batches) in zip(norms, before, strict=True):
-            norm.momentum = momentum
-            norm.num_batches_tracked.copy_(batches)

@@ -1,1 +1,5 @@
-"""Results for people: tables in the terminal, pictures of predictions."""
+"""Results for people: tables, papers' numbers beside ours, pictures of predictions.
+
+``scores`` keeps what eval.py scored; ``files`` puts a report together and writes it, of the sheets
+that ``reproduction``, ``standings``, ``closest`` and ``origins`` make of it.
+"""

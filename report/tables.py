@@ -10,8 +10,7 @@ from rich.table import Table
 
 from metrics.compare import Difference
 
-#: What a row holds beside its measures.
-ABOUT = ("method", "dataset", "images", "expected", "resized", "profile")
+from .scores import measures_of
 
 
 def print_table(table: Table) -> None:
@@ -33,7 +32,7 @@ def scores_table(rows: Sequence[dict], source: str) -> Table:
 
     ``source``: whose definitions the scores follow.
     """
-    measures = list(dict.fromkeys(key for row in rows for key in row if key not in ABOUT))
+    measures = measures_of(rows)
     table = Table(caption=f"profile {rows[0]['profile']}: {source}")
     for heading in ("method", "data set"):
         table.add_column(heading)

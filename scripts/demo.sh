@@ -10,5 +10,5 @@ $python -m data sample datasets
 $python train.py --config configs/demo.yaml --overwrite
 $python test.py --config configs/demo.yaml --show
 $python -m data centre-prior datasets/SAMPLE-TE results/centre_prior/SAMPLE-TE
-$python eval.py --data SAMPLE-TE --json results/scores.json
+$python eval.py --data SAMPLE-TE
 echo "the picture: results/demo/SAMPLE-TE.png (input, ground truth, prediction, overlay)"

@@ -77,3 +77,12 @@ def runs(tmp_path, monkeypatch) -> Path:
     for module in (train_script, test_script, utils.weights):
         monkeypatch.setattr(module, "CHECKPOINTS", folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch) -> Path:
+    """Where eval.py keeps its scores, in place of the repository's results folder."""
+    import eval as eval_script
+
+    monkeypatch.setattr(eval_script, "RESULTS", tmp_path / "kept")
+    return tmp_path / "kept"

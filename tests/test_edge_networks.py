@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -149,6 +150,16 @@ def test_the_mask_is_made_once_and_is_no_weight():
     assert not [key for key in network.state_dict() if "mask" in key or "disc" in key]
 
 
+def test_a_mask_made_while_predicting_serves_training():
+    tracer.kept_disc.cache_clear()
+    network = model.build("tracer_te0")
+    image = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        network(image)
+    network(image)["edge"].sum().backward()
+    assert network.trunk.stem[0].weight.grad is not None
+
+
 def test_dropout_leaves_out_channels_not_images():
     dropout = tracer.ChannelTracer(64).norm[1].train()
     kept = (dropout(torch.ones(200, 64, 1, 1)) > 0).float()
@@ -266,3 +277,15 @@ def test_reference_keys_are_those_of_the_readme(golden):
     keys = {**network.trunk.imagenet_keys(), **network.deep.imagenet_keys()}
     theirs = {key for key in description["state_dict"] if key.startswith("model._")}
     assert theirs == {f"model.{key}" for key in keys.values()}
+
+
+@pytest.mark.parametrize("name", ["tracer_te0", "bgnet"])
+def test_exports_without_a_warning(name):
+    network = model.build(name).eval()
+    image = torch.randn(1, 3, 64, 96)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("error", UserWarning)
+        exported = torch.export.export(network, (image,)).module()(image)
+        expected = network(image)
+    assert all(torch.allclose(exported[key], logits, atol=1e-5)
+               for key, logits in expected.items())

@@ -18,13 +18,6 @@ from data import Pair
 from metrics import Evaluator, How, cache, folders, score_folder
 
 
-@pytest.fixture(autouse=True)
-def results(monkeypatch, tmp_path):
-    """Results of earlier evaluations are kept here, not in the repository."""
-    monkeypatch.setattr(eval_script, "RESULTS", tmp_path / "kept")
-    return tmp_path / "kept"
-
-
 @pytest.fixture
 def scored(sets, tmp_path):
     """A results folder in which method ``copy`` predicts TINY-TE perfectly."""
@@ -181,15 +174,15 @@ def test_wrong_arguments(sets, scored, capsys, arguments, said):
     assert said in capsys.readouterr().err
 
 
-def test_scoring_does_not_import_torch(sets, scored):
+def test_scoring_does_not_import_torch(sets, scored, results):
     """Starting torch takes longer than scoring a small set."""
     import subprocess
     from pathlib import Path
 
-    program = ("import sys; sys.argv = ['eval.py', *sys.argv[1:]]; import eval; "
+    program = ("import sys, pathlib, eval; eval.RESULTS = pathlib.Path(sys.argv.pop(1)); "
                "status = eval.main(); assert 'torch' not in sys.modules; sys.exit(status)")
-    subprocess.run([sys.executable, "-c", program, "--gpu", "cpu", "--no-cache", "--pred",
-                    str(scored.parents[1]), "--root", str(sets)],
+    subprocess.run([sys.executable, "-c", program, str(results), "--gpu", "cpu", "--no-cache",
+                    "--table", "--pred", str(scored.parents[1]), "--root", str(sets)],
                    check=True, cwd=Path(eval_script.__file__).parent, capture_output=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import subprocess
@@ -21,7 +22,7 @@ import train as train_script
 from utils.paths import ROOT
 
 
-def test_train_test_eval(made_sets, runs, tmp_path, capsys):
+def test_train_test_eval(made_sets, runs, results, tmp_path, capsys):
     assert train(made_sets, "val.fraction=0.2", "train.images_every=2") == 0
     folder = runs / "trial"
     names = {path.name for path in folder.iterdir()}
@@ -50,6 +51,11 @@ def test_train_test_eval(made_sets, runs, tmp_path, capsys):
     (row,) = json.loads(scores.read_text())
     assert (row["method"], row["dataset"], row["images"]) == ("trial", "TINY-TE", 4)
     assert "4 maps written" in capsys.readouterr().out
+    (row,) = json.loads((results / "scores.json").read_text())
+    assert row["origin"] == json.loads((out / "trial/origin.json").read_text())["TINY-TE"]
+    digest = hashlib.sha256((folder / "best.pt").read_bytes()).hexdigest()
+    assert (row["origin"]["sha256"], row["origin"]["finished"], row["origin"]["kept"]) == \
+        (digest, True, 0)
 
 
 def test_the_same_seed_gives_the_same_weights(made_sets, runs):

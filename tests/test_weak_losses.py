@@ -196,6 +196,27 @@ def test_the_variants_of_scwssod_differ_as_they_are_named():
     assert len({terms[name]["consistency"].item() for name in terms}) == 1
 
 
+def test_the_small_pass_counts_in_batch_norms_or_does_not():
+    """Gradients are the same; only the running statistics differ."""
+    torch.manual_seed(0)
+    network = model.build("scwssod_vgg", width=0.0625).train()
+    sample = {"image": torch.randn(2, 3, 96, 96), "scribble": torch.randint(0, 2, (2, 1, 96, 96))}
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    found = {}
+    for count in (True, False):
+        network.load_state_dict(state)
+        _, terms = losses.build("scwssod", count_small=count)(network, sample)
+        gradients = torch.autograd.grad(sum(terms.values()), network.parameters())
+        norm = network.fusion["2"].out[1]
+        found[count] = gradients, norm.running_mean.clone(), int(norm.num_batches_tracked)
+    assert all(torch.equal(a, b) for a, b in zip(found[True][0], found[False][0], strict=True))
+    network.load_state_dict(state)
+    network(sample["image"])
+    assert torch.equal(network.fusion["2"].out[1].running_mean, found[False][1])
+    assert not torch.equal(found[True][1], found[False][1])
+    assert (found[True][2], found[False][2]) == (2, 1)
+
+
 def test_the_gate_is_an_option_of_wssa():
     class Two(Fixed):
         def forward(self, image):

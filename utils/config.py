@@ -13,7 +13,7 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .errors import UserError, nearest
+from .errors import UserError, list_problems, nearest
 from .paths import absolute, absolute_spec
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -138,10 +138,12 @@ class Reported:
     """One number of the paper: ``measure`` on ``dataset``, and how far it can be trusted."""
 
     dataset: str = ""
-    measure: str = ""
+    measure: str = ""  # as the paper calls it: a column of eval.py, or F or E where it says no more
     value: float = 0.0
+    digits: int = 3  # after the point, as printed: YAML does not keep the last zero of .8650
     source: str = ""
-    verified: bool = False
+    verified: bool = False  # read in the source itself
+    protocol: str = ""  # how it was made, a name of metrics/protocols.py
 
 
 @dataclass
@@ -174,9 +176,21 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
     paths in the file are taken from the repository.
 
     Raises:
-        UserError: the file cannot be read, a key is unknown, a value has the wrong type.
+        UserError: the file cannot be read, a key is unknown, a value has the wrong type, a
+            reported number has an unknown measure or protocol.
     """
-    return merge_config(_read_recipe(Path(path)), overrides, origin=str(path))
+    config = merge_config(_read_recipe(Path(path)), overrides, origin=str(path))
+    _check_reported(config, str(path))  # of recipes alone: old checkpoints hold them as they were
+    return config
+
+
+def _check_reported(config: DictConfig, origin: str) -> None:
+    from metrics.protocols import problems_of
+
+    problems = [f"reported {row.dataset} {row.measure}: {problem}" for row in config.reported
+                for problem in problems_of(row)]
+    if problems:
+        raise UserError(list_problems(origin, problems))
 
 
 def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> dict:

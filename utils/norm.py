@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,22 @@ def synchronise(network: nn.Module, device: torch.device) -> nn.Module:
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SyncedBatchNorm2d
     return network
+
+
+@contextmanager
+def uncounted(network: nn.Module) -> Iterator[None]:
+    """What passes through a network meanwhile does not count in its batch norms' running
+    statistics; those that train normalise with their batch as ever."""
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, (momentum, batches) in zip(norms, before, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(batches)
 
 
 def norms_in(network: nn.Module, names: Sequence[str], key: str) -> Iterator[BatchNorm]:

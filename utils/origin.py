@@ -1,44 +1,122 @@
-"""Where a run came from."""
+"""Where a run came from, and where its maps came from."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import platform
 import subprocess
 import sys
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from .paths import ROOT
-from .world import launch
+
+if TYPE_CHECKING:  # scoring, which asks for the commit, does without torch
+    import torch
+    from omegaconf import DictConfig
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 
 def write_origin(folder: Path, device: torch.device, processes: int) -> None:
     """``origin.json``: command, commit, versions, device and processes of a run."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    origin = {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "commit": commit(),
-        "device": f"{device} ({name})",
-        "processes": processes,
-        "launch": launch(),
-        "python": platform.python_version(),
-        **{library: importlib.metadata.version(library) for library in _LIBRARIES},
-    }
+    from .world import launch
+
+    origin = {"command": command(), "commit": commit(), "device": name_of(device),
+              "processes": processes, "launch": launch(), **versions()}
     (folder / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
 
 
 def of_this_launch(folder: Path) -> bool:
     """Whether the torchrun that started this process has begun the run in ``folder``."""
+    from .world import launch
+
     try:
         origin = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
         return origin["launch"] == launch()
     except (OSError, ValueError, KeyError):
         return False
+
+
+class MapsOrigin:
+    """What made the maps of a method, kept set by set in ``results/<method>/origin.json``.
+
+    An entry is there before the first map is, not yet ``finished``, so that maps of a killed run
+    are not taken for those of the run before.
+
+    Args:
+        checkpoint: the file of the weights.
+        config: the configuration that runs them.
+    """
+
+    def __init__(self, checkpoint: Path, config: DictConfig, device: torch.device):
+        with checkpoint.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256") if sys.version_info >= (3, 11) else \
+                hashlib.sha256(file.read())
+        self.entry = {"checkpoint": str(checkpoint), "sha256": digest.hexdigest(),
+                      "config": config.name, "paper": config.paper, "command": command(),
+                      "commit": commit(), "device": name_of(device), **versions()}
+
+    def begin(self, folder: Path, kept: int = 0) -> None:
+        """Maps are about to be written to ``folder``, ``<method>/<set>``, beside ``kept`` others.
+
+        Kept maps that the same weights made do not count.
+        """
+        before = origin_of(folder) or {}
+        if before.get("sha256") == self.entry["sha256"]:
+            kept = before.get("kept", 0)
+        self._write(folder, {"finished": False, "kept": kept})
+
+    def end(self, folder: Path) -> None:
+        """All maps are written."""
+        self._write(folder, {"finished": True, "kept": (origin_of(folder) or {}).get("kept", 0)})
+
+    def _write(self, folder: Path, state: dict) -> None:
+        path = folder.parent / "origin.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sets = _sets(path) | {folder.name: self.entry | state}
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(json.dumps(sets, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+
+def origin_of(maps: Path) -> dict | None:
+    """What test.py left about the maps in ``<method>/<set>``; None for maps of others."""
+    entry = _sets(maps.absolute().parent / "origin.json").get(maps.absolute().name)
+    return entry if isinstance(entry, dict) else None
+
+
+def _sets(path: Path) -> dict:
+    try:
+        sets = json.loads(path.read_text(encoding="utf-8"))
+        return sets if isinstance(sets, dict) else {}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        print(f"note: {path} cannot be read, so it is not known what made the maps: {error}",
+              file=sys.stderr)
+        return {}
+
+
+def command() -> list[str]:
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def name_of(device: torch.device) -> str:
+    """The device with what it is: ``cuda:0 (NVIDIA H100)``."""
+    if device.type != "cuda":
+        return f"{device} ({platform.machine()})"
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the libraries that predictions go through."""
+    return {"python": platform.python_version(),
+            **{library: importlib.metadata.version(library) for library in _LIBRARIES}}
 
 
 def commit() -> str:

@@ -1,0 +1,106 @@
+"""How published numbers were made, and which measure and profile of ours they are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from utils.errors import nearest
+
+from .profiles import PROFILES, Profile
+
+if TYPE_CHECKING:
+    from utils.config import Reported
+
+#: Family → what a score table calls it. Papers report core measures alone.
+COLUMNS = {"MAE": ("MAE",), "F": ("maxF", "meanF", "adpF"), "wF": ("wF",), "S": ("Sm",),
+           "E": ("maxE", "meanE", "adpE")}
+CORE_COLUMNS = tuple(column for columns in COLUMNS.values() for column in columns)
+#: What a paper's F or E may be, where it does not say which.
+PLAUSIBLE = {"F": (*COLUMNS["F"], *COLUMNS["wF"]), "E": COLUMNS["E"]}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a paper's numbers were made, as far as it is known.
+
+    Attributes:
+        text: what a reader of the difference has to know, and what is not followed here.
+        profile: whose definitions come nearest.
+        named: the paper's name of a measure → ours, where they differ.
+    """
+
+    text: str
+    profile: str = "pysodmetrics"
+    named: Mapping[str, str] = field(default_factory=dict)
+
+    def measure(self, name: str) -> str:
+        """Our measure that the paper's ``name`` is compared with."""
+        return self.named.get(name, name)
+
+    @property
+    def family(self) -> dict[str, str]:
+        """Our measures that this protocol's profile defines → their family."""
+        return dict(columns_of(PROFILES[self.profile]))
+
+
+PROTOCOLS = {
+    "cpd": Protocol(
+        "as CPD's removed metric.py: maxF over 255 thresholds, the bytes 254 and 255 at the same "
+        "one; images without an object add nothing and are counted (256 thresholds here)"),
+    "minet": Protocol(
+        "MINet's evaluation of the authors' maps: F is taken at twice each map's mean (adpF); "
+        "which E it is, is not said", named={"F": "adpF", "E": "adpE"}),
+    "adaptive": Protocol(
+        "MATLAB scripts of GCPANet and F3Net: F and E are the adaptive ones, at twice each map's "
+        "mean, not the maximum over thresholds; E selects above that threshold, which is not "
+        "capped at 1; images without an object and black maps add nothing and are counted (not "
+        "followed here)", "matlab", {"F": "adpF", "E": "adpE"}),
+    "cod": Protocol(
+        "MATLAB, taken to be CODToolbox, as usual for camouflaged objects: mean E over 256 "
+        "thresholds, above them", "matlab"),
+    "tracer": Protocol(
+        "TRACER's util/metrics.py: maximum and mean of F of each image, then averaged, about .01 "
+        "to .02 more than the maximum of the mean curve; 255 thresholds; maps are not stretched",
+        "tracer"),
+}
+
+
+def columns_of(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Core measures that a profile computes, each with its family."""
+    for family in profile.families:
+        for column in COLUMNS.get(family, ()):
+            if not (column == "adpF" and profile.max_f == "per image"):
+                yield column, family
+
+
+def lower_is_better(measure: str) -> bool:
+    """Errors and efforts against scores; ``maxBER`` and its kin too."""
+    return measure in ("MAE", "HCE") or measure.endswith("BER")
+
+
+def candidates(name: str) -> list[tuple[str, str]]:
+    """(profile, measure) of everything that a paper's measure of that name may be."""
+    family = next((f for f, columns in COLUMNS.items() if name in columns), name)
+    wanted = PLAUSIBLE.get(family, COLUMNS.get(family, ()))
+    return [(profile.name, column) for profile in PROFILES.values()
+            for column, _ in columns_of(profile) if column in wanted]
+
+
+def problems_of(row: Reported) -> list[str]:
+    """What is wrong with a reported number."""
+    problems = [f"{key} is empty" for key in ("dataset", "source") if not getattr(row, key)]
+    protocol = PROTOCOLS.get(row.protocol)
+    if protocol is None:
+        problems.append(f"protocol {row.protocol!r}: {nearest(row.protocol, list(PROTOCOLS))}")
+    elif protocol.measure(row.measure) not in protocol.family:
+        known = [*protocol.named, *protocol.family]
+        problems.append(f"measure {row.measure!r} under protocol {row.protocol}: "
+                        f"{nearest(row.measure, known)}")
+    if not 3 <= row.digits <= 6:
+        problems.append(f"digits = {row.digits}: must be 3 to 6, as many as the source prints")
+    elif not 0 <= row.value <= 1 or abs(round(row.value, row.digits) - row.value) > 1e-9:
+        problems.append(f"value = {row.value}: must be in [0, 1], with {row.digits} digits after "
+                        "the point (digits says how many the source prints)")
+    return problems

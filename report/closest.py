@@ -1,0 +1,119 @@
+"""Under which definition a paper's numbers agree best with ours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from metrics.protocols import candidates, lower_is_better
+
+from .recipes import Recipe
+from .reproduction import HALF, same_set
+from .scores import Row
+from .sheets import BEST, UNSURE, Cell, Sheet
+
+_MORE = 1e-9  # differences that are equal but for rounding
+
+
+@dataclass
+class Candidate:
+    """A profile's measure as what a paper's measure may be.
+
+    Attributes:
+        scores: data set → ours, of the sets that were reported and scored.
+        differences: data set → ours less the paper's, not rounded.
+    """
+
+    paper_measure: str
+    profile: str
+    measure: str
+    scores: dict[str, float] = field(default_factory=dict)
+    differences: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def distance(self) -> float:
+        """Mean size of the differences."""
+        return sum(map(abs, self.differences.values())) / len(self.differences)
+
+
+def closest_of(rows: Sequence[Row], method: str, recipe: Recipe) -> dict[str, list[Candidate]]:
+    """The paper's measure → what it may be, nearest first; over the same data sets each."""
+    found: dict[str, list[Candidate]] = {}
+    for name in dict.fromkeys(reported.measure for reported in recipe.reported):
+        reported = [r for r in recipe.reported if r.measure == name]
+        tried = []
+        for profile, measure in candidates(name):
+            candidate = Candidate(name, profile, measure)
+            for r in reported:
+                for row in rows:
+                    if (row["method"], row["profile"]) == (method, profile) and math.isfinite(
+                            row.get(measure, math.nan)) and same_set(row["dataset"], r.dataset):
+                        candidate.scores[r.dataset] = row[measure]
+                        candidate.differences[r.dataset] = row[measure] - r.value
+            tried.append(candidate)
+        most = max(len(candidate.differences) for candidate in tried)
+        tried = [c for c in tried if c.differences and len(c.differences) == most]
+        if tried:
+            found[name] = sorted(tried, key=lambda c: c.distance)
+    return found
+
+
+def closest_sheet(rows: Sequence[Row], method: str, recipe: Recipe) -> Sheet | None:
+    """All candidates of all measures; None when nothing that was reported was scored."""
+    found = closest_of(rows, method, recipe)
+    if not found:
+        return None
+    sets = list(dict.fromkeys(name for tried in found.values() for c in tried
+                              for name in c.differences))
+    unsure = {r.measure for r in recipe.reported if r.dataset in sets and not r.verified}
+    groups = [[_line(c, sets, recipe, _best(c, tried), name in unsure) for c in tried]
+              for name, tried in found.items()]
+    return Sheet(f"what the numbers of {recipe.paper or recipe.name} agree with best: {method}",
+                 ["measure", "ours", "profile", *(f"{name} {column}" for name in sets
+                                                  for column in ("reported", "ours", "difference")),
+                  "mean |difference|"], groups, words=3, notes=_notes(found, recipe, sets, unsure))
+
+
+def _best(candidate: Candidate, tried: Sequence[Candidate]) -> bool:
+    return candidate.distance <= tried[0].distance + _MORE
+
+
+def _line(c: Candidate, sets: Sequence[str], recipe: Recipe, best: bool,
+          unsure: bool) -> list[Cell]:
+    numbers = []
+    for name in sets:
+        reported = next((r for r in recipe.reported
+                         if (r.dataset, r.measure) == (name, c.paper_measure)), None)
+        numbers += ["", "", ""] if name not in c.differences else [
+            f"{reported.value:.{reported.digits}f}", f"{c.scores[name]:.4f}",
+            f"{c.differences[name]:+.4f}"]
+    mark = BEST if best else UNSURE if unsure else ""
+    return [Cell(text, mark) for text in (c.paper_measure + (" ?" if unsure else ""), c.measure,
+                                          c.profile, *numbers, f"{c.distance:.4f}")]
+
+
+def _notes(found: dict[str, list[Candidate]], recipe: Recipe, sets: Sequence[str],
+           unsure: set[str]) -> list[str]:
+    notes = []
+    for name, tried in found.items():
+        best = [f"{c.measure} of profile {c.profile}" for c in tried if _best(c, tried)]
+        notes.append(f"{name} agrees best with {' and '.join(best)}: mean |difference| "
+                     f"{tried[0].distance:.4f} over {', '.join(tried[0].differences)}"
+                     + (" (? not all of it verified)" if name in unsure else ""))
+    errors = [c for name, tried in found.items() if lower_is_better(name) for c in tried[:1]]
+    if any(Decimal(str(c.distance)) >= HALF for c in errors):
+        notes.append("MAE, which hardly depends on definitions, differs in the third digit: these "
+                     "may not be the maps of the paper's table, and then closeness of the others "
+                     "says little")
+    return notes
+
+
+def closest_records(rows: Sequence[Row], method: str, recipe: Recipe) -> list[dict]:
+    """For CSV and JSON."""
+    return [{"method": method, "dataset": dataset, "measure": c.measure, "profile": c.profile,
+             "score": c.scores[dataset], "paper_measure": name, "recipe": recipe.name,
+             "difference": f"{difference:+.4f}", "mean_difference": c.distance}
+            for name, tried in closest_of(rows, method, recipe).items() for c in tried
+            for dataset, difference in c.differences.items()]

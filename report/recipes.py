@@ -1,0 +1,111 @@
+"""Which recipe's reported numbers a method is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from utils.config import Reported, load_config
+from utils.errors import UserError, nearest
+from utils.paths import CONFIGS
+
+from .scores import Row
+
+
+class Recipe:
+    """A recipe's name, its paper and the paper's numbers.
+
+    Raises:
+        UserError: see ``utils.config.load_config``.
+    """
+
+    def __init__(self, path: Path):
+        config = load_config(path)
+        self.name: str = config.name
+        self.paper: str = config.paper
+        self.reported: list[Reported] = [Reported(**row) for row in config.reported]
+
+
+class Recipes:
+    """Finds the recipe of a method.
+
+    That is the one that ``choices`` name; else the one that is called like the method, whatever
+    case and punctuation; else the one whose paper is that of the run that made the maps.
+
+    Args:
+        choices: ``METHOD=RECIPE``, or ``RECIPE`` for the only method there is; a recipe is a name
+            in configs/ or a YAML file.
+
+    Raises:
+        UserError: a recipe that there is not.
+    """
+
+    def __init__(self, choices: Sequence[str] = ()):
+        self._loaded: dict[Path, Recipe] = {}
+        self._chosen: dict[str, Recipe] = {}
+        for choice in choices:
+            method, _, name = choice.rpartition("=")
+            if method in self._chosen:
+                raise UserError(f"--reported {choice}: " + (
+                    f"{method} has another recipe already" if method else
+                    "with several recipes say whose each is, METHOD=RECIPE"))
+            self._chosen[method] = self._load(_path_of(name))
+
+    def of(self, method: str, origin: dict | None) -> Recipe | None:
+        """The recipe of a method, None when it has none.
+
+        Args:
+            origin: what is known of its maps, see ``utils.origin``.
+        """
+        if chosen := self._chosen.get(method) or self._chosen.get(""):
+            return chosen
+        for path in sorted(CONFIGS.glob("*.yaml")):
+            if _plain(path.stem) == _plain(method):
+                return self._load(path)
+        paper = (origin or {}).get("paper")
+        for path in sorted(CONFIGS.glob("*.yaml")) if paper else ():
+            if self._load(path).paper == paper:
+                return self._load(path)
+        return None
+
+    def require(self, methods: Iterable[str]) -> None:
+        """Refuse choices for methods that are not there.
+
+        Raises:
+            UserError: names such a choice.
+        """
+        methods = list(dict.fromkeys(methods))
+        for method in self._chosen:
+            if not method and len(methods) > 1:
+                raise UserError("--reported: say whose the recipe is, METHOD=RECIPE; the methods "
+                                f"are {', '.join(methods)}")
+            if method and method not in methods:
+                raise UserError(f"--reported: there are no scores of {method}; "
+                                f"{nearest(method, methods)}")
+
+    def of_rows(self, rows: Iterable[Row]) -> dict[str, Recipe]:
+        """Method → recipe, of those that have one."""
+        origins: dict[str, dict | None] = {}
+        for row in rows:
+            origins[row["method"]] = origins.get(row["method"]) or row.get("origin")
+        found = {method: self.of(method, origin) for method, origin in origins.items()}
+        return {method: recipe for method, recipe in found.items() if recipe is not None}
+
+    def _load(self, path: Path) -> Recipe:
+        if path not in self._loaded:
+            self._loaded[path] = Recipe(path)
+        return self._loaded[path]
+
+
+def _path_of(name: str) -> Path:
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    known = {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
+    if name not in known:
+        raise UserError(f"--reported {name}: no such recipe in configs/; "
+                        f"{nearest(name, list(known))}")
+    return known[name]
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
