@@ -19,7 +19,7 @@ from metrics import PROFILES
 from utils.errors import UserError, reports_errors
 from utils.paths import DATASETS, RESULTS, absolute_spec
 
-from .scored import Request, ScoredSet, score_sets
+from .methods import Request, ScoredSet, score_sets
 
 
 @reports_errors

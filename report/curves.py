@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .drawing import COLOURS, GRID, INK, Label, add_labels, settings, short, style
-from .scored import Scored, ScoredSet
+from .methods import Method, ScoredSet
 
 FORMATS = ("pdf", "png", "svg")
 _WIDTH = 6.4  # inches
@@ -56,7 +56,7 @@ def draw_set(found: ScoredSet, areas: Mapping[str, float]) -> list[Drawn]:
     return drawn
 
 
-def _axes(methods: Sequence[Scored], title: str, x: str, y: str):
+def _axes(methods: Sequence[Method], title: str, x: str, y: str):
     """Axes with room for the labels beside them."""
     height = max(3.4, 0.3 * len(methods) + 1.1)
     figure = Figure(figsize=(_WIDTH, height))
@@ -66,7 +66,7 @@ def _axes(methods: Sequence[Scored], title: str, x: str, y: str):
     return figure, axes
 
 
-def _precision_recall(dataset: str, methods: Sequence[Scored]) -> Drawn:
+def _precision_recall(dataset: str, methods: Sequence[Method]) -> Drawn:
     figure, axes = _axes(methods, f"{dataset}: precision and recall", "recall", "precision")
     axes.set(xlim=(0, 1), ylim=(0, 1.005))
     labels = []
@@ -76,13 +76,13 @@ def _precision_recall(dataset: str, methods: Sequence[Scored]) -> Drawn:
         point = float(curves["recall"][best]), float(curves["precision"][best])
         axes.plot(curves["recall"], curves["precision"], **look.line, marker=look.marker,
                   markevery=[best], markersize=5)
-        labels.append(Label(f"{_score(method, 'maxF')}  {short(method.method)}", look, point))
+        labels.append(Label(f"{_score(method, 'maxF')}  {short(method.name)}", look, point))
     add_labels(axes, labels)
     return Drawn("precision_recall", "Precision and recall", "Mean precision over mean recall at "
                  "all thresholds; the mark is where F is highest, the number is maxF.", figure)
 
 
-def _over_threshold(dataset: str, methods: Sequence[Scored], family: str) -> Drawn:
+def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Drawn:
     figure, axes = _axes(methods, f"{dataset}: {family}-measure", "threshold",
                          f"{family}-measure")
     lines = [method.evaluator.curves()[family] for method in methods]
@@ -94,7 +94,7 @@ def _over_threshold(dataset: str, methods: Sequence[Scored], family: str) -> Dra
         axes.plot(thresholds, values, **look.line, marker=look.marker,
                   markevery=[int(values.argmax())], markersize=5)
         # The first of the thresholds, 255, selects next to nothing: the second tells more.
-        text = f"{_score(method, f'max{family}')}  {short(method.method)}"
+        text = f"{_score(method, f'max{family}')}  {short(method.name)}"
         labels.append(Label(text, look, (float(thresholds[1]), float(values[1]))))
     add_labels(axes, labels)
     return Drawn(f"{family}_threshold", f"{family}-measure over the threshold",
@@ -102,11 +102,11 @@ def _over_threshold(dataset: str, methods: Sequence[Scored], family: str) -> Dra
                  f"point, the number max{family}.", figure)
 
 
-def _score(method: Scored, measure: str) -> str:
-    return f"{method.measures[measure]:.3f}".removeprefix("0")
+def _score(method: Method, measure: str) -> str:
+    return f"{method.row[measure]:.3f}".removeprefix("0")
 
 
-def _distributions(dataset: str, methods: Sequence[Scored]) -> Drawn:
+def _distributions(dataset: str, methods: Sequence[Method]) -> Drawn:
     first = next(iter(methods[0].evaluator.per_image.values()))
     measures = [name for name in ("MAE", "maxF", "wF", "Sm", "maxE") if name in first]
     height = max(3.4, 0.42 * len(methods) + 0.95)
@@ -125,7 +125,7 @@ def _distributions(dataset: str, methods: Sequence[Scored]) -> Drawn:
             _ridge(axes, values, limits, -number, style(number).colour)
         axes.set(xlim=limits, ylim=(0.8 - len(methods), 0.95), xticks=limits)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        names = [short(method.method) for method in methods] if column == 0 else []
+        names = [short(method.name) for method in methods] if column == 0 else []
         axes.set_yticks([0.2 - number for number in range(len(names))], names, fontsize=8)
         axes.tick_params(axis="y", length=0)
     figure.text(1.5 / _WIDTH, 1 - 0.1 / height, f"{dataset}: scores of single images", fontsize=10,
@@ -157,7 +157,7 @@ def _ridge(axes, values: np.ndarray, limits: tuple[float, float], base: float,
                       solid_capstyle="butt")
 
 
-def _over_size(dataset: str, methods: Sequence[Scored], areas: Mapping[str, float],
+def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, float],
                measure: str) -> Drawn:
     figure, axes = _axes(methods, f"{dataset}: {measure} and the size of the object",
                          "object, % of the image", measure)
@@ -175,7 +175,7 @@ def _over_size(dataset: str, methods: Sequence[Scored], areas: Mapping[str, floa
     if measure == "MAE":
         axes.set_ylim(bottom=0)
     figure.draw_without_rendering()  # settles the limits
-    add_labels(axes, [Label(short(methods[number].method), style(number),
+    add_labels(axes, [Label(short(methods[number].name), style(number),
                             (float(line[0, -1]), float(line[1, -1]))) for number, line in shown])
     return Drawn(f"{measure}_size", f"{measure} and the size of the object",
                  f"Mean {measure} of groups of equally many images, from the smallest objects to "

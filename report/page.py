@@ -16,10 +16,12 @@ import jinja2
 from markupsafe import Markup
 
 from metrics import PROFILES
+from metrics.protocols import lower_is_better
 from utils.errors import UserError
 
 from .curves import draw_set, inline_svg
-from .scored import Scored, ScoredSet, lower_is_better
+from .methods import Method, ScoredSet
+from .scores import measures_of
 from .tables import images_text
 from .thumbnails import Pictures, make_pictures
 
@@ -169,7 +171,7 @@ def _describe(number: int, found: ScoredSet, profile: str, longer: int,
     figures = [{"title": drawn.title, "text": drawn.text, "key": drawn.key,
                 "svg": Markup(inline_svg(drawn, f"{number} {drawn.key}"))}
                for drawn in draw_set(found, areas)]
-    problems = [{"method": method.method, "lines": method.problems}
+    problems = [{"method": method.name, "lines": method.problems}
                 for method in found.methods if method.problems]
     return PageSet(found.name, summary_rows(found), figures, gallery_data(found, pictures),
                    problems)
@@ -177,20 +179,22 @@ def _describe(number: int, found: ScoredSet, profile: str, longer: int,
 
 def summary_rows(found: ScoredSet) -> list[dict]:
     """A row for each method: its texts, and cells by measure with ``place`` 1 for the best value
-    and 2 for the second best of the set, as they are printed."""
-    columns: dict[str, list[float]] = {}
-    for method in found.given:
-        for name, value in method.measures.items():
-            columns.setdefault(name, []).append(round(value, 4))
-    ranked = {name: sorted(set(values), reverse=not lower_is_better(name))
-              for name, values in columns.items()}
+    and 2 for the second best of the set, as they are printed. Methods that lack images have no
+    place."""
+    whole = [method.row for method in found.given
+             if method.row["images"] == method.row["expected"]]
+    ranked = {name: sorted({f"{row[name]:.4f}" for row in whole}, key=float,
+                           reverse=not lower_is_better(name)) for name in measures_of(whole)}
     rows = []
     for method in found.methods:
-        cells = {name: {"value": value, "text": f"{value:.4f}",
-                        "place": ranked[name].index(round(value, 4)) + 1}
-                 for name, value in method.measures.items()}
-        rows.append({"method": method.method, "images": images_text(method.row),
-                     "count": method.row["images"], "cells": cells, "given": method.given})
+        cells = {}
+        for name in measures_of([method.row]):
+            text = f"{method.row[name]:.4f}"
+            place = ranked[name].index(text) + 1 if method.row in whole else None
+            cells[name] = {"value": method.row[name], "text": text, "place": place}
+        rows.append({"method": method.name, "images": images_text(method.row),
+                     "count": method.row["images"], "cells": cells,
+                     "whole": method.row["images"] == method.row["expected"]})
     return rows
 
 
@@ -205,7 +209,7 @@ def gallery_data(found: ScoredSet, pictures: Sequence[Pictures]) -> dict:
     measures = list(first)
     names = [pair.name for pair in found.pairs]
     return {
-        "name": found.name, "methods": [method.method for method in found.methods],
+        "name": found.name, "methods": [method.name for method in found.methods],
         "measures": [{"name": name, "lower": lower_is_better(name)} for name in measures],
         "names": names, "sizes": [made.size for made in pictures],
         "areas": [None if made.area is None else round(made.area, 4) for made in pictures],
@@ -216,7 +220,7 @@ def gallery_data(found: ScoredSet, pictures: Sequence[Pictures]) -> dict:
                     for method in found.methods]}
 
 
-def _numbers(method: Scored, name: str, measures: Sequence[str]) -> list[float | None] | None:
+def _numbers(method: Method, name: str, measures: Sequence[str]) -> list[float | None] | None:
     row = method.evaluator.per_image.get(name)
     if row is None:
         return None

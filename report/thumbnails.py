@@ -21,7 +21,7 @@ from metrics.profiles import Profile
 from utils.images import to_bytes
 from utils.machine import cores
 
-from .scored import ScoredSet
+from .methods import ScoredSet
 
 _QUALITY = {"RGB": 70, "L": 80}  # of JPEG: maps have edges that must not ring, photos have noise
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from methods import ODD, ODD_IMAGE, write_maps, write_set
+from made_methods import ODD, ODD_IMAGE, write_maps, write_set
 from PIL import Image
 
 import eval as eval_script
@@ -21,8 +21,8 @@ from metrics import PROFILES
 from report import __main__ as report_script
 from report.curves import draw_set, inline_svg, size_curve, to_bytes
 from report.drawing import spread, style
+from report.methods import Request, score_sets
 from report.page import write_page
-from report.scored import Request, score_sets
 from report.thumbnails import fit, make_pictures, object_sizes
 
 SET = "SMALL-TE"
@@ -44,9 +44,8 @@ def copied(made, tmp_path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_cache_of_the_repository(monkeypatch, tmp_path):
-    monkeypatch.setattr(report_script, "RESULTS", tmp_path / "kept")
-    monkeypatch.setattr(eval_script, "RESULTS", tmp_path / "kept")
+def no_cache_of_the_repository(results, monkeypatch):
+    monkeypatch.setattr(report_script, "RESULTS", results)
 
 
 def report(folder: Path, *more: str) -> int:

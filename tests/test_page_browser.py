@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from methods import ODD, ODD_IMAGE, write_maps, write_set
+from made_methods import ODD, ODD_IMAGE, write_maps, write_set
 from PIL import Image
 
+from report.methods import Request, score_sets
 from report.page import write_page
-from report.scored import Request, score_sets
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, (
