@@ -165,6 +165,17 @@ def test_the_worst_come_first_and_filters_filter(opened):
     assert opened.names() == []
 
 
+def test_scrolling_brings_all_images(opened):
+    assert 0 < len(opened.names()) < 40
+    for _ in range(2):
+        opened.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        opened.page.wait_for_timeout(300)
+    assert len(opened.names()) == len(set(opened.names())) == 40
+    assert not opened.page.locator("#more").is_visible()
+    opened.set("#order", "methods furthest apart")
+    assert opened.page.locator("#more").is_visible()
+
+
 def test_methods_and_error_maps_can_be_hidden_and_sets_changed(opened):
     figures = opened.page.locator(".card").first.locator("figure")
     assert figures.count() == 4

@@ -40,7 +40,8 @@
     return scores.reduce((sum, value) => sum + value, 0) / scores.length;
   }
 
-  function apart(image) {
+  // Between the best and the worst method.
+  function distance(image) {
     const scores = scoresOf(image, checkedMethods()).filter((value) => value !== null);
     return scores.length ? Math.max(...scores) - Math.min(...scores) : 0;
   }
@@ -62,6 +63,7 @@
   }
 
   function compared(scores) {
+    const apart = scores.map((_, image) => distance(image));
     const sign = measure()?.lower ? 1 : -1;
     // An image without a score is the worst there is.
     const badness = (image) => scores[image] === null ? Infinity : sign * scores[image];
@@ -69,7 +71,7 @@
     return {
       worst: (a, b) => difference(badness(b), badness(a)),
       best: (a, b) => difference(badness(a), badness(b)),
-      apart: (a, b) => apart(b) - apart(a),
+      apart: (a, b) => apart[b] - apart[a],
       small: (a, b) => (current().areas[a] ?? 2) - (current().areas[b] ?? 2),
       name: (a, b) => a - b,
     }[byId("order").value];
@@ -388,9 +390,13 @@
       if (node && event.target.closest("img, .error")) open(Number(node.dataset.position));
     });
     byId("more").addEventListener("click", showMore);
-    new IntersectionObserver((entries) => {
-      if (entries.some((entry) => entry.isIntersecting) && !opened()) showMore();
-    }, {rootMargin: "800px"}).observe(byId("more"));
+    const end = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting) || opened()) return;
+      showMore();
+      end.unobserve(byId("more"));  // so that it reports again, should the end still be near
+      end.observe(byId("more"));
+    }, {rootMargin: "800px"});
+    end.observe(byId("more"));
     byId("show-keys").addEventListener("click", () => byId("keys").showModal());
     addEventListener("keydown", onKey);
     addEventListener("hashchange", follow);
