@@ -25,6 +25,8 @@ from .methods import Request, ScoredSet, score_sets
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    if args.command == "page":
+        _require_sound(args)
     sets, refused = score_sets(Request(
         args.pred, args.root, args.gt, [absolute_spec(spec) for spec in args.data or []],
         args.methods, args.profile, args.resize, args.allow_missing, RESULTS / ".scores.sqlite"))
@@ -36,11 +38,18 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _require_sound(args: argparse.Namespace) -> None:
+    """Before anything is scored, which may take a while."""
+    if not 32 <= args.size <= 2048:
+        raise UserError(f"--size {args.size}: pictures have 32 to 2048 pixels")
+    if args.out.is_dir():
+        raise UserError(f"--out {args.out} is a folder; name the page's file, for example "
+                        f"{args.out / 'report.html'}")
+
+
 def _page(args: argparse.Namespace, sets: list[ScoredSet]) -> None:
     from .page import write_page
 
-    if not 32 <= args.size <= 2048:
-        raise UserError(f"--size {args.size}: pictures have 32 to 2048 pixels")
     store = write_page(args.out, sets, args.profile, args.size)
     megabytes = args.out.stat().st_size / 1e6
     beside = "" if store.embedded else f", its pictures in {store.folder}/ " \

@@ -70,8 +70,8 @@ def _precision_recall(dataset: str, methods: Sequence[Method]) -> Drawn:
     figure, axes = _axes(methods, f"{dataset}: precision and recall", "recall", "precision")
     axes.set(xlim=(0, 1), ylim=(0, 1.005))
     labels = []
-    for number, method in enumerate(methods):
-        curves, look = method.evaluator.curves(), style(number)
+    for method in methods:
+        curves, look = method.evaluator.curves(), style(method.number)
         best = int(curves["F"].argmax())
         point = float(curves["recall"][best]), float(curves["precision"][best])
         axes.plot(curves["recall"], curves["precision"], **look.line, marker=look.marker,
@@ -85,16 +85,15 @@ def _precision_recall(dataset: str, methods: Sequence[Method]) -> Drawn:
 def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Drawn:
     figure, axes = _axes(methods, f"{dataset}: {family}-measure", "threshold",
                          f"{family}-measure")
-    lines = [method.evaluator.curves()[family] for method in methods]
     axes.set(xlim=(0, 255), ylim=(0, 1.005), xticks=range(0, 256, 51))
     labels = []
-    for number, (method, values) in enumerate(zip(methods, lines, strict=True)):
-        look = style(number)
+    for method in methods:
+        look, values = style(method.number), method.evaluator.curves()[family]
         thresholds = 255 * (1 - np.arange(len(values)) / (len(values) - 1))
         axes.plot(thresholds, values, **look.line, marker=look.marker,
                   markevery=[int(values.argmax())], markersize=5)
-        # The first of the thresholds, 255, selects next to nothing: the second tells more.
         text = f"{_score(method, f'max{family}')}  {short(method.name)}"
+        # The first of the thresholds, 255, selects next to nothing: the second tells more.
         labels.append(Label(text, look, (float(thresholds[1]), float(values[1]))))
     add_labels(axes, labels)
     return Drawn(f"{family}_threshold", f"{family}-measure over the threshold",
@@ -121,10 +120,12 @@ def _distributions(dataset: str, methods: Sequence[Method]) -> Drawn:
         scores = [np.array([row[measure] for row in method.evaluator.per_image.values()])
                   for method in methods]
         limits = _limits(np.concatenate(scores))
-        for number, values in enumerate(scores):
-            _ridge(axes, values, limits, -number, style(number).colour)
-        axes.set(xlim=limits, ylim=(0.8 - len(methods), 0.95), xticks=limits)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        for place, (method, values) in enumerate(zip(methods, scores, strict=True)):
+            _ridge(axes, values, limits, -place, style(method.number).colour)
+        axes.set(xlim=limits, ylim=(0.8 - len(methods), 0.95))
+        axes.set_xticks(limits, [f"{limit:.1f}" for limit in limits])
+        for text, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
+            text.set_horizontalalignment(side)
         names = [short(method.name) for method in methods] if column == 0 else []
         axes.set_yticks([0.2 - number for number in range(len(names))], names, fontsize=8)
         axes.tick_params(axis="y", length=0)
@@ -161,12 +162,13 @@ def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, floa
                measure: str) -> Drawn:
     figure, axes = _axes(methods, f"{dataset}: {measure} and the size of the object",
                          "object, % of the image", measure)
-    lines = [size_curve({name: scores[measure]
-                         for name, scores in method.evaluator.per_image.items()}, areas)
+    lines = [(method, size_curve({name: scores[measure] for name, scores
+                                  in method.evaluator.per_image.items()}, areas))
              for method in methods]
-    shown = [(number, line) for number, line in enumerate(lines) if line.size]
-    for number, line in shown:
-        axes.plot(*line, **style(number).line, marker=style(number).marker, markersize=4)
+    lines = [(method, line) for method, line in lines if line.size]
+    for method, line in lines:
+        look = style(method.number)
+        axes.plot(*line, **look.line, marker=look.marker, markersize=4)
     axes.set_xscale("log")
     left, right = axes.get_xlim()
     axes.set_xticks([size for size in _SIZES if left <= size <= right])
@@ -175,8 +177,8 @@ def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, floa
     if measure == "MAE":
         axes.set_ylim(bottom=0)
     figure.draw_without_rendering()  # settles the limits
-    add_labels(axes, [Label(short(methods[number].name), style(number),
-                            (float(line[0, -1]), float(line[1, -1]))) for number, line in shown])
+    add_labels(axes, [Label(short(method.name), style(method.number),
+                            (float(line[0, -1]), float(line[1, -1]))) for method, line in lines])
     return Drawn(f"{measure}_size", f"{measure} and the size of the object",
                  f"Mean {measure} of groups of equally many images, from the smallest objects to "
                  "the largest; images without an object are left out.", figure)

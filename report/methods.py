@@ -21,6 +21,7 @@ class Method:
     """A method's maps of one data set.
 
     Attributes:
+        number: among all methods of the report; it looks the same in every figure.
         maps: stem → file, of all maps, those that could not be scored included.
         given: whether the method gets a row and curves: all maps were there, or it was asked
             for without.
@@ -28,6 +29,7 @@ class Method:
     """
 
     scored: Scored
+    number: int
     maps: dict[str, Path]
     given: bool
     problems: list[str]
@@ -101,19 +103,20 @@ def score_sets(request: Request) -> tuple[list[ScoredSet], int]:
     refused = 0 if request.allow_missing else refused
     how = How(measures=CORE, resize=request.resize, cache=request.cache).under(request.profile)
     sets: dict[str, ScoredSet] = {}
+    names = list(dict.fromkeys(job.method for job in jobs))
     for job in jobs:
         found = sets.setdefault(job.dataset, ScoredSet(job.dataset, job.pairs, []))
         if any(other.name == job.method for other in found.methods):
             raise UserError(f"two methods are called {job.method}; rename one of their folders")
-        method = _score(job, how, request.allow_missing)
+        method = _score(job, names.index(job.method), how, request.allow_missing)
         refused += not method.given
         found.methods.append(method)
     return list(sets.values()), refused
 
 
-def _score(job: Job, how: How, allow_missing: bool) -> Method:
+def _score(job: Job, number: int, how: How, allow_missing: bool) -> Method:
     scored = score_job(job, how)
-    return Method(scored, by_stem(list_images(job.maps), "maps")[0],
+    return Method(scored, number, by_stem(list_images(job.maps), "maps")[0],
                   scored.is_given(allow_missing), _without_folders(scored.result.problems, job))
 
 

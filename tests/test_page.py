@@ -213,7 +213,8 @@ def test_a_folder_of_the_users_is_not_replaced(made, scored, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("more, said", [
-    (["page", "--size", "5"], "--size 5"), (["page", "--data", "ECSSD"], "ECSSD not found"),
+    (["page", "--size", "5"], "--size 5"), (["page", "--out", "."], "--out . is a folder"),
+    (["page", "--data", "ECSSD"], "ECSSD not found"),
     (["curves", "--methods", "nobody"], "method nobody")])
 def test_mistakes_are_named(made, capsys, more, said):
     assert report(made, *more) == 2

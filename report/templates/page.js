@@ -318,28 +318,6 @@
     showSingle(image);
   }
 
-  // ---- the table
-
-  function sortTable(heading) {
-    const column = heading.cellIndex;
-    const first = heading.querySelector("button").dataset.first ?? "ascending";
-    const other = first === "ascending" ? "descending" : "ascending";
-    const direction = heading.getAttribute("aria-sort") === first ? other : first;
-    for (const cell of heading.parentElement.cells) cell.removeAttribute("aria-sort");
-    heading.setAttribute("aria-sort", direction);
-    const sign = direction === "ascending" ? 1 : -1;
-    const value = (row) => row.cells[column].dataset.value;
-    const text = (row) => row.cells[column].textContent;
-    const body = byId("summary").tBodies[0];
-    body.append(...[...body.rows].sort((a, b) => {
-      if (heading.classList.contains("text")) return sign * text(a).localeCompare(text(b));
-      // Methods without the score stay below, whichever way it is sorted.
-      if (value(a) === undefined || value(b) === undefined)
-        return (value(a) === undefined) - (value(b) === undefined);
-      return sign * (value(a) - value(b));
-    }));
-  }
-
   // ---- keys
 
   function onKey(event) {
@@ -383,8 +361,6 @@
         byId(part).classList.toggle("without-errors", !on);
     });
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
-    for (const heading of byId("summary").tHead.rows[0].cells)
-      heading.addEventListener("click", () => sortTable(heading));
     byId("cards").addEventListener("click", (event) => {
       const node = event.target.closest(".card");
       if (node && event.target.closest("img, .error")) open(Number(node.dataset.position));
