@@ -177,7 +177,7 @@ def test_the_worst_come_first_and_filters_filter(opened):
 def test_scrolling_brings_all_images(opened):
     assert 0 < len(opened.names()) < 40
     opened.page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    opened.page.wait_for_function("document.querySelectorAll('.card').length > 39")
+    opened.page.locator(".card").nth(39).wait_for(state="attached")
     assert len(opened.names()) == len(set(opened.names())) == 40
     assert not opened.page.locator("#more").is_visible()
     opened.set("#order", "methods furthest apart")
@@ -215,12 +215,12 @@ def test_keys_lead_through_the_gallery_and_the_images(opened):
     assert "32 of 40" in page.locator("#single .moves").inner_text()
     assert not page.locator("#overview").is_visible()
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function("document.querySelector('#single h1').textContent === '31'")
+    page.locator("#single h1", has_text="31").wait_for()
     page.keyboard.press("Escape")
     page.wait_for_selector("#overview:not([hidden])")
     assert opened.texts(".card.selected header a") == ["31"]
     page.keyboard.press("/")
-    page.wait_for_function("document.activeElement.id === 'search'")
+    page.locator("#search:focus").wait_for()
     page.keyboard.type("1jk")  # letters, not moves
     assert opened.texts("#status") == ["0 of 40 images of MANY-TE"]
     page.keyboard.press("Escape")
