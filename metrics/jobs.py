@@ -42,6 +42,10 @@ class Scored:
             row["resized"] = self.result.resized
         return row | self.result.evaluator.compute()
 
+    def is_given(self, allow_missing: bool) -> bool:
+        """Whether there is a row: of all maps, or of some where some may be missing."""
+        return bool(self.result.evaluator.images) and (not self.result.problems or allow_missing)
+
 
 def score_jobs(jobs: Sequence[Job], how: How, allow_missing: bool,
                say: bool = True) -> tuple[list[Scored], list[Job]]:
@@ -52,17 +56,22 @@ def score_jobs(jobs: Sequence[Job], how: How, allow_missing: bool,
     """
     scored, failed = [], []
     for job in jobs:
-        result = score_folder(list_images(job.maps), job.pairs, f"{job.method} {job.dataset}", how)
-        problems = result.problems
-        if result.evaluator.images == 0:
-            problems = problems or [f"no maps in {job.maps}"]
-        if problems and say:
-            print(list_problems(f"{job.method} on {job.dataset}", problems), file=sys.stderr)
-        if result.evaluator.images and (not problems or allow_missing):
-            scored.append(Scored(job, how, result))
+        one = score_job(job, how, say)
+        if one.is_given(allow_missing):
+            scored.append(one)
         else:
             failed.append(job)
     return scored, failed
+
+
+def score_job(job: Job, how: How, say: bool = True) -> Scored:
+    """Score a job, whatever is wrong with it; that is said."""
+    result = score_folder(list_images(job.maps), job.pairs, f"{job.method} {job.dataset}", how)
+    if result.evaluator.images == 0 and not result.problems:
+        result.problems.append(f"no maps in {job.maps}")
+    if result.problems and say:
+        print(list_problems(f"{job.method} on {job.dataset}", result.problems), file=sys.stderr)
+    return Scored(job, how, result)
 
 
 def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,

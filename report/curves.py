@@ -1,0 +1,243 @@
+"""Figures of a data set: curves over the threshold, scores of single images."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .drawing import COLOURS, GRID, INK, Label, add_labels, settings, short, style
+from .methods import Method, ScoredSet
+
+FORMATS = ("pdf", "png", "svg")
+_WIDTH = 6.4  # inches
+_BINS = 40  # of a distribution
+_SIZES = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)  # % of the image, where an axis has ticks
+_GROUPS = 10  # of images by object size
+_SMALL_GROUP = 5  # images; fewer say nothing about a size
+_PLAIN = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None},
+          "png": {"Software": None}}  # no date and no version: the same input, the same bytes
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure, and what it says in words.
+
+    Attributes:
+        key: for file names, such as ``precision_recall``.
+    """
+
+    key: str
+    title: str
+    text: str
+    figure: Figure
+
+
+def draw_set(found: ScoredSet, areas: Mapping[str, float]) -> list[Drawn]:
+    """All figures of a data set, of the methods whose scores are given.
+
+    Args:
+        areas: image → share of its pixels that is foreground.
+    """
+    methods = found.given
+    if not methods:
+        return []
+    with settings(found.name):
+        drawn = [_precision_recall(found.name, methods)]
+        drawn += [_over_threshold(found.name, methods, family) for family in ("F", "E")
+                  if family in methods[0].evaluator.curves()]
+        drawn += [_over_size(found.name, methods, areas, measure) for measure in ("MAE", "Sm")]
+        drawn.append(_distributions(found.name, methods))
+    return drawn
+
+
+def _axes(methods: Sequence[Method], title: str, x: str, y: str):
+    """Axes with room for the labels beside them."""
+    height = max(3.4, 0.3 * len(methods) + 1.1)
+    figure = Figure(figsize=(_WIDTH, height))
+    axes = figure.add_axes((0.11, 0.46 / height, 0.53, 1 - 0.76 / height))
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.set(xlabel=x, ylabel=y)
+    return figure, axes
+
+
+def _precision_recall(dataset: str, methods: Sequence[Method]) -> Drawn:
+    figure, axes = _axes(methods, f"{dataset}: precision and recall", "recall", "precision")
+    axes.set(xlim=(0, 1), ylim=(0, 1.005))
+    labels = []
+    for method in methods:
+        curves, look = method.evaluator.curves(), style(method.number)
+        best = int(curves["F"].argmax())
+        point = float(curves["recall"][best]), float(curves["precision"][best])
+        axes.plot(curves["recall"], curves["precision"], **look.line, marker=look.marker,
+                  markevery=[best], markersize=5)
+        labels.append(Label(f"{_score(method, 'maxF')}  {short(method.name)}", look, point))
+    add_labels(axes, labels)
+    return Drawn("precision_recall", "Precision and recall", "Mean precision over mean recall at "
+                 "all thresholds; the mark is where F is highest, the number is maxF.", figure)
+
+
+def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Drawn:
+    figure, axes = _axes(methods, f"{dataset}: {family}-measure", "threshold",
+                         f"{family}-measure")
+    axes.set(xlim=(0, 255), ylim=(0, 1.005), xticks=range(0, 256, 51))
+    labels = []
+    for method in methods:
+        look, values = style(method.number), method.evaluator.curves()[family]
+        thresholds = 255 * (1 - np.arange(len(values)) / (len(values) - 1))
+        axes.plot(thresholds, values, **look.line, marker=look.marker,
+                  markevery=[int(values.argmax())], markersize=5)
+        text = f"{_score(method, f'max{family}')}  {short(method.name)}"
+        # The first of the thresholds, 255, selects next to nothing: the second tells more.
+        labels.append(Label(text, look, (float(thresholds[1]), float(values[1]))))
+    add_labels(axes, labels)
+    return Drawn(f"{family}_threshold", f"{family}-measure over the threshold",
+                 f"Mean {family} of all images at each of the thresholds; the mark is the highest "
+                 f"point, the number max{family}.", figure)
+
+
+def _score(method: Method, measure: str) -> str:
+    return f"{method.row[measure]:.3f}".removeprefix("0")
+
+
+def _distributions(dataset: str, methods: Sequence[Method]) -> Drawn:
+    first = next(iter(methods[0].evaluator.per_image.values()))
+    measures = [name for name in ("MAE", "maxF", "wF", "Sm", "maxE") if name in first]
+    height = max(3.4, 0.42 * len(methods) + 0.95)
+    figure = Figure(figsize=(_WIDTH, height))
+    pitch = (_WIDTH - 1.6) / len(measures)
+    for column, measure in enumerate(measures):
+        axes = figure.add_axes(((1.5 + pitch * column) / _WIDTH, 0.46 / height,
+                                (pitch - 0.14) / _WIDTH, 1 - 0.98 / height))
+        axes.set_title(measure, fontsize=9)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        scores = [np.array([row[measure] for row in method.evaluator.per_image.values()])
+                  for method in methods]
+        limits = _limits(np.concatenate(scores))
+        for place, (method, values) in enumerate(zip(methods, scores, strict=True)):
+            _ridge(axes, values, limits, -place, style(method.number).colour)
+        axes.set(xlim=limits, ylim=(0.8 - len(methods), 0.95))
+        axes.set_xticks(limits, [f"{limit:.1f}" for limit in limits])
+        for text, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
+            text.set_horizontalalignment(side)
+        names = [short(method.name) for method in methods] if column == 0 else []
+        axes.set_yticks([0.2 - number for number in range(len(names))], names, fontsize=8)
+        axes.tick_params(axis="y", length=0)
+    figure.text(1.5 / _WIDTH, 1 - 0.1 / height, f"{dataset}: scores of single images", fontsize=10,
+                va="top")
+    return Drawn("distributions", "Scores of single images", "How many images have which score; "
+                 "the bar spans the middle half of the images, its gap is the median. The first "
+                 "and the last step count what lies beyond, too.", figure)
+
+
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """Tenths between which all but the outermost hundredths of the scores lie."""
+    low, high = np.quantile(np.clip(values, 0, 1), (0.01, 0.99))
+    low = np.floor(10 * low) / 10
+    return low, max(np.ceil(10 * high) / 10, low + 0.1)
+
+
+def _ridge(axes, values: np.ndarray, limits: tuple[float, float], base: float,
+           colour: str) -> None:
+    """A histogram that stands on ``base``, 0.8 high, on a bar from quartile to quartile."""
+    counts, edges = np.histogram(np.clip(values, *limits), _BINS, limits)
+    heights = base + 0.8 * counts / counts.max()
+    axes.stairs(heights, edges, baseline=base, fill=True, color=colour, alpha=0.3)
+    axes.stairs(heights, edges, baseline=base, color=colour, linewidth=0.9)
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    gap = 0.012 * (limits[1] - limits[0])
+    for start, end in ((low, middle - gap), (middle + gap, high)):
+        if start < end:
+            axes.plot([start, end], [base - 0.09] * 2, color=colour, linewidth=3.2,
+                      solid_capstyle="butt")
+
+
+def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, float],
+               measure: str) -> Drawn:
+    figure, axes = _axes(methods, f"{dataset}: {measure} and the size of the object",
+                         "object, % of the image", measure)
+    lines = [(method, size_curve({name: scores[measure] for name, scores
+                                  in method.evaluator.per_image.items()}, areas))
+             for method in methods]
+    lines = [(method, line) for method, line in lines if line.size]
+    for method, line in lines:
+        look = style(method.number)
+        axes.plot(*line, **look.line, marker=look.marker, markersize=4)
+    axes.set_xscale("log")
+    left, right = axes.get_xlim()
+    axes.set_xticks([size for size in _SIZES if left <= size <= right])
+    axes.set_xticks([], minor=True)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    if measure == "MAE":
+        axes.set_ylim(bottom=0)
+    figure.draw_without_rendering()  # settles the limits
+    add_labels(axes, [Label(short(method.name), style(method.number),
+                            (float(line[0, -1]), float(line[1, -1]))) for method, line in lines])
+    return Drawn(f"{measure}_size", f"{measure} and the size of the object",
+                 f"Mean {measure} of groups of equally many images, from the smallest objects to "
+                 "the largest; images without an object are left out.", figure)
+
+
+def size_curve(scores: Mapping[str, float], areas: Mapping[str, float]) -> np.ndarray:
+    """Mean sizes and mean scores of groups of images by object size.
+
+    Returns:
+        float64 (2, groups): percent of the image, score. At most ten groups of at least five
+        images each; empty when there are fewer images that have an object.
+    """
+    names = sorted((name for name in scores if areas[name] > 0), key=lambda n: (areas[n], n))
+    groups = min(_GROUPS, len(names) // _SMALL_GROUP)
+    if groups == 0:
+        return np.empty((2, 0))
+    values = np.array([[100 * areas[name], scores[name]] for name in names])
+    return np.array([part.mean(axis=0) for part in np.array_split(values, groups)]).T
+
+
+def to_bytes(drawn: Drawn, kind: str) -> bytes:
+    """The figure as ``pdf``, ``png`` (200 dpi) or ``svg``."""
+    file = io.BytesIO()
+    with settings(drawn.key):
+        drawn.figure.savefig(file, format=kind, dpi=200, metadata=_PLAIN[kind])
+    return file.getvalue()
+
+
+def write_figures(folder: Path, dataset: str, drawn: Sequence[Drawn],
+                  formats: Sequence[str]) -> list[Path]:
+    """Write ``<set>_<figure>.<format>`` files; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for picture in drawn:
+        for kind in formats:
+            stem = re.sub(r"[^\w.+-]", "_", f"{dataset}_{picture.key}")
+            paths.append(folder / f"{stem}.{kind}")
+            paths[-1].write_bytes(to_bytes(picture, kind))
+    return paths
+
+
+def inline_svg(drawn: Drawn, salt: str) -> str:
+    """The figure for a page: SVG that takes its colours from the page's style sheet.
+
+    Ink is ``currentColor``, the grid ``var(--grid)``, lines ``var(--line-0)`` and on.
+
+    Args:
+        salt: different for each figure of a page.
+    """
+    file = io.StringIO()
+    with settings(salt):
+        drawn.figure.savefig(file, format="svg", metadata=_PLAIN["svg"], transparent=True)
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg"):]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = re.sub(r' id="(figure|axes|patch|text|line2d|matplotlib|xtick|ytick|legend)[\w.]*"', "",
+                 svg)
+    for colour, variable in ((INK, "currentColor"), (GRID, "var(--grid)"),
+                             *((c, f"var(--line-{i})") for i, c in enumerate(COLOURS))):
+        svg = svg.replace(f": {colour}", f": {variable}")
+    return re.sub(r"\n\s*", "\n", svg)
