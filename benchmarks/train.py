@@ -94,19 +94,27 @@ def measure(args: argparse.Namespace) -> dict:
         if number >= 2:
             rows.append({"step": seconds, **marks,
                          "backward and clipping": seconds - sum(marks.values())})
-    network.eval()
-    infer = []
-    for images in kept:
-        start = now(device)
-        with torch.inference_mode(), precision.autocast():
-            network(images)
-        infer.append(now(device) - start)
+    infer = infer_seconds(network, kept, precision)
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else \
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     middle = sorted(rows, key=lambda row: row["step"])[len(rows) // 2]
     return {"device": str(device), "precision": precision.name, "train": middle,
             "infer": sorted(infer[2:])[args.steps // 2], "peak_mib": peak / 2**20,
             "losses": values}
+
+
+def infer_seconds(network, batches: list, precision) -> list[float]:
+    """Seconds of a forward pass on each batch of images."""
+    import torch
+
+    network.eval()
+    seconds = []
+    for images in batches:
+        start = now(precision.device)
+        with torch.inference_mode(), precision.autocast():
+            network(images)
+        seconds.append(now(precision.device) - start)
+    return seconds
 
 
 def batches_of(args: argparse.Namespace, device) -> Iterator[dict]:

@@ -67,7 +67,7 @@ def test_bce_refuses_to_broadcast():
 
 
 def test_unknown_losses_and_variants_are_errors():
-    with pytest.raises(UserError, match="known: cpd"):
+    with pytest.raises(UserError, match="did you mean 'cpd'"):
         losses.build("cdp")
     with pytest.raises(UserError, match="variant"):
         losses.build("cpd", "improved")
