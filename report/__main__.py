@@ -53,7 +53,8 @@ def _reproduce(words: list[str]) -> int:
     configs = [word for word in args.overrides if "=" not in word or Path(word).is_file()]
     overrides = [word for word in args.overrides if word not in configs]
     if not configs:
-        raise UserError("reproduce what? Name a recipe, for example configs/cpd_vgg.yaml")
+        raise UserError("reproduce what? Name a recipe, for example configs/cpd_vgg.yaml, "
+                        "before --data")
     from .reproduce import reproduce
 
     return reproduce([Path(config) for config in configs], overrides, args.data or [], args.gpu,
@@ -66,7 +67,7 @@ def _records(args: argparse.Namespace) -> int:
 
     found = read_records(args.records)
     write(args.out, document(found))
-    print(f"{args.out}: {len(found)} records")
+    print(f"{args.out}: {len(found)} record(s)")
     return 0
 
 

@@ -37,7 +37,7 @@ from utils.run import has_ended
 from .recipes import Recipes
 from .records import Sources, record_of, write_record
 from .scores import read_scores
-from .worklog import WorkLog
+from .worklog import WorkLog, together
 
 
 @dataclass
@@ -133,7 +133,8 @@ def _require_runnable(plans: Sequence[Plan]) -> set[str]:
     if len(problems) == 1:
         raise UserError(*problems)
     if problems:
-        raise UserError(list_problems("data sets that cannot be used", list(problems)))
+        raise UserError(list_problems("nothing is started: data sets or maps cannot be used",
+                                      list(problems)))
     return finished
 
 
@@ -163,11 +164,14 @@ def _missing(plan: Plan, trained: bool) -> list[str]:
             attempt(find, spec, plan.root, data.edges)
         for spec in plan.config.val.data:
             attempt(find_masks, spec, plan.root)
-    found = [attempt(find_set, spec, plan.root) for spec in plan.data]
-    names = [one.name for one in found if one is not None]
+    found = [one for spec in plan.data if (one := attempt(find_set, spec, plan.root))]
+    names = [one.name for one in found]
     if len(set(names)) < len(names):
         problems.append(f"{plan.config.name}: two sets would be written to one folder: "
                         f"{', '.join(names)}; test on them in two calls")
+    problems += [f"{plan.config.name}: the maps in {folder} are not test.py's; move them "
+                 "elsewhere, or they would be replaced" for one in found
+                 if _maps(folder := plan.maps / one.name, one) and origin_of(folder) is None]
     return problems
 
 
@@ -183,34 +187,59 @@ def _reproduce(plan: Plan, gpu: str, log: WorkLog, trained: bool, records: Path,
         if status:
             return status
     weights = test_script.find_run(str(plan.path), plan.overrides)
-    digest, settings = sha256_of(weights), _settings(plan)
-    sets = [find_set(spec, plan.root) for spec in plan.data]
-    for found in sets:
-        _discard_stale(plan, found, digest, settings, log)
-    left = [_to_do(plan, found) for found in sets]
-    made = f"{digest} {settings} {' '.join(found.name for found in sets)}"
-    anew = all(count == len(found.pairs) for count, found in zip(left, sets, strict=True))
-    with log.session("test", made, lambda: made, anew) if any(left) else contextlib.nullcontext(), \
-            _own_threads():
-        status = test_script.main([*words, "--skip-existing", "--out", str(RESULTS), "--data",
-                                   *plan.data, *plan.overrides])
+    made = f"{sha256_of(weights)} {_settings(plan)}"
+    tested = False
+    for spec in plan.data:
+        status, written = _test(plan, spec, words, made, log)
+        if status:
+            return status
+        tested |= written
+    names = _names(plan)
+    scored = f"{made} {' '.join(names)}"
+    with contextlib.ExitStack() as stack:
+        if tested or log.entry("eval", scored) is None:
+            stack.enter_context(log.session("eval", scored, lambda: scored, anew=True))
+        status = eval_script.main([
+            "--pred", str(plan.maps), "--root", str(plan.root), "--gpu", gpu, "--table",
+            "--reported", f"{plan.config.name}={plan.path}", "--data", *plan.data])
     if status:
         return status
-    rescore = any(left) or log.entry("eval", made) is None
-    with log.session("eval", made, lambda: made, anew=True) if rescore \
-            else contextlib.nullcontext():
-        status = eval_script.main(_scoring(plan, gpu))
-    if status:
-        return status
-    path = write_record(records, record_of(_sources(plan, weights, digest, made, sets, log),
-                                           command))
+    parts = {"train": log.entry("train", plan.last()),
+             "test": together([log.entry(f"test {name}", made) for name in names]),
+             "eval": log.entry("eval", scored)}
+    path = write_record(records, record_of(_sources(plan, weights, names, parts), command))
     print(f"record: {path}; python -m report records puts it into docs/reproduction.md")
     return 0
 
 
-def _scoring(plan: Plan, gpu: str) -> list[str]:
-    return ["--pred", str(plan.maps), "--root", str(plan.root), "--gpu", gpu, "--table",
-            "--reported", f"{plan.config.name}={plan.path}", "--data", *plan.data]
+def _test(plan: Plan, spec: str, words: Sequence[str], made: str,
+          log: WorkLog) -> tuple[int, bool]:
+    """The maps of one set, by the weights and settings that ``made`` names.
+
+    Returns:
+        The exit status, and whether there was a map to make.
+    """
+    found = find_set(spec, plan.root)
+    folder, part = plan.maps / found.name, f"test {found.name}"
+    _discard_stale(folder, found, made, log)
+    left = len(found.pairs) - len(_maps(folder, found))
+    with contextlib.ExitStack() as stack:
+        if left:
+            anew = left == len(found.pairs)
+            stack.enter_context(log.session(part, made, lambda: made, anew))
+        stack.enter_context(_own_threads())
+        status = test_script.main([*words, "--skip-existing", "--out", str(RESULTS), "--data",
+                                   spec, *plan.overrides])
+    return status, left > 0
+
+
+def _names(plan: Plan) -> list[str]:
+    return [find_set(spec, plan.root).name for spec in plan.data]
+
+
+def _maps(folder: Path, found: Located) -> list[Path]:
+    """The maps of a set that are there."""
+    return [path for pair in found.pairs if (path := folder / f"{pair.name}.png").is_file()]
 
 
 def _settings(plan: Plan) -> str:
@@ -223,42 +252,32 @@ def _settings(plan: Plan) -> str:
     return hashlib.sha256(json.dumps(ours).encode()).hexdigest()[:10]
 
 
-def _discard_stale(plan: Plan, found: Located, digest: str, settings: str, log: WorkLog) -> None:
+def _discard_stale(folder: Path, found: Located, made: str, log: WorkLog) -> None:
     """Delete maps of other weights or settings, which test.py is about to make anew.
 
     Before it begins, as a stop would leave them among the new ones.
     """
-    folder = plan.maps / found.name
-    origin = origin_of(folder) or {}
-    same = log.settings_of(found.name) in (None, settings)
-    if origin.get("sha256") != digest or origin.get("kept") or not same:
-        old = [path for pair in found.pairs if (path := folder / f"{pair.name}.png").is_file()]
+    origin, known = origin_of(folder) or {}, log.maps_of(found.name)
+    other = origin.get("sha256") != made.split()[0] or origin.get("kept") \
+        or known not in (None, made)
+    if other and (old := _maps(folder, found)):
         for path in old:
             path.unlink()
-        if old:
-            print(f"{folder}: {len(old)} maps of other weights or settings are made anew")
-    if log.settings_of(found.name) != settings:
-        log.note_settings(found.name, settings)
+        print(f"{folder}: {len(old)} maps of other weights or settings are made anew")
+    if known != made:
+        log.note_maps(found.name, made)
 
 
-def _to_do(plan: Plan, found: Located) -> int:
-    return sum(not (plan.maps / found.name / f"{pair.name}.png").is_file() for pair in found.pairs)
-
-
-def _sources(plan: Plan, weights: Path, digest: str, made: str, sets: Sequence[Located],
-             log: WorkLog) -> Sources:
+def _sources(plan: Plan, weights: Path, names: list[str], parts: dict) -> Sources:
     """What the record is made of."""
     content, _, _ = load_latest(plan.folder)
-    recipe, names = load_config(plan.path), [found.name for found in sets]
+    recipe, digest = load_config(plan.path), sha256_of(weights)
     config = merge_config(content["config"], plan.overrides, origin=str(weights))
     config.test.data = recipe.test.data if plan.data == recipe.test.data else names
     rows = [row for row in read_scores(eval_script.RESULTS / eval_script.SCORES)
             if row["method"] == plan.config.name and row["dataset"] in names
             and (row.get("origin") or {}).get("sha256") == digest]
-    parts = {"train": log.entry("train", plan.last()), "test": log.entry("test", made),
-             "eval": log.entry("eval", made)}
-    return Sources(plan.path, recipe, config, weights, digest,
-                   content["at"]["step"], rows, parts)
+    return Sources(plan.path, recipe, config, weights, digest, content["at"]["step"], rows, parts)
 
 
 @contextlib.contextmanager

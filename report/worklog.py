@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -72,13 +72,26 @@ class WorkLog:
             temporary.write_text(json.dumps(self._parts, indent=1) + "\n", encoding="utf-8")
             temporary.replace(self.path)
 
-    def settings_of(self, dataset: str) -> str | None:
-        """The settings that the maps of a set were made with, None when that is not known."""
-        return self._parts.get("settings", {}).get(dataset)
+    def maps_of(self, dataset: str) -> str | None:
+        """What made the maps of a set, None when that is not known."""
+        return self._parts.get("maps", {}).get(dataset)
 
-    def note_settings(self, dataset: str, settings: str) -> None:
-        self._parts.setdefault("settings", {})[dataset] = settings
+    def note_maps(self, dataset: str, made: str) -> None:
+        """Say what makes the maps of a set from here on."""
+        self._parts.setdefault("maps", {})[dataset] = made
         self._save()
+
+
+def together(entries: Sequence[dict | None]) -> dict | None:
+    """One entry for several; of unknown time if that of one is not known."""
+    known = [entry for entry in entries if entry]
+    if not known:
+        return None
+    seconds = [entry["seconds"] if entry else None for entry in entries]
+    return {"seconds": None if None in seconds else round(sum(seconds), 1),
+            "sessions": max(entry["sessions"] for entry in known),
+            "commits": list(dict.fromkeys(one for entry in known for one in entry["commits"])),
+            "date": max(entry["date"] for entry in known)}
 
 
 def hardware(device: torch.device) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from report.__main__ import main
 from report.document import document
 from report.records import portable, read_records
 from utils.errors import UserError
+from utils.images import save_map
 from utils.origin import origin_of
 from utils.paths import DOCS, ROOT
 from utils.run import has_ended
@@ -175,7 +177,7 @@ def test_what_cannot_run_is_said_before_training(place, runs, made_sets, capsys)
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and said.startswith("error: trial: ECSSD not found under")
     assert reproduce(place, made_sets, "data.train=[NOWHERE]", "--data", "ECSSD") == 2
-    assert "data sets that cannot be used (2 in all)" in capsys.readouterr().err
+    assert "data sets or maps cannot be used (2 in all)" in capsys.readouterr().err
     assert reproduce(place, made_sets, str(place / "trial.yaml")) == 2
     assert "would share the run trial" in capsys.readouterr().err
     assert reproduce(place, made_sets, "test.data=[]") == 2
@@ -187,6 +189,43 @@ def test_what_cannot_run_is_said_before_training(place, runs, made_sets, capsys)
     assert main(["reproduce"]) == 2
     assert "Name a recipe" in capsys.readouterr().err
     assert not any(runs.iterdir())
+
+
+def test_a_stop_while_testing_goes_on(place, runs, made_sets, monkeypatch, capsys):
+    """The first map is there then; SIGTERM would end the process at once, without the times."""
+    def save_one(path, saliency):
+        save_map(path, saliency)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(report.reproduce.test_script, "save_map", save_one)
+    with pytest.raises(SystemExit) as left:
+        reproduce(place, made_sets)
+    assert left.value.code == 128 + signal.SIGTERM
+    monkeypatch.setattr(report.reproduce.test_script, "save_map", save_map)
+    assert reproduce(place, made_sets) == 0
+    assert "1 maps are there, 3 to do" in capsys.readouterr().out
+    parts = only_record(place)["parts"]
+    assert (parts["train"]["sessions"], parts["test"]["sessions"]) == (1, 2)
+    assert parts["test"]["seconds"] > 0
+
+
+def test_maps_of_others_are_not_replaced(place, runs, made_sets, capsys):
+    theirs = place / "results/trial/TINY-TE/00.png"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"")
+    assert reproduce(place, made_sets) == 2
+    assert "are not test.py's; move them elsewhere" in capsys.readouterr().err
+    assert theirs.is_file() and not any(runs.iterdir())
+
+
+def test_one_more_set_keeps_the_times_of_the_first(place, runs, made_sets):
+    assert reproduce(place, made_sets) == 0
+    assert reproduce(place, made_sets, "--data", "TINY-TE", "TINY-TR") == 0
+    (more,) = (r for r in read_records(place / "records").values() if r["differences"])
+    assert more["differences"] == {
+        "test.data": {"recipe": ["TINY-TE"], "run": ["TINY-TE", "TINY-TR"]}}
+    assert {score["dataset"] for score in more["scores"]} == {"TINY-TE", "TINY-TR"}
+    assert all(part["seconds"] > 0 for part in more["parts"].values())
 
 
 def test_a_recipe_that_fails_does_not_keep_the_others(place, runs, made_sets, capsys):
