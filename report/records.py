@@ -28,7 +28,7 @@ from .scores import Row, measures_of
 #: Keys in which a run may differ from its recipe without being another one.
 _APART = ("data.root", "reported", "paper")
 #: An absolute path inside a word, which may be key=value and a list.
-_ABSOLUTE = re.compile(r"(?<![\w.)~-])(?:~[\w.-]*|[A-Za-z]:)?[/\\][^,:\[\]{}\"']*")
+_ABSOLUTE = re.compile(r"(?<![\w.…)~-])(?:~[\w.-]*|[A-Za-z]:)?[/\\][^,:\[\]{}\"']*")
 _PARTS = ("train", "test", "eval")
 _WRITTEN = {"run": str, "recipe": str, "date": str, "command": list, "versions": dict,
             "hardware": dict, "seed": int, "differences": dict, "checkpoint": dict, "parts": dict,
