@@ -29,7 +29,7 @@ from data.weak import find_scribbles
 from utils.checkpoint import load_latest, require_same_recipe
 from utils.config import load_config, merge_config
 from utils.device import select_device
-from utils.errors import UserError, list_problems
+from utils.errors import UserError, list_problems, reports_errors
 from utils.origin import origin_of, sha256_of
 from utils.paths import CHECKPOINTS, RESULTS, ROOT, absolute_spec
 from utils.run import has_ended
@@ -175,9 +175,10 @@ def _missing(plan: Plan, trained: bool) -> list[str]:
     return problems
 
 
+@reports_errors
 def _reproduce(plan: Plan, gpu: str, log: WorkLog, trained: bool, records: Path,
                command: Sequence[str]) -> int:
-    """The parts of one recipe, each only if there is something to do."""
+    """The parts of one recipe, each only if there is something to do. Returns the exit status."""
     words = ["--config", str(plan.path), "--gpu", gpu]
     if trained:
         print(f"trained already: {plan.folder}")

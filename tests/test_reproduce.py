@@ -143,7 +143,7 @@ def test_a_stop_in_the_middle_resumes(place, runs, made_sets, number):
                "r.RESULTS = eval.RESULTS = place / 'results'\n"
                "sys.exit(main(sys.argv[2:]))")
     words = ["reproduce", str(place / "trial.yaml"), "--gpu", "cpu", f"data.root={made_sets}",
-             "--records", str(place / "records"), "train.epochs=30"]
+             "--records", str(place / "records"), "train.epochs=10"]
     process = subprocess.Popen([sys.executable, "-c", program, str(place), *words], cwd=ROOT,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     wait_for(process, "step 4/")
@@ -156,10 +156,10 @@ def test_a_stop_in_the_middle_resumes(place, runs, made_sets, number):
         return  # both do the same from here on
     assert main(words) == 0
     record = only_record(place)
-    assert record["steps"] == 90 and record["parts"]["train"]["sessions"] == 2
+    assert record["steps"] == 30 and record["parts"]["train"]["sessions"] == 2
     assert record["parts"]["train"]["seconds"] > 0
     resumed = weights(runs / "trial/last.pt")
-    assert train(place, made_sets, "--overwrite", "train.epochs=30") == 0
+    assert train(place, made_sets, "--overwrite", "train.epochs=10") == 0
     assert equal(resumed, weights(runs / "trial/last.pt"))
 
 
@@ -236,6 +236,10 @@ def test_a_recipe_that_fails_does_not_keep_the_others(place, runs, made_sets, ca
                  f"data.root={made_sets}", "--records", str(place / "records")]) == 2
     assert "1 of 2 recipes are not reproduced: other" in capsys.readouterr().err
     assert only_record(place)["run"] == "trial"
+    (place / "file").touch()  # a record that cannot be written
+    assert reproduce(place, made_sets, "--records", str(place / "file")) == 2
+    said = capsys.readouterr().err
+    assert "cannot write" in said and "1 of 1 recipes" in said
 
 
 def test_a_run_has_ended():
