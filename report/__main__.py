@@ -1,12 +1,15 @@
-"""Reports on saliency maps, one's own or of others: no checkpoint and no recipe is needed.
+"""Reports on saliency maps, one's own or of others, and reproductions of recipes.
 
     python -m report page                     results/<method>/<set>/ → results/report.html
     python -m report page --pred maps --data ECSSD --out ecssd.html
     python -m report page --pred maps/WSSA/ECSSD --gt ECSSD/ground_truth_mask
     python -m report curves --data ECSSD      the figures alone, as PDF and PNG
+    python -m report reproduce configs/demo.yaml      train, test, eval, the table and a record
+    python -m report records                  docs/records/*.json → docs/reproduction.md
 
 The scores are eval.py's, and so is the exit status: 0 only when every map was there and could be
-scored. What is wrong is listed, and shown on the page.
+scored. What is wrong is listed, and shown on the page. page and curves need neither a checkpoint
+nor a recipe.
 """
 
 from __future__ import annotations
@@ -16,15 +19,22 @@ import sys
 from pathlib import Path
 
 from metrics import PROFILES
+from utils.cli import parse_with_overrides
 from utils.errors import UserError, reports_errors
-from utils.paths import DATASETS, RESULTS, absolute_spec
+from utils.paths import DATASETS, DOCS, RESULTS, absolute_spec
 
+from .files import write
 from .methods import Request, ScoredSet, score_sets
 
 
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["reproduce"]:  # its key=value words may stand anywhere
+        return _reproduce(words)
+    args = _parser().parse_args(words)
+    if args.command == "records":
+        return _records(args)
     if args.command == "page":
         _require_sound(args)
     sets, refused = score_sets(Request(
@@ -35,6 +45,29 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"{refused} scores are not given, because the maps listed above are "
                         "missing, too many or unusable; repair them, or score the others with "
                         "--allow-missing")
+    return 0
+
+
+def _reproduce(words: list[str]) -> int:
+    args = parse_with_overrides(reproduce_parser(), words[1:], lists=("data",))
+    configs = [word for word in args.overrides if "=" not in word or Path(word).is_file()]
+    overrides = [word for word in args.overrides if word not in configs]
+    if not configs:
+        raise UserError("reproduce what? Name a recipe, for example configs/cpd_vgg.yaml, "
+                        "before --data")
+    from .reproduce import reproduce
+
+    return reproduce([Path(config) for config in configs], overrides, args.data or [], args.gpu,
+                     args.records, ["python", "-m", "report", *words])
+
+
+def _records(args: argparse.Namespace) -> int:
+    from .document import document
+    from .records import read_records
+
+    found = read_records(args.records)
+    write(args.out, document(found))
+    print(f"{args.out}: {len(found)} record(s)")
     return 0
 
 
@@ -84,6 +117,31 @@ def _parser() -> argparse.ArgumentParser:
                         default=["pdf", "png"])
     for command in (page, curves):
         _add_input(command)
+    commands.add_parser("reproduce", help="train, test, eval, the table and a record of recipes",
+                        parents=[reproduce_parser(add_help=False)])
+    records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
+    records.add_argument("--records", type=Path, default=DOCS / "records", metavar="DIR",
+                         help="the folder of records (default: docs/records/)")
+    records.add_argument("--out", type=Path, default=DOCS / "reproduction.md", metavar="FILE",
+                         help="the document (default: docs/reproduction.md)")
+    return parser
+
+
+def reproduce_parser(add_help: bool = True) -> argparse.ArgumentParser:
+    """Of ``reproduce``, which takes recipes and ``key=value`` words in any order."""
+    parser = argparse.ArgumentParser(
+        prog="python -m report reproduce", add_help=add_help,
+        usage="python -m report reproduce CONFIG … [--data SET …] [--gpu GPU] [--records DIR] "
+              "[key=value …]",
+        description="Runs train.py, test.py and eval.py --table for each recipe, and writes a "
+                    "record of it. What is done already is kept: a finished training, maps of the "
+                    "same weights, scores; a run that was stopped goes on. key=value words go "
+                    "over every recipe.")
+    parser.add_argument("--data", nargs="+", metavar="SET",
+                        help="sets to test on (default: the recipe's)")
+    parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto)")
+    parser.add_argument("--records", type=Path, default=DOCS / "records", metavar="DIR",
+                        help="where the records go (default: docs/records/)")
     return parser
 
 

@@ -119,8 +119,8 @@ def require_same_recipe(before: DictConfig, now: DictConfig, path: Path) -> None
     problems, free = [], set(_FREE_KEYS)
     if now.optim.schedule in ("poly", "poly_epoch", "triangular", "cosine"):
         free -= {"train.epochs", "train.steps"}  # they are laid out over the whole run
-    for key in sorted(set(_flat(before)) | set(_flat(now))):
-        old, new = _flat(before).get(key), _flat(now).get(key)
+    for key in sorted(set(flat(before)) | set(flat(now))):
+        old, new = flat(before).get(key), flat(now).get(key)
         if old != new and not any(key == name or key.startswith(f"{name}.") for name in free):
             problems.append(f"{key}: {old!r} in the checkpoint, {new!r} now")
     if problems:
@@ -129,12 +129,12 @@ def require_same_recipe(before: DictConfig, now: DictConfig, path: Path) -> None
             "Resume with the old values, or start a run of another name."))
 
 
-def _flat(config: DictConfig) -> dict[str, Any]:
+def flat(config: DictConfig) -> dict[str, Any]:
     """Dotted key → plain value; lists count as one value."""
     def walk(node: dict, prefix: str) -> dict[str, Any]:
-        flat = {}
+        found = {}
         for key, value in node.items():
-            flat |= walk(value, f"{prefix}{key}.") if isinstance(value, dict) \
+            found |= walk(value, f"{prefix}{key}.") if isinstance(value, dict) \
                 else {f"{prefix}{key}": value}
-        return flat
+        return found
     return walk(OmegaConf.to_container(config, resolve=True), "")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # scoring, which asks for the commit, does without torch
     import torch
     from omegaconf import DictConfig
 
+#: What ``report reproduce`` and ``report records`` write: a record must not make the next one
+#: say that the code was changed.
+_WRITTEN = ("docs/records", "docs/reproduction.md")
 _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 
@@ -52,10 +55,7 @@ class MapsOrigin:
     """
 
     def __init__(self, checkpoint: Path, config: DictConfig, device: torch.device):
-        with checkpoint.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256") if sys.version_info >= (3, 11) else \
-                hashlib.sha256(file.read())
-        self.entry = {"checkpoint": str(checkpoint), "sha256": digest.hexdigest(),
+        self.entry = {"checkpoint": str(checkpoint), "sha256": sha256_of(checkpoint),
                       "config": config.name, "paper": config.paper, "command": command(),
                       "commit": commit(), "device": name_of(device), **versions()}
 
@@ -80,6 +80,14 @@ class MapsOrigin:
         temporary = path.with_name(path.name + ".tmp")
         temporary.write_text(json.dumps(sets, indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256") if sys.version_info >= (3, 11) else \
+            hashlib.sha256(file.read())
+    return digest.hexdigest()
 
 
 def origin_of(maps: Path) -> dict | None:
@@ -125,6 +133,8 @@ def commit() -> str:
         return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, text=True,
                               capture_output=True).stdout.strip()
     try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+        code = [".", *(f":(exclude){path}" for path in _WRITTEN)]
+        changed = git("status", "--porcelain", "--", *code)
+        return git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

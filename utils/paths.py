@@ -12,6 +12,7 @@ CONFIGS = ROOT / "configs"
 CHECKPOINTS = ROOT / "checkpoints"
 DATASETS = ROOT / "datasets"
 RESULTS = ROOT / "results"
+DOCS = ROOT / "docs"
 
 #: IMAGES:MASKS. The colon of a Windows drive (C:\data) does not part them.
 _FOLDER_PAIR = re.compile(r"(?![A-Za-z]:[\\/][^:]*$)((?:[A-Za-z]:[\\/])?[^:]+)"

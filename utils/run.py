@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,6 +100,14 @@ class Run:
             print(f"stopped early: {self.at['stale']} validations without a better one")
             return True
         return self.at["step"] >= self.last_step
+
+
+def has_ended(at: dict, train: DictConfig) -> bool:
+    """Whether a saved run (its ``at``) has nothing left to train, as far as can be told without
+    its data; ``Run.finished`` says it with them.
+    """
+    return (at["epoch"] > train.epochs or at["step"] >= (train.steps or math.inf)
+            or at["stale"] >= (train.patience or math.inf))
 
 
 def average_of(network: nn.Module, decay: float) -> AveragedModel | None:
