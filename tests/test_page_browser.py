@@ -180,8 +180,10 @@ def test_scrolling_brings_all_images(opened):
     opened.page.locator(".card").nth(39).wait_for(state="attached")
     assert len(opened.names()) == len(set(opened.names())) == 40
     assert not opened.page.locator("#more").is_visible()
+    # From the top: at the end of the page the next images would follow at once.
+    opened.page.evaluate("scrollTo(0, 0)")
     opened.set("#order", "methods furthest apart")
-    assert opened.page.locator("#more").is_visible()
+    assert 0 < len(opened.names()) < 40
 
 
 def test_methods_and_error_maps_can_be_hidden_and_sets_changed(opened):
