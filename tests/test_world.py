@@ -20,9 +20,6 @@ from utils.errors import UserError
 from utils.paths import ROOT
 from utils.world import World
 
-#: Tests that share runs: one process of pytest makes them once.
-TOGETHER = pytest.mark.xdist_group("world")
-
 SMALL = ["--gpu", "cpu", "name=trial", "model.options.width=0.0625", "weights.backbone=none",
          "data.train=[TINY-TR,TINY-TE]", "val.fraction=0.2", "data.size=32", "data.workers=0",
          "data.flip=0.5", "train.epochs=3", "train.log_every=1", "optim.name=sgd", "optim.lr=0.05",
@@ -64,7 +61,7 @@ def weights(tmp_path: Path, processes: int, part: str = "network") -> dict:
     return torch.load(tmp_path / f"runs{processes}/trial/last.pt", weights_only=True)[part]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(made_sets, tmp_path_factory) -> Path:
     """A folder with one run of two processes and one run of one process with twice the batch."""
     folder = tmp_path_factory.mktemp("world")
@@ -77,7 +74,6 @@ def trained(made_sets, tmp_path_factory) -> Path:
     return folder
 
 
-@TOGETHER
 def test_two_processes_train_like_one_with_twice_the_batch(trained):
     """The last batch has 5 images, 2 and 3 for the processes."""
     two, one = rows(trained, 2), rows(trained, 1)
@@ -96,7 +92,6 @@ def test_two_processes_train_like_one_with_twice_the_batch(trained):
         assert torch.allclose(found[name].float(), value.float(), atol=1e-5), name
 
 
-@TOGETHER
 def test_one_process_speaks_and_writes_for_all(trained):
     said = (trained / "stdout2").read_text()
     assert said.count("device: cpu") == said.count("done: 6 steps") == 1
@@ -104,7 +99,6 @@ def test_one_process_speaks_and_writes_for_all(trained):
     assert len(weights(trained, 2, "random")) == 2
 
 
-@TOGETHER
 def test_maps_of_two_processes_are_those_of_one(trained, made_sets, tmp_path):
     checkpoint = trained / "runs1/trial/last.pt"
     arguments = ["--gpu", "cpu", "--checkpoint", str(checkpoint), "--data", "TINY-TE", "TINY-TR",
@@ -123,7 +117,6 @@ def test_maps_of_two_processes_are_those_of_one(trained, made_sets, tmp_path):
         assert abs(mine - theirs).max() <= 1  # batches of other sizes round otherwise
 
 
-@TOGETHER
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the processes in /proc")
 def test_a_run_survives_the_loss_of_a_process(trained, made_sets, tmp_path):
     """torchrun starts all processes anew; they go on from the last checkpoint by themselves."""
