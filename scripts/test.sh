@@ -8,4 +8,4 @@ setup_environment requirements.txt requirements-dev.txt
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 # One process a core, up to four, each with a thread of its own.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-.venv/bin/python -m pytest -n auto --maxprocesses 4 "$@"
+.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal "$@"
