@@ -5,8 +5,10 @@ noise, each with probability one half too and its limits from albumentations. In
 this comes before the resize, at each image's own resolution; here it works on the resized bytes
 that the cache keeps, where five pixels are a larger part of a large photo.
 
-All of it is integer or table arithmetic of NumPy and OpenCV, which, unlike torch's convolutions,
-gives the same bytes with any number of threads.
+Flips, contrast and gamma are torchvision's transforms. It has none for the others or, for the
+Gaussian blur, one that takes a hundred times as long as OpenCV's; its noise cannot be drawn from a
+generator of one's own. Tones go through a table of the 256 bytes, which is the same with any number
+of threads.
 """
 
 from __future__ import annotations
@@ -57,29 +59,32 @@ def _turn(random: np.random.Generator) -> Move:
 
 
 def _contrast(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Away from black, as albumentations has it, not from the mean grey as torchvision has."""
-    return _through_table(image, _values() * _factor(random))
+    """Away from black, as albumentations has it, which torchvision calls brightness; its contrast
+    is away from the mean grey."""
+    return _through_table(image, F.adjust_brightness(_bytes(), _factor(random)))
 
 
 def _gamma(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return _through_table(image, 255 * (_values() / 255) ** _factor(random))
+    return _through_table(image, F.adjust_gamma(_bytes(), _factor(random)))
 
 
 def _brightness(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Added, not multiplied."""
-    return _through_table(image, _values() + 255 * random.uniform(-LIMIT, LIMIT))
+    """Added, not multiplied; fractions are cut off, as in albumentations and torchvision."""
+    added = 255 * random.uniform(-LIMIT, LIMIT)
+    return _through_table(image, (_bytes() + added).clamp(0, 255).byte())
 
 
-def _values() -> np.ndarray:
-    return np.arange(256, dtype=np.float64)
+def _bytes() -> Tensor:
+    """All that a byte may be, as a grey picture of 1×256 pixels."""
+    return torch.arange(256, dtype=torch.uint8).view(1, 1, 256)
 
 
 def _factor(random: np.random.Generator) -> float:
     return random.uniform(1 - LIMIT, 1 + LIMIT)
 
 
-def _through_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
-    return cv2.LUT(image, table.round().clip(0, 255).astype(np.uint8))
+def _through_table(image: np.ndarray, table: Tensor) -> np.ndarray:
+    return cv2.LUT(image, table.flatten().numpy())
 
 
 def _motion_blur(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
