@@ -56,6 +56,9 @@ def test_a_recipe_is_laid_over_its_base(tmp_path):
     config = load_config(tmp_path / "third.yaml", ["optim.momentum=0.5"])
     assert (config.name, config.optim.lr, config.optim.name) == ("second", 0.25, "sgd")
     assert (list(config.data.train), config.optim.momentum) == (["C"], 0.5)
+    (tmp_path / "first.yaml").write_text("optim: {lrr: 1}")
+    with pytest.raises(UserError, match=r"'optim.lrr' in .*first.yaml; did you mean"):
+        load_config(tmp_path / "third.yaml")
     (tmp_path / "first.yaml").write_text("base: third.yaml")
     with pytest.raises(UserError, match="is its own base"):
         load_config(tmp_path / "third.yaml")

@@ -32,7 +32,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
         UserError: the file cannot be read, a key is unknown, a value has the wrong type, a
             reported number has an unknown measure or protocol.
     """
-    config = merge_config(_read_recipe(Path(path)), overrides, origin=str(path))
+    config = default_config()
+    for file, recipe in _read_recipe(Path(path)):
+        config = _lay(config, recipe, str(file))
+    config = _override(config, overrides, str(path))
     _check_reported(config, str(path))  # of recipes alone: old checkpoints hold them as they were
     return config
 
@@ -46,8 +49,8 @@ def _check_reported(config: DictConfig, origin: str) -> None:
         raise UserError(list_problems(origin, problems))
 
 
-def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> dict:
-    """A recipe file laid over its base; ``over`` are the files that led to it."""
+def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, object]]:
+    """A recipe file and what it holds, after its bases; ``over`` are the files that led to it."""
     if not path.is_file():
         named = f", the base of {over[-1]}" if over else ""
         raise UserError(f"configuration file not found: {path}{named}; recipes are in "
@@ -59,26 +62,36 @@ def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> dict:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(recipe, dict) or "base" not in recipe:
-        return recipe
-    base = _read_recipe(path.parent / str(recipe.pop("base")), (*over, path.resolve()))
-    if not isinstance(base, dict):
-        raise UserError(f"the base of {path}: a recipe is a mapping of keys, not "
-                        f"{type(base).__name__}")
-    return OmegaConf.to_container(OmegaConf.merge(base, recipe))
+        return [(path, recipe)]
+    base = path.parent / str(recipe.pop("base"))
+    return [*_read_recipe(base, (*over, path.resolve())), (path, recipe)]
 
 
 def merge_config(recipe: dict, overrides: Sequence[str] = (), origin: str = "") -> DictConfig:
     """Schema ← ``recipe`` (nested dict) ← ``key=value`` overrides, checked alike."""
+    return _override(_lay(default_config(), recipe, origin), overrides, origin)
+
+
+def _lay(config: DictConfig, recipe: object, origin: str) -> DictConfig:
+    """A recipe, which may be anything that YAML can say, over a configuration."""
     if not isinstance(recipe, dict):
         raise UserError(f"{origin}: a recipe is a mapping of keys, not {type(recipe).__name__}")
-    config = default_config()
-    if "${" in str([recipe, *overrides]):
-        raise UserError(f"{origin}: interpolations (${{…}}) are not used in recipes")
+    _refuse_interpolations(recipe, origin)
     try:
         given = OmegaConf.create(recipe)
     except OmegaConfBaseException as error:
         raise UserError(f"{origin}: {str(error).splitlines()[0]}") from None
-    config = _merge(config, given, origin)
+    return _merge(config, given, origin)
+
+
+def _refuse_interpolations(given: object, origin: str) -> None:
+    if "${" in str(given):
+        raise UserError(f"{origin}: interpolations (${{…}}) are not used in recipes")
+
+
+def _override(config: DictConfig, overrides: Sequence[str], origin: str) -> DictConfig:
+    """``key=value`` words over a configuration, and the check of the whole."""
+    _refuse_interpolations(list(overrides), "command line")
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator or not key:
