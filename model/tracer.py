@@ -29,7 +29,10 @@ from .trunk import Trunk
 from .vgg import POOL5, VGG16, scaled
 from .vgg import STAGES as VGG_STAGES
 
-WIDTHS = (32, 64, 128)  # of the decoder at 1/8, 1/16 and 1/32
+WIDTHS = (32, 64, 128)  # of the decoder at 1/8, 1/16 and 1/32, as released
+# Of TR-R, which was not released: with these, which are CPD's, it has the paper's 25.28 million
+# parameters to the last digit.
+RESNET_WIDTHS = (32, 32, 32)
 RADIUS = 16  # of the low frequencies that the edges do without, in steps of the spectrum
 GAMMA = 0.1  # share of the channels that the union attention masks, and of dropout
 DENOISE = 0.93  # background that the object attention takes for certain
@@ -185,10 +188,10 @@ class ObjectAttention(nn.Module):
 class Aggregation(nn.Module):
     """Three stages joined as in CPD, products first, into one map by union attention."""
 
-    def __init__(self, scaled_mask: bool):
+    def __init__(self, widths: tuple[int, int, int], scaled_mask: bool):
         super().__init__()
-        shallow, middle, deep = WIDTHS
-        both, three = middle + deep, sum(WIDTHS)
+        shallow, middle, deep = widths
+        both, three = middle + deep, sum(widths)
         def conv3x3(in_channels: int, out_channels: int) -> nn.Sequential:
             return unit(in_channels, out_channels, 3, padding=1)
         self.deep_to_middle = conv3x3(deep, middle)
@@ -220,13 +223,15 @@ class TRACER(nn.Module):
         deep: goes on from there.
         stages: those of ``deep`` at 1/8, 1/16 and 1/32.
         channels: at 1/4, 1/8, 1/16 and 1/32.
+        widths: of the decoder at 1/8, 1/16 and 1/32.
         variant: ``released`` or ``paper``.
         floored_edges, scaled_mask: one difference of the two alone, see ``FrequencyEdges`` and
             ``UnionAttention``.
     """
 
     def __init__(self, trunk: Trunk, deep: Trunk, stages: tuple[str, str, str],
-                 channels: tuple[int, int, int, int], variant: str = "released",
+                 channels: tuple[int, int, int, int], widths: tuple[int, int, int],
+                 variant: str = "released",
                  floored_edges: bool | None = None, scaled_mask: bool | None = None):
         super().__init__()
         if variant not in ("released", "paper"):
@@ -241,8 +246,8 @@ class TRACER(nn.Module):
         self.edges = FrequencyEdges(channels[0],
                                     released if floored_edges is None else floored_edges)
         self.receptive = nn.ModuleList([ReceptiveField(wide, unit, width) for wide, width in
-                                        zip(channels[1:], WIDTHS, strict=True)])
-        self.aggregation = Aggregation(released if scaled_mask is None else scaled_mask)
+                                        zip(channels[1:], widths, strict=True)])
+        self.aggregation = Aggregation(widths, released if scaled_mask is None else scaled_mask)
         self.middle_attention = ObjectAttention(channels[1])
         self.shallow_attention = ObjectAttention(channels[0])
 
@@ -275,14 +280,15 @@ def tracer_te(size: int, **options) -> TRACER:
     taken = ("group3", "group5", "group7")
     return TRACER(EfficientNet(size, ("stem", "group1", "group2")),
                   EfficientNet(size, [f"group{number}" for number in range(3, 8)]), taken,
-                  tuple(channels[stage] for stage in ("group2", *taken)), **options)
+                  tuple(channels[stage] for stage in ("group2", *taken)), WIDTHS, **options)
 
 
 def tracer_resnet50(pool: str = "max", **options) -> TRACER:
     """TR-R of the paper, on ResNet-50; not released."""
     taken = ("layer2", "layer3", "layer4")
     return TRACER(ResNet50(("stem", "layer1"), pool), ResNet50(taken, pool), taken,
-                  tuple(RESNET_CHANNELS[stage] for stage in ("layer1", *taken)), **options)
+                  tuple(RESNET_CHANNELS[stage] for stage in ("layer1", *taken)), RESNET_WIDTHS,
+                  **options)
 
 
 def tracer_vgg(pool: str = "max", width: float = 1.0, **options) -> TRACER:
@@ -290,7 +296,7 @@ def tracer_vgg(pool: str = "max", width: float = 1.0, **options) -> TRACER:
     channels = [scaled(VGG_STAGES[stage][-1], width) for stage in ("conv3", "conv4", "conv5")]
     taken = ("conv4", "conv5", POOL5)
     return TRACER(VGG16(("conv1", "conv2", "conv3"), pool, width), VGG16(taken, pool, width), taken,
-                  (*channels, channels[-1]), **options)
+                  (*channels, channels[-1]), WIDTHS, **options)
 
 
 # Released key → ours, as regular expressions on the beginning of the key.

@@ -39,6 +39,12 @@ def sized(request) -> tuple[int, nn.Module]:
         return request.param, model.build(f"tracer_te{request.param}")
 
 
+def test_the_resnet_has_the_parameters_of_the_paper():
+    with torch.device("meta"):
+        network = model.build("tracer_resnet50")
+    assert round(sum(p.numel() for p in network.parameters()) / 1e6, 2) == 25.28
+
+
 def test_sizes_have_the_released_parameters_and_stages(sized):
     size, network = sized
     assert sum(p.numel() for p in network.parameters()) == PARAMETERS[size]
