@@ -17,7 +17,9 @@ _MARKDOWN = {BEST: "**{}**", SECOND: "<u>{}</u>", UNSURE: "<sub>{}</sub>", "": "
 _LATEX = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", UNSURE: r"\textcolor{{gray}}{{{}}}",
           "": "{}"}
 #: What the LaTeX tables use.
-PREAMBLE = r"% \usepackage{amssymb, booktabs, xcolor}"
+PREAMBLE = r"% \usepackage{amssymb, booktabs, graphicx, xcolor}"
+#: Of a table: its own width, or that of the line where it would run over the margin.
+_WIDTH = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
 _SPECIAL = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
             "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"}}
 _SIGNS = {"✓": r"$\checkmark$", "–": r"\textendash{}", "…": r"\dots{}", "|": r"\textbar{}",
@@ -78,19 +80,21 @@ def _piped(cells) -> str:
 
 
 def latex(sheet: Sheet) -> str:
-    """A ``table`` with booktabs rules; the notes stand below it in small type."""
+    """A ``table`` with booktabs rules, made smaller where the line is too short for it; the notes
+    stand below it in small type."""
     columns = "l" * sheet.words + "r" * (len(sheet.headings) - sheet.words)
     lines = [r"\begin{table}", r"\centering", rf"\caption{{{escape_latex(sheet.title)}}}",
+             rf"\resizebox{{{_WIDTH}}}{{!}}{{%",
              rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
              " & ".join(map(escape_latex, sheet.headings)) + r" \\"]
     for group in sheet.groups:
         lines.append(r"\midrule")
         lines += [" & ".join(_LATEX[cell.mark].format(escape_latex(cell.text)) if cell.text else ""
                              for cell in row) + r" \\" for row in group]
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}}"]
     if sheet.notes:
-        lines += ["", r"\smallskip", r"{\footnotesize",
-                  *(f"{escape_latex(note)}\\par" for note in sheet.notes), "}"]
+        lines += ["", r"\smallskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright",
+                  *(f"{escape_latex(note)}\\par" for note in sheet.notes), r"\end{minipage}"]
     return "\n".join([*lines, r"\end{table}", ""])
 
 

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from report.closest import closest_of, closest_sheet
 from report.files import Report, as_csv, as_json, as_latex, as_markdown
 from report.recipes import Recipe, Recipes
 from report.reproduction import HALF, Comparison, compare_with_papers
-from report.sheets import BEST, SECOND, UNSURE, Cell, Sheet, escape_latex, latex, markdown
+from report.sheets import BEST, PREAMBLE, SECOND, UNSURE, Cell, Sheet, escape_latex, latex, markdown
 from report.standings import marks, missing, ranks, standings_of, standings_sheet
 from utils.config import load_config
 from utils.errors import UserError
@@ -270,6 +272,20 @@ def test_all_formats_hold_the_same_numbers(tmp_path_factory, scores):
         shown = re.findall(number, "\n".join(line for line in text.splitlines()
                                              if line.startswith("|") or line.endswith(r"\\")))
         assert sorted(shown) == sorted(expected + [r["reported"] for r in parts["comparisons"]])
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex with booktabs")
+def test_latex_compiles_and_stays_within_the_line(recipe, tmp_path):
+    report, names = Report(), ("plain", "odd_%&#$^~\\{} -- [x] *", "rather long " * 8)
+    report.add_tables([row(name, dataset, **dict.fromkeys(CORE_COLUMNS, .5)) for name in names
+                       for dataset in SETS], dict.fromkeys(names, recipe), [], "pysodmetrics")
+    (tmp_path / "tables.tex").write_text(as_latex(report), encoding="utf-8")
+    (tmp_path / "paper.tex").write_text("\\documentclass{article}\n" + PREAMBLE.removeprefix("% ")
+                                        + "\n\\begin{document}\\input{tables}\\end{document}\n")
+    done = subprocess.run(["pdflatex", "-halt-on-error", "paper.tex"], cwd=tmp_path, text=True,
+                          capture_output=True, encoding="latin-1")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
 
 
 def test_unverified_numbers_are_grey_and_marked_in_every_format(recipe):
