@@ -20,13 +20,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.catalog import same_set
 from metrics import CORE, FAMILIES, PROFILES, How
 from metrics.compare import LINEAR, compare
 from metrics.jobs import Job, Scored, find_jobs, score_jobs
-from metrics.protocols import PROTOCOLS
 from report.files import Report, csv_text, require_format, save_report, write
 from report.recipes import Recipes
-from report.reproduction import same_set
 from report.scores import about, keep_scores, read_scores, stamp
 from report.sheets import terminal
 from report.tables import differences_table, most_table, print_table, scores_table
@@ -171,10 +170,8 @@ def choose_device(gpu: str) -> object:
 def under_other_profiles(one: Scored, args: argparse.Namespace,
                          recipes: Recipes) -> list[Scored]:
     """The same maps under the profiles that the method's reported numbers were made with."""
-    recipe = recipes.of(one.job.method, origin_of(one.job.maps))
-    names = {PROTOCOLS[reported.protocol].profile for reported in recipe.reported
-             if same_set(reported.dataset, one.job.dataset)} if recipe else set()
-    hows = [one.how.under(name) for name in (PROFILES if names and args.closest else sorted(names))
+    names = recipes.profiles(one.job.method, one.job.dataset, origin_of(one.job.maps))
+    hows = [one.how.under(name) for name in (PROFILES if names and args.closest else names)
             if name != args.profile]
     return [other for how in hows if how.measures
             for other in score_jobs([one.job], how, args.allow_missing, say=False)[0]]

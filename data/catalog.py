@@ -206,6 +206,11 @@ def lookup(name: str) -> DataSet | None:
     return None
 
 
+def same_set(one: str, other: str) -> bool:
+    """Whether two names, as people write them, mean the same data set."""
+    return one == other or (lookup(one) is not None and lookup(one) == lookup(other))
+
+
 def installed(root: Path) -> Iterator[Located]:
     """All sets of the catalog that lie under ``root``; those not understood as a problem."""
     for entry in CATALOG.values():

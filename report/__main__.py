@@ -25,6 +25,7 @@ from utils.paths import DATASETS, DOCS, RESULTS, absolute_spec
 
 from .files import write
 from .methods import Request, ScoredSet, score_sets
+from .recipes import Recipes
 
 
 @reports_errors
@@ -39,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         _require_sound(args)
     sets, refused = score_sets(Request(
         args.pred, args.root, args.gt, [absolute_spec(spec) for spec in args.data or []],
-        args.methods, args.profile, args.resize, args.allow_missing, RESULTS / ".scores.sqlite"))
+        args.methods, args.profile, args.resize, args.allow_missing, RESULTS / ".scores.sqlite",
+        Recipes(args.reported) if args.command == "page" else None))
     (_page if args.command == "page" else _curves)(args, sets)
     if refused:
         raise UserError(f"{refused} scores are not given, because the maps listed above are "
@@ -110,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
                            "for one file lie beside it, in _report/")
     page.add_argument("--size", type=int, default=320, metavar="PIXELS",
                       help="longer side of the pictures (default: 320)")
+    page.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
+                      help="whose reported numbers a method is held against, as in eval.py")
     curves = commands.add_parser("curves", help="curves and distributions as figures for papers")
     curves.add_argument("--out", type=Path, default=RESULTS / "_curves", metavar="DIR",
                         help="folder for the figures (default: results/_curves)")

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from data.catalog import same_set
 from metrics.protocols import candidates, lower_is_better
 
 from .recipes import Recipe
-from .reproduction import HALF, same_set
+from .reproduction import HALF
 from .scores import Row
 from .sheets import BEST, UNSURE, Cell, Sheet
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from data.pairing import Pair, by_stem, list_images
 from metrics import CORE, Evaluator, How
 from metrics.jobs import Job, Scored, find_jobs, score_job
 from utils.errors import UserError
+from utils.origin import origin_of
 
+from .recipes import Recipe, Recipes
 from .scores import Row
 
 
@@ -26,6 +28,8 @@ class Method:
         given: whether the method gets a row and curves: all maps were there, or it was asked
             for without.
         problems: what is wrong, with files named from the method's or the set's folder on.
+        recipe: whose reported numbers it is held against, None for no recipe's.
+        elsewhere: its scores under other profiles that those numbers were made with.
     """
 
     scored: Scored
@@ -33,6 +37,8 @@ class Method:
     maps: dict[str, Path]
     given: bool
     problems: list[str]
+    recipe: Recipe | None = None
+    elsewhere: list[Row] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -74,7 +80,11 @@ class ScoredSet:
 
 @dataclass(frozen=True)
 class Request:
-    """What to report on; the fields are those of ``metrics.jobs.find_jobs`` and ``How``."""
+    """What to report on; the fields are those of ``metrics.jobs.find_jobs`` and ``How``.
+
+    Attributes:
+        recipes: to hold the methods against their papers' numbers; None to leave that out.
+    """
 
     pred: Path
     root: Path
@@ -85,6 +95,7 @@ class Request:
     resize: bool = False
     allow_missing: bool = False
     cache: Path | None = None
+    recipes: Recipes | None = None
 
 
 def score_sets(request: Request) -> tuple[list[ScoredSet], int]:
@@ -94,7 +105,7 @@ def score_sets(request: Request) -> tuple[list[ScoredSet], int]:
         The sets in the order in which they were asked for, and how many scores are not given.
 
     Raises:
-        UserError: nothing to score, methods of the same name.
+        UserError: nothing to score, methods of the same name, a recipe for none of them.
     """
     jobs, refused = find_jobs(request.pred, request.gt, request.data, request.root,
                               request.methods)
@@ -104,12 +115,16 @@ def score_sets(request: Request) -> tuple[list[ScoredSet], int]:
     how = How(measures=CORE, resize=request.resize, cache=request.cache).under(request.profile)
     sets: dict[str, ScoredSet] = {}
     names = list(dict.fromkeys(job.method for job in jobs))
+    if request.recipes:
+        request.recipes.require(names)
     for job in jobs:
         found = sets.setdefault(job.dataset, ScoredSet(job.dataset, job.pairs, []))
         if any(other.name == job.method for other in found.methods):
             raise UserError(f"two methods are called {job.method}; rename one of their folders")
         method = _score(job, names.index(job.method), how, request.allow_missing)
         refused += not method.given
+        if request.recipes and method.given:
+            _find_paper(method, request.recipes)
         found.methods.append(method)
     return list(sets.values()), refused
 
@@ -118,6 +133,15 @@ def _score(job: Job, number: int, how: How, allow_missing: bool) -> Method:
     scored = score_job(job, how)
     return Method(scored, number, by_stem(list_images(job.maps), "maps")[0],
                   scored.is_given(allow_missing), _without_folders(scored.result.problems, job))
+
+
+def _find_paper(method: Method, recipes: Recipes) -> None:
+    job, how = method.scored.job, method.scored.how
+    origin = origin_of(job.maps)
+    method.recipe = recipes.of(job.method, origin)
+    method.elsewhere = [score_job(job, how.under(profile), say=False).row
+                        for profile in recipes.profiles(job.method, job.dataset, origin)
+                        if profile != how.profile]
 
 
 def _without_folders(problems: Sequence[str], job: Job) -> list[str]:

@@ -21,7 +21,10 @@ from utils.errors import UserError
 
 from .curves import draw_set, inline_svg
 from .methods import Method, ScoredSet
+from .reproduction import compare_with_papers, comparison_sheets
 from .scores import measures_of
+from .sheets import Sheet
+from .standings import marks
 from .tables import images_text
 from .thumbnails import Pictures, make_pictures
 
@@ -128,7 +131,8 @@ def write_page(path: Path, sets: Sequence[ScoredSet], profile: str, longer: int,
         described = [_describe(number, found, profile, longer, store)
                      for number, found in enumerate(sets)]
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            for part in _template().generate(context(described, profile, store)):
+            filling = context(described, paper_sheets(sets), profile, store)
+            for part in _template().generate(filling):
                 file.write(part)
         store.finish()
         temporary.replace(path)
@@ -145,17 +149,26 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html")
 
 
-def context(sets: Sequence[PageSet], profile: str, store: PictureStore) -> dict:
+def context(sets: Sequence[PageSet], papers: Sequence[Sheet], profile: str,
+            store: PictureStore) -> dict:
     """What the template is filled with."""
     measures = list(dict.fromkeys(name for found in sets for row in found.rows
                                   for name in row["cells"]))
     return {
-        "sets": sets, "profile": PROFILES[profile],
+        "sets": sets, "papers": papers, "profile": PROFILES[profile],
         "measures": [{"name": name, "lower": lower_is_better(name)} for name in measures],
         "methods": list(dict.fromkeys(row["method"] for found in sets for row in found.rows)),
         "data": {"sets": [found.data for found in sets],
                  "folder": None if store.embedded else store.folder.name},
         "blocks": store.blocks()}
+
+
+def paper_sheets(sets: Sequence[ScoredSet]) -> list[Sheet]:
+    """For each method with a recipe: the paper's numbers on these sets, ours, the difference."""
+    methods = [method for found in sets for method in found.given if method.recipe]
+    rows = [row for method in methods for row in (method.row, *method.elsewhere)]
+    compared = compare_with_papers(rows, {method.name: method.recipe for method in methods})
+    return comparison_sheets([one for one in compared if one.row is not None])
 
 
 def _describe(number: int, found: ScoredSet, profile: str, longer: int,
@@ -178,20 +191,16 @@ def _describe(number: int, found: ScoredSet, profile: str, longer: int,
 
 
 def summary_rows(found: ScoredSet) -> list[dict]:
-    """A row for each method: its texts, and cells by measure with ``place`` 1 for the best value
-    and 2 for the second best of the set, as they are printed. Methods that lack images have no
-    place."""
-    whole = [method.row for method in found.given
-             if method.row["images"] == method.row["expected"]]
-    ranked = {name: sorted({f"{row[name]:.4f}" for row in whole}, key=float,
-                           reverse=not lower_is_better(name)) for name in measures_of(whole)}
+    """A row for each method: its texts, and cells by measure with a ``mark`` on the best and the
+    second best value of the set, as they are printed. Methods that lack images have none."""
+    whole = [method for method in found.given if method.row["images"] == method.row["expected"]]
+    found_marks = {name: marks({method.name: f"{method.row[name]:.4f}" for method in whole}, name)
+                   for name in measures_of([method.row for method in whole])}
     rows = []
     for method in found.methods:
-        cells = {}
-        for name in measures_of([method.row]):
-            text = f"{method.row[name]:.4f}"
-            place = ranked[name].index(text) + 1 if method.row in whole else None
-            cells[name] = {"value": method.row[name], "text": text, "place": place}
+        cells = {name: {"value": method.row[name], "text": f"{method.row[name]:.4f}",
+                        "mark": found_marks.get(name, {}).get(method.name, "")}
+                 for name in measures_of([method.row])}
         rows.append({"method": method.name, "images": images_text(method.row),
                      "count": method.row["images"], "cells": cells,
                      "whole": method.row["images"] == method.row["expected"]})

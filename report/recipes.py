@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from data.catalog import same_set
+from metrics.protocols import PROTOCOLS
 from utils.config import load_config
 from utils.errors import UserError, nearest
 from utils.paths import CONFIGS
@@ -68,6 +70,12 @@ class Recipes:
             if self._load(path).paper == paper:
                 return self._load(path)
         return None
+
+    def profiles(self, method: str, dataset: str, origin: dict | None) -> list[str]:
+        """The profiles that a method's reported numbers on a set were made with."""
+        recipe = self.of(method, origin)
+        return sorted({PROTOCOLS[reported.protocol].profile for reported in recipe.reported
+                       if same_set(reported.dataset, dataset)}) if recipe else []
 
     def require(self, methods: Iterable[str]) -> None:
         """Refuse choices for methods that are not there.

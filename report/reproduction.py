@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from data.catalog import lookup
+from data.catalog import lookup, same_set
 from metrics.protocols import PROTOCOLS
 from utils.schema import Reported
 
@@ -88,11 +88,6 @@ class Comparison:
         Of numbers with three digits that says that they are equal.
         """
         return self.counts and abs(self.difference) < HALF
-
-
-def same_set(one: str, other: str) -> bool:
-    """Whether two names, as people write them, mean the same data set."""
-    return one == other or (lookup(one) is not None and lookup(one) == lookup(other))
 
 
 def compare_with_papers(rows: Sequence[Row], recipes: Mapping[str, Recipe],

@@ -94,6 +94,39 @@ def test_the_scores_are_those_of_eval(made, page, tmp_path):
     assert [measure["name"] for measure in entry["measures"] if measure["lower"]] == ["MAE"]
 
 
+def test_a_papers_numbers_stand_beside_those_of_the_table(made, tmp_path):
+    recipe, table, out = (tmp_path / name for name in ("paper.yaml", "table.json", "page.html"))
+    recipe.write_text("paper: A <b>paper</b>\nreported:\n" + "".join(
+        f"- {{dataset: {name}, measure: {measure}, value: .9, source: Table 2, "
+        f"verified: {verified}, protocol: adaptive}}\n" for name, measure, verified in (
+            (SET, "F", "true"), (SET, "E", "false"), ("PASCAL-S", "F", "true"))))
+    told = ["--pred", str(made / "maps"), "--root", str(made / "datasets"), "--reported",
+            f"inverse={recipe}"]
+    assert eval_script.main([*told, "--table", "--save", str(table)]) == 0
+    assert report_script.main(["page", *told, "--out", str(out)]) == 0
+    section = re.search('<section id="papers".*?</section>', out.read_text(encoding="utf-8"),
+                        re.DOTALL)[0]
+    assert "A &lt;b&gt;paper&lt;/b&gt;" in section
+    found = [re.findall("<td[^>]*>([^<]*)</td>", line)
+             for line in re.findall('<tr(?: class="unsure")?>(.*?)</tr>', section, re.DOTALL)[1:]]
+    expected = [one for one in json.loads(table.read_text())["comparisons"]
+                if one["dataset"] == SET]
+    assert found == [[SET, one["paper_measure"], one["measure"], "matlab", "Table 2", "6", "0.900",
+                      one["ours"], one["difference"], sign]
+                     for one, sign in zip(expected, ("", "?"), strict=True)]
+    assert section.count('class="unsure"') == 1
+    assert "PASCAL-S" not in section
+
+
+def test_of_one_method_nothing_is_best(made, page, tmp_path):
+    alone = tmp_path / "page.html"
+    assert report(made, "page", "--methods", "copy", "--out", str(alone)) == 0
+    for path, marked in ((page, True), (alone, False)):
+        text = path.read_text(encoding="utf-8")
+        assert ('class="best"' in text) == ("underlined" in text) == marked
+        assert 'id="papers"' not in text  # no recipe is called so
+
+
 def test_all_pictures_are_in_the_page_and_lie_over_each_other(made, page):
     found = blocks(page)
     entry = found["data"]["sets"][0]

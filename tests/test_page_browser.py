@@ -239,7 +239,7 @@ def test_pictures_show_and_an_image_has_an_address(browser, reports, kind):
     assert opened.pictures_load()
     assert opened.texts("#set option:checked") == ["FEW-TE"]
     assert len(opened.texts("#single table tbody tr")) == 3
-    assert opened.texts("#single .place-1")[:2] == ["0.0000", "1.0000"]
+    assert opened.texts("#single .best")[:2] == ["0.0000", "1.0000"]
     opened.page.locator("#single button", has_text="Back").click()
     opened.page.wait_for_selector("#overview:not([hidden])")
     assert opened.pictures_load()

@@ -241,7 +241,7 @@
       const cells = set.measures.map((_, column) => {
         const value = set.scores[method][image]?.[column];
         return element("td", {textContent: value == null ? "–" : value.toFixed(4),
-                              className: value === best[column] ? "place-1" : ""});
+                              className: set.methods.length > 1 && value === best[column] ? "best" : ""});
       });
       return element("tr", {}, element("th", {className: "text", scope: "row",
                                               textContent: name}), ...cells);
