@@ -23,6 +23,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from filelock import FileLock
+
 from utils.errors import UserError
 from utils.origin import commit, origin_of
 
@@ -95,28 +97,41 @@ def _problem(row: object) -> str:
 
 
 def keep_scores(path: Path, new: Sequence[Row]) -> list[Row]:
-    """Lay new rows over those of ``path``; returns all. The file is whole at any moment.
+    """Lay new rows over those of ``path``; returns all. The file is whole at any moment, and keeps
+    what several evaluations give at the same time.
 
     Where it cannot be written, a note says so and the rows are only returned.
 
     Raises:
         UserError: see ``read_scores``.
     """
-    rows = {key_of(row): row for row in read_scores(path)}
     if not new:
-        return list(rows.values())
-    for row in new:
-        before = rows.get(key_of(row), row)
-        if before.get("maps", row.get("maps")) != row.get("maps"):
-            print(f"note: the scores of {row['method']} on {row['dataset']} replace those of other "
-                  f"maps, {before['maps']}", file=sys.stderr)
-        rows[key_of(row)] = row
-    merged = [rows[key] for key in sorted(rows)]
+        return read_scores(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            before = read_scores(path)
+            merged = _lay_over(before, new)
+            temporary.write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
+            temporary.replace(path)
     except OSError as error:
         print(f"note: the scores are not kept in {path}: {error.strerror}", file=sys.stderr)
+        before = read_scores(path)
+        merged = _lay_over(before, new)
+    _say_replaced(before, new)
     return merged
+
+
+def _lay_over(before: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+    rows = {key_of(row): row for row in (*before, *new)}
+    return [rows[key] for key in sorted(rows)]
+
+
+def _say_replaced(before: Sequence[Row], new: Sequence[Row]) -> None:
+    known = {key_of(row): row for row in before}
+    for row in new:
+        maps = known.get(key_of(row), row).get("maps", row.get("maps"))
+        if maps != row.get("maps"):
+            print(f"note: the scores of {row['method']} on {row['dataset']} replace those of other "
+                  f"maps, {maps}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -121,6 +122,14 @@ def test_where_scores_cannot_be_kept_they_are_returned_with_a_note(tmp_path, cap
     (tmp_path / "file").write_text("")
     assert keep_scores(tmp_path / "file/scores.json", rows) == rows
     assert "the scores are not kept in" in capsys.readouterr().err
+
+
+def test_evaluations_at_the_same_time_keep_all_their_scores(tmp_path):
+    rows = [{"method": f"{number:02d}", "dataset": "SOD", "profile": "matlab", "images": 1,
+             "expected": 1, "MAE": 0.5} for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda row: keep_scores(tmp_path / "scores.json", [row]), rows))
+    assert read_scores(tmp_path / "scores.json") == rows
 
 
 def test_the_kept_file_is_not_written_as_a_list_of_this_runs_rows(sets, maps, results, capsys):

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from .paths import ROOT
 
 if TYPE_CHECKING:  # scoring, which asks for the commit, does without torch
@@ -76,10 +78,11 @@ class MapsOrigin:
     def _write(self, folder: Path, state: dict) -> None:
         path = folder.parent / "origin.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        sets = _sets(path) | {folder.name: self.entry | state}
         temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(sets, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with FileLock(path.with_name(".origin.json.lock")):  # other sets may be tested meanwhile
+            sets = _sets(path) | {folder.name: self.entry | state}
+            temporary.write_text(json.dumps(sets, indent=2) + "\n", encoding="utf-8")
+            temporary.replace(path)
 
 
 def sha256_of(path: Path) -> str:
