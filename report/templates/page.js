@@ -190,6 +190,7 @@
     shown = all.filter((image) => passes(image, scores)).sort(compared(scores));
     [made, chosen] = [0, -1];
     byId("cards").replaceChildren();
+    byId("cards").style.setProperty("--columns", checkedMethods().length + 1);
     byId("status").textContent = `${shown.length} of ${all.length} images of ${current().name}`;
     byId("overview").classList.toggle("without-errors", !byId("errors").checked);
     byId("single").classList.toggle("without-errors", !byId("errors").checked);
