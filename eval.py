@@ -23,10 +23,10 @@ from pathlib import Path
 from data.catalog import same_set
 from metrics import CORE, FAMILIES, PROFILES, How
 from metrics.compare import LINEAR, compare
-from metrics.jobs import Job, Scored, find_jobs, score_jobs
+from metrics.jobs import Cell, Job, Scored, find_jobs, score_jobs
 from report.files import Report, csv_text, require_format, save_report, write
 from report.recipes import Recipes
-from report.scores import about, keep_scores, read_scores, stamp
+from report.scores import Row, keep_scores, kept_row, read_scores, row_cell, stamp
 from report.sheets import terminal
 from report.tables import differences_table, most_table, print_table, scores_table
 from utils.cli import parse_with_overrides
@@ -100,17 +100,28 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
+    run(argv)
+    return 0
+
+
+def run(argv: list[str] | None = None) -> list[Row]:
+    """All that a command line asks for. Returns the rows that it scored, as they are kept.
+
+    Raises:
+        UserError: there are maps that could not be scored, or what the arguments say is not there.
+    """
     args = parse(argv)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("eval.py shares its work among the cores itself; start it without torchrun")
     how = how_to_score(args)
     recipes = Recipes(args.reported)
     before = read_scores(RESULTS / SCORES)  # a damaged file is said before anything is scored
-    jobs, refused = jobs_of(args, before)
+    jobs, absent = jobs_of(args, before)
     recipes.require([job.method for job in jobs]
                     + [row["method"] for row in before if not args.named])
     scored, failed = score_jobs(jobs, how, args.allow_missing)
-    refused = (0 if args.allow_missing else refused) + len(failed)
+    refused = (0 if args.allow_missing else len(absent)) + len(failed)
+    without = absent + [job.cell for job in failed]
     rows = [one.row for one in scored]
     if rows and not args.reports:
         print_table(scores_table(rows, PROFILES[args.profile].source))
@@ -120,17 +131,18 @@ def main(argv: list[str] | None = None) -> int:
     if args.reports:
         scored += [other for one in scored for other in under_other_profiles(one, args, recipes)]
     when = stamp()
-    kept = keep_scores(RESULTS / SCORES, [one.row | about(one.job.maps, when) for one in scored])
+    new = [kept_row(one, when) for one in scored]
+    kept = keep_scores(RESULTS / SCORES, new)
     if args.reports and (scored or not failed):
-        show_report(args, recipes, kept, scored, failed)
+        show_report(args, recipes, kept, [one.job.cell for one in scored], without)
     if refused:
         raise UserError(f"{refused} of {refused + len(rows)} scores are not given, because the "
                         "maps listed above are missing, too many or unusable; repair them, or "
                         "score the others with --allow-missing")
-    return 0
+    return new
 
 
-def jobs_of(args: argparse.Namespace, before: list[dict]) -> tuple[list[Job], int]:
+def jobs_of(args: argparse.Namespace, before: list[Row]) -> tuple[list[Job], list[Cell]]:
     """What there is to score, see ``find_jobs``; a table can also be of what was scored before."""
     try:
         return find_jobs(args.pred or RESULTS, args.gt, args.data, args.root, args.compare)
@@ -139,7 +151,7 @@ def jobs_of(args: argparse.Namespace, before: list[dict]) -> tuple[list[Job], in
             raise
         print(f"note: nothing is scored now, the table is of {RESULTS / SCORES}: {error}",
               file=sys.stderr)
-        return [], 0
+        return [], []
 
 
 def how_to_score(args: argparse.Namespace) -> How:
@@ -177,22 +189,20 @@ def under_other_profiles(one: Scored, args: argparse.Namespace,
             for other in score_jobs([one.job], how, args.allow_missing, say=False)[0]]
 
 
-def show_report(args: argparse.Namespace, recipes: Recipes, kept: list[dict],
-                scored: Sequence[Scored], failed: Sequence[Job]) -> None:
+def show_report(args: argparse.Namespace, recipes: Recipes, kept: list[Row],
+                now: Sequence[Cell], without: Sequence[Cell]) -> None:
     """What the arguments ask for, in the terminal and in files: of the methods scored now, or of
-    all that ever were; not of what failed now."""
-    now, out = ({(job.method, job.dataset) for job in jobs}
-                for jobs in ([one.job for one in scored], failed))
+    all that ever were; ``without`` the scores of what could not be scored now."""
     sets = [*map(os.path.basename, args.data), *(dataset for _, dataset in now)] \
         if args.data or args.gt else []
-    rows = [row for row in kept if (key := (row["method"], row["dataset"])) not in out
-            and (key in now or not args.named)
+    rows = [row for row in kept if (cell := row_cell(row)) not in without
+            and (cell in now or not args.named)
             and (not sets or any(same_set(name, row["dataset"]) for name in sets))]
     if not rows:
         raise UserError("there are no scores to make a table of; score some maps first")
     found, report = recipes.of_rows(rows), Report()
     if args.table or args.save or not args.closest:
-        report.add_tables(rows, found, sets, args.profile)
+        report.add_tables(rows, found, sets, args.profile, without)
     if args.closest:
         report.add_closest(rows, found)
     for sheet in report.sheets:

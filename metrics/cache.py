@@ -39,6 +39,18 @@ def code_digest() -> bytes:
     return digest.digest()
 
 
+def digest_of(files: Sequence[Path], beside: str = "") -> bytes:
+    """Digest of the files' content and of ``beside``.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for content in (beside.encode(), *(path.read_bytes() for path in files)):
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.digest()
+
+
 class ScoreCache:
     """A file of results, shared by threads and processes.
 
@@ -67,16 +79,9 @@ class ScoreCache:
         self._database = None
         print(f"note: results are not kept between evaluations: {error}", file=sys.stderr)
 
-    def key(self, files: Sequence[Path], beside: str = "") -> bytes:
-        """Digest of the files' content, the settings, and ``beside``.
-
-        Raises:
-            OSError: a file cannot be read.
-        """
-        digest = hashlib.blake2b(self._settings, digest_size=16)
-        for content in (beside.encode(), *(path.read_bytes() for path in files)):
-            digest.update(len(content).to_bytes(8, "little") + content)
-        return digest.digest()
+    def key(self, content: bytes) -> bytes:
+        """What the result of files is kept under, see ``digest_of``."""
+        return hashlib.blake2b(self._settings + content, digest_size=16).digest()
 
     def get(self, key: bytes) -> Result | None:
         """The result that was put under ``key``, if there is one and it can be read."""

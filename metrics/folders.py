@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from data.decode import UnreadableError, decode_mask, open_image, stored_shape
 from data.pairing import Pair, by_stem
 
-from .cache import ScoreCache
+from .cache import ScoreCache, digest_of
 from .evaluator import Evaluator, Result
 from .profiles import CORE, PROFILES
 
@@ -31,12 +32,25 @@ Task = tuple[Path, Pair]
 
 @dataclass
 class FolderScores:
-    """Scores over the maps that could be scored, and everything that was wrong."""
+    """Scores over the maps that could be scored, and everything that was wrong.
+
+    Attributes:
+        digests: map → digest of what it and its mask hold, of those that could be scored.
+    """
 
     evaluator: Evaluator
     expected: int
     problems: list[str] = field(default_factory=list)
     resized: int = 0
+    digests: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def content(self) -> str:
+        """Tells apart scores of other maps or masks, whatever their folder is called."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, one in sorted(self.digests.items()):
+            digest.update(name.encode() + b"\0" + one)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -116,6 +130,7 @@ def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
             for part in scorer.parts(jobs, result.evaluator):
                 result.problems += part.problems
                 result.resized += part.resized
+                result.digests |= part.digests
                 bar.update(part.expected)
     finally:
         scorer.close()
@@ -186,7 +201,9 @@ class _Scorer:
             part.resized += loaded.resized
             if loaded.problem is not None:
                 part.problems.append(loaded.problem)
-            elif loaded.known is not None:
+                continue
+            part.digests[loaded.name] = loaded.digest
+            if loaded.known is not None:
                 evaluator.recall(loaded.name, loaded.known)
             else:
                 if self.cache is not None:
@@ -204,9 +221,10 @@ class _Loaded:
         self.known: Result | None = None
         self.resized = False
         try:
+            turn = stored_shape(pair.image) if pair.image else None  # see decode_mask
+            self.digest = digest_of((path, pair.mask), str(turn))
             if cache is not None:
-                turn = stored_shape(pair.image) if pair.image else None  # see decode_mask
-                self.key = cache.key((path, pair.mask), str(turn))
+                self.key = cache.key(self.digest)
                 self.known = cache.get(self.key)
             if self.known is None:
                 self.prediction, self.truth = read_map(path), read_truth(pair)

@@ -13,6 +13,9 @@ from utils.errors import UserError, list_problems
 
 from .folders import FolderScores, How, score_folder
 
+#: A method and a data set: a cell of a table.
+Cell = tuple[str, str]
+
 
 @dataclass
 class Job:
@@ -22,6 +25,10 @@ class Job:
     dataset: str
     maps: Path
     pairs: list[Pair]
+
+    @property
+    def cell(self) -> Cell:
+        return self.method, self.dataset
 
 
 @dataclass
@@ -75,8 +82,8 @@ def score_job(job: Job, how: How, say: bool = True) -> Scored:
 
 
 def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
-              methods: Sequence[str] | None = None) -> tuple[list[Job], int]:
-    """What there is to score, and how many scores cannot be given for want of maps.
+              methods: Sequence[str] | None = None) -> tuple[list[Job], list[Cell]]:
+    """What there is to score, and what cannot be for want of maps or masks.
 
     Args:
         pred: ``<method>/<set>/`` folders, the ``<set>/`` folders of one method, or with ``gt``
@@ -92,8 +99,8 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
     if gt:
         if data:
             raise UserError("--gt names the masks of one folder of maps; leave --data out")
-        return folder_jobs([Path(folder) for folder in methods or [pred]], gt), 0
-    jobs, missing, truths = [], 0, {}
+        return folder_jobs([Path(folder) for folder in methods or [pred]], gt), []
+    jobs, missing, truths = [], [], {}
     for method in method_folders(pred, data, methods):
         for name in dict.fromkeys(data or [folder.name for folder in subfolders(method)]):
             try:
@@ -103,13 +110,14 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
                     raise
                 print(f"note: {method / name} is not scored: {error}", file=sys.stderr)
                 # A folder of another kind is no score that is missing; a known set is.
-                missing += lookup(name) is not None or (root / name).is_dir()
+                if lookup(name) is not None or (root / name).is_dir():
+                    missing.append((method.absolute().name, name))
                 continue
             truths[name] = truth
             maps = map_folder(method, truth.name)
             if maps is None:
                 print(f"note: {method.name} has no maps of {truth.name}", file=sys.stderr)
-                missing += 1
+                missing.append((method.absolute().name, truth.name))
                 continue
             jobs.append(Job(method.absolute().name, truth.name, maps, truth.pairs))
     if not jobs and not missing:

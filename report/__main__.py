@@ -22,6 +22,7 @@ from metrics import PROFILES
 from utils.cli import parse_with_overrides
 from utils.errors import UserError, reports_errors
 from utils.paths import DATASETS, DOCS, RESULTS, absolute_spec
+from utils.stop import terminable
 
 from .files import write
 from .methods import Request, ScoredSet, score_sets
@@ -42,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         args.pred, args.root, args.gt, [absolute_spec(spec) for spec in args.data or []],
         args.methods, args.profile, args.resize, args.allow_missing, RESULTS / ".scores.sqlite",
         Recipes(args.reported) if args.command == "page" else None))
-    (_page if args.command == "page" else _curves)(args, sets)
+    with terminable():  # so that half a page's pictures do not stay behind
+        (_page if args.command == "page" else _curves)(args, sets)
     if refused:
         raise UserError(f"{refused} scores are not given, because the maps listed above are "
                         "missing, too many or unusable; repair them, or score the others with "

@@ -11,9 +11,10 @@ from data.catalog import same_set
 from metrics.protocols import candidates, lower_is_better
 
 from .recipes import Recipe
-from .reproduction import HALF
+from .reproduction import HALF, is_partial
 from .scores import Row
 from .sheets import BEST, UNSURE, Cell, Sheet
+from .tables import images_text
 
 _MORE = 1e-9  # differences that are equal but for rounding
 
@@ -40,8 +41,10 @@ class Candidate:
 
 
 def closest_of(rows: Sequence[Row], method: str, recipe: Recipe) -> dict[str, list[Candidate]]:
-    """The paper's measure → what it may be, nearest first; over the same data sets each."""
+    """The paper's measure → what it may be, nearest first; over the same data sets each, of which
+    ours have all images."""
     found: dict[str, list[Candidate]] = {}
+    rows = [row for row in rows if row["method"] == method and not is_partial(row)]
     for name in dict.fromkeys(reported.measure for reported in recipe.reported):
         reported = [r for r in recipe.reported if r.measure == name]
         tried = []
@@ -49,8 +52,8 @@ def closest_of(rows: Sequence[Row], method: str, recipe: Recipe) -> dict[str, li
             candidate = Candidate(name, profile, measure)
             for r in reported:
                 for row in rows:
-                    if (row["method"], row["profile"]) == (method, profile) and math.isfinite(
-                            row.get(measure, math.nan)) and same_set(row["dataset"], r.dataset):
+                    if row["profile"] == profile and same_set(row["dataset"], r.dataset) \
+                            and math.isfinite(row.get(measure, math.nan)):
                         candidate.scores[r.dataset] = row[measure]
                         candidate.differences[r.dataset] = row[measure] - r.value
             tried.append(candidate)
@@ -74,7 +77,8 @@ def closest_sheet(rows: Sequence[Row], method: str, recipe: Recipe) -> Sheet | N
     return Sheet(f"what the numbers of {recipe.paper or recipe.name} agree with best: {method}",
                  ["measure", "ours", "profile", *(f"{name} {column}" for name in sets
                                                   for column in ("reported", "ours", "difference")),
-                  "mean |difference|"], groups, words=3, notes=_notes(found, recipe, sets, unsure))
+                  "mean |difference|", "nearest"], groups, words=3,
+                 notes=[*_notes(found, unsure), *left_out(rows, method, recipe)])
 
 
 def _best(candidate: Candidate, tried: Sequence[Candidate]) -> bool:
@@ -90,13 +94,13 @@ def _line(c: Candidate, sets: Sequence[str], recipe: Recipe, best: bool,
         numbers += ["", "", ""] if name not in c.differences else [
             f"{reported.value:.{reported.digits}f}", f"{c.scores[name]:.4f}",
             f"{c.differences[name]:+.4f}"]
-    mark = BEST if best else UNSURE if unsure else ""
-    return [Cell(text, mark) for text in (c.paper_measure + (" ?" if unsure else ""), c.measure,
-                                          c.profile, *numbers, f"{c.distance:.4f}")]
+    mark = UNSURE if unsure else BEST if best else ""
+    return [Cell(text, mark) for text in (
+        c.paper_measure + (" ?" if unsure else ""), c.measure, c.profile, *numbers,
+        f"{c.distance:.4f}", "←" if best else "")]
 
 
-def _notes(found: dict[str, list[Candidate]], recipe: Recipe, sets: Sequence[str],
-           unsure: set[str]) -> list[str]:
+def _notes(found: dict[str, list[Candidate]], unsure: set[str]) -> list[str]:
     notes = []
     for name, tried in found.items():
         best = [f"{c.measure} of profile {c.profile}" for c in tried if _best(c, tried)]
@@ -111,10 +115,23 @@ def _notes(found: dict[str, list[Candidate]], recipe: Recipe, sets: Sequence[str
     return notes
 
 
+def left_out(rows: Sequence[Row], method: str, recipe: Recipe) -> list[str]:
+    """A note on the reported sets of which only some images were scored, if there are any."""
+    sets = {f"{row['dataset']} ({images_text(row)})": None for row in rows
+            if row["method"] == method and is_partial(row)
+            and any(same_set(row["dataset"], reported.dataset) for reported in recipe.reported)}
+    return [f"left out, as scores of some images say nothing here: {', '.join(sets)}"] \
+        if sets else []
+
+
 def closest_records(rows: Sequence[Row], method: str, recipe: Recipe) -> list[dict]:
     """For CSV and JSON."""
+    reported = {(r.measure, r.dataset): r for r in recipe.reported}
     return [{"method": method, "dataset": dataset, "measure": c.measure, "profile": c.profile,
              "score": c.scores[dataset], "paper_measure": name, "recipe": recipe.name,
-             "difference": f"{difference:+.4f}", "mean_difference": c.distance}
+             "reported": f"{(r := reported[name, dataset]).value:.{r.digits}f}",
+             "verified": r.verified, "ours": f"{c.scores[dataset]:.4f}",
+             "difference": f"{difference:+.4f}", "mean_difference": c.distance,
+             "nearest": _best(c, tried)}
             for name, tried in closest_of(rows, method, recipe).items() for c in tried
             for dataset, difference in c.differences.items()]

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from metrics import PROFILES
+from metrics.jobs import Cell as TableCell
 from utils.errors import UserError
 
-from .closest import closest_records, closest_sheet
+from .closest import closest_records, closest_sheet, left_out
 from .origins import origin_sheet
 from .recipes import Recipe
 from .reproduction import compare_with_papers, comparison_records, comparison_sheets
@@ -29,12 +30,16 @@ class Report:
     records: dict[str, list[dict]] = field(default_factory=dict)
 
     def add_tables(self, rows: Sequence[Row], recipes: Mapping[str, Recipe], data: Sequence[str],
-                   profile: str) -> None:
-        """Papers' numbers against ours, all methods on all sets, and what was scored."""
+                   profile: str, without: Sequence[TableCell] = ()) -> None:
+        """Papers' numbers against ours, all methods on all sets, and what was scored.
+
+        Args:
+            without: methods on sets that could not be scored; their cells stay empty.
+        """
         comparisons = compare_with_papers(rows, recipes, data)
         compared = {c.method for c in comparisons if c.row is not None}
         comparisons = [c for c in comparisons if c.method in compared]
-        standings = standings_of(rows, profile)
+        standings = standings_of(rows, profile, without)
         self.sheets += comparison_sheets(comparisons)
         if standings.rows:
             self.sheets.append(standings_sheet(standings, profile, PROFILES[profile].source))
@@ -54,8 +59,13 @@ class Report:
         found = {method: closest_sheet(rows, method, recipe) for method, recipe in recipes.items()}
         sheets = [sheet for sheet in found.values() if sheet is not None]
         if not sheets:
-            raise UserError("--closest: none of the methods has reported numbers on the data sets "
-                            "that were scored; --reported RECIPE names a recipe that has")
+            why = [note for item in recipes.items() for note in left_out(rows, *item)]
+            if not why:
+                raise UserError("--closest: none of the methods has reported numbers on the data "
+                                "sets that were scored; --reported RECIPE names a recipe that has")
+            if not self.sheets:
+                raise UserError(f"--closest: nothing is left: {'; '.join(why)}")
+            self.sheets[-1].notes += [f"--closest: {note}" for note in why]
         self.sheets += sheets
         self.records["closest"] = [record for method, recipe in recipes.items()
                                    for record in closest_records(rows, method, recipe)]

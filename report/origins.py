@@ -11,11 +11,12 @@ from .tables import images_text
 
 def origin_sheet(rows: Sequence[Row]) -> Sheet:
     """What was scored: maps, the weights that made them, and the code at both ends."""
-    together: dict[tuple[str, str], list[Row]] = {}
+    together: dict[tuple, list[Row]] = {}
     for row in rows:
-        together.setdefault((row["method"], row["dataset"]), []).append(row)
+        which = row.get("content"), (row.get("origin") or {}).get("sha256")
+        together.setdefault((row["method"], row["dataset"], *which), []).append(row)
     lines = []
-    for (method, dataset), same in together.items():
+    for (method, dataset, *_), same in together.items():
         origin, scored = same[0].get("origin") or {}, same[0].get("scored") or {}
         texts = [method, dataset, ", ".join(row["profile"] for row in same),
                  str(origin.get("checkpoint", "unknown, maps of others")),

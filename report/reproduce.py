@@ -11,13 +11,13 @@ import gc
 import hashlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 import eval as eval_script
@@ -31,12 +31,13 @@ from utils.config import load_config, merge_config
 from utils.device import select_device
 from utils.errors import UserError, list_problems, reports_errors
 from utils.origin import origin_of, sha256_of
-from utils.paths import CHECKPOINTS, RESULTS, ROOT, absolute_spec
+from utils.paths import CHECKPOINTS, DOCS, RESULTS, ROOT, absolute_spec
 from utils.run import has_ended
+from utils.stop import terminable
 
 from .recipes import Recipes
 from .records import Sources, record_of, write_record
-from .scores import read_scores
+from .scores import Row, read_scores
 from .worklog import WorkLog, together
 
 
@@ -91,10 +92,11 @@ def reproduce(paths: Sequence[Path], overrides: Sequence[str], data: Sequence[st
                         "several GPUs, run train.py with torchrun first: a finished training is "
                         "taken as it is")
     plans = [_plan(path, list(overrides), data) for path in paths]
+    read_scores(eval_script.RESULTS / eval_script.SCORES)  # a damaged file is said here
     device = select_device(gpu)
     finished = _require_runnable(plans)
     failed = []
-    with _terminable():
+    with terminable():  # so that times are kept; train.py saves first
         for plan in plans:
             print(f"== {plan.config.name}: {plan.path}", flush=True)
             status = _reproduce(plan, gpu, WorkLog(plan.folder, device),
@@ -176,7 +178,12 @@ def _missing(plan: Plan, trained: bool) -> list[str]:
 
 
 @reports_errors
-def _reproduce(plan: Plan, gpu: str, log: WorkLog, trained: bool, records: Path,
+def _reproduce(plan: Plan, *arguments) -> int:
+    with _alone(plan):
+        return _run_parts(plan, *arguments)
+
+
+def _run_parts(plan: Plan, gpu: str, log: WorkLog, trained: bool, records: Path,
                command: Sequence[str]) -> int:
     """The parts of one recipe, each only if there is something to do. Returns the exit status."""
     words = ["--config", str(plan.path), "--gpu", gpu]
@@ -200,16 +207,15 @@ def _reproduce(plan: Plan, gpu: str, log: WorkLog, trained: bool, records: Path,
     with contextlib.ExitStack() as stack:
         if tested or log.entry("eval", scored) is None:
             stack.enter_context(log.session("eval", scored, lambda: scored, anew=True))
-        status = eval_script.main([
+        rows = eval_script.run([
             "--pred", str(plan.maps), "--root", str(plan.root), "--gpu", gpu, "--table",
             "--reported", f"{plan.config.name}={plan.path}", "--data", *plan.data])
-    if status:
-        return status
     parts = {"train": log.entry("train", plan.last()),
              "test": together([log.entry(f"test {name}", made) for name in names]),
              "eval": log.entry("eval", scored)}
-    path = write_record(records, record_of(_sources(plan, weights, names, parts), command))
-    print(f"record: {path}; python -m report records puts it into docs/reproduction.md")
+    path = write_record(records, record_of(_sources(plan, weights, names, rows, parts), command))
+    into = DOCS / "reproduction.md" if records == DOCS / "records" else "a document"
+    print(f"record: {path}; python -m report records puts it into {into}")
     return 0
 
 
@@ -269,16 +275,15 @@ def _discard_stale(folder: Path, found: Located, made: str, log: WorkLog) -> Non
         log.note_maps(found.name, made)
 
 
-def _sources(plan: Plan, weights: Path, names: list[str], parts: dict) -> Sources:
+def _sources(plan: Plan, weights: Path, names: list[str], rows: list[Row],
+             parts: dict) -> Sources:
     """What the record is made of."""
     content, _, _ = load_latest(plan.folder)
-    recipe, digest = load_config(plan.path), sha256_of(weights)
+    recipe = load_config(plan.path)
     config = merge_config(content["config"], plan.overrides, origin=str(weights))
     config.test.data = recipe.test.data if plan.data == recipe.test.data else names
-    rows = [row for row in read_scores(eval_script.RESULTS / eval_script.SCORES)
-            if row["method"] == plan.config.name and row["dataset"] in names
-            and (row.get("origin") or {}).get("sha256") == digest]
-    return Sources(plan.path, recipe, config, weights, digest, content["at"]["step"], rows, parts)
+    return Sources(plan.path, recipe, config, weights, sha256_of(weights), content["at"]["step"],
+                   rows, parts)
 
 
 @contextlib.contextmanager
@@ -294,13 +299,16 @@ def _own_threads() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM leaves as Ctrl-C does, so that times are kept; train.py saves first."""
-    def leave(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
+def _alone(plan: Plan) -> Iterator[None]:
+    """Keep a second call from writing the same run."""
+    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(CHECKPOINTS / f".{plan.config.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{plan.config.name} is being reproduced by another call; wait for it, or "
+                        "give this one name=…") from None
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        lock.release()

@@ -76,10 +76,7 @@ class Comparison:
     @property
     def partial(self) -> bool:
         """Whether ours is of other images than the published set has."""
-        if self.row is None:
-            return False
-        entry = lookup(self.reported.dataset)
-        return self.row["images"] != (entry.pairs if entry else self.row["expected"])
+        return self.row is not None and is_partial(self.row)
 
     @property
     def within(self) -> bool:
@@ -88,6 +85,12 @@ class Comparison:
         Of numbers with three digits that says that they are equal.
         """
         return self.counts and abs(self.difference) < HALF
+
+
+def is_partial(row: Row) -> bool:
+    """Whether a score is of other images than the published set has."""
+    entry = lookup(row["dataset"])
+    return row["images"] != (entry.pairs if entry else row["expected"])
 
 
 def compare_with_papers(rows: Sequence[Row], recipes: Mapping[str, Recipe],

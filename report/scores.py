@@ -4,14 +4,15 @@ A list of rows, one for each method, data set and profile::
 
     [{"method": "cpd_vgg", "dataset": "ECSSD", "images": 1000, "expected": 1000,
       "profile": "pysodmetrics", "MAE": 0.0402…, "maxF": 0.9357…, …,
-      "maps": "/…/results/cpd_vgg/ECSSD",
+      "maps": "/…/results/cpd_vgg/ECSSD", "content": "5f3a…",
       "scored": {"date": "2026-11-21T22:08:28Z", "commit": "e9e1358…"},
       "origin": {"checkpoint": …, "sha256": …, …}}, …]
 
 Measures are not rounded. ``origin`` is what test.py left beside the maps (``utils/origin.py``),
-null for maps of others. A row is replaced as a whole when its method and set are scored again
-under its profile, so that all its numbers belong to the same maps. Rows of ``--json``, which have
-neither ``maps`` nor what follows, can be read too.
+null for maps of others. ``content`` is a digest of maps and masks: when a method and set are
+scored again with others, under whatever profile, all rows of the old ones go, so that all numbers
+of a method on a set belong to the same maps. Rows of ``--json``, which have neither ``maps`` nor
+what follows, can be read too.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from metrics.jobs import Scored
 from utils.errors import UserError
 from utils.origin import commit, origin_of
 
 #: What a row holds beside its measures.
-ABOUT = ("method", "dataset", "images", "expected", "resized", "profile", "maps", "scored",
-         "origin")
+ABOUT = ("method", "dataset", "images", "expected", "resized", "profile", "maps", "content",
+         "scored", "origin")
 
 Row = dict
 
@@ -50,9 +52,12 @@ def stamp() -> dict[str, str]:
     return {"date": now, "commit": commit()}
 
 
-def about(maps: Path, when: dict[str, str]) -> Row:
-    """What a kept row says beside its scores: where the maps lie, what made them, ``stamp``."""
-    return {"maps": str(maps.absolute()), "scored": when, "origin": origin_of(maps)}
+def kept_row(one: Scored, when: dict[str, str]) -> Row:
+    """A row with what is kept beside its scores: which maps these are and what made them, and
+    ``stamp``."""
+    maps = one.job.maps.absolute()
+    return one.row | {"maps": str(maps), "content": one.result.content, "scored": when,
+                      "origin": origin_of(maps)}
 
 
 def read_scores(path: Path) -> list[Row]:
@@ -112,26 +117,43 @@ def keep_scores(path: Path, new: Sequence[Row]) -> list[Row]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             before = read_scores(path)
-            merged = _lay_over(before, new)
+            merged = lay_over(before, new)
             temporary.write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
             temporary.replace(path)
     except OSError as error:
         print(f"note: the scores are not kept in {path}: {error.strerror}", file=sys.stderr)
         before = read_scores(path)
-        merged = _lay_over(before, new)
+        merged = lay_over(before, new)
     _say_replaced(before, new)
     return merged
 
 
-def _lay_over(before: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-    rows = {key_of(row): row for row in (*before, *new)}
+def lay_over(before: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+    """New rows over those of before, without what was scored of other maps or masks."""
+    latest = {row_cell(row): row for row in new}
+    rows = {}
+    for row in before:
+        now = latest.get(row_cell(row))
+        if now is None:
+            rows[key_of(row)] = row
+        elif "content" in row and row["content"] == now.get("content"):
+            # The same maps, which may have been moved, or made anew by other code.
+            rows[key_of(row)] = row | {key: now[key] for key in ("maps", "origin") if key in now}
+    rows |= {key_of(row): row for row in new}
     return [rows[key] for key in sorted(rows)]
 
 
+def row_cell(row: Row) -> tuple[str, str]:
+    return row["method"], row["dataset"]
+
+
 def _say_replaced(before: Sequence[Row], new: Sequence[Row]) -> None:
-    known = {key_of(row): row for row in before}
-    for row in new:
-        maps = known.get(key_of(row), row).get("maps", row.get("maps"))
-        if maps != row.get("maps"):
-            print(f"note: the scores of {row['method']} on {row['dataset']} replace those of other "
-                  f"maps, {maps}", file=sys.stderr)
+    latest = {row_cell(row): row for row in new}
+    gone: dict[tuple[str, str], dict[str, None]] = {}
+    for row in before:
+        now = latest.get(row_cell(row))
+        if now is not None and row.get("content") != now.get("content"):
+            gone.setdefault(row_cell(row), {})[row["profile"]] = None
+    for (method, dataset), profiles in gone.items():
+        print(f"note: the scores of {method} on {dataset} kept before were of other maps or masks "
+              f"(profiles {', '.join(profiles)}); they are replaced", file=sys.stderr)

@@ -23,7 +23,7 @@ _WIDTH = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
 _SPECIAL = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
             "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"}}
 _SIGNS = {"✓": r"$\checkmark$", "–": r"\textendash{}", "…": r"\dots{}", "|": r"\textbar{}",
-          "<": r"\textless{}", ">": r"\textgreater{}", '"': "''",
+          "←": r"$\leftarrow$", "<": r"\textless{}", ">": r"\textgreater{}", '"': "''",
           "[": "{[}", "*": "{*}"}  # after the end of a line, these two would be its options
 
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from metrics.jobs import Cell as TableCell
 from metrics.protocols import lower_is_better
 
-from .scores import Row, measures_of
+from .scores import Row, measures_of, row_cell
 from .sheets import BEST, SECOND, Cell, Sheet
 from .tables import images_text
 
@@ -20,12 +21,15 @@ class Standings:
     """The methods' scores under one profile.
 
     Attributes:
+        methods: that have scores.
+        shown: these, and those that could not be scored.
         rows: (method, data set) → scores.
         rated: those of them that are ranked and averaged: all images, as many as the others.
         common: data sets on which every method is rated, in every measure.
     """
 
     methods: list[str]
+    shown: list[str]
     sets: list[str]
     measures: list[str]
     rows: dict[tuple[str, str], Row]
@@ -59,15 +63,19 @@ class Standings:
         return len(self.common) > 1
 
 
-def standings_of(rows: Sequence[Row], profile: str) -> Standings:
-    """The rows of a profile, methods and sets in the rows' order."""
+def standings_of(rows: Sequence[Row], profile: str,
+                 without: Sequence[TableCell] = ()) -> Standings:
+    """The rows of a profile, methods and sets in the rows' order, then those ``without`` a row."""
     rows = [row for row in rows if row["profile"] == profile]
-    methods, sets = (list(dict.fromkeys(row[key] for row in rows)) for key in ("method", "dataset"))
+    cells = [row_cell(row) for row in rows] + (list(without) if rows else [])
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    shown, sets = (list(dict.fromkeys(cell[part] for cell in cells)) for part in (0, 1))
     measures = measures_of(rows)
     table = {(row["method"], row["dataset"]): row for row in rows}
-    most = {name: max(row["expected"] for row in rows if row["dataset"] == name) for name in sets}
+    most = {name: max((row["expected"] for row in rows if row["dataset"] == name), default=0)
+            for name in sets}
     rated = {key for key, row in table.items() if row["images"] == most[key[1]]}
-    found = Standings(methods, sets, measures, table, rated, [])
+    found = Standings(methods, shown, sets, measures, table, rated, [])
     found.common = [name for name in sets if all(len(found.texts(name, measure)) == len(methods)
                                                  for measure in measures)]
     return found
@@ -92,12 +100,12 @@ def marks(texts: Mapping[str, str], measure: str) -> dict[str, str]:
 
 
 def standings_sheet(standings: Standings, profile: str, source: str) -> Sheet:
-    """A block for each data set, one for the averages."""
-    groups = [[_line(standings, method, name) for method in standings.methods
-               if (method, name) in standings.rows] for name in standings.sets]
+    """A block for each data set with a line for each method, one for the averages."""
+    groups = [[_line(standings, method, name) for method in standings.shown]
+              for name in standings.sets]
     if standings.has_averages:
         groups.append([_average_line(standings, method) for method in standings.methods])
-    ranked = len(standings.methods) > 1
+    ranked = len(standings.shown) > 1
     headings = ["data set", "method", "images", *standings.measures, *(["rank"] * ranked)]
     if not ranked:
         groups = [[line[:-1] for line in group] for group in groups]
@@ -106,12 +114,12 @@ def standings_sheet(standings: Standings, profile: str, source: str) -> Sheet:
 
 
 def _line(standings: Standings, method: str, dataset: str) -> list[Cell]:
-    row = standings.rows[method, dataset]
+    row = standings.rows.get((method, dataset), {})
     cells = []
     for measure in standings.measures:
         text = f"{row[measure]:.{DIGITS}f}" if measure in row else ""
         cells.append(Cell(text, marks(standings.texts(dataset, measure), measure).get(method, "")))
-    return [Cell(dataset), Cell(method), Cell(images_text(row)), *cells,
+    return [Cell(dataset), Cell(method), Cell(images_text(row) if row else ""), *cells,
             _rank_cell(standings, method, [dataset])]
 
 
@@ -155,7 +163,7 @@ def missing(standings: Standings) -> list[str]:
     """Cells that are empty, in words."""
     absent = []
     for name in standings.sets:
-        for method in standings.methods:
+        for method in standings.shown:
             row = standings.rows.get((method, name))
             if row is None:
                 absent.append(f"{method} on {name}")

@@ -18,6 +18,9 @@ import torch
 from utils.machine import cores, processor, total_memory
 from utils.origin import commit, versions
 
+#: What an entry holds, of whatever wrote the file.
+_ENTRY = {"of", "seconds", "sessions", "commits", "date", "versions", "hardware"}
+
 
 class WorkLog:
     """Time, commits and machine of each part of a run.
@@ -33,9 +36,13 @@ class WorkLog:
     def __init__(self, folder: Path, device: torch.device):
         self.path, self.device = folder / "parts.json", device
         try:
-            self._parts: dict = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # nothing is lost but times
-            self._parts = {}
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = {}
+        # Whatever was done to the file, nothing is lost but times.
+        self._parts: dict = {name: part for name, part in found.items()
+                             if isinstance(part, dict) and (name == "maps" or set(part) >= _ENTRY)
+                             } if isinstance(found, dict) else {}
 
     def entry(self, part: str, of: str | None) -> dict | None:
         """What is known of a part, None when nothing is known of what is there now."""
@@ -49,19 +56,20 @@ class WorkLog:
 
         Args:
             before, after: what the part's entry is ``of``, at both ends of the session.
-            anew: whether nothing was done before; else unknown time stays unknown.
+            anew: whether nothing was done before; else unknown times and sessions stay so.
         """
         entry = (None if anew else self.entry(part, before)) or {
-            "seconds": 0.0 if anew else None, "sessions": 0, "commits": []}
+            "seconds": 0.0 if anew else None, "sessions": 0 if anew else None, "commits": []}
         now, since = commit(), time.monotonic()
         try:
             yield
         finally:
             if entry["seconds"] is not None:
                 entry["seconds"] = round(entry["seconds"] + time.monotonic() - since, 1)
+                entry["sessions"] += 1
             commits = [*(one for one in entry["commits"] if one != now), now]
             self._parts[part] = entry | {
-                "of": after(), "sessions": entry["sessions"] + 1, "commits": commits,
+                "of": after(), "commits": commits,
                 "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "versions": versions(), "hardware": hardware(self.device)}
             self._save()
@@ -87,9 +95,10 @@ def together(entries: Sequence[dict | None]) -> dict | None:
     known = [entry for entry in entries if entry]
     if not known:
         return None
-    seconds = [entry["seconds"] if entry else None for entry in entries]
+    seconds, sessions = ([entry[key] if entry else None for entry in entries]
+                         for key in ("seconds", "sessions"))
     return {"seconds": None if None in seconds else round(sum(seconds), 1),
-            "sessions": max(entry["sessions"] for entry in known),
+            "sessions": None if None in sessions else max(sessions),
             "commits": list(dict.fromkeys(one for entry in known for one in entry["commits"])),
             "date": max(entry["date"] for entry in known)}
 

@@ -191,6 +191,17 @@ def test_a_measure_that_only_some_methods_have_is_an_empty_cell():
     assert [cell.text for cell in group[1]] == ["ECSSD", "b", "1000", "0.100", "", ""]
 
 
+def test_what_could_not_be_scored_has_an_empty_line_and_takes_no_part():
+    rows = [row(method, name, MAE=.1) for method in "ab" for name in SETS]
+    found = standings_of(rows, "pysodmetrics", [("c", "ECSSD"), ("a", "HKU-IS")])
+    sheet = standings_sheet(found, "pysodmetrics", "")
+    texts = [[[cell.text for cell in line] for line in group] for group in sheet.groups]
+    assert texts[0][2] == ["ECSSD", "c", "", "", ""]
+    assert texts[2] == [["HKU-IS", method, "", "", ""] for method in "abc"]
+    assert [line[:2] for line in texts[3]] == [["average", "a"], ["average", "b"]]
+    assert "missing: c on ECSSD, c on SOD, a on HKU-IS, b on HKU-IS, c on HKU-IS" in sheet.notes
+
+
 # --- which definition agrees best ---------------------------------------------------------------
 
 
@@ -207,6 +218,34 @@ def test_the_closest_definition_is_named(recipe):
     assert any("pysodmetrics and MAE of profile matlab" in note for note in sheet.notes)
     assert "E" not in found
     assert closest_sheet([], "ours", recipe) is None
+
+
+def test_of_some_images_no_closest_definition_is_named(recipe):
+    rows = [row(images=3, maxF=.936), row(dataset="SOD", images=300, profile="matlab", adpE=.5)]
+    sheet = closest_sheet(rows, "ours", recipe)
+    assert list(closest_of(rows, "ours", recipe)) == ["E"]
+    assert "left out, as scores of some images say nothing here: ECSSD (3)" in sheet.notes
+    for report, said in ((Report(), "nothing is left"), (Report([sheet]), None)):
+        if said:
+            with pytest.raises(UserError, match=said):
+                report.add_closest(rows[:1], {"ours": recipe})
+        else:
+            report.add_closest(rows[:1], {"ours": recipe})
+            assert "ECSSD (3)" in report.sheets[-1].notes[-1]
+
+
+def test_the_closest_of_unverified_numbers_is_grey_too(recipe):
+    rows = [row(maxF=.936, meanF=.9, MAE=.04)]
+    lines = {cells[1].text: cells for group in closest_sheet(rows, "ours", recipe).groups
+             for cells in group}
+    assert {name: (cells[0].mark, cells[-1].text) for name, cells in lines.items()} == {
+        "maxF": (BEST, "←"), "meanF": ("", ""), "MAE": (UNSURE, "←")}
+    report = Report()
+    report.add_closest(rows, {"ours": recipe})
+    assert [(r["measure"], r["reported"], r["ours"], r["verified"], r["nearest"])
+            for r in report.records["closest"]] == [
+        ("maxF", "0.936", "0.9360", True, True), ("meanF", "0.936", "0.9000", True, False),
+        ("MAE", "0.0400", "0.0400", False, True)]
 
 
 def test_what_a_paper_may_mean():

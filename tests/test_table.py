@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,16 +78,31 @@ def test_every_score_is_kept_and_scoring_again_replaces_it(sets, maps, results):
     assert table(sets, maps / "grey", "--data", "TINY-TE") == 0
     second = kept(results)
     assert len(second) == 5
-    assert second[:2] == [kept(results)[0], first[0]]  # matlab comes first, the rest stays
+    assert [row["profile"] for row in second] == [
+        "matlab", "pysodmetrics", "pysodmetrics", "matlab", "pysodmetrics"]
+    assert second[1:3] == first[:2]  # the rest stays
     assert second[-1]["MAE"] > first[-1]["MAE"]
 
 
-def test_scores_of_other_maps_under_the_same_name_are_said(sets, maps, results, tmp_path, capsys):
-    assert table(sets, maps) == 0
-    assert "replace those of other maps" not in capsys.readouterr().err
+def test_a_methods_scores_under_all_profiles_are_of_the_same_maps(sets, maps, results, tmp_path,
+                                                                 capsys):
+    for profile in ("matlab", "tracer", "pysodmetrics"):
+        assert table(sets, maps, "--profile", profile) == 0
     maps.rename(tmp_path / "moved")
-    assert table(sets, tmp_path / "moved/exact", "--data", "TINY-TR") == 0
-    assert f"of other maps, {maps / 'exact/TINY-TR'}" in capsys.readouterr().err
+    exact = tmp_path / "moved/exact"
+    assert table(sets, exact, "--data", "TINY-TR") == 0
+    assert "of other maps" not in capsys.readouterr().err  # the same, elsewhere
+    assert {row["maps"] for row in kept(results) if row["dataset"] == "TINY-TR"} == \
+        {str(exact / "TINY-TR")}
+    other = 255 - np.array(Image.open(exact / "TINY-TR/00.png"))
+    Image.fromarray(other).save(exact / "TINY-TR/00.png")
+    assert table(sets, exact, "--data", "TINY-TR", "--no-cache") == 0
+    assert "exact on TINY-TR kept before were of other maps or masks (profiles matlab, " \
+        "pysodmetrics, tracer)" in capsys.readouterr().err
+    assert keys(kept(results)) == [
+        *(("exact", "TINY-TE", profile) for profile in ("matlab", "pysodmetrics", "tracer")),
+        ("exact", "TINY-TR", "pysodmetrics"),
+        *(("grey", "TINY-TE", profile) for profile in ("matlab", "pysodmetrics", "tracer"))]
 
 
 @pytest.mark.parametrize("content, said", [
@@ -189,7 +205,8 @@ def test_what_could_not_be_scored_now_is_not_shown_from_before(sets, maps, capsy
     capsys.readouterr()
     assert table(sets, maps) == 2
     captured = capsys.readouterr()
-    assert "TINY-TR" not in captured.out and "TINY-TR" in captured.err
+    assert "missing: exact on TINY-TR, grey on TINY-TR" in captured.out  # the cells are empty
+    assert not re.search(r"TINY-TR .*\d", captured.out) and "TINY-TR" in captured.err
     assert table(sets, maps / "exact", "--data", "TINY-TR") == 2
     assert "1 of 1 scores are not given" in capsys.readouterr().err
     assert table(sets, maps, "--allow-missing") == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -35,3 +37,16 @@ class StopRequest:
         self.signal = number
         print(f"\n{signal.Signals(number).name}: saving after this step, then leaving; once more "
               "leaves at once", file=sys.stderr)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM leaves the block by an exception, as Ctrl-C does, with exit status 143."""
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
