@@ -66,10 +66,18 @@ def test_every_network_is_tested():
     assert sorted({*RELEASED, *OTHERS, *(f"tracer_te{size}" for size in SIZES)}) == model.names()
 
 
-def released_state(golden, name: str) -> tuple[dict, dict, dict]:
-    """The description, outputs and released state dict of a golden network."""
-    description = json.loads((golden.folder / f"models/{RELEASED[name].golden}.json").read_text())
-    arrays = dict(np.load(golden.folder / f"models/{RELEASED[name].golden}.npz"))
+def without_weights(name: str) -> torch.nn.Module:
+    """A network of which only names and shapes matter: random weights take long to draw."""
+    with torch.device("meta"):
+        return model.build(name)
+
+
+@pytest.fixture(scope="module")
+def released_state(golden, released) -> tuple[dict, dict, dict]:
+    """The description, outputs and released state dict of a golden network; not to be changed."""
+    files = golden.folder / "models" / RELEASED[released].golden
+    description = json.loads(files.with_suffix(".json").read_text())
+    arrays = dict(np.load(files.with_suffix(".npz")))
     state = golden.golden_state(description["state_dict"])
     for key, value in arrays.items():
         if key.startswith("state/"):
@@ -77,8 +85,8 @@ def released_state(golden, name: str) -> tuple[dict, dict, dict]:
     return description, arrays, state
 
 
-def test_outputs_equal_the_released_network(golden, released, capsys):
-    description, arrays, state = released_state(golden, released)
+def test_outputs_equal_the_released_network(golden, released, released_state, capsys):
+    description, arrays, state = released_state
     network = model.build(released).eval()
     load_weights(network, {f"module.{key}": value for key, value in state.items()})
     with torch.no_grad():
@@ -95,13 +103,13 @@ def test_outputs_equal_the_released_network(golden, released, capsys):
 
 
 def test_parameter_count_equals_the_released_network(released):
-    network = model.build(released)
+    network = without_weights(released)
     assert sum(p.numel() for p in network.parameters()) == RELEASED[released].parameters
 
 
-def test_every_released_key_has_exactly_one_place(golden, released):
-    description, _, state = released_state(golden, released)
-    network = model.build(released)
+def test_every_released_key_has_exactly_one_place(released, released_state):
+    description, _, state = released_state
+    network = without_weights(released)
     idle = [key for key in state if key.startswith(getattr(network, "never_run", ()))]
     ours = [network.released_key(key) for key in state if key not in idle]
     assert sorted(ours) == sorted(network.state_dict())
@@ -123,11 +131,16 @@ def settled(name: str) -> torch.nn.Module:
     return network.eval()
 
 
+@pytest.fixture(scope="module")
+def settled_network(name) -> torch.nn.Module:
+    """``settled`` once for all tests of a network, which leave it as it is."""
+    return settled(name)
+
+
 @pytest.mark.parametrize("size", [(96, 128), (100, 75)])
-def test_outputs_are_logits_at_input_size(name, size):
-    network = settled(name)
+def test_outputs_are_logits_at_input_size(name, settled_network, size):
     with torch.no_grad():
-        outputs = network(torch.randn(1, 3, *size))
+        outputs = settled_network(torch.randn(1, 3, *size))
     assert set(outputs) == set((RELEASED | OTHERS)[name].outputs)
     assert next(iter(outputs)) == "saliency"
     for logits in outputs.values():
@@ -135,28 +148,37 @@ def test_outputs_are_logits_at_input_size(name, size):
         assert torch.isfinite(logits).all()
 
 
-def test_traces_without_a_warning_and_generalises(name):
+def test_traces_without_a_warning_and_generalises(name, settled_network):
     """A branch on shapes would be frozen into the trace, with a TracerWarning."""
-    network = settled(name)
     with warnings.catch_warnings():
         warnings.simplefilter("error", torch.jit.TracerWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         # Of smaller maps, TRACER's edges leave no frequency.
         side = 128 if name.startswith("tracer") else 64
-        traced = torch.jit.trace(network, torch.randn(1, 3, side, side), strict=False)
+        # Its own check would trace again; the outputs are compared below, at another size.
+        traced = torch.jit.trace(settled_network, torch.randn(1, 3, side, side), strict=False,
+                                 check_trace=False)
     other = torch.randn(2, 3, side + 32, side)
     with torch.no_grad():
-        expected, got = network(other), traced(other)
+        expected, got = settled_network(other), traced(other)
     for key in expected:
         assert torch.allclose(expected[key], got[key], atol=1e-5, rtol=1e-4)
     assert all(logits.std() > 0 for logits in expected.values())
 
 
-def test_gradients_reach_every_parameter_and_are_finite(name):
+@pytest.fixture(scope="module")
+def stepped(name) -> tuple[torch.nn.Module, dict[str, int]]:
+    """A network after a pass forward and back, and how often each parameter was written before."""
     network = model.build(name).train()
+    versions = {key: p._version for key, p in network.named_parameters()}
     outputs = network(torch.randn(2, 3, 64, 64))
     sum(logits.mean() for logits in outputs.values()).backward()
+    return network, versions
+
+
+def test_gradients_reach_every_parameter_and_are_finite(stepped):
+    network, _ = stepped
     for key, parameter in network.named_parameters():
         if key.startswith("edges.idle."):  # TRACER's, see there
             assert not parameter.requires_grad
@@ -173,10 +195,8 @@ def test_a_black_image_gives_finite_gradients():
     assert all(torch.isfinite(p.grad).all() for p in network.parameters())
 
 
-def test_forward_writes_no_parameter_in_place(name):
-    network = model.build(name).train()
-    before = {key: p._version for key, p in network.named_parameters()}
-    network(torch.randn(2, 3, 64, 64))
+def test_no_parameter_is_written_in_place(stepped):
+    network, before = stepped
     assert before == {key: p._version for key, p in network.named_parameters()}
     assert all(p.is_leaf for p in network.parameters())
 
@@ -202,7 +222,7 @@ def test_building_reads_no_file(name, monkeypatch):
 
     monkeypatch.setattr(torch, "load", forbidden)
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", forbidden)
-    model.build(name)
+    without_weights(name)
 
 
 def test_unknown_names_and_options_are_errors():

@@ -6,14 +6,16 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from small_runs import equal, wait_for, weights
+from apart import Apart, wait_for
+from small_runs import equal, weights
 
+import eval as eval_script
 import report.reproduce
+import test as test_script
 import train as train_script
 from report.__main__ import main
 from report.document import document
@@ -134,18 +136,19 @@ def test_maps_of_other_weights_or_settings_are_made_anew(place, runs, made_sets,
     assert "made anew" not in capsys.readouterr().out
 
 
+def run_report(place: Path, words: list[str]) -> None:
+    """``python -m report`` for a process of its own."""
+    for module in (train_script, test_script, report.reproduce):
+        module.CHECKPOINTS = place / "checkpoints"
+    report.reproduce.RESULTS = eval_script.RESULTS = place / "results"
+    sys.exit(main(words))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_in_the_middle_resumes(place, runs, made_sets, number):
-    program = ("import sys, pathlib, train, test, eval, report.reproduce as r\n"
-               "from report.__main__ import main\n"
-               "place = pathlib.Path(sys.argv[1])\n"
-               "r.CHECKPOINTS = train.CHECKPOINTS = test.CHECKPOINTS = place / 'checkpoints'\n"
-               "r.RESULTS = eval.RESULTS = place / 'results'\n"
-               "sys.exit(main(sys.argv[2:]))")
     words = ["reproduce", str(place / "trial.yaml"), "--gpu", "cpu", f"data.root={made_sets}",
              "--records", str(place / "records"), "train.epochs=10"]
-    process = subprocess.Popen([sys.executable, "-c", program, str(place), *words], cwd=ROOT,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = Apart(run_report, place, words)
     wait_for(process, "step 4/")
     process.send_signal(number)
     said = process.stdout.read()

@@ -136,9 +136,13 @@ def test_a_loss_that_is_not_finite_names_step_and_images(made_sets, runs, capsys
     assert "on the images" in err
 
 
-@pytest.fixture
-def trained(made_sets, runs) -> Path:
-    assert train(made_sets, "train.steps=1") == 0
+@pytest.fixture(scope="module")
+def trained(made_sets, tmp_path_factory) -> Path:
+    """A checkpoint that tests only read."""
+    runs = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_script, "CHECKPOINTS", runs)
+        assert train(made_sets, "train.steps=1") == 0
     return runs / "trial/last.pt"
 
 

@@ -12,22 +12,23 @@ import time
 import numpy as np
 import pytest
 import torch
-from small_runs import SMALL, equal, start, train, wait_for, weights
+from apart import wait_for
+from small_runs import equal, start, train, weights, words
 
 from utils.paths import ROOT
 from utils.stop import StopRequest
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5])  # in the first epoch, at its end, in the second
-def test_a_resumed_run_ends_with_the_same_weights(made_sets, runs, stop):
+def test_a_resumed_run_ends_with_the_same_weights(made_sets, runs):
     assert train(made_sets, "train.epochs=3") == 0
     whole = weights(runs / "trial/last.pt")
-    assert train(made_sets, "--overwrite", "train.epochs=3", f"train.steps={stop}") == 0
-    assert not equal(whole, weights(runs / "trial/last.pt"))
-    assert train(made_sets, "--resume", "train.epochs=3") == 0
-    assert equal(whole, weights(runs / "trial/last.pt"))
-    with (runs / "trial/log.csv").open() as file:
-        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, 10))
+    for stop in (1, 3, 5):  # in the first epoch, at its end, in the second
+        assert train(made_sets, "--overwrite", "train.epochs=3", f"train.steps={stop}") == 0
+        assert not equal(whole, weights(runs / "trial/last.pt"))
+        assert train(made_sets, "--resume", "train.epochs=3") == 0
+        assert equal(whole, weights(runs / "trial/last.pt")), stop
+        with (runs / "trial/log.csv").open() as file:
+            assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, 10)), stop
 
 
 #: Everything that a checkpoint has to hold beside weights: an average, a plateau, parts, bf16.
@@ -58,8 +59,7 @@ def test_a_killed_run_resumes_to_the_same_weights(made_sets, runs):
         wait_for(process, line)
         time.sleep(random.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert process.returncode == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
     assert train(made_sets, "--resume", *more) == 0
     assert equal(whole, weights(runs / "trial/last.pt"))
 
@@ -83,9 +83,18 @@ def test_a_stopped_run_saves_and_resumes(made_sets, runs, number):
     assert equal(again, weights(runs / "trial/last.pt"))
 
 
+def interpreter(runs, arguments, change="pass") -> subprocess.Popen:
+    """A training that starts and ends as a script does, with all that an interpreter does then."""
+    program = ("import sys, pathlib, train; train.CHECKPOINTS = pathlib.Path(sys.argv[1]); "
+               f"{change}; sys.exit(train.main(sys.argv[2:]))")
+    return subprocess.Popen([sys.executable, "-c", program, str(runs), *arguments], cwd=ROOT,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            start_new_session=True)
+
+
 def test_a_signal_to_the_whole_group_leaves_the_loader_alive(made_sets, runs):
     """As Ctrl-C in a terminal, or a scheduler, sends it."""
-    process = start(made_sets, runs, "train.epochs=50", "data.workers=2", start_new_session=True)
+    process = interpreter(runs, words(made_sets, "train.epochs=50", "data.workers=2"))
     wait_for(process, "step 4/")
     os.killpg(process.pid, signal.SIGTERM)
     said = process.stdout.read()
@@ -145,14 +154,11 @@ def test_a_restart_goes_on_only_with_its_own_run(made_sets, runs, capsys, monkey
 
 def test_a_failing_run_ends_its_loaders(made_sets, runs):
     """Whatever happens, and with loader processes waiting."""
-    program = ("import sys, pathlib, train; train.CHECKPOINTS = pathlib.Path(sys.argv[1]); "
-               "train.batch_grid = None; sys.exit(train.main(sys.argv[2:]))")
-    done = subprocess.run([sys.executable, "-c", program, str(runs), "--gpu", "cpu",
-                           f"data.root={made_sets}", "name=trial", *SMALL, "data.workers=2",
-                           "train.images_every=1"], cwd=ROOT, capture_output=True, text=True,
-                          timeout=60)
-    assert "'NoneType' object is not callable" in done.stderr
-    assert done.returncode == 1
+    process = interpreter(runs, words(made_sets, "data.workers=2", "train.images_every=1"),
+                          "train.batch_grid = None")
+    said, _ = process.communicate(timeout=60)
+    assert "'NoneType' object is not callable" in said
+    assert process.returncode == 1
 
 
 def test_a_requeued_job_starts_or_goes_on(made_sets, runs):

@@ -13,6 +13,8 @@ from pathlib import Path
 import imageio.v3 as iio
 import pytest
 import torch
+from apart import Apart, run_processes, run_script, wait_for
+from filelock import FileLock
 
 import test as test_script
 from data.loader import BatchDraws
@@ -25,31 +27,42 @@ SMALL = ["--gpu", "cpu", "name=trial", "model.options.width=0.0625", "weights.ba
          "data.flip=0.5", "train.epochs=3", "train.log_every=1", "optim.name=sgd", "optim.lr=0.05",
          "train.precision=fp32"]
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
 PROGRAM = """
-import pathlib, sys
-import {script} as script
-script.CHECKPOINTS = pathlib.Path({runs!r})
+import pathlib, sys, train
+train.CHECKPOINTS = pathlib.Path(sys.argv[1])
 if __name__ == "__main__":
-    sys.exit(script.main(sys.argv[1:]))
+    sys.exit(train.main(sys.argv[2:]))
 """
 
 
-def command(tmp_path: Path, script: str, processes: int, *more: str) -> list[str]:
-    """What starts a script, with its runs in ``tmp_path/<processes>``."""
+def torchrun(tmp_path: Path, *more: str) -> str:
+    """What two processes say, started with torchrun as a user starts it."""
+    (tmp_path / "runs2").mkdir()
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         str(tmp_path / "program.py"), str(tmp_path / "runs2"), *more], text=True,
+        capture_output=True, timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def start(tmp_path: Path, script: str, processes: int, *more: str) -> Apart:
+    """A script in as many processes, with its runs in ``tmp_path/runs<processes>``."""
     runs = tmp_path / f"runs{processes}"
     runs.mkdir(exist_ok=True)
-    program = tmp_path / f"{script}{processes}.py"
-    program.write_text(PROGRAM.format(script=script, runs=str(runs)))
-    launcher = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone",
-                                          "--nproc-per-node", str(processes), "--max-restarts", "1"]
-    return [sys.executable, *launcher, str(program), *more]
+    arguments = (script, runs, more)
+    return Apart(run_script, *arguments) if processes == 1 else \
+        Apart(run_processes, processes, *arguments)
 
 
-def run(*arguments, **options) -> subprocess.CompletedProcess:
-    return subprocess.run(command(*arguments), text=True, capture_output=True, timeout=120,
-                          env=ENVIRONMENT, **options)
+def run(*arguments) -> str:
+    """What it says until it ends."""
+    process = start(*arguments)
+    said = process.stdout.read()
+    assert process.wait() == 0, said
+    return said
 
 
 def rows(tmp_path: Path, processes: int) -> list[dict]:
@@ -63,14 +76,17 @@ def weights(tmp_path: Path, processes: int, part: str = "network") -> dict:
 
 @pytest.fixture(scope="session")
 def trained(made_sets, tmp_path_factory) -> Path:
-    """A folder with one run of two processes and one run of one process with twice the batch."""
-    folder = tmp_path_factory.mktemp("world")
-    more = [f"data.root={made_sets}", *SMALL]
-    for processes, batch in ((2, 3), (1, 6)):
-        done = run(folder, "train", processes, *more, f"train.batch={batch}",
-                   "train.sync_norm=true", "threads=1")
-        assert done.returncode == 0, done.stderr
-        (folder / f"stdout{processes}").write_text(done.stdout)
+    """A folder with one run of two processes and one run of one process with twice the batch.
+    Of several processes of pytest the first one that needs it makes it for all."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "world"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "stdout").is_file():
+            shutil.rmtree(folder, ignore_errors=True)  # what is left of one that failed
+            folder.mkdir()
+            more = [f"data.root={made_sets}", *SMALL, "train.sync_norm=true", "threads=1"]
+            run(folder, "train", 1, *more, "train.batch=6")
+            (folder / "stdout").write_text(torchrun(folder, *more, "train.batch=3"))
     return folder
 
 
@@ -93,7 +109,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(trained):
 
 
 def test_one_process_speaks_and_writes_for_all(trained):
-    said = (trained / "stdout2").read_text()
+    said = (trained / "stdout").read_text()
     assert said.count("device: cpu") == said.count("done: 6 steps") == 1
     assert "processes: 2" in said
     assert len(weights(trained, 2, "random")) == 2
@@ -106,10 +122,9 @@ def test_maps_of_two_processes_are_those_of_one(trained, made_sets, tmp_path):
     assert test_script.main(arguments) == 0
     shutil.copytree(tmp_path / "1/trial/TINY-TE", tmp_path / "2/trial/TINY-TE")
     (tmp_path / "2/trial/TINY-TE/01.png").unlink()
-    done = run(tmp_path, "test", 2, *arguments[:-1], str(tmp_path / "2"), "--skip-existing")
-    assert done.returncode == 0, done.stderr
-    assert "3 maps are there, 1 to do" in done.stdout
-    assert "1 maps written" in done.stdout and "10 maps written" in done.stdout
+    said = run(tmp_path, "test", 2, *arguments[:-1], str(tmp_path / "2"), "--skip-existing")
+    assert "3 maps are there, 1 to do" in said
+    assert "1 maps written" in said and "10 maps written" in said
     maps = {path.relative_to(tmp_path / "1"): path for path in tmp_path.glob("1/**/*.png")}
     assert len(maps) == 14
     for name, path in maps.items():
@@ -122,39 +137,31 @@ def test_a_run_survives_the_loss_of_a_process(trained, made_sets, tmp_path):
     """torchrun starts all processes anew; they go on from the last checkpoint by themselves."""
     more = [f"data.root={made_sets}", *SMALL, "train.batch=3", "train.sync_norm=true", "threads=1",
             "train.save_every=1"]
-    process = subprocess.Popen(command(tmp_path, "train", 2, *more), stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, bufsize=1,
-                               env=ENVIRONMENT)
-    for line in process.stdout:
-        if line.startswith("step 3/"):
-            break
+    process = start(tmp_path, "train", 2, *more)
+    wait_for(process, "step 3/")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(children[-1]), signal.SIGKILL)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
+    said = process.stdout.read()
+    assert process.wait() == 0, said
+    assert said.count("device: cpu") == 1  # started anew
     before = weights(trained, 2)
     assert all(torch.equal(before[name], value) for name, value in weights(tmp_path, 2).items())
 
 
 def test_a_stopped_run_goes_on_with_fewer_processes(made_sets, tmp_path):
     more = [f"data.root={made_sets}", *SMALL, "train.batch=3", "threads=1"]
-    process = subprocess.Popen(command(tmp_path, "train", 2, *more, "train.epochs=50"),
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
-                               env=ENVIRONMENT)
-    for line in process.stdout:
-        if line.startswith("step 5/"):
-            break
+    process = start(tmp_path, "train", 2, *more, "train.epochs=50")
+    wait_for(process, "step 5/")
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode != 0
+    said = process.stdout.read()
+    assert process.wait() != 0
     assert "go on with --resume" in said
     at = weights(tmp_path, 2, "at")
     (tmp_path / "runs2").rename(tmp_path / "runs1")
     epochs = at["epoch"] + 1
-    done = run(tmp_path, "train", 1, *more, f"train.epochs={epochs}", "--resume")
-    assert done.returncode == 0, done.stderr
-    assert "saved by 2 process(es), resumed by 1" in done.stdout
-    assert f"done: {epochs * 4} steps" in done.stdout
+    said = run(tmp_path, "train", 1, *more, f"train.epochs={epochs}", "--resume")
+    assert "saved by 2 process(es), resumed by 1" in said
+    assert f"done: {epochs * 4} steps" in said
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])

@@ -119,8 +119,9 @@ def require_same_recipe(before: DictConfig, now: DictConfig, path: Path) -> None
     problems, free = [], set(_FREE_KEYS)
     if now.optim.schedule in ("poly", "poly_epoch", "triangular", "cosine"):
         free -= {"train.epochs", "train.steps"}  # they are laid out over the whole run
-    for key in sorted(set(flat(before)) | set(flat(now))):
-        old, new = flat(before).get(key), flat(now).get(key)
+    values, values_now = flat(before), flat(now)
+    for key in sorted(values.keys() | values_now.keys()):
+        old, new = values.get(key), values_now.get(key)
         if old != new and not any(key == name or key.startswith(f"{name}.") for name in free):
             problems.append(f"{key}: {old!r} in the checkpoint, {new!r} now")
     if problems:

@@ -119,7 +119,7 @@ def _merge(config: DictConfig, change: DictConfig, origin: str) -> DictConfig:
             raise UserError(f"unknown configuration key {key!r} in {origin}; "
                             f"{nearest(key, sorted(known))}")
     try:
-        return OmegaConf.merge(config, change)
+        return OmegaConf.unsafe_merge(config, change)  # without a copy: neither is used again
     except OmegaConfBaseException as error:
         first_line = str(error).splitlines()[0]
         raise UserError(f"{origin}: {error.full_key or 'value'}: {first_line}") from None
