@@ -51,7 +51,8 @@ def draw_set(found: ScoredSet, areas: Mapping[str, float]) -> list[Drawn]:
         drawn = [_precision_recall(found.name, methods)]
         drawn += [_over_threshold(found.name, methods, family) for family in ("F", "E")
                   if family in methods[0].evaluator.curves()]
-        drawn += [_over_size(found.name, methods, areas, measure) for measure in ("MAE", "Sm")]
+        sized = [_over_size(found.name, methods, areas, measure) for measure in ("MAE", "Sm")]
+        drawn += [figure for figure in sized if figure is not None]
         drawn.append(_distributions(found.name, methods))
     return drawn
 
@@ -159,13 +160,16 @@ def _ridge(axes, values: np.ndarray, limits: tuple[float, float], base: float,
 
 
 def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, float],
-               measure: str) -> Drawn:
-    figure, axes = _axes(methods, f"{dataset}: {measure} and the size of the object",
-                         "object, % of the image", measure)
+               measure: str) -> Drawn | None:
+    """None where there are too few images."""
     lines = [(method, size_curve({name: scores[measure] for name, scores
                                   in method.evaluator.per_image.items()}, areas))
              for method in methods]
     lines = [(method, line) for method, line in lines if line.size]
+    if not lines:
+        return None
+    figure, axes = _axes(methods, f"{dataset}: {measure} and the size of the object",
+                         "object, % of the image", measure)
     for method, line in lines:
         look = style(method.number)
         axes.plot(*line, **look.line, marker=look.marker, markersize=4)

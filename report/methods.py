@@ -67,11 +67,16 @@ class Method:
 
 @dataclass
 class ScoredSet:
-    """All methods that have maps of a data set."""
+    """All methods that have maps of a data set.
+
+    Attributes:
+        absent: names of the report's other methods that were to have maps of it.
+    """
 
     name: str
     pairs: list[Pair]
     methods: list[Method]
+    absent: list[str] = field(default_factory=list)
 
     @property
     def given(self) -> list[Method]:
@@ -107,18 +112,19 @@ def score_sets(request: Request) -> tuple[list[ScoredSet], int]:
     Raises:
         UserError: nothing to score, methods of the same name, a recipe for none of them.
     """
-    jobs, refused = find_jobs(request.pred, request.gt, request.data, request.root,
-                              request.methods)
+    jobs, absent = find_jobs(request.pred, request.gt, request.data, request.root,
+                             request.methods)
     if not jobs:
         raise UserError(f"no maps in {request.pred} that could be scored, see above")
-    refused = 0 if request.allow_missing else refused
+    refused = 0 if request.allow_missing else len(absent)
     how = How(measures=CORE, resize=request.resize, cache=request.cache).under(request.profile)
     sets: dict[str, ScoredSet] = {}
     names = list(dict.fromkeys(job.method for job in jobs))
     if request.recipes:
         request.recipes.require(names)
     for job in jobs:
-        found = sets.setdefault(job.dataset, ScoredSet(job.dataset, job.pairs, []))
+        found = sets.setdefault(job.dataset, ScoredSet(
+            job.dataset, job.pairs, [], [name for name, where in absent if where == job.dataset]))
         if any(other.name == job.method for other in found.methods):
             raise UserError(f"two methods are called {job.method}; rename one of their folders")
         method = _score(job, names.index(job.method), how, request.allow_missing)

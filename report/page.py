@@ -186,13 +186,15 @@ def _describe(number: int, found: ScoredSet, profile: str, longer: int,
                for drawn in draw_set(found, areas)]
     problems = [{"method": method.name, "lines": method.problems}
                 for method in found.methods if method.problems]
+    problems += [{"method": name, "lines": [f"no maps of {found.name}"]} for name in found.absent]
     return PageSet(found.name, summary_rows(found), figures, gallery_data(found, pictures),
                    problems)
 
 
 def summary_rows(found: ScoredSet) -> list[dict]:
     """A row for each method: its texts, and cells by measure with a ``mark`` on the best and the
-    second best value of the set, as they are printed. Methods that lack images have none."""
+    second best value of the set, as they are printed. Methods that lack images have none, and
+    those that have no maps of the set no cells."""
     whole = [method for method in found.given if method.row["images"] == method.row["expected"]]
     found_marks = {name: marks({method.name: f"{method.row[name]:.4f}" for method in whole}, name)
                    for name in measures_of([method.row for method in whole])}
@@ -204,6 +206,8 @@ def summary_rows(found: ScoredSet) -> list[dict]:
         rows.append({"method": method.name, "images": images_text(method.row),
                      "count": method.row["images"], "cells": cells,
                      "whole": method.row["images"] == method.row["expected"]})
+    rows += [{"method": name, "images": f"0/{len(found.pairs)}", "count": 0, "cells": {},
+              "whole": False} for name in found.absent]
     return rows
 
 

@@ -198,6 +198,19 @@ def test_missing_maps_are_shown_and_named_and_give_no_row(copied, tmp_path, caps
     assert row[:row.index("</tr>")].count("<td>–</td>") == 0
 
 
+def test_a_method_without_maps_of_a_set_is_named(copied, tmp_path, capsys):
+    write_set(copied / "datasets", "OTHER-TE", 2)
+    write_maps(copied / "datasets", copied / "maps", "OTHER-TE")
+    shutil.rmtree(copied / "maps/copy/OTHER-TE")
+    out = tmp_path / "page.html"
+    assert report(copied, "page", "--data", SET, "OTHER-TE", "--out", str(out)) == 2
+    text = " ".join(out.read_text(encoding="utf-8").split())
+    assert "copy on OTHER-TE: 1 problem</summary> <ul> <li>no maps of OTHER-TE</li>" in text
+    assert '<td class="text">OTHER-TE</td> <th scope="row" class="text">copy</th> <td ' \
+        'data-value="0" class="incomplete">0/2</td>' in text
+    assert "copy has no maps of OTHER-TE" in capsys.readouterr().err
+
+
 def test_a_page_of_folders_without_images_or_scores(copied, tmp_path):
     out = tmp_path / "pair.html"
     assert report_script.main(["page", "--pred", str(copied / f"maps/copy/{SET}"), "--gt",

@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const CARDS = 24;  // made at a time
+  const AT_ONCE = 4;  // that have their pictures before they are seen
   const report = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const urls = new Map();
@@ -170,10 +171,23 @@
     const said = `${measure()?.name ?? "score"} ${score === null ? "–" : score.toFixed(4)}`;
     const node = element("article", {className: "card", tabIndex: -1},
       element("header", {}, link, element("span", {textContent: said}),
-              element("span", {textContent: about(image)})),
-      tiles(image, checkedMethods()));
+              element("span", {textContent: about(image)})));
     node.dataset.position = position;
+    if (position < AT_ONCE) fillCard(node);
+    else soonSeen.observe(node);
     return node;
+  }
+
+  // Pictures are made for the cards that come near the window: there may be thousands.
+  const soonSeen = new IntersectionObserver((entries) => {
+    for (const entry of entries) if (entry.isIntersecting) fillCard(entry.target);
+  }, {rootMargin: "1200px"});
+
+  function fillCard(node) {
+    soonSeen.unobserve(node);
+    if (node.classList.contains("filled")) return;
+    node.classList.add("filled");
+    node.append(tiles(shown[Number(node.dataset.position)], checkedMethods()));
   }
 
   function showMore() {
@@ -189,6 +203,7 @@
     const scores = all.map(scoreOf);
     shown = all.filter((image) => passes(image, scores)).sort(compared(scores));
     [made, chosen] = [0, -1];
+    soonSeen.disconnect();
     byId("cards").replaceChildren();
     byId("cards").style.setProperty("--columns", checkedMethods().length + 1);
     byId("status").textContent = `${shown.length} of ${all.length} images of ${current().name}`;
@@ -204,6 +219,7 @@
     document.querySelector(".card.selected")?.classList.remove("selected");
     const node = byId("cards").children[chosen];
     node.classList.add("selected");
+    fillCard(node);
     node.focus({preventScroll: true});
     node.scrollIntoView({block: "center"});
   }
@@ -298,13 +314,21 @@
     else scrollTo(0, scrolled);
   }
 
+  function decoded(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;  // an address that was not made here
+    }
+  }
+
   function follow() {
     const parts = location.hash.split("/");
     if (parts[0] !== "#" || parts.length !== 3) {
       leaveSingle();
       return;
     }
-    const [set, name] = parts.slice(1).map(decodeURIComponent);
+    const [set, name] = parts.slice(1).map(decoded);
     const number = report.sets.findIndex((entry) => entry.name === set);
     const image = report.sets[number]?.names.indexOf(name) ?? -1;
     if (image < 0) {
