@@ -239,8 +239,10 @@ def _locate_entry(entry: DataSet, root: Path) -> Located:
         return _pair(files, entry.name, folder, entry)
     if tried:
         raise UserError("\n".join(tried))
+    get = f"It is {entry.note} {root}" if entry.note.startswith("built in") \
+        else "docs/datasets.md says where to get it."
     raise UserError(f"{entry.name} not found under {root}; looked for "
-                    f"{', '.join(entry.folders)}. docs/datasets.md says where to get it.")
+                    f"{', '.join(entry.folders)}. {get}")
 
 
 def _files(folder: Path, entry: DataSet | None, root: Path) -> tuple[list[Path], list[Path]]:

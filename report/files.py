@@ -87,7 +87,9 @@ def as_markdown(report: Report) -> str:
 
 
 def as_latex(report: Report) -> str:
-    return "\n".join([PREAMBLE, *map(latex, report.sheets)])
+    text = "\n".join(map(latex, report.sheets))
+    hint = "" if text.isascii() else "% Has letters that pdflatex may not know; lualatex does.\n"
+    return f"{PREAMBLE}\n{hint}{text}"
 
 
 def as_csv(report: Report) -> str:

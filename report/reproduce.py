@@ -214,8 +214,9 @@ def _run_parts(plan: Plan, gpu: str, log: WorkLog, trained: bool, records: Path,
              "test": together([log.entry(f"test {name}", made) for name in names]),
              "eval": log.entry("eval", scored)}
     path = write_record(records, record_of(_sources(plan, weights, names, rows, parts), command))
-    into = DOCS / "reproduction.md" if records == DOCS / "records" else "a document"
-    print(f"record: {path}; python -m report records puts it into {into}")
+    print(f"record: {path}; python -m report records " + (
+        "puts it into docs/reproduction.md" if records == DOCS / "records"
+        else f"--records {records} --out FILE makes a document of it"))
     return 0
 
 

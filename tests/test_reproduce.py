@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from apart import Apart, wait_for
+from filelock import FileLock
 from small_runs import equal, weights
 
 import eval as eval_script
@@ -107,8 +108,33 @@ def test_a_second_call_trains_and_tests_nothing(place, runs, made_sets, monkeypa
     assert path.read_bytes() == first
     assert (runs / "trial/last.pt").stat().st_mtime_ns == checkpoint
     assert {p: p.stat().st_mtime_ns for p in maps} == maps and len(maps) == 4
+    with FileLock(runs / ".trial.lock"):
+        assert reproduce(place, made_sets) == 2
+    assert "trial is being reproduced by another call" in capsys.readouterr().err
     assert reproduce(place, made_sets, "optim.lr=0.5") == 2  # another recipe is not this run
     assert "optim.lr: 0.0001 in the checkpoint, 0.5 now" in capsys.readouterr().err
+
+
+def test_a_record_holds_the_scores_of_its_own_run(place, runs, made_sets, monkeypatch, capsys):
+    assert reproduce(place, made_sets) == 0
+    before = only_record(place)
+    kept = report.reproduce.eval_script.RESULTS / "scores.json"
+    rows = json.loads(kept.read_text())
+    kept.write_text(json.dumps([rows[0] | {"profile": "matlab"}, *rows]))
+    assert reproduce(place, made_sets) == 0
+    assert only_record(place) == before
+    (place / "file").touch()  # where scores cannot be kept
+    monkeypatch.setattr(report.reproduce.eval_script, "RESULTS", place / "file")
+    assert reproduce(place, made_sets) == 0
+    assert "the scores are not kept" in capsys.readouterr().err
+    assert only_record(place) == before
+    for damaged in ("[]", "null", '{"train": 5, "maps": []}', '{"eval": {"of": 1}}'):
+        (runs / "trial/parts.json").write_text(damaged)
+        assert reproduce(place, made_sets) == 0
+        record = only_record(place)
+        assert [record[key] for key in ("scores", "checkpoint", "commit")] == \
+            [before[key] for key in ("scores", "checkpoint", "commit")]
+        assert record["parts"]["train"]["seconds"] is record["parts"]["train"]["sessions"] is None
 
 
 def test_maps_of_other_weights_or_settings_are_made_anew(place, runs, made_sets, capsys):
@@ -219,6 +245,11 @@ def test_maps_of_others_are_not_replaced(place, runs, made_sets, capsys):
     theirs.write_bytes(b"")
     assert reproduce(place, made_sets) == 2
     assert "are not test.py's; move them elsewhere" in capsys.readouterr().err
+    kept = report.reproduce.eval_script.RESULTS / "scores.json"
+    kept.parent.mkdir()
+    kept.write_text("[")
+    assert reproduce(place, made_sets) == 2
+    assert "Delete it and score again" in capsys.readouterr().err
     assert theirs.is_file() and not any(runs.iterdir())
 
 
