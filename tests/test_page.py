@@ -1,10 +1,9 @@
-"""python -m report: what the page and the figures hold; a browser opens them elsewhere."""
+"""python -m report: what the page holds; a browser opens it elsewhere."""
 
 from __future__ import annotations
 
 import base64
 import io
-import itertools
 import json
 import re
 import shutil
@@ -19,8 +18,7 @@ from PIL import Image
 import eval as eval_script
 from metrics import PROFILES
 from report import __main__ as report_script
-from report.curves import draw_set, inline_svg, size_curve, to_bytes
-from report.drawing import spread, style
+from report.curves import draw_set, to_bytes
 from report.methods import Request, score_sets
 from report.page import write_page
 from report.thumbnails import fit, make_pictures, object_sizes
@@ -125,6 +123,19 @@ def test_of_one_method_nothing_is_best(made, page, tmp_path):
         text = path.read_text(encoding="utf-8")
         assert ('class="best"' in text) == ("underlined" in text) == marked
         assert 'id="papers"' not in text  # no recipe is called so
+
+
+def test_the_best_and_the_second_best_of_each_measure_are_marked(page):
+    text = page.read_text(encoding="utf-8")
+    measures = re.findall(r'>(\w+)<span aria-hidden="true">[↓↑]<', text)
+    assert len(measures) == 9
+    rows = [re.findall(r'<td data-value="[^"]+"(?: class="(\w+)")?>([\d.]+)</td>', line)[1:]
+            for line in re.findall('<th scope="row".*?</tr>', text, re.DOTALL)]
+    for measure, cells in zip(measures, zip(*rows, strict=True), strict=True):
+        order = sorted({value for _, value in cells}, reverse=measure != "MAE")
+        expected = dict(zip(order, ("best", "second", ""), strict=False))  # equal ones share theirs
+        assert cells == tuple((expected[value], value) for _, value in cells), measure
+        assert len(order) == 3 or measure != "MAE"
 
 
 def test_all_pictures_are_in_the_page_and_lie_over_each_other(made, page):
@@ -274,68 +285,6 @@ def test_the_results_folder_may_hold_a_report(copied, capsys):
     (again,), refused = score_sets(Request(copied / "maps", copied / "datasets"))
     assert (refused, len(again.methods)) == (0, 3)
     assert "not scored" not in capsys.readouterr().err
-
-
-def test_figures_for_papers(made, tmp_path, capsys):
-    assert report(made, "curves", "--out", str(tmp_path), "--formats", "pdf", "png", "svg") == 0
-    names = {path.name for path in tmp_path.glob("*.*")}
-    kinds = ("precision_recall", "F_threshold", "E_threshold", "MAE_size", "Sm_size",
-             "distributions")
-    assert names == {f"{SET}_{kind}.{suffix}" for kind in kinds for suffix in ("pdf", "png", "svg")}
-    assert len(capsys.readouterr().out.splitlines()) == 18
-    with Image.open(tmp_path / f"{SET}_precision_recall.png") as picture:
-        assert picture.width == 1280
-    assert (tmp_path / f"{SET}_F_threshold.pdf").read_bytes().startswith(b"%PDF")
-
-
-def test_lines_are_labelled_and_told_apart_without_colour(scored):
-    drawn = draw_set(scored, object_sizes(scored, PROFILES["pysodmetrics"]))
-    for picture in drawn:
-        texts = [text.get_text() for axes in picture.figure.axes
-                 for text in (*axes.texts, *axes.get_yticklabels())]
-        assert any("copy" in text for text in texts), picture.key
-    assert len({(look.dashes, look.marker, look.colour) for look in map(style, range(42))}) == 42
-    assert len({style(number).dashes for number in range(6)}) == 6
-    svg = inline_svg(drawn[0], "here")
-    assert "var(--line-0)" in svg
-    assert "currentColor" in svg
-    assert "width=" not in svg[:svg.index(">")]
-    assert set(re.findall(r'id="([^"]+)"', svg)).isdisjoint(
-        re.findall(r'id="([^"]+)"', inline_svg(drawn[1], "there")))
-
-
-def test_curves_are_the_evaluators(scored):
-    drawn = draw_set(scored, dict.fromkeys((pair.name for pair in scored.pairs), 0.2))
-    figure = next(picture.figure for picture in drawn if picture.key == "F_threshold")
-    lines = figure.axes[0].lines
-    for method, line in zip(scored.methods, lines, strict=False):
-        np.testing.assert_array_equal(line.get_ydata(), method.evaluator.curves()["F"])
-        assert (line.get_xdata()[0], line.get_xdata()[-1]) == (255, 0)
-
-
-@pytest.mark.parametrize("profile, figures", [("matlab", 6), ("tracer", 5)])
-def test_other_profiles(made, profile, figures):
-    (found,), _ = score_sets(Request(made / "maps", made / "datasets", profile=profile))
-    assert len(draw_set(found, object_sizes(found, PROFILES[profile]))) == figures
-
-
-def test_labels_move_apart_and_stay_inside():
-    places = spread([0.9, 0.9, 0.89, 0.1, 0.02], gap=0.06)
-    assert places[0] == pytest.approx(0.9)
-    assert all(a - b >= 0.06 - 1e-12 for a, b in itertools.pairwise(places))
-    assert all(0 <= place <= 1 for place in spread([0.5] * 40, gap=0.06))
-    low = spread([0.01, 0.01, 0.01], gap=0.06)
-    assert low == pytest.approx([0.12, 0.06, 0])
-
-
-def test_scores_by_object_size():
-    areas = {f"{i}": i / 100 for i in range(51)}
-    scores = {name: share / 2 for name, share in areas.items()}
-    sizes, means = size_curve(scores, areas)
-    assert len(sizes) == 10
-    np.testing.assert_allclose(sizes, [3 + 5 * k for k in range(10)])  # "0" has no object
-    np.testing.assert_allclose(means, sizes / 200)
-    assert size_curve({"1": 0.5}, areas).shape == (2, 0)
 
 
 def test_pictures_shrink_and_do_not_grow(scored):

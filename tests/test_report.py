@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+from rich.style import Style
 from scipy.stats import rankdata
 
 from metrics import PROFILES
@@ -21,7 +23,18 @@ from report.closest import closest_of, closest_sheet
 from report.files import Report, as_csv, as_json, as_latex, as_markdown
 from report.recipes import Recipe, Recipes
 from report.reproduction import HALF, Comparison, compare_with_papers
-from report.sheets import BEST, PREAMBLE, SECOND, UNSURE, Cell, Sheet, escape_latex, latex, markdown
+from report.sheets import (
+    BEST,
+    PREAMBLE,
+    SECOND,
+    UNSURE,
+    Cell,
+    Sheet,
+    escape_latex,
+    latex,
+    markdown,
+    terminal,
+)
 from report.standings import marks, missing, ranks, standings_of, standings_sheet
 from utils.config import load_config
 from utils.errors import UserError
@@ -202,6 +215,23 @@ def test_what_could_not_be_scored_has_an_empty_line_and_takes_no_part():
     assert "missing: c on ECSSD, c on SOD, a on HKU-IS, b on HKU-IS, c on HKU-IS" in sheet.notes
 
 
+def test_the_ranks_of_the_averages_are_shown_and_saved():
+    """A mean rank over data sets and measures: of b (2, 2) on the one and (1, 2) on the other."""
+    rows = [row("a", "ECSSD", MAE=.1, maxF=.9), row("b", "ECSSD", MAE=.2, maxF=.8),
+            row("a", "SOD", MAE=.4, maxF=.7), row("b", "SOD", MAE=.3, maxF=.6)]
+    report = Report()
+    report.add_tables(rows, {}, [], "pysodmetrics")
+    sheet = next(sheet for sheet in report.sheets if "rank" in sheet.headings)
+    column = sheet.headings.index("rank")
+    shown = {(line[0].text, line[1].text): line[column].text
+             for group in sheet.groups for line in group}
+    assert shown == {("ECSSD", "a"): "1.00", ("ECSSD", "b"): "2.00", ("SOD", "a"): "1.50",
+                     ("SOD", "b"): "1.50", ("average", "a"): "1.25", ("average", "b"): "1.75"}
+    assert {(record["method"], record["measure"]): record["rank"]
+            for record in json.loads(as_json(report))["averages"]} == {
+        ("a", "MAE"): 1.25, ("a", "maxF"): 1.25, ("b", "MAE"): 1.75, ("b", "maxF"): 1.75}
+
+
 # --- which definition agrees best ---------------------------------------------------------------
 
 
@@ -339,3 +369,26 @@ def test_unverified_numbers_are_grey_and_marked_in_every_format(recipe):
     notes = json.loads(as_json(report))["notes"]
     assert any(note.startswith("1 of 1 verified numbers are within") and "1 reported numbers are "
                "not verified" in note for note in notes)
+
+
+def test_unverified_numbers_are_grey_in_the_terminal(recipe):
+    report = Report()
+    report.add_tables([row(maxF=.936, MAE=.04)], {"ours": recipe}, ["ECSSD"], "pysodmetrics")
+    styles = styles_in_terminal(report.sheets[0])
+    for text in ("0.0400", "?"):  # the numbers of the row, and the sign at its end
+        red, green, blue = styles[text].color.get_truecolor()
+        assert 64 < red == green == blue < 192
+    assert [styles[text].color for text in ("0.936", "✓")] == [None, None]
+
+
+def test_best_and_second_best_look_different_in_the_terminal():
+    cells = [Cell("1", BEST), Cell("2", SECOND), Cell("3")]
+    styles = styles_in_terminal(Sheet("t", ["a", "b", "c"], [[cells]]))
+    assert [(bool(styles[text].bold), bool(styles[text].underline)) for text in "123"] == [
+        (True, False), (False, True), (False, False)]
+
+
+def styles_in_terminal(sheet: Sheet) -> dict[str, Style]:
+    """Text of each cell → how it is printed."""
+    segments = Console(width=1000).render(terminal(sheet))
+    return {segment.text.strip(): segment.style or Style.null() for segment in segments}
