@@ -80,7 +80,7 @@ def _precision_recall(dataset: str, methods: Sequence[Method]) -> Drawn:
         labels.append(Label(f"{_score(method, 'maxF')}  {short(method.name)}", look, point))
     add_labels(axes, labels)
     return Drawn("precision_recall", "Precision and recall", "Mean precision over mean recall at "
-                 "all thresholds; the mark is where F is highest, the number is maxF.", figure)
+                 "all thresholds; the mark is where F is highest, the number is the table's maxF.", figure)
 
 
 def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Drawn:
@@ -99,7 +99,7 @@ def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Dra
     add_labels(axes, labels)
     return Drawn(f"{family}_threshold", f"{family}-measure over the threshold",
                  f"Mean {family} of all images at each of the thresholds; the mark is the highest "
-                 f"point, the number max{family}.", figure)
+                 f"point, the number the table's max{family}.", figure)
 
 
 def _score(method: Method, measure: str) -> str:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from apart import Apart, wait_for
 from filelock import FileLock
 from small_runs import equal, weights
@@ -21,6 +22,7 @@ import train as train_script
 from report.__main__ import main
 from report.document import document
 from report.records import portable, read_records
+from report.worklog import WorkLog
 from utils.errors import UserError
 from utils.images import save_map
 from utils.origin import origin_of
@@ -128,13 +130,22 @@ def test_a_record_holds_the_scores_of_its_own_run(place, runs, made_sets, monkey
     assert reproduce(place, made_sets) == 0
     assert "the scores are not kept" in capsys.readouterr().err
     assert only_record(place) == before
-    for damaged in ("[]", "null", '{"train": 5, "maps": []}', '{"eval": {"of": 1}}'):
-        (runs / "trial/parts.json").write_text(damaged)
-        assert reproduce(place, made_sets) == 0
-        record = only_record(place)
-        assert [record[key] for key in ("scores", "checkpoint", "commit")] == \
-            [before[key] for key in ("scores", "checkpoint", "commit")]
-        assert record["parts"]["train"]["seconds"] is record["parts"]["train"]["sessions"] is None
+    (runs / "trial/parts.json").write_text('{"train": 5, "maps": [], "eval": {"of": 1}}')
+    assert reproduce(place, made_sets) == 0
+    record = only_record(place)
+    assert [record[key] for key in ("scores", "checkpoint", "commit")] == \
+        [before[key] for key in ("scores", "checkpoint", "commit")]
+    assert record["parts"]["train"]["seconds"] is record["parts"]["train"]["sessions"] is None
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "[", '{"train": {"of": "x"}}', "\0"])
+def test_a_damaged_work_log_costs_no_more_than_times(tmp_path, content):
+    (tmp_path / "parts.json").write_text(content)
+    log = WorkLog(tmp_path, torch.device("cpu"))
+    assert log.entry("train", "x") is None and log.maps_of("TINY-TE") is None
+    with log.session("train", "x", lambda: "y", anew=False):
+        pass
+    assert log.entry("train", "y")["sessions"] is None
 
 
 def test_maps_of_other_weights_or_settings_are_made_anew(place, runs, made_sets, capsys):
