@@ -80,7 +80,8 @@ def _precision_recall(dataset: str, methods: Sequence[Method]) -> Drawn:
         labels.append(Label(f"{_score(method, 'maxF')}  {short(method.name)}", look, point))
     add_labels(axes, labels)
     return Drawn("precision_recall", "Precision and recall", "Mean precision over mean recall at "
-                 "all thresholds; the mark is where F is highest, the number is the table's maxF.", figure)
+                 "all thresholds; the mark is where F is highest, the number is the table's maxF.",
+                 figure)
 
 
 def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Drawn:
