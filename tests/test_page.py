@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import shutil
+import signal
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from report.curves import draw_set, to_bytes
 from report.methods import Request, score_sets
 from report.page import write_page
 from report.thumbnails import fit, make_pictures, object_sizes
+from utils.stop import terminable
 
 SET = "SMALL-TE"
 
@@ -257,6 +260,19 @@ def test_pictures_that_are_too_many_lie_beside_the_page(scored, page, tmp_path):
 
     assert write_page(out, [scored], "pysodmetrics", 320).embedded
     assert [path.name for path in tmp_path.iterdir()] == ["all scores.html"]
+
+
+def test_a_stop_leaves_nothing_behind(scored, tmp_path, monkeypatch):
+    def stopped(*arguments):
+        for number, made in enumerate(make_pictures(*arguments)):
+            if number == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield made
+
+    monkeypatch.setattr("report.page.make_pictures", stopped)
+    with pytest.raises(SystemExit, match="143"), terminable():
+        write_page(tmp_path / "report.html", [scored], "pysodmetrics", 320, limit=0)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_folder_of_the_users_is_not_replaced(made, scored, tmp_path, capsys):
