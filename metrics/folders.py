@@ -49,7 +49,7 @@ class FolderScores:
         """Tells apart scores of other maps or masks, whatever their folder is called."""
         digest = hashlib.blake2b(digest_size=16)
         for name, one in sorted(self.digests.items()):
-            digest.update(name.encode() + b"\0" + one)
+            digest.update(os.fsencode(name) + b"\0" + one)
         return digest.hexdigest()
 
 

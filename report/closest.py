@@ -126,12 +126,12 @@ def left_out(rows: Sequence[Row], method: str, recipe: Recipe) -> list[str]:
 
 def closest_records(rows: Sequence[Row], method: str, recipe: Recipe) -> list[dict]:
     """For CSV and JSON."""
-    reported = {(r.measure, r.dataset): r for r in recipe.reported}
-    return [{"method": method, "dataset": dataset, "measure": c.measure, "profile": c.profile,
-             "score": c.scores[dataset], "paper_measure": name, "recipe": recipe.name,
-             "reported": f"{(r := reported[name, dataset]).value:.{r.digits}f}",
-             "verified": r.verified, "ours": f"{c.scores[dataset]:.4f}",
-             "difference": f"{difference:+.4f}", "mean_difference": c.distance,
+    found = closest_of(rows, method, recipe)
+    return [{"method": method, "dataset": r.dataset, "measure": c.measure, "profile": c.profile,
+             "score": c.scores[r.dataset], "paper_measure": r.measure, "recipe": recipe.name,
+             "reported": f"{r.value:.{r.digits}f}", "verified": r.verified,
+             "ours": f"{c.scores[r.dataset]:.4f}",
+             "difference": f"{c.differences[r.dataset]:+.4f}", "mean_difference": c.distance,
              "nearest": _best(c, tried)}
-            for name, tried in closest_of(rows, method, recipe).items() for c in tried
-            for dataset, difference in c.differences.items()]
+            for name, tried in found.items() for c in tried for r in recipe.reported
+            if r.measure == name and r.dataset in c.differences]
