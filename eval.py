@@ -133,7 +133,7 @@ def run(argv: list[str] | None = None) -> list[Row]:
     when = stamp()
     new = [kept_row(one, when) for one in scored]
     kept = keep_scores(RESULTS / SCORES, new)
-    if args.reports and (scored or not failed):
+    if args.reports and (scored or not without):
         show_report(args, recipes, kept, [one.job.cell for one in scored], without)
     if refused:
         raise UserError(f"{refused} of {refused + len(rows)} scores are not given, because the "

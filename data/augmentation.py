@@ -6,7 +6,7 @@ this comes before the resize, at each image's own resolution; here it works on t
 that the cache keeps, where five pixels are a larger part of a large photo.
 
 Flips, contrast and gamma are torchvision's transforms. It has none for the others or, for the
-Gaussian blur, one that takes a hundred times as long as OpenCV's; its noise cannot be drawn from a
+Gaussian blur, one that takes forty times as long as OpenCV's; its noise cannot be drawn from a
 generator of one's own. Tones go through a table of the 256 bytes, which is the same with any number
 of threads.
 """

@@ -206,9 +206,15 @@ def lookup(name: str) -> DataSet | None:
     return None
 
 
+def canonical(name: str) -> str:
+    """The catalog's name of a set, as it may be written otherwise; other names as they are."""
+    entry = lookup(name)
+    return entry.name if entry else name
+
+
 def same_set(one: str, other: str) -> bool:
     """Whether two names, as people write them, mean the same data set."""
-    return one == other or (lookup(one) is not None and lookup(one) == lookup(other))
+    return canonical(one) == canonical(other)
 
 
 def installed(root: Path) -> Iterator[Located]:

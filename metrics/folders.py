@@ -221,8 +221,9 @@ class _Loaded:
         self.known: Result | None = None
         self.resized = False
         try:
-            turn = stored_shape(pair.image) if pair.image else None  # see decode_mask
-            self.digest = digest_of((path, pair.mask), str(turn))
+            turn = stored_shape(pair.image) if pair.image else None
+            turns = turn is not None and turn[1] != 1  # the mask with it, see decode_mask
+            self.digest = digest_of((path, pair.mask), str(turn) if turns else "")
             if cache is not None:
                 self.key = cache.key(self.digest)
                 self.known = cache.get(self.key)

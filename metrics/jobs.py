@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.catalog import Located, find_set, lookup
+from data.catalog import Located, canonical, find_set, lookup
 from data.pairing import Pair, by_stem, list_images
 from utils.errors import UserError, list_problems
 
@@ -111,7 +111,7 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
                 print(f"note: {method / name} is not scored: {error}", file=sys.stderr)
                 # A folder of another kind is no score that is missing; a known set is.
                 if lookup(name) is not None or (root / name).is_dir():
-                    missing.append((method.absolute().name, name))
+                    missing.append((method.absolute().name, canonical(name)))
                 continue
             truths[name] = truth
             maps = map_folder(method, truth.name)
@@ -143,8 +143,9 @@ def folder_jobs(folders: Sequence[Path], masks: Path) -> list[Job]:
     # <method>/<set> as elsewhere, unless several folders have names of their own.
     folders = [folder.absolute() for folder in folders]
     if len({folder.name for folder in folders}) > 1:
-        return [Job(folder.name, masks.absolute().name, folder, pairs) for folder in folders]
-    return [Job(folder.parent.name, folder.name, folder, pairs) for folder in folders]
+        dataset = canonical(masks.absolute().name)
+        return [Job(folder.name, dataset, folder, pairs) for folder in folders]
+    return [Job(folder.parent.name, canonical(folder.name), folder, pairs) for folder in folders]
 
 
 def find_truth(name: str, root: Path) -> Located:

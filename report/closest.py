@@ -120,7 +120,7 @@ def left_out(rows: Sequence[Row], method: str, recipe: Recipe) -> list[str]:
     sets = {f"{row['dataset']} ({images_text(row)})": None for row in rows
             if row["method"] == method and is_partial(row)
             and any(same_set(row["dataset"], reported.dataset) for reported in recipe.reported)}
-    return [f"left out, as scores of some images say nothing here: {', '.join(sets)}"] \
+    return [f"{method} on {', '.join(sets)} is left out: scores of some images say nothing here"] \
         if sets else []
 
 

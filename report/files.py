@@ -57,16 +57,15 @@ class Report:
     def add_closest(self, rows: Sequence[Row], recipes: Mapping[str, Recipe]) -> None:
         """The definitions under which the papers' numbers agree best with ours."""
         found = {method: closest_sheet(rows, method, recipe) for method, recipe in recipes.items()}
-        sheets = [sheet for sheet in found.values() if sheet is not None]
-        if not sheets:
-            why = [note for item in recipes.items() for note in left_out(rows, *item)]
-            if not why:
-                raise UserError("--closest: none of the methods has reported numbers on the data "
-                                "sets that were scored; --reported RECIPE names a recipe that has")
-            if not self.sheets:
-                raise UserError(f"--closest: nothing is left: {'; '.join(why)}")
-            self.sheets[-1].notes += [f"--closest: {note}" for note in why]
-        self.sheets += sheets
+        without = [note for method, sheet in found.items() if sheet is None
+                   for note in left_out(rows, method, recipes[method])]
+        if not any(found.values()) and not without:
+            raise UserError("--closest: none of the methods has reported numbers on the data sets "
+                            "that were scored; --reported RECIPE names a recipe that has")
+        self.sheets += [sheet for sheet in found.values() if sheet is not None]
+        if not self.sheets:
+            raise UserError(f"--closest: nothing is left: {'; '.join(without)}")
+        self.sheets[-1].notes += [f"--closest: {note}" for note in without]
         self.records["closest"] = [record for method, recipe in recipes.items()
                                    for record in closest_records(rows, method, recipe)]
 

@@ -94,13 +94,12 @@ def reproduce(paths: Sequence[Path], overrides: Sequence[str], data: Sequence[st
     plans = [_plan(path, list(overrides), data) for path in paths]
     read_scores(eval_script.RESULTS / eval_script.SCORES)  # a damaged file is said here
     device = select_device(gpu)
-    finished = _require_runnable(plans)
+    _require_runnable(plans)
     failed = []
     with terminable():  # so that times are kept; train.py saves first
         for plan in plans:
             print(f"== {plan.config.name}: {plan.path}", flush=True)
-            status = _reproduce(plan, gpu, WorkLog(plan.folder, device),
-                                plan.config.name in finished, records, command)
+            status = _reproduce(plan, gpu, device, records, command)
             if status > 128:
                 print(f"stopped in {plan.config.name}; the same command goes on from there",
                       file=sys.stderr)
@@ -122,22 +121,20 @@ def _plan(path: Path, overrides: list[str], data: Sequence[str]) -> Plan:
     return Plan(path, overrides, config, specs)
 
 
-def _require_runnable(plans: Sequence[Plan]) -> set[str]:
-    """All that can go wrong before the first hour of training; the runs that are finished."""
+def _require_runnable(plans: Sequence[Plan]) -> None:
+    """All that can go wrong before the first hour of training."""
     names = [plan.config.name for plan in plans]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"two recipes would share the run {twice}; name each configuration once, "
                         "and give name=… with one configuration alone")
-    finished = {plan.config.name for plan in plans if _is_trained(plan)}
     problems = dict.fromkeys(problem for plan in plans
-                             for problem in _missing(plan, plan.config.name in finished))
+                             for problem in _missing(plan, _is_trained(plan)))
     if len(problems) == 1:
         raise UserError(*problems)
     if problems:
         raise UserError(list_problems("nothing is started: data sets or maps cannot be used",
                                       list(problems)))
-    return finished
 
 
 def _is_trained(plan: Plan) -> bool:
@@ -183,11 +180,11 @@ def _reproduce(plan: Plan, *arguments) -> int:
         return _run_parts(plan, *arguments)
 
 
-def _run_parts(plan: Plan, gpu: str, log: WorkLog, trained: bool, records: Path,
+def _run_parts(plan: Plan, gpu: str, device: torch.device, records: Path,
                command: Sequence[str]) -> int:
     """The parts of one recipe, each only if there is something to do. Returns the exit status."""
-    words = ["--config", str(plan.path), "--gpu", gpu]
-    if trained:
+    words, log = ["--config", str(plan.path), "--gpu", gpu], WorkLog(plan.folder, device)
+    if _is_trained(plan):
         print(f"trained already: {plan.folder}")
     else:
         with log.session("train", plan.last(), plan.last, anew=not plan.started), _own_threads():
@@ -302,13 +299,14 @@ def _own_threads() -> Iterator[None]:
 @contextlib.contextmanager
 def _alone(plan: Plan) -> Iterator[None]:
     """Keep a second call from writing the same run."""
-    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
     lock = FileLock(CHECKPOINTS / f".{plan.config.name}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(f"{plan.config.name} is being reproduced by another call; wait for it, or "
                         "give this one name=…") from None
+    except OSError:  # where nothing can be written, a finished run can be recorded all the same
+        pass
     try:
         yield
     finally:

@@ -97,6 +97,8 @@ def _problem(row: object) -> str:
     for key in ("scored", "origin"):
         if not isinstance(row.get(key) or {}, dict):
             return f"has a damaged {key!r}"
+    if not isinstance(row.get("content", ""), str):
+        return "has a damaged 'content'"
     wrong = [key for key in measures_of([row]) if type(row[key]) not in (int, float)]
     return f"has no number for {wrong[0]}" if wrong else ""
 
@@ -149,11 +151,15 @@ def row_cell(row: Row) -> tuple[str, str]:
 
 def _say_replaced(before: Sequence[Row], new: Sequence[Row]) -> None:
     latest = {row_cell(row): row for row in new}
-    gone: dict[tuple[str, str], dict[str, None]] = {}
+    again = {key_of(row) for row in new}
+    gone: dict[tuple[str, str, str], list[str]] = {}
     for row in before:
         now = latest.get(row_cell(row))
-        if now is not None and row.get("content") != now.get("content"):
-            gone.setdefault(row_cell(row), {})[row["profile"]] = None
-    for (method, dataset), profiles in gone.items():
-        print(f"note: the scores of {method} on {dataset} kept before were of other maps or masks "
-              f"(profiles {', '.join(profiles)}); they are replaced", file=sys.stderr)
+        known = "content" in row
+        if now is not None and row.get("content") != now.get("content") \
+                and (known or key_of(row) not in again):
+            were = "were" if known else "may be"
+            gone.setdefault((*row_cell(row), were), []).append(row["profile"])
+    for (method, dataset, were), profiles in gone.items():
+        print(f"note: the scores of {method} on {dataset} kept before {were} of other maps or "
+              f"masks (profiles {', '.join(profiles)}); they are not kept", file=sys.stderr)

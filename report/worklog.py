@@ -18,8 +18,15 @@ import torch
 from utils.machine import cores, processor, total_memory
 from utils.origin import commit, versions
 
-#: What an entry holds, of whatever wrote the file.
-_ENTRY = {"of", "seconds", "sessions", "commits", "date", "versions", "hardware"}
+
+def _is_entry(part: object) -> bool:
+    """Whether a file's part is one that ``WorkLog.session`` wrote."""
+    kinds = {"of": str | None, "seconds": float | int | None, "sessions": int | None,
+             "commits": list, "date": str, "versions": dict, "hardware": dict}
+    return isinstance(part, dict) and all(
+        key in part and isinstance(part[key], kind) for key, kind in kinds.items()) \
+        and (part["seconds"] is None) == (part["sessions"] is None) \
+        and all(isinstance(one, str) for one in part["commits"])
 
 
 class WorkLog:
@@ -39,10 +46,12 @@ class WorkLog:
             found = json.loads(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             found = {}
+        found = found if isinstance(found, dict) else {}
+        maps = found.pop("maps", {})
         # Whatever was done to the file, nothing is lost but times.
-        self._parts: dict = {name: part for name, part in found.items()
-                             if isinstance(part, dict) and (name == "maps" or set(part) >= _ENTRY)
-                             } if isinstance(found, dict) else {}
+        self._parts: dict = {name: part for name, part in found.items() if _is_entry(part)}
+        self._maps = {name: made for name, made in maps.items() if isinstance(made, str)} \
+            if isinstance(maps, dict) else {}
 
     def entry(self, part: str, of: str | None) -> dict | None:
         """What is known of a part, None when nothing is known of what is there now."""
@@ -77,16 +86,17 @@ class WorkLog:
     def _save(self) -> None:
         if self.path.parent.is_dir():  # a session may fail before the run has a folder
             temporary = self.path.with_name(self.path.name + ".tmp")
-            temporary.write_text(json.dumps(self._parts, indent=1) + "\n", encoding="utf-8")
+            content = self._parts | ({"maps": self._maps} if self._maps else {})
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
             temporary.replace(self.path)
 
     def maps_of(self, dataset: str) -> str | None:
         """What made the maps of a set, None when that is not known."""
-        return self._parts.get("maps", {}).get(dataset)
+        return self._maps.get(dataset)
 
     def note_maps(self, dataset: str, made: str) -> None:
         """Say what makes the maps of a set from here on."""
-        self._parts.setdefault("maps", {})[dataset] = made
+        self._maps[dataset] = made
         self._save()
 
 

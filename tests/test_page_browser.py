@@ -199,6 +199,8 @@ def test_an_address_of_no_image_opens_the_gallery(browser, reports, fragment):
     opened = Opened(browser, reports["one"], fragment=fragment)
     assert opened.page.locator("#overview").is_visible()
     assert "There is no image" in opened.texts("#status")[0]
+    opened.page.locator("nav a", has_text="Gallery").click()
+    opened.page.locator("#status", has_text="40 of 40 images").wait_for()
     opened.close()
 
 

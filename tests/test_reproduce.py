@@ -138,7 +138,10 @@ def test_a_record_holds_the_scores_of_its_own_run(place, runs, made_sets, monkey
     assert record["parts"]["train"]["seconds"] is record["parts"]["train"]["sessions"] is None
 
 
-@pytest.mark.parametrize("content", ["[]", "null", "[", '{"train": {"of": "x"}}', "\0"])
+@pytest.mark.parametrize("content", [
+    "[]", "null", "[", '{"train": {"of": "x"}}', "\0", '{"maps": {"TINY-TE": 5}}', '{"maps": 5}',
+    json.dumps({"train": {"of": "x", "seconds": "x", "sessions": 1, "commits": [], "date": "",
+                          "versions": {}, "hardware": {}}})])
 def test_a_damaged_work_log_costs_no_more_than_times(tmp_path, content):
     (tmp_path / "parts.json").write_text(content)
     log = WorkLog(tmp_path, torch.device("cpu"))

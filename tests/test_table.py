@@ -16,6 +16,7 @@ from PIL import Image
 
 import eval as eval_script
 from metrics import How
+from metrics.jobs import find_jobs
 from report.scores import keep_scores, read_scores
 from utils.origin import MapsOrigin, origin_of
 
@@ -91,6 +92,8 @@ def test_a_methods_scores_under_all_profiles_are_of_the_same_maps(sets, maps, re
     maps.rename(tmp_path / "moved")
     exact = tmp_path / "moved/exact"
     assert table(sets, exact, "--data", "TINY-TR") == 0
+    assert eval_script.main(["--pred", str(exact / "TINY-TR"), "--gt",
+                             str(sets / "TINY-TR/masks")]) == 0
     assert "of other maps" not in capsys.readouterr().err  # the same, elsewhere
     assert {row["maps"] for row in kept(results) if row["dataset"] == "TINY-TR"} == \
         {str(exact / "TINY-TR")}
@@ -98,7 +101,7 @@ def test_a_methods_scores_under_all_profiles_are_of_the_same_maps(sets, maps, re
     Image.fromarray(other).save(exact / "TINY-TR/00.png")
     assert table(sets, exact, "--data", "TINY-TR", "--no-cache") == 0
     assert "exact on TINY-TR kept before were of other maps or masks (profiles matlab, " \
-        "pysodmetrics, tracer)" in capsys.readouterr().err
+        "pysodmetrics, tracer); they are not kept" in capsys.readouterr().err
     assert keys(kept(results)) == [
         *(("exact", "TINY-TE", profile) for profile in ("matlab", "pysodmetrics", "tracer")),
         ("exact", "TINY-TR", "pysodmetrics"),
@@ -112,6 +115,8 @@ def test_a_methods_scores_under_all_profiles_are_of_the_same_maps(sets, maps, re
      "row 0 has no number for MAE"),
     ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "origin": 3}]',
      "row 0 has a damaged 'origin'"),
+    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "content": [1]}]',
+     "row 0 has a damaged 'content'"),
     ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "expected": null}]',
      "expected images"), ("\xff", "")])
 def test_a_damaged_file_of_scores_is_one_clear_line(sets, maps, results, capsys, content, said):
@@ -138,6 +143,33 @@ def test_where_scores_cannot_be_kept_they_are_returned_with_a_note(tmp_path, cap
     (tmp_path / "file").write_text("")
     assert keep_scores(tmp_path / "file/scores.json", rows) == rows
     assert "the scores are not kept in" in capsys.readouterr().err
+
+
+def test_a_set_has_one_name_however_its_folder_is_called(sets, maps, results, tmp_path, capsys):
+    (maps / "exact/TINY-TR").rename(maps / "exact/ecssd")
+    assert eval_script.main(["--pred", str(maps / "exact/ecssd"), "--gt",
+                             str(sets / "TINY-TR/masks")]) == 0
+    assert keys(kept(results)) == [("exact", "ECSSD", "pysodmetrics")]
+    jobs, missing = find_jobs(maps, None, [], sets)
+    assert [job.cell for job in jobs] == [("exact", "TINY-TE"), ("grey", "TINY-TE")]
+    assert missing == [("exact", "ECSSD")]  # the set is not there
+    capsys.readouterr()
+    assert table(sets, maps) == 2
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "│ ECSSD " in line
+               and "exact" in line)
+    assert not any(character.isdigit() for character in line)
+
+
+def test_rows_that_say_not_which_maps_they_are_of_go_with_a_note(sets, maps, results, capsys):
+    assert table(sets, maps / "exact", "--data", "TINY-TE") == 0
+    (row,) = kept(results)
+    old = {key: value for key, value in row.items() if key != "content"}
+    for profile, said in (("pysodmetrics", False), ("matlab", True)):
+        (results / "scores.json").write_text(json.dumps([old | {"profile": profile}]))
+        capsys.readouterr()
+        assert table(sets, maps / "exact", "--data", "TINY-TE") == 0
+        assert ("may be of other maps" in capsys.readouterr().err) == said
+        assert [one["profile"] for one in kept(results)] == ["pysodmetrics"]
 
 
 def test_evaluations_at_the_same_time_keep_all_their_scores(tmp_path):
