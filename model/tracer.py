@@ -105,12 +105,15 @@ class UnionAttention(nn.Module):
         self.tracer = ChannelTracer(channels)
         self.bn = nn.BatchNorm2d(channels)
         self.query, self.key, self.value = (pointwise(channels, 1) for _ in range(3))
+        self.masked = int(GAMMA * (channels - 1))  # which in order the quantile is at or above
         self.scaled_mask = scaled_mask
 
     def forward(self, x: Tensor) -> Tensor:
         confidence = self.tracer(x)
-        ranked = confidence.detach().float()  # quantile knows no half precision
-        passed = (ranked > ranked.quantile(GAMMA, dim=1, keepdim=True)).to(confidence.dtype)
+        # The quantile lies between this value in order and the next, so above it is above this one;
+        # torch.quantile knows no half precision, and torch 2.8 cannot export it.
+        limit = confidence.detach().sort(dim=1).values[:, self.masked:self.masked + 1]
+        passed = (confidence > limit).to(confidence.dtype)
         x = self.bn(x * confidence + x) * (confidence * passed if self.scaled_mask else passed)
         query, key, value = (part(x).squeeze(1) for part in (self.query, self.key, self.value))
         attention = (query @ key.transpose(1, 2)).softmax(dim=-1)
