@@ -21,14 +21,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.catalog import same_set
-from metrics import CORE, FAMILIES, PROFILES, How
+from metrics import CORE, FAMILIES, PROFILES
 from metrics.compare import LINEAR, compare
-from metrics.jobs import Cell, Job, Scored, find_jobs, score_jobs
 from report.files import Report, csv_text, require_format, save_report, write
 from report.recipes import Recipes
-from report.scores import Row, keep_scores, kept_row, read_scores, row_cell, stamp
 from report.sheets import terminal
 from report.tables import differences_table, most_table, print_table, scores_table
+from scoring import How
+from scoring.jobs import Cell, Job, Scored, find_jobs, score_jobs
+from scoring.scores import Row, keep_scores, kept_row, read_scores, row_cell, stamp
 from utils.cli import parse_with_overrides
 from utils.errors import UserError, nearest, reports_errors
 from utils.origin import origin_of

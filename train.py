@@ -21,30 +21,31 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-import losses
 import model
 from data import Pair
 from data.loader import evaluation_loader, training_loader
 from data.split import find_data
-from metrics import Evaluator, read_truth
-from model.trunk import Trunk
+from engine.checkpoint import checkpoint_to_resume
+from engine.log import NoLog, RunLog
+from engine.norm import synchronise
+from engine.precision import Precision
+from engine.prediction import forward, maps_of
+from engine.run import Run
+from engine.seed import set_seed
+from engine.summary import print_summary
+from metrics import Evaluator
+from model import objectives
+from model.trunks.trunk import Trunk
 from report.picture import batch_grid
-from utils.checkpoint import checkpoint_to_resume
+from scoring import read_truth
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.images import to_bytes
-from utils.inference import forward, maps_of
-from utils.log import NoLog, RunLog
-from utils.norm import synchronise
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS, CONFIGS
-from utils.precision import Precision
-from utils.run import Run
-from utils.seed import set_seed
 from utils.stop import StopRequest
-from utils.summary import print_summary
 from utils.weights import initialise, read_file
 from utils.world import World, joined
 
@@ -83,7 +84,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     precision = Precision(config.train.precision, device)
     print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
           f"threads of each: {torch.get_num_threads()}")
-    objective = losses.build(config.loss.name, config.loss.variant, config.loss.smoothing,
+    objective = objectives.build(config.loss.name, config.loss.variant, config.loss.smoothing,
                              **config.loss.options)
     folder = CHECKPOINTS / config.name
     with world.main_first():
@@ -105,7 +106,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     with world.main_first():
         loader = training_loader(training, config.data, config.train.batch, config.seed, device,
                                  world.rank, world.size)
-    loader.data.require_layers(losses.targets(config.loss.name), config.loss.name)
+    loader.data.require_layers(objectives.targets(config.loss.name), config.loss.name)
     loader.data.require_sound("training data", world)
     if world.rank:  # or all would drop out the same units
         set_seed(config.seed + world.rank)

@@ -31,15 +31,15 @@ def measure(args: argparse.Namespace) -> None:
     """One side: prints seconds a step and the peak memory in MiB."""
     import torch
 
-    import losses
     import model
+    from engine.optimizer import clip_gradients
+    from model import objectives
     from utils.device import keep_freed_memory
-    from utils.optim import clip_gradients
 
     if args.side == "kept":
         keep_freed_memory()
     torch.manual_seed(0)
-    network, objective = model.build("cpd_vgg"), losses.build("cpd")
+    network, objective = model.build("cpd_vgg"), objectives.build("cpd")
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     sample = {"image": torch.randn(args.batch, 3, args.size, args.size),
               "mask": torch.rand(args.batch, 1, args.size, args.size)}

@@ -24,8 +24,9 @@ import numpy as np
 import py_sod_metrics
 
 from data.sample import centre_prior
-from metrics import Evaluator, score_folder
-from metrics.jobs import folder_jobs
+from metrics import Evaluator
+from scoring import score_folder
+from scoring.jobs import folder_jobs
 from utils.paths import ROOT
 
 Sample = tuple[np.ndarray, np.ndarray]

@@ -43,4 +43,4 @@ def install() -> None:
     import_module("model.tracer").kept_disc = looped_disc
     import_module("losses.intensity").local_contrast = square_contrast
     # Each of the five losses weighs its pixels by itself.
-    import_module("losses.objectives").pixel_intensity = lambda mask: None
+    import_module("model.objectives").pixel_intensity = lambda mask: None

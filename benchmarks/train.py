@@ -5,7 +5,7 @@
 
 Plain: float32, channels first, eager, PyTorch's default optimizer, the plain loader of
 benchmarks/loader.py; for TRACER also the frequency mask and the loss's weights made as the released
-code makes them (benchmarks/released_tracer.py). Ours: ``utils.step.Step`` and the loader as
+code makes them (benchmarks/released_tracer.py). Ours: ``engine.step.Step`` and the loader as
 train.py has them (mixed precision, channels-last, fused optimizer, freed memory kept on a CPU;
 ``--compile`` for torch.compile). Each side runs in a process of its own on the same random weights
 and made images; it prints images a second, the peak memory, where the time of a step goes, the
@@ -47,13 +47,13 @@ def measure(args: argparse.Namespace) -> dict:
     """One side: seconds of training and inference, peak memory, parts of a step, losses."""
     import torch
 
-    import losses
     import model
+    from engine.optimizer import build_optimizer
+    from engine.precision import Precision
+    from engine.step import Step
+    from model import objectives
     from utils.config import default_config
     from utils.device import keep_freed_memory, select_device
-    from utils.optim import build_optimizer
-    from utils.precision import Precision
-    from utils.step import Step
 
     device = select_device(args.gpu)
     ours = args.side == "ours"
@@ -73,7 +73,7 @@ def measure(args: argparse.Namespace) -> dict:
     optimizer = build_optimizer(config.optim, network) if ours else \
         torch.optim.Adam(network.parameters(), lr=config.optim.lr)
     step = Step(torch.compile(network) if ours and args.compile else network,
-                losses.build(args.loss), optimizer, precision, config)
+                objectives.build(args.loss), optimizer, precision, config)
     marks: dict[str, float] = {}
     for name, parts in (("forward", step.objective), ("optimizer", step.scaler.step)):
         timed = timer(parts, name, marks, device)
@@ -122,17 +122,17 @@ def batches_of(args: argparse.Namespace, device) -> Iterator[dict]:
     from omegaconf import OmegaConf
     from torch.utils.data import DataLoader
 
-    import losses
     from benchmarks.loader import Plain
     from benchmarks.released_tracer import PlainWithEdges
     from data import pair_folders
     from data.loader import BatchDraws, training_loader
+    from model import objectives
     from utils.config import default_config
 
     pairs = pair_folders(args.folder / "images", args.folder / "masks")
     config = OmegaConf.merge(default_config().data,
                              {"size": args.size, "soft_mask": True, "workers": 2})
-    edges = "edge" in losses.targets(args.loss)
+    edges = "edge" in objectives.targets(args.loss)
     if args.side == "ours":
         config.edges = "mask" if edges else "none"
         loader = training_loader(pairs, config, args.batch, 0, device)

@@ -6,8 +6,6 @@ PySODMetrics 1.6.2; other scripts' definitions are profiles.
 """
 
 from .evaluator import Evaluator
-from .folders import FolderScores, How, read_map, read_truth, score_folder
 from .profiles import CORE, FAMILIES, PROFILES
 
-__all__ = ["CORE", "FAMILIES", "PROFILES", "Evaluator", "FolderScores", "How", "read_map",
-           "read_truth", "score_folder"]
+__all__ = ["CORE", "FAMILIES", "PROFILES", "Evaluator"]

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from .cpd import resize_to
 from .keys import renamed
-from .res2net import Res2Net50
-from .resnet import CHANNELS
-from .trunk import Trunk
+from .trunks.res2net import Res2Net50
+from .trunks.resnet import CHANNELS
+from .trunks.trunk import Trunk
 
 WIDTHS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 256}  # of the decoder
 #: Smallest distance of an edge probability from 0 and 1, so that its logit is finite.

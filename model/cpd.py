@@ -21,11 +21,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .keys import renamed
-from .resnet import CHANNELS as RESNET_CHANNELS
-from .resnet import ResNet50
-from .trunk import Trunk
-from .vgg import STAGES as VGG_STAGES
-from .vgg import VGG16, scaled
+from .trunks.resnet import CHANNELS as RESNET_CHANNELS
+from .trunks.resnet import ResNet50
+from .trunks.trunk import Trunk
+from .trunks.vgg import STAGES as VGG_STAGES
+from .trunks.vgg import VGG16, scaled
 
 WIDTH = 32  # channels of the decoders
 

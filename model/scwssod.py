@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .keys import renamed
-from .resnet import CHANNELS as RESNET_CHANNELS
-from .resnet import ResNet50
-from .trunk import Trunk
-from .vgg import POOL5, VGG16, scaled
-from .vgg import STAGES as VGG_STAGES
+from .trunks.resnet import CHANNELS as RESNET_CHANNELS
+from .trunks.resnet import ResNet50
+from .trunks.trunk import Trunk
+from .trunks.vgg import POOL5, VGG16, scaled
+from .trunks.vgg import STAGES as VGG_STAGES
 
 WIDTH = 256  # channels of the decoder
 

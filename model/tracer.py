@@ -20,14 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .cpd import ReceptiveField, resize_to
-from .efficientnet import EfficientNet, channels_of
-from .grouped import GroupedConv
 from .keys import renamed
-from .resnet import CHANNELS as RESNET_CHANNELS
-from .resnet import ResNet50
-from .trunk import Trunk
-from .vgg import POOL5, VGG16, scaled
-from .vgg import STAGES as VGG_STAGES
+from .trunks.efficientnet import EfficientNet, channels_of
+from .trunks.grouped import GroupedConv
+from .trunks.resnet import CHANNELS as RESNET_CHANNELS
+from .trunks.resnet import ResNet50
+from .trunks.trunk import Trunk
+from .trunks.vgg import POOL5, VGG16, scaled
+from .trunks.vgg import STAGES as VGG_STAGES
 
 WIDTHS = (32, 64, 128)  # of the decoder at 1/8, 1/16 and 1/32, as released
 # Of TR-R, which was not released: with these, which are CPD's, it has the paper's 25.28 million

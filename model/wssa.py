@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .canny import opencv_canny, torch_canny
 from .keys import renamed
-from .vgg import STAGES, VGG16, scaled
+from .trunks.vgg import STAGES, VGG16, scaled
 
 WIDTH = 32  # channels of every part but the trunk
 CANNY = ("released", "image", "torch")

@@ -85,7 +85,7 @@ def _require_sound(args: argparse.Namespace) -> None:
 
 
 def _page(args: argparse.Namespace, sets: list[ScoredSet]) -> None:
-    from .page import write_page
+    from .page.page import write_page
 
     store = write_page(args.out, sets, args.profile, args.size)
     megabytes = args.out.stat().st_size / 1e6
@@ -96,7 +96,7 @@ def _page(args: argparse.Namespace, sets: list[ScoredSet]) -> None:
 
 def _curves(args: argparse.Namespace, sets: list[ScoredSet]) -> None:
     from .curves import draw_set, write_figures
-    from .thumbnails import object_sizes
+    from .page.thumbnails import object_sizes
 
     for found in sets:
         drawn = draw_set(found, object_sizes(found, PROFILES[args.profile]))

@@ -9,10 +9,10 @@ from decimal import Decimal
 
 from data.catalog import same_set
 from metrics.protocols import candidates, lower_is_better
+from scoring.scores import Row
 
 from .recipes import Recipe
 from .reproduction import HALF, is_partial
-from .scores import Row
 from .sheets import BEST, UNSURE, Cell, Sheet
 from .tables import images_text
 

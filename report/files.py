@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from metrics import PROFILES
-from metrics.jobs import Cell as TableCell
+from scoring.jobs import Cell as TableCell
+from scoring.scores import Row
 from utils.errors import UserError
 
 from .closest import closest_records, closest_sheet, left_out
 from .origins import origin_sheet
 from .recipes import Recipe
 from .reproduction import compare_with_papers, comparison_records, comparison_sheets
-from .scores import Row
 from .sheets import PREAMBLE, Sheet, latex, markdown
 from .standings import average_records, missing, standings_of, standings_records, standings_sheet
 

@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 from data.pairing import Pair, by_stem, list_images
-from metrics import CORE, Evaluator, How
-from metrics.jobs import Job, Scored, find_jobs, score_job
+from metrics import CORE, Evaluator
+from scoring import How
+from scoring.jobs import Job, Scored, find_jobs, score_job
+from scoring.scores import Row
 from utils.errors import UserError
 from utils.origin import origin_of
 
 from .recipes import Recipe, Recipes
-from .scores import Row
 
 
 @dataclass
@@ -85,7 +86,7 @@ class ScoredSet:
 
 @dataclass(frozen=True)
 class Request:
-    """What to report on; the fields are those of ``metrics.jobs.find_jobs`` and ``How``.
+    """What to report on; the fields are those of ``scoring.jobs.find_jobs`` and ``How``.
 
     Attributes:
         recipes: to hold the methods against their papers' numbers; None to leave that out.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .scores import Row
+from scoring.scores import Row
+
 from .sheets import Cell, Sheet
 from .tables import images_text
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from data.catalog import same_set
 from metrics.protocols import PROTOCOLS
+from scoring.scores import Row
 from utils.config import load_config
 from utils.errors import UserError, nearest
 from utils.paths import CONFIGS
 from utils.schema import Reported
-
-from .scores import Row
 
 
 class Recipe:

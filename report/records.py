@@ -16,14 +16,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from utils.checkpoint import flat
+from engine.checkpoint import flat
+from scoring.scores import Row, measures_of
 from utils.errors import UserError
 from utils.paths import ROOT
 
 from .files import write
 from .recipes import Recipe
 from .reproduction import compare_with_papers, comparison_records
-from .scores import Row, measures_of
 
 #: Keys in which a run may differ from its recipe without being another one.
 _APART = ("data.root", "reported", "paper")

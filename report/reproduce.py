@@ -26,18 +26,18 @@ import train as train_script
 from data.catalog import Located, find_set
 from data.edges import find_masks
 from data.weak import find_scribbles
-from utils.checkpoint import load_latest, require_same_recipe
+from engine.checkpoint import load_latest, require_same_recipe
+from engine.run import has_ended
+from scoring.scores import Row, read_scores
 from utils.config import load_config, merge_config
 from utils.device import select_device
 from utils.errors import UserError, list_problems, reports_errors
 from utils.origin import origin_of, sha256_of
 from utils.paths import CHECKPOINTS, DOCS, RESULTS, ROOT, absolute_spec
-from utils.run import has_ended
 from utils.stop import terminable
 
 from .recipes import Recipes
 from .records import Sources, record_of, write_record
-from .scores import Row, read_scores
 from .worklog import WorkLog, together
 
 

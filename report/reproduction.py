@@ -9,10 +9,10 @@ from decimal import Decimal
 
 from data.catalog import lookup, same_set
 from metrics.protocols import PROTOCOLS
+from scoring.scores import Row
 from utils.schema import Reported
 
 from .recipes import Recipe
-from .scores import Row
 from .sheets import UNSURE, Cell, Sheet
 from .tables import images_text
 

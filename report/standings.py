@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from metrics.jobs import Cell as TableCell
 from metrics.protocols import lower_is_better
+from scoring.jobs import Cell as TableCell
+from scoring.scores import Row, measures_of, row_cell
 
-from .scores import Row, measures_of, row_cell
 from .sheets import BEST, SECOND, Cell, Sheet
 from .tables import images_text
 

@@ -9,8 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from metrics.compare import Difference
-
-from .scores import measures_of
+from scoring.scores import measures_of
 
 
 def print_table(table: Table) -> None:

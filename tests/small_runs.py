@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from apart import Apart, run_script
 
 import train as train_script
+from tests.apart import Apart, run_script
 
 SMALL = ["model.options.width=0.0625", "weights.backbone=none", "data.train=[TINY-TR]",
          "data.size=32", "data.workers=0", "train.batch=4", "train.epochs=2", "train.log_every=1",

@@ -26,7 +26,7 @@ class WeightsConfig:
 
 @dataclass
 class LossConfig:
-    name: str = "cpd"  # a name that losses.names() lists
+    name: str = "cpd"  # a name that objectives.names() lists
     variant: str = "released"  # released | paper, where the two differ
     options: dict[str, Any] = field(default_factory=dict)  # single differences, see losses/
     smoothing: float = 0.0  # masks are drawn towards one half by this share

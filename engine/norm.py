@@ -1,0 +1,86 @@
+"""Batch norms that do not train on their own batch: over all processes, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.nn import functional as collective
+
+from model.norm import BatchNorm
+from utils.errors import UserError, nearest
+
+
+class SyncedBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm over the batches of all processes, on any device.
+
+    torch's ``SyncBatchNorm`` does this on GPUs only. Batches may differ in size. In evaluation
+    mode an ordinary batch norm.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        values = x.float()
+        count = x.new_full((1,), x.numel() // x.shape[1], dtype=torch.float32)
+        total = collective.all_reduce(torch.cat([values.sum((0, 2, 3)), count]))
+        count = total[-1].detach()
+        mean = total[:-1] / count
+        centred = values - mean[:, None, None]
+        variance = collective.all_reduce(centred.square().sum((0, 2, 3))) / count
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            for running, now in ((self.running_mean, mean),
+                                 (self.running_var, variance * count / (count - 1))):
+                running.lerp_(now.to(running.dtype), self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+
+def synchronise(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network with its batch norms taken over all processes; parameters and keys stay."""
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SyncedBatchNorm2d
+    return network
+
+
+def norms_in(network: nn.Module, names: Sequence[str], key: str) -> Iterator[BatchNorm]:
+    """The batch norms in the modules called ``names``; ``all`` is the whole network.
+
+    Raises:
+        UserError: a name that is no module's, or holds no batch norm; ``key`` is where it stands.
+    """
+    modules = dict(network.named_modules())
+    for name in names:
+        if name != "all" and name not in modules:
+            raise UserError(f"{key}: no module is called {name!r}; "
+                            f"{nearest(name, ['all', *dict(network.named_children())])}")
+        inside = network if name == "all" else modules[name]
+        found = [module for module in inside.modules() if isinstance(module, BatchNorm)]
+        if not found:
+            raise UserError(f"{key}: there is no batch norm in {name!r}")
+        yield from found
+
+
+class Mode:
+    """Puts a network into training mode, but for the batch norms that a recipe keeps out.
+
+    Those of ``eval_norm`` use and keep their running statistics; those of ``frozen_norm`` are not
+    trained besides.
+    """
+
+    def __init__(self, network: nn.Module, eval_norm: Sequence[str], frozen_norm: Sequence[str]):
+        self._network = network
+        frozen = list(norms_in(network, frozen_norm, "optim.frozen_norm"))
+        self._still = [*norms_in(network, eval_norm, "optim.eval_norm"), *frozen]
+        for norm in frozen:
+            norm.requires_grad_(False)
+
+    def train(self) -> None:
+        self._network.train()
+        for norm in self._still:
+            norm.eval()

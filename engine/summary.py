@@ -1,0 +1,72 @@
+"""What a network consists of: parameters and multiply–adds of each of its parts."""
+
+from __future__ import annotations
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from .prediction import evaluating
+
+
+def parts_of(network: nn.Module) -> dict[str, nn.Module]:
+    """The network's parts by dotted name: its children, and the stages of its first trunk."""
+    parts: dict[str, nn.Module] = {}
+    for name, child in network.named_children():
+        stages = dict(child.named_children()) if hasattr(child, "imagenet_keys") else {}
+        parts |= {f"{name}.{stage}": module for stage, module in stages.items()} or {name: child}
+    return parts
+
+
+def count(network: nn.Module, size: int) -> dict[str, tuple[int, int]]:
+    """Part → parameters, and multiply–adds of one image of ``size`` × ``size``; "" is the whole.
+
+    Counted by torch's ``FlopCounterMode`` in convolutions and matrix products (two operations are
+    one multiply–add), in evaluation mode. Parameters shared by parts count in each, and once in
+    the whole.
+    """
+    device = next(network.parameters()).device
+    counter = FlopCounterMode(display=False, depth=None)
+    with evaluating(network), torch.no_grad(), counter:
+        network(torch.zeros(1, 3, size, size, device=device))
+    found = counter.get_flop_counts()
+    root = type(network).__name__
+
+    def products(module: nn.Module, key: str) -> int:
+        if key in found:
+            return sum(found[key].values()) // 2
+        # A dict or list of modules is never called itself.
+        return sum(products(child, f"{key}.{name}") for name, child in module.named_children())
+
+    rows = {name: (parameters(module), products(module, f"{root}.{name}"))
+            for name, module in parts_of(network).items()}
+    return rows | {"": (parameters(network), products(network, "Global"))}
+
+
+def parameters(module: nn.Module) -> int:
+    """Numbers that can be trained."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def print_summary(network: nn.Module, size: int) -> None:
+    """The table of ``count``."""
+    table = Table(title=f"{type(network).__name__}, one image of {size}×{size}")
+    table.add_column("part")
+    for heading in ("parameters", "multiply–adds"):
+        table.add_column(heading, justify="right")
+    rows = count(network, size)
+    whole = rows.pop("")
+    for name, numbers in rows.items():
+        table.add_row(name, *map(_short, numbers))
+    table.add_section()
+    table.add_row("all", *map(_short, whole))
+    Console().print(table)
+
+
+def _short(number: int) -> str:
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:.2f} {name}"
+    return str(number)

@@ -1,0 +1,1 @@
+"""The HTML page: scores, curves, and every image with its maps."""

@@ -1,0 +1,9 @@
+"""Scoring: finds folders of saliency maps, reads them, and scores them against their masks.
+
+``jobs`` tells which folder is scored against which data set, ``folders`` reads and scores one
+folder, ``scores`` keeps the results in ``results/scores.json``.
+"""
+
+from .folders import FolderScores, How, read_map, read_truth, score_folder
+
+__all__ = ["FolderScores", "How", "read_map", "read_truth", "score_folder"]

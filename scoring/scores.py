@@ -1,0 +1,166 @@
+"""``results/scores.json``: every score that eval.py gave, which tables and reports are made of.
+
+A list of rows, one for each method, data set and profile::
+
+    [{"method": "cpd_vgg", "dataset": "ECSSD", "images": 1000, "expected": 1000,
+      "profile": "pysodmetrics", "MAE": 0.0402…, "maxF": 0.9357…, …,
+      "maps": "/…/results/cpd_vgg/ECSSD", "content": "5f3a…",
+      "scored": {"date": "2026-11-21T22:08:28Z", "commit": "e9e1358…"},
+      "origin": {"checkpoint": …, "sha256": …, …}}, …]
+
+Measures are not rounded. ``origin`` is what test.py left beside the maps (``utils/origin.py``),
+null for maps of others. ``content`` is a digest of maps and masks: when a method and set are
+scored again with others, under whatever profile, all rows of the old ones go, so that all numbers
+of a method on a set belong to the same maps. Rows of ``--json``, which have neither ``maps`` nor
+what follows, can be read too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from filelock import FileLock
+
+from utils.errors import UserError
+from utils.origin import commit, origin_of
+
+from .jobs import Scored
+
+#: What a row holds beside its measures.
+ABOUT = ("method", "dataset", "images", "expected", "resized", "profile", "maps", "content",
+         "scored", "origin")
+
+Row = dict
+
+
+def measures_of(rows: Sequence[Row]) -> list[str]:
+    """The measures that any of the rows has, in their order."""
+    return list(dict.fromkeys(key for row in rows for key in row if key not in ABOUT))
+
+
+def key_of(row: Row) -> tuple[str, str, str]:
+    return row["method"], row["dataset"], row["profile"]
+
+
+def stamp() -> dict[str, str]:
+    """When, and by which code: the same for all scores of a run."""
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"date": now, "commit": commit()}
+
+
+def kept_row(one: Scored, when: dict[str, str]) -> Row:
+    """A row with what is kept beside its scores: which maps these are and what made them, and
+    ``stamp``."""
+    maps = one.job.maps.absolute()
+    return one.row | {"maps": str(maps), "content": one.result.content, "scored": when,
+                      "origin": origin_of(maps)}
+
+
+def read_scores(path: Path) -> list[Row]:
+    """The rows of ``path``, none when it is not there.
+
+    Raises:
+        UserError: damaged, or something else.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, ValueError) as error:
+        raise _unusable(path, error) from None
+    if not isinstance(rows, list):
+        raise _unusable(path, "it is not a list of rows")
+    for number, row in enumerate(rows):
+        if problem := _problem(row):
+            raise _unusable(path, f"row {number} {problem}")
+        row.setdefault("expected", row["images"])
+    return rows
+
+
+def _unusable(path: Path, problem: object) -> UserError:
+    return UserError(f"{path} cannot be used: {problem}. Delete it and score again; maps that were "
+                     "scored before take seconds")
+
+
+def _problem(row: object) -> str:
+    if not isinstance(row, dict):
+        return "is not a mapping"
+    for key, kind in (("method", str), ("dataset", str), ("profile", str), ("images", int)):
+        if type(row.get(key)) is not kind:
+            return f"has no {key}"
+    if type(row.get("expected", 0)) is not int:
+        return "has no number of expected images"
+    for key in ("scored", "origin"):
+        if not isinstance(row.get(key) or {}, dict):
+            return f"has a damaged {key!r}"
+    if not isinstance(row.get("content", ""), str):
+        return "has a damaged 'content'"
+    wrong = [key for key in measures_of([row]) if type(row[key]) not in (int, float)]
+    return f"has no number for {wrong[0]}" if wrong else ""
+
+
+def keep_scores(path: Path, new: Sequence[Row]) -> list[Row]:
+    """Lay new rows over those of ``path``; returns all. The file is whole at any moment, and keeps
+    what several evaluations give at the same time.
+
+    Where it cannot be written, a note says so and the rows are only returned.
+
+    Raises:
+        UserError: see ``read_scores``.
+    """
+    if not new:
+        return read_scores(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            before = read_scores(path)
+            merged = lay_over(before, new)
+            temporary.write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
+            temporary.replace(path)
+    except OSError as error:
+        print(f"note: the scores are not kept in {path}: {error.strerror}", file=sys.stderr)
+        before = read_scores(path)
+        merged = lay_over(before, new)
+    _say_replaced(before, new)
+    return merged
+
+
+def lay_over(before: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+    """New rows over those of before, without what was scored of other maps or masks."""
+    latest = {row_cell(row): row for row in new}
+    rows = {}
+    for row in before:
+        now = latest.get(row_cell(row))
+        if now is None:
+            rows[key_of(row)] = row
+        elif "content" in row and row["content"] == now.get("content"):
+            # The same maps, which may have been moved, or made anew by other code.
+            rows[key_of(row)] = row | {key: now[key] for key in ("maps", "origin") if key in now}
+    rows |= {key_of(row): row for row in new}
+    return [rows[key] for key in sorted(rows)]
+
+
+def row_cell(row: Row) -> tuple[str, str]:
+    return row["method"], row["dataset"]
+
+
+def _say_replaced(before: Sequence[Row], new: Sequence[Row]) -> None:
+    latest = {row_cell(row): row for row in new}
+    again = {key_of(row) for row in new}
+    gone: dict[tuple[str, str, str], list[str]] = {}
+    for row in before:
+        now = latest.get(row_cell(row))
+        known = "content" in row
+        if now is not None and row.get("content") != now.get("content") \
+                and (known or key_of(row) not in again):
+            were = "were" if known else "may be"
+            gone.setdefault((*row_cell(row), were), []).append(row["profile"])
+    for (method, dataset, were), profiles in gone.items():
+        print(f"note: the scores of {method} on {dataset} kept before {were} of other maps or "
+              f"masks (profiles {', '.join(profiles)}); they are not kept", file=sys.stderr)

@@ -1,0 +1,338 @@
+"""The report in a real browser: sorting, filters, keys, pictures, light and dark, narrow and wide.
+
+Skipped where Playwright or a Chromium is not installed. SOD_REPORT names a report that is opened
+as well; SOD_SCREENSHOTS a folder for pictures of the pages.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from report.methods import Request, score_sets
+from report.page.page import write_page
+from tests.made_methods import ODD, ODD_IMAGE, write_maps, write_set
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None)
+
+pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+              pytest.mark.xdist_group("browser")]  # one process of pytest starts it once
+
+WIDE = (1280, 900)
+LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 400)]
+#: Without them Chromium waits for services that a machine without network does not reach.
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory) -> dict[str, Path]:
+    """One report of two sets, in one file, and one of a set with its pictures beside it."""
+    folder = tmp_path_factory.mktemp("reports")
+    for name, count in (("MANY-TE", 40), ("FEW-TE", 3)):
+        write_set(folder / "datasets", name, count)
+        write_maps(folder / "datasets", folder / "maps", name)
+    (folder / "maps/copy/MANY-TE/07.png").unlink()
+    sets, refused = score_sets(Request(folder / "maps", folder / "datasets",
+                                       data=("MANY-TE", "FEW-TE")))
+    assert refused == 1
+    write_page(folder / "one.html", sets, "pysodmetrics", 320)
+    assert not write_page(folder / "a folder.html", sets[1:], "pysodmetrics", 320, 1000).embedded
+    return {"one": folder / "one.html", "beside": folder / "a folder.html"}
+
+
+class Opened:
+    """A page in the browser, with what went wrong on it."""
+
+    def __init__(self, browser, path: Path, scheme: str = "light", size=WIDE, fragment: str = ""):
+        self.page = browser.new_page(color_scheme=scheme,
+                                     viewport={"width": size[0], "height": size[1]})
+        self.page.set_default_timeout(20_000)
+        self.wrong, self.asked = [], []
+        self.page.on("console", lambda message: self.wrong.append(message.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.wrong.append(request.url))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.absolute().as_uri() + fragment)
+        self.page.wait_for_selector("body[data-ready]")
+
+    def texts(self, selector: str) -> list[str]:
+        # Not the inner texts: those of cards out of view are empty.
+        return [text.strip() for text in self.page.locator(selector).all_text_contents()]
+
+    def names(self) -> list[str]:
+        """Of the images in the gallery, as far as they have cards."""
+        return self.texts(".card header a")
+
+    def set(self, field: str, value: str) -> None:
+        if self.page.locator(field).evaluate("node => node.tagName") == "SELECT":
+            self.page.select_option(field, label=value)
+        else:
+            self.page.fill(field, value)
+
+    def pixels(self, selector: str) -> np.ndarray:
+        """(H, W, 3) of what stands there on the screen."""
+        png = self.page.locator(selector).first.screenshot()
+        return np.array(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+    def pictures_load(self) -> bool:
+        return self.page.evaluate("""async () => {
+            const pictures = [...document.images].slice(0, 40);
+            for (const picture of pictures) picture.loading = 'eager';
+            await Promise.all(pictures.map((picture) => picture.decode()));
+            return pictures.every((picture) => picture.naturalWidth > 20);
+        }""")
+
+    def error_maps_load(self) -> None:
+        """Wait for the pictures that error maps are laid together of."""
+        self.page.evaluate("""async () => {
+            const layers = [...document.querySelectorAll('#single .error i')];
+            await Promise.all(layers.map((layer) => Object.assign(new Image(),
+                {src: layer.style.backgroundImage.slice(5, -2)}).decode()));
+            for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+        }""")
+
+    def close(self) -> None:
+        self.page.close()
+        assert self.wrong == []
+        assert all(url.startswith(("file:", "blob:", "data:")) for url in self.asked)
+
+
+@pytest.fixture
+def opened(browser, reports) -> Iterator[Opened]:
+    opened = Opened(browser, reports["one"])
+    yield opened
+    opened.close()
+
+
+def test_the_table_sorts(opened):
+    opened.page.select_option("#set", label="FEW-TE")
+
+    def column(number: int) -> list[str]:
+        return opened.texts(f"#summary tbody tr > :nth-child({number})")
+
+    heading = opened.page.locator("#summary thead th", has_text="MAE")
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    numbers = [float(text) for text in column(4)[:-1]]
+    assert numbers == sorted(numbers)
+    assert (column(2)[-1], column(4)[-1], column(3)[-1]) == ("copy", "–", "39/40")
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert [float(text) for text in column(4)[:-1]] == numbers[::-1]
+    assert column(2)[-1] == "copy"
+    opened.page.locator("#summary thead th", has_text="method").get_by_role("button").click()
+    assert column(2) == [ODD, ODD, "copy", "copy", "inverse", "inverse"]
+    assert opened.page.locator("#summary [aria-sort]").count() == 1
+
+
+def test_the_worst_come_first_and_filters_filter(opened):
+    assert opened.names()[0] == "07"  # without a score
+    assert opened.texts("#status") == ["40 of 40 images of MANY-TE"]
+    assert opened.texts(".card .missing") == ["no map"]
+    opened.set("#of", ODD)
+    opened.set("#order", "worst first")
+    scores = [float(text.split()[-1]) for text in opened.texts(".card header a + span")]
+    assert len(scores) >= 24
+    assert scores == sorted(scores, reverse=True)
+    opened.set("#order", "best first")
+    assert opened.names()[0] != "01"
+    best = [float(text.split()[-1]) for text in opened.texts(".card header a + span")]
+    assert best[0] < scores[0]
+    assert best == sorted(best)
+    opened.set("#measure", "Sm ↑")
+    scores = [float(text.split()[-1]) for text in opened.texts(".card header a + span")]
+    assert scores == sorted(scores, reverse=True)
+    opened.set("#low", str(scores[4]))
+    opened.set("#high", str(scores[1]))
+    assert len(opened.names()) == 4
+    opened.set("#low", "")
+    opened.set("#high", "")
+    opened.set("#search", "B>NAME")
+    assert opened.names() == [ODD_IMAGE]
+    opened.set("#search", "")
+    opened.page.check("#unscored")
+    assert opened.names() == ["07"]
+    opened.page.uncheck("#methods label:has-text('copy') input")
+    assert opened.names() == []
+
+
+def test_scrolling_brings_all_images(opened):
+    assert 0 < len(opened.names()) < 40
+    opened.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    opened.page.locator(".card").nth(39).wait_for(state="attached")
+    assert len(opened.names()) == len(set(opened.names())) == 40
+    assert not opened.page.locator("#more").is_visible()
+    # From the top: at the end of the page the next images would follow at once.
+    opened.page.evaluate("scrollTo(0, 0)")
+    opened.set("#order", "methods furthest apart")
+    assert 0 < len(opened.names()) < 40
+
+
+def test_pictures_are_made_for_the_cards_that_are_seen(opened):
+    last = opened.page.locator(".card").nth(23)
+    assert last.locator("img").count() == 0
+    last.scroll_into_view_if_needed()
+    last.locator("img").first.wait_for()
+    assert opened.page.locator(".card").first.locator("img").count() > 1
+
+
+@pytest.mark.parametrize("fragment", ["#/100%/x", "#/%E0%A4%A/", "#/FEW-TE/none"])
+def test_an_address_of_no_image_opens_the_gallery(browser, reports, fragment):
+    opened = Opened(browser, reports["one"], fragment=fragment)
+    assert opened.page.locator("#overview").is_visible()
+    assert "There is no image" in opened.texts("#status")[0]
+    opened.page.locator("nav a", has_text="Gallery").click()
+    opened.page.locator("#status", has_text="40 of 40 images").wait_for()
+    opened.close()
+
+
+def test_methods_and_error_maps_can_be_hidden_and_sets_changed(opened):
+    figures = opened.page.locator(".card").first.locator("figure")
+    assert figures.count() == 4
+    opened.page.uncheck("#methods label:has-text('inverse') input")
+    assert figures.count() == 3
+    assert opened.page.locator(".card .error").first.is_visible()
+    opened.page.keyboard.press("e")
+    assert not opened.page.locator(".card .error").first.is_visible()
+    assert opened.page.locator(".figures:visible").count() == 1
+    opened.page.select_option("#set", label="FEW-TE")
+    assert opened.texts("#status") == ["3 of 3 images of FEW-TE"]
+    assert opened.page.locator(".figures:visible").get_attribute("data-set") == "1"
+    assert opened.page.locator(".figures:visible svg").count() == 4  # too few for sizes
+
+
+def test_keys_lead_through_the_gallery_and_the_images(opened):
+    page = opened.page
+    opened.set("#order", "by name")
+    page.locator("h1").first.click()
+    for key in ("j", "ArrowRight", "j", "k"):
+        page.keyboard.press(key)
+    assert opened.texts(".card.selected header a") == ["02"]
+    for _ in range(30):
+        page.keyboard.press("j")
+    assert opened.texts(".card.selected header a") == ["32"]
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#single h1")
+    assert opened.texts("#single h1") == ["32"]
+    assert "32 of 40" in page.locator("#single .moves").inner_text()
+    assert not page.locator("#overview").is_visible()
+    page.keyboard.press("ArrowLeft")
+    page.locator("#single h1", has_text="31").wait_for()
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#overview:not([hidden])")
+    assert opened.texts(".card.selected header a") == ["31"]
+    page.keyboard.press("/")
+    page.locator("#search:focus").wait_for()
+    page.keyboard.type("1jk")  # letters, not moves
+    assert opened.texts("#status") == ["0 of 40 images of MANY-TE"]
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert page.locator("#keys").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("#keys").is_visible()
+
+
+@pytest.mark.parametrize("kind", ["one", "beside"])
+def test_pictures_show_and_an_image_has_an_address(browser, reports, kind):
+    opened = Opened(browser, reports[kind], fragment="#/FEW-TE/01")
+    assert opened.texts("#single h1") == ["01"]
+    assert opened.pictures_load()
+    assert opened.texts("#set option:checked") == ["FEW-TE"]
+    assert len(opened.texts("#single table tbody tr")) == 3
+    assert opened.texts("#single .best")[:2] == ["0.0000", "1.0000"]
+    opened.page.locator("#single button", has_text="Back").click()
+    opened.page.wait_for_selector("#overview:not([hidden])")
+    assert opened.pictures_load()
+    opened.page.locator(".card header a").first.click()
+    opened.page.wait_for_selector("#single:not([hidden])")
+    opened.page.locator("nav a", has_text="Scores").click()
+    opened.page.wait_for_selector("#overview:not([hidden])")
+    assert opened.page.evaluate("scrollY") < 300
+    opened.close()
+
+
+@pytest.mark.parametrize("kind", ["one", "beside"])
+def test_error_maps_say_what_is_missed_and_what_is_too_much(browser, reports, kind):
+    opened = Opened(browser, reports[kind], fragment="#/FEW-TE/01")
+    opened.error_maps_load()
+
+    def share(method: str, colour: tuple[int, int, int]) -> float:
+        number = opened.texts("#single figcaption").index(
+            next(text for text in opened.texts("#single figcaption") if method in text))
+        pixels = opened.pixels(f"#single figure:nth-child({number + 1}) .error")
+        return (abs(pixels - colour).max(axis=2) < 40).mean()
+
+    masks = reports["one"].parent / "datasets/FEW-TE/masks/01.png"
+    with Image.open(masks) as mask:
+        foreground = (np.array(mask) > 128).mean()
+    assert share("copy", (255, 255, 255)) == pytest.approx(foreground, abs=0.03)
+    assert share("copy", (0, 0, 0)) == pytest.approx(1 - foreground, abs=0.03)
+    assert share("inverse", (0, 101, 255)) == pytest.approx(foreground, abs=0.03)
+    assert share("inverse", (255, 154, 0)) == pytest.approx(1 - foreground, abs=0.03)
+    opened.close()
+
+
+@pytest.mark.parametrize("scheme, width", LOOKS)
+def test_it_fits_the_window_and_the_light(browser, reports, scheme, width):
+    opened = Opened(browser, reports["one"], scheme, (width, 800))
+    for part in ("scores", "curves", "gallery", "single"):
+        if part == "single":
+            opened.page.locator(".card header a").first.click()
+            opened.page.wait_for_selector("#single h1")
+        else:
+            opened.page.locator(f"#{part}").scroll_into_view_if_needed()
+        wide = opened.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, part
+        keep_screenshot(opened.page, f"{part}-{scheme}-{width}")
+    paper = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    ink = opened.page.evaluate("getComputedStyle(document.body).color")
+    assert (brightness(paper) > brightness(ink)) == (scheme == "light")
+    assert abs(brightness(paper) - brightness(ink)) > 180
+    opened.close()
+
+
+def brightness(colour: str) -> float:
+    """Mean of ``rgb(1, 2, 3)``."""
+    return float(np.mean([float(part) for part in colour[4:-1].split(",")]))
+
+
+def keep_screenshot(page, name: str) -> None:
+    folder = os.environ.get("SOD_SCREENSHOTS")
+    if folder:
+        page.wait_for_timeout(400)  # pictures are decoded when they come into view
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def test_a_report_that_was_made_before(browser):
+    """The demo's, where .ci/run has made it."""
+    if not os.environ.get("SOD_REPORT"):
+        pytest.skip("SOD_REPORT names no report")
+    for scheme, width in LOOKS:
+        opened = Opened(browser, Path(os.environ["SOD_REPORT"]), scheme, (width, 800))
+        assert opened.texts("#summary tbody th") == ["centre_prior", "demo"]
+        assert opened.texts("#status") == ["64 of 64 images of SAMPLE-TE"]
+        assert opened.pictures_load()
+        keep_screenshot(opened.page, f"demo-{scheme}-{width}")
+        opened.page.keyboard.press("j")
+        opened.page.keyboard.press("Enter")
+        opened.page.wait_for_selector("#single h1")
+        assert opened.pictures_load()
+        opened.close()

@@ -1,0 +1,253 @@
+"""The three scripts, end to end on a small network and a small set."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import eval as eval_script
+import test as test_script
+import train as train_script
+from tests.small_runs import SMALL, equal, train, weights
+from utils.paths import ROOT
+
+
+def test_train_test_eval(made_sets, runs, results, tmp_path, capsys):
+    assert train(made_sets, "val.fraction=0.2", "train.images_every=2") == 0
+    folder = runs / "trial"
+    names = {path.name for path in folder.iterdir()}
+    assert {"last.pt", "best.pt", "config.yaml", "origin.json", "log.csv"} <= names
+    assert any(name.startswith("events") for name in names)
+    origin = json.loads((folder / "origin.json").read_text())
+    assert torch.__version__.startswith(origin["torch"])
+    with (folder / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows if row["loss"]] == [1, 2, 3, 4]
+    assert float(rows[0]["loss"]) == pytest.approx(
+        float(rows[0]["attention_bce"]) + float(rows[0]["detection_bce"]), abs=1e-4)
+    assert sum(bool(row["val_maxF"]) for row in rows) == 2
+
+    out, scores = tmp_path / "results", tmp_path / "scores.json"
+    command = ["--gpu", "cpu", "--checkpoint", str(folder / "best.pt"), "--out", str(out)]
+    assert test_script.main([*command, "--data", "TINY-TE", "--show", "--rows", "3"]) == 0
+    for path in (made_sets / "TINY-TE/images").iterdir():
+        with Image.open(path) as image, Image.open(out / f"trial/TINY-TE/{path.stem}.png") as map_:
+            assert map_.size == image.size
+            assert map_.mode == "L"
+    with Image.open(out / "trial/TINY-TE.png") as sheet:
+        assert sheet.height > 3 * 160
+    assert eval_script.main(["--pred", str(out), "--root", str(made_sets), "--json",
+                             str(scores)]) == 0
+    (row,) = json.loads(scores.read_text())
+    assert (row["method"], row["dataset"], row["images"]) == ("trial", "TINY-TE", 4)
+    assert "4 maps written" in capsys.readouterr().out
+    (row,) = json.loads((results / "scores.json").read_text())
+    assert row["origin"] == json.loads((out / "trial/origin.json").read_text())["TINY-TE"]
+    digest = hashlib.sha256((folder / "best.pt").read_bytes()).hexdigest()
+    assert (row["origin"]["sha256"], row["origin"]["finished"], row["origin"]["kept"]) == \
+        (digest, True, 0)
+
+
+def test_the_same_seed_gives_the_same_weights(made_sets, runs):
+    assert train(made_sets) == 0
+    first = weights(runs / "trial/last.pt")
+    assert train(made_sets, "--overwrite", "data.workers=2") == 0
+    assert equal(first, weights(runs / "trial/last.pt"))
+    assert train(made_sets, "--overwrite", "seed=1") == 0
+    assert not equal(first, weights(runs / "trial/last.pt"))
+
+
+def test_steps_that_are_not_finite_are_left_out_within_a_budget(made_sets, runs, capsys,
+                                                                monkeypatch):
+    from model import objectives
+
+    calls = []
+
+    class Sometimes(objectives.CPDObjective):
+        def __call__(self, network, sample):
+            outputs, terms = super().__call__(network, sample)
+            calls.append(1)
+            return outputs, {name: term * (float("nan") if len(calls) == 3 else 1)
+                             for name, term in terms.items()}
+
+    monkeypatch.setitem(objectives._OBJECTIVES, "cpd", Sometimes)
+    assert train(made_sets) == 2
+    assert "the loss is nan at step 3" in capsys.readouterr().err
+    calls.clear()
+    assert train(made_sets, "--overwrite", "train.max_skipped=1") == 0
+    assert "the step is left out (1 of 1)" in capsys.readouterr().err
+    assert all(torch.isfinite(value).all() for value in weights(runs / "trial/last.pt").values())
+
+
+def test_training_stops_early_when_validation_does_not_improve(made_sets, runs, capsys):
+    assert train(made_sets, "val.fraction=0.2", "train.patience=2", "optim.lr=1e-30",
+                 "train.epochs=9") == 0
+    assert "stopped early: 2 validations" in capsys.readouterr().out
+    assert torch.load(runs / "trial/last.pt", weights_only=True)["at"]["epoch"] == 4
+
+
+def test_the_average_is_what_is_tested(made_sets, runs, tmp_path):
+    assert train(made_sets, "train.ema=0.99", "optim.lr=0.01") == 0
+    content = torch.load(runs / "trial/last.pt", weights_only=True)
+    command = ["--gpu", "cpu", "--checkpoint", str(runs / "trial/last.pt"), "--data", "TINY-TE"]
+    assert test_script.main([*command, "--out", str(tmp_path / "a")]) == 0
+    content["network"] = {key.removeprefix("module."): value
+                          for key, value in content.pop("average").items() if key != "n_averaged"}
+    torch.save(content, runs / "trial/averaged.pt")
+    command[3] = str(runs / "trial/averaged.pt")
+    assert test_script.main([*command, "--out", str(tmp_path / "b")]) == 0
+    for path in (tmp_path / "a/trial/TINY-TE").iterdir():
+        assert path.read_bytes() == (tmp_path / "b/trial/TINY-TE" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--resume"], "there is no checkpoint"),
+    (["data.train=[NOWHERE]"], "not found"),
+    (["weights.backbone=nowhere.pth"], "not found"),
+    (["model.name=cpd_vg"], "did you mean 'cpd_vgg'"),
+    (["optim.lrr=1"], "did you mean 'optim.lr'"),
+    (["--config", "nowhere.yaml"], "not found")])
+def test_train_says_what_is_wrong(made_sets, runs, capsys, arguments, said):
+    assert train(made_sets, *arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_bad_files_stop_training_before_it_starts(sets, runs, capsys):
+    (sets / "TINY-TR/masks/03.png").write_bytes(b"")
+    assert train(sets) == 2
+    assert "03.png: empty file" in capsys.readouterr().err
+    assert not (runs / "trial/last.pt").exists()
+
+
+def test_a_loss_that_is_not_finite_names_step_and_images(made_sets, runs, capsys):
+    assert train(made_sets, "optim.lr=1e30", "train.epochs=4", "optim.clip_value=null") == 2
+    err = capsys.readouterr().err
+    assert "the loss is" in err
+    assert "on the images" in err
+
+
+@pytest.fixture(scope="module")
+def trained(made_sets, tmp_path_factory) -> Path:
+    """A checkpoint that tests only read."""
+    runs = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_script, "CHECKPOINTS", runs)
+        assert train(made_sets, "train.steps=1") == 0
+    return runs / "trial/last.pt"
+
+
+def predict(trained, out, *more) -> int:
+    fixed = ["--gpu", "cpu", "--checkpoint", str(trained), "--out", str(out)]
+    return test_script.main([*fixed, *more])
+
+
+def test_any_image_folder_or_pattern(trained, made_sets, tmp_path, monkeypatch, capsys):
+    out, photos = tmp_path / "out", tmp_path / "photos"
+    photos.mkdir()
+    Image.new("L", (33, 21), 90).save(photos / "grey.v2.png")
+    Image.new("RGBA", (17, 40), (9, 200, 30, 100)).save(photos / "alpha.png")
+    monkeypatch.chdir(tmp_path)
+    assert predict(trained, out, "--input", "photos/*.v2.png", str(photos / "alpha.png"),
+                   str(made_sets / "TINY-TE/images"), "test.minmax=false", "--show") == 0
+    written = {path.name for path in (out / "trial/input").iterdir()}
+    assert written == {"grey.v2.png", "alpha.png", "00.png", "01.png", "02.png", "03.png"}
+    with Image.open(out / "trial/input/grey.v2.png") as image:
+        assert image.size == (33, 21)
+    Image.new("RGB", (8, 8)).save(photos / "alpha.jpg")
+    assert predict(trained, out, "--input", "photos") == 2
+    assert "same stem" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert predict(trained, out, "--input", "photos/alpha.png", "empty") == 2
+    assert "--input empty: no images" in capsys.readouterr().err
+
+
+def test_finished_maps_are_kept_on_request(trained, made_sets, tmp_path, capsys):
+    arguments = [trained, tmp_path, f"data.root={made_sets}", "--data", "TINY-TE"]
+    assert predict(*arguments) == 0
+    kept, redone = (tmp_path / f"trial/TINY-TE/0{n}.png" for n in (0, 1))
+    Image.new("L", (3, 3)).save(kept)
+    redone.unlink()
+    assert predict(*arguments, "--skip-existing") == 0
+    assert "3 maps are there, 1 to do" in capsys.readouterr().out
+    with Image.open(kept) as image:
+        assert image.size == (3, 3)
+    assert redone.is_file()
+
+
+def test_bf16_changes_a_map_by_little(trained, made_sets, tmp_path):
+    for name in ("fp32", "bf16"):
+        assert predict(trained, tmp_path / name, "--data", "TINY-TE", f"test.precision={name}",
+                       "test.minmax=false") == 0
+    for path in (tmp_path / "fp32/trial/TINY-TE").iterdir():
+        exact, rounded = (np.asarray(Image.open(tmp_path / name / "trial/TINY-TE" / path.name))
+                          for name in ("fp32", "bf16"))
+        assert np.abs(exact.astype(int) - rounded).max() <= 3
+
+
+def test_a_batch_gives_the_same_maps_as_one_by_one(trained, made_sets, tmp_path):
+    for batch in (1, 4):
+        assert predict(trained, tmp_path / str(batch), "--data", "TINY-TE",
+                       f"test.batch={batch}", "test.minmax=false") == 0
+    for path in (tmp_path / "1/trial/TINY-TE").iterdir():
+        one, other = (np.asarray(Image.open(tmp_path / batch / "trial/TINY-TE" / path.name))
+                      for batch in ("1", "4"))
+        assert np.abs(one.astype(int) - other).max() <= 1
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--data", "NOWHERE"], "not found"), (["--input", "nowhere.jpg"], "no such file"),
+    (["--data", "TINY-TE", "--input", "x"], "not both"),
+    (["test.data=[]"], "no data sets to predict")])
+def test_test_says_what_is_wrong(trained, tmp_path, capsys, arguments, said):
+    assert predict(trained, tmp_path, *arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_weights_test_says_how_to_get_them(runs, capsys):
+    assert test_script.main(["--gpu", "cpu"]) == 2
+    assert "python train.py --config" in capsys.readouterr().err
+
+
+def test_official_weights_need_the_recipe(trained, made_sets, tmp_path, capsys):
+    """A plain state dict, with the prefix that DataParallel left, runs with --config."""
+    state = {f"module.{key}": value for key, value in weights(trained).items()}
+    torch.save(state, tmp_path / "CPD.pth")
+    assert predict(tmp_path / "CPD.pth", tmp_path, "--data", "TINY-TE") == 2
+    assert "--config" in capsys.readouterr().err
+    assert predict(tmp_path / "CPD.pth", tmp_path, "--data", "TINY-TE", "--config",
+                   str(ROOT / "configs/cpd_vgg.yaml"), f"data.root={made_sets}", *SMALL) == 0
+
+
+@pytest.mark.parametrize("script", ["train.py", "test.py", "eval.py"])
+def test_scripts_run_from_any_directory(script, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    result = subprocess.run([sys.executable, str(ROOT / script), "--help"], cwd=tmp_path,
+                            env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "usage" in result.stdout
+
+
+def test_the_exit_status_of_a_script_is_not_zero_on_errors(tmp_path):
+    result = subprocess.run([sys.executable, str(ROOT / "eval.py"), "--pred", "nowhere"],
+                            cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: folder not found")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_train_and_test_on_a_gpu(made_sets, runs, tmp_path):
+    arguments = [f"data.root={made_sets}", "name=trial", *SMALL]
+    assert train_script.main(["--gpu", "0", *arguments]) == 0
+    assert test_script.main(["--gpu", "0", "--checkpoint", str(runs / "trial/last.pt"), "--out",
+                             str(tmp_path), "--data", "TINY-TE"]) == 0
