@@ -20,13 +20,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.catalog import same_set
 from metrics import CORE, FAMILIES, PROFILES
 from metrics.compare import LINEAR, compare
-from report.files import Report, csv_text, require_format, save_report, write
 from report.recipes import Recipes
-from report.sheets import terminal
-from report.tables import differences_table, most_table, print_table, scores_table
+from report.table import print_report, require_format
+from report.tables import (
+    csv_text,
+    differences_table,
+    most_table,
+    print_table,
+    scores_table,
+    write,
+)
 from scoring import How
 from scoring.jobs import Cell, Job, Scored, find_jobs, score_jobs
 from scoring.scores import Row, keep_scores, kept_row, read_scores, row_cell, stamp
@@ -192,24 +197,13 @@ def under_other_profiles(one: Scored, args: argparse.Namespace,
 
 def show_report(args: argparse.Namespace, recipes: Recipes, kept: list[Row],
                 now: Sequence[Cell], without: Sequence[Cell]) -> None:
-    """What the arguments ask for, in the terminal and in files: of the methods scored now, or of
-    all that ever were; ``without`` the scores of what could not be scored now."""
+    """What the arguments ask for, of the methods scored now, or of all that ever were; ``without``
+    the scores of what could not be scored now."""
     sets = [*map(os.path.basename, args.data), *(dataset for _, dataset in now)] \
         if args.data or args.gt else []
-    rows = [row for row in kept if (cell := row_cell(row)) not in without
-            and (cell in now or not args.named)
-            and (not sets or any(same_set(name, row["dataset"]) for name in sets))]
-    if not rows:
-        raise UserError("there are no scores to make a table of; score some maps first")
-    found, report = recipes.of_rows(rows), Report()
-    if args.table or args.save or not args.closest:
-        report.add_tables(rows, found, sets, args.profile, without)
-    if args.closest:
-        report.add_closest(rows, found)
-    for sheet in report.sheets:
-        print_table(terminal(sheet))
-    for path in args.save:
-        save_report(path, report)
+    rows = [row for row in kept if not args.named or row_cell(row) in now]
+    print_report(rows, recipes, sets=sets, profile=args.profile, without=without,
+                 table=args.table, closest=args.closest, save=args.save)
 
 
 def show_differences(scored: Sequence[Scored]) -> None:

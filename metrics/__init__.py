@@ -5,7 +5,8 @@ meets foreground and background, so a map is read once and never thresholded aga
 PySODMetrics 1.6.2; other scripts' definitions are profiles.
 """
 
+from .compare import lower_is_better
 from .evaluator import Evaluator
 from .profiles import CORE, FAMILIES, PROFILES
 
-__all__ = ["CORE", "FAMILIES", "PROFILES", "Evaluator"]
+__all__ = ["CORE", "FAMILIES", "PROFILES", "Evaluator", "lower_is_better"]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .protocols import lower_is_better
-
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
@@ -17,6 +15,11 @@ CONFIDENCE = 0.95
 LINEAR = ("MAE", "wF", "Sm", "AUC", "mBA", "context", "HCE", *(
     f"{kind}{family}" for kind in ("mean", "adp", "bin")
     for family in ("F", "E", "IoU", "Dice", "BER", "accuracy", "specificity", "BIoU", "MSIoU")))
+
+
+def lower_is_better(measure: str) -> bool:
+    """Errors and efforts against scores; ``maxBER`` and its kin too."""
+    return measure in ("MAE", "HCE") or measure.endswith("BER")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .errors import UserError, list_problems, nearest
+from .errors import UserError, nearest
 from .paths import absolute, absolute_spec
 from .schema import EDGES, OPTIMIZERS, PRECISIONS, SCHEDULES, Config
 
@@ -29,24 +29,12 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
     paths in the file are taken from the repository.
 
     Raises:
-        UserError: the file cannot be read, a key is unknown, a value has the wrong type, a
-            reported number has an unknown measure or protocol.
+        UserError: the file cannot be read, a key is unknown, a value has the wrong type.
     """
     config = default_config()
     for file, recipe in _read_recipe(Path(path)):
         config = _lay(config, recipe, str(file))
-    config = _override(config, overrides, str(path))
-    _check_reported(config, str(path))  # of recipes alone: old checkpoints hold them as they were
-    return config
-
-
-def _check_reported(config: DictConfig, origin: str) -> None:
-    from metrics.protocols import problems_of
-
-    problems = [f"reported {row.dataset} {row.measure}: {problem}" for row in config.reported
-                for problem in problems_of(row)]
-    if problems:
-        raise UserError(list_problems(origin, problems))
+    return _override(config, overrides, str(path))
 
 
 def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, object]]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from metrics import PROFILES
+from metrics.profiles import Profile
 from utils.errors import nearest
-
-from .profiles import PROFILES, Profile
-
-if TYPE_CHECKING:
-    from utils.schema import Reported
+from utils.schema import Reported
 
 #: Family → what a score table calls it. Papers report core measures alone.
 COLUMNS = {"MAE": ("MAE",), "F": ("maxF", "meanF", "adpF"), "wF": ("wF",), "S": ("Sm",),
@@ -51,7 +48,7 @@ PROTOCOLS = {
         "one; images without an object add nothing and are counted (256 thresholds here)"),
     "minet": Protocol(
         "MINet's evaluation of the authors' maps: F is taken at twice each map's mean (adpF); "
-        "which E it is, is not said", named={"F": "adpF", "E": "adpE"}),
+        "which E it is, the paper does not say", named={"F": "adpF", "E": "adpE"}),
     "adaptive": Protocol(
         "MATLAB scripts of GCPANet and F3Net: F and E are the adaptive ones, at twice each map's "
         "mean, not the maximum over thresholds; E selects above that threshold, which is not "
@@ -73,11 +70,6 @@ def columns_of(profile: Profile) -> Iterator[tuple[str, str]]:
         for column in COLUMNS.get(family, ()):
             if not (column == "adpF" and profile.max_f == "per image"):
                 yield column, family
-
-
-def lower_is_better(measure: str) -> bool:
-    """Errors and efforts against scores; ``maxBER`` and its kin too."""
-    return measure in ("MAE", "HCE") or measure.endswith("BER")
 
 
 def candidates(name: str) -> list[tuple[str, str]]:
