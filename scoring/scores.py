@@ -1,4 +1,4 @@
-"""``results/scores.json``: every score that eval.py gave, which tables and reports are made of.
+"""``results/scores.json`` keeps every score that eval.py gave; tables and reports are made of it.
 
 A list of rows, one for each method, data set and profile::
 
@@ -8,11 +8,11 @@ A list of rows, one for each method, data set and profile::
       "scored": {"date": "2026-11-21T22:08:28Z", "commit": "e9e1358…"},
       "origin": {"checkpoint": …, "sha256": …, …}}, …]
 
-Measures are not rounded. ``origin`` is what test.py left beside the maps (``utils/origin.py``),
-null for maps of others. ``content`` is a digest of maps and masks: when a method and set are
-scored again with others, under whatever profile, all rows of the old ones go, so that all numbers
-of a method on a set belong to the same maps. Rows of ``--json``, which have neither ``maps`` nor
-what follows, can be read too.
+Measures are not rounded. ``origin`` is what test.py wrote beside the maps (``utils/origin.py``),
+null for maps of others. ``content`` is a digest of maps and masks. When other maps or masks are
+scored under the same method and set, with whatever profile, all rows of the old ones go: all
+numbers of a method on a set belong to the same maps. Rows of ``--json``, which lack ``maps`` and
+what follows it, can be read too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from filelock import FileLock
 from utils.errors import UserError
 from utils.origin import commit, origin_of
 
-from .jobs import Scored
+from .jobs import JobScores
 
 #: What a row holds beside its measures.
 ABOUT = ("method", "dataset", "images", "expected", "resized", "profile", "maps", "content",
@@ -48,17 +48,20 @@ def key_of(row: Row) -> tuple[str, str, str]:
 
 
 def stamp() -> dict[str, str]:
-    """When, and by which code: the same for all scores of a run."""
+    """Date and commit of scores, the same for all of a run."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"date": now, "commit": commit()}
 
 
-def kept_row(one: Scored, when: dict[str, str]) -> Row:
-    """A row with what is kept beside its scores: which maps these are and what made them, and
-    ``stamp``."""
-    maps = one.job.maps.absolute()
-    return one.row | {"maps": str(maps), "content": one.result.content, "scored": when,
-                      "origin": origin_of(maps)}
+def kept_row(scores: JobScores, when: dict[str, str]) -> Row:
+    """A row with what is kept beside its scores: which maps were scored, what made them, ``when``.
+
+    Args:
+        when: see ``stamp``.
+    """
+    maps = scores.job.maps.absolute()
+    return scores.row | {"maps": str(maps), "content": scores.result.content, "scored": when,
+                         "origin": origin_of(maps)}
 
 
 def read_scores(path: Path) -> list[Row]:
@@ -83,8 +86,7 @@ def read_scores(path: Path) -> list[Row]:
 
 
 def _unusable(path: Path, problem: object) -> UserError:
-    return UserError(f"{path} cannot be used: {problem}. Delete it and score again; maps that were "
-                     "scored before take seconds")
+    return UserError(f"{path} cannot be used: {problem}. Delete it and score again")
 
 
 def _problem(row: object) -> str:
@@ -105,9 +107,9 @@ def _problem(row: object) -> str:
 
 
 def keep_scores(path: Path, new: Sequence[Row]) -> list[Row]:
-    """Lay new rows over those of ``path``; returns all. The file is whole at any moment, and keeps
-    what several evaluations give at the same time.
+    """Lay new rows over those of ``path``, and return all.
 
+    The file is whole at any moment, and keeps the rows of evaluations that end at the same time.
     Where it cannot be written, a note says so and the rows are only returned.
 
     Raises:
@@ -127,12 +129,12 @@ def keep_scores(path: Path, new: Sequence[Row]) -> list[Row]:
         print(f"note: the scores are not kept in {path}: {error.strerror}", file=sys.stderr)
         before = read_scores(path)
         merged = lay_over(before, new)
-    _say_replaced(before, new)
+    _note_replaced(before, new)
     return merged
 
 
 def lay_over(before: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-    """New rows over those of before, without what was scored of other maps or masks."""
+    """New rows and those of before, except rows of a new row's cell that are of other maps."""
     latest = {row_cell(row): row for row in new}
     rows = {}
     for row in before:
@@ -150,7 +152,7 @@ def row_cell(row: Row) -> tuple[str, str]:
     return row["method"], row["dataset"]
 
 
-def _say_replaced(before: Sequence[Row], new: Sequence[Row]) -> None:
+def _note_replaced(before: Sequence[Row], new: Sequence[Row]) -> None:
     latest = {row_cell(row): row for row in new}
     again = {key_of(row) for row in new}
     gone: dict[tuple[str, str, str], list[str]] = {}
