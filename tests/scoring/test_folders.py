@@ -13,7 +13,7 @@ from PIL import Image
 
 from data import Pair
 from scoring import ScoringOptions, folders, score_folder
-from tests.maps import reference
+from tests.maps import DEVICES, reference
 from utils.errors import UserError
 
 
@@ -109,10 +109,11 @@ def test_a_file_that_may_not_be_read_is_listed(maps, pairs, monkeypatch):
     assert (result.evaluator.images, result.expected, len(result.digests)) == (9, 10, 9)
 
 
-def test_a_measure_without_its_package_is_the_users_error(maps, pairs, monkeypatch):
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_measure_without_its_package_is_the_users_error(maps, pairs, monkeypatch, device):
     monkeypatch.setitem(sys.modules, "skimage.morphology", None)
     with pytest.raises(UserError, match="pip install scikit-image"):
-        score_folder(maps, pairs, options=ScoringOptions(measures=("HCE",)))
+        score_folder(maps, pairs, options=ScoringOptions(device, measures=("HCE",)))
 
 
 def test_maps_of_the_released_wssa_weights(shared):
