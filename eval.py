@@ -39,48 +39,44 @@ SCORES = "scores.json"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line. ``named``: it names maps to score; ``reports``: it asks for a table."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pred", type=Path, metavar="DIR",
-                        help="<method>/<set>/ folders, the <set>/ folders of one method, or with "
-                             "--gt one folder of maps (default: results/)")
-    parser.add_argument("--gt", type=Path, metavar="DIR", help="one folder of masks")
-    parser.add_argument("--data", nargs="+", metavar="SET", help="only these sets")
-    parser.add_argument("--root", type=Path, default=DATASETS, metavar="DIR",
-                        help="where the data sets lie (default: datasets/); the same as "
-                             "data.root=DIR")
-    parser.add_argument("--gpu", default="auto",
-                        help="index, auto or cpu (default: auto); the scores are the same")
-    parser.add_argument("--profile", choices=list(PROFILES), default="pysodmetrics",
-                        help="whose definitions to follow (default: pysodmetrics)")
-    parser.add_argument("--measures", nargs="+", default=["core"], metavar="NAME",
-                        help=f"core ({', '.join(CORE)}), all, or some of {', '.join(MEASURES)}")
-    parser.add_argument("--compare", nargs=2, metavar=("A", "B"),
-                        help="two methods of --pred, or two folders like --pred: their "
-                             "differences image by image")
-    parser.add_argument("--table", action="store_true",
-                        help="reported | ours | difference, all methods on all sets with ranks and "
-                             "averages, and what was scored; of the methods of --pred, without it "
-                             "of all in results/scores.json")
-    parser.add_argument("--save", nargs="+", metavar="FILE",
-                        help="write that table: .md, .tex (booktabs), .csv or .json")
-    parser.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
-                        help="whose reported numbers a method is held against, a name in configs/ "
-                             "or a YAML file (default: the recipe that is called like the method, "
-                             "else the one that test.py ran)")
-    parser.add_argument("--closest", action="store_true",
-                        help="which profile and measure the reported numbers agree with best")
-    parser.add_argument("--allow-missing", action="store_true",
-                        help="score what can be scored; the rows give the number of maps")
-    parser.add_argument("--resize", action="store_true",
-                        help="bring maps of another size to the ground truth's (bilinear); the "
-                             "rows give their number")
-    parser.add_argument("--no-cache", action="store_true",
-                        help="does nothing: scores are not cached any more")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, not rounded")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="the same as a table")
-    parser.add_argument("--per-image", type=Path, metavar="FILE",
-                        help="write every map's scores, not rounded, as CSV")
+    add = parser.add_argument
+    add("--pred", type=Path, metavar="DIR",
+        help="<method>/<set>/ folders, the <set>/ folders of one method, or with --gt one folder "
+             "of maps (default: results/)")
+    add("--gt", type=Path, metavar="DIR", help="one folder of masks")
+    add("--data", nargs="+", metavar="SET", help="only these sets")
+    add("--root", type=Path, default=DATASETS, metavar="DIR",
+        help="where the data sets lie (default: datasets/); the same as data.root=DIR")
+    add("--gpu", default="auto", help="index, auto or cpu (default: auto); the scores are the same")
+    add("--profile", choices=list(PROFILES), default="pysodmetrics",
+        help="whose definitions to follow (default: pysodmetrics)")
+    add("--measures", nargs="+", default=["core"], metavar="NAME",
+        help=f"core ({', '.join(CORE)}), all, or some of {', '.join(MEASURES)}")
+    add("--compare", nargs=2, metavar=("A", "B"),
+        help="two methods of --pred, or two folders like --pred: their differences image by image")
+    add("--table", action="store_true",
+        help="reported | ours | difference, all methods on all sets with ranks and averages, and "
+             "what was scored; of the methods of --pred, without it of all in results/scores.json")
+    add("--save", nargs="+", metavar="FILE",
+        help="write that table: .md, .tex (booktabs), .csv or .json")
+    add("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
+        help="the recipe, a name in configs/ or a YAML file, whose reported numbers a method is "
+             "compared with (default: the one of the method's name, else the one that test.py ran)")
+    add("--closest", action="store_true",
+        help="which profile and measure the reported numbers agree with best")
+    add("--allow-missing", action="store_true",
+        help="score what can be scored; the rows give the number of maps")
+    add("--resize", action="store_true",
+        help="bring maps of another size to the ground truth's (bilinear); the rows give their "
+             "number")
+    add("--no-cache", action="store_true", help="does nothing: scores are not cached any more")
+    add("--json", type=Path, metavar="FILE", help="write the rows, not rounded")
+    add("--csv", type=Path, metavar="FILE", help="write the rows as a table")
+    add("--per-image", type=Path, metavar="FILE",
+        help="write every map's scores, not rounded, as CSV")
     args = parse_with_overrides(parser, argv, lists=("data", "measures", "save"))
     for override in args.overrides:
         key, _, value = override.partition("=")
@@ -220,10 +216,8 @@ def show_report(args: argparse.Namespace, recipes: Recipes, kept: list[Row],
 
 def show_differences(given: Sequence[JobScores]) -> None:
     """Compare the two methods on each data set."""
-    by_dataset: dict[str, list[JobScores]] = {}
-    for scores in given:
-        by_dataset.setdefault(scores.job.dataset, []).append(scores)
-    for dataset, methods in by_dataset.items():
+    for dataset in dict.fromkeys(scores.job.dataset for scores in given):
+        methods = [scores for scores in given if scores.job.dataset == dataset]
         names = [scores.job.method for scores in methods]
         if len(names) != 2:
             raise UserError(f"--compare: both methods need maps of {dataset}, only "

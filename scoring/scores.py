@@ -44,6 +44,7 @@ def measures_of(rows: Sequence[Row]) -> list[str]:
 
 
 def key_of(row: Row) -> tuple[str, str, str]:
+    """Method, set and profile, of which there is one row."""
     return row["method"], row["dataset"], row["profile"]
 
 
@@ -138,12 +139,13 @@ def lay_over(before: Sequence[Row], new: Sequence[Row]) -> list[Row]:
     latest = {row_cell(row): row for row in new}
     rows = {}
     for row in before:
-        now = latest.get(row_cell(row))
-        if now is None:
+        newer = latest.get(row_cell(row))
+        if newer is None:
             rows[key_of(row)] = row
-        elif "content" in row and row["content"] == now.get("content"):
-            # The same maps, which may have been moved, or made anew by other code.
-            rows[key_of(row)] = row | {key: now[key] for key in ("maps", "origin") if key in now}
+        elif "content" in row and row["content"] == newer.get("content"):
+            # The same maps, which may have been moved, or predicted again by other code.
+            rows[key_of(row)] = row | {key: newer[key] for key in ("maps", "origin")
+                                       if key in newer}
     rows |= {key_of(row): row for row in new}
     return [rows[key] for key in sorted(rows)]
 
@@ -153,16 +155,17 @@ def row_cell(row: Row) -> tuple[str, str]:
 
 
 def _note_replaced(before: Sequence[Row], new: Sequence[Row]) -> None:
+    """Name the scores that go because they are of other maps, or may be."""
     latest = {row_cell(row): row for row in new}
-    again = {key_of(row) for row in new}
-    gone: dict[tuple[str, str, str], list[str]] = {}
+    rescored = {key_of(row) for row in new}
+    replaced: dict[tuple[str, str, str], list[str]] = {}
     for row in before:
-        now = latest.get(row_cell(row))
-        known = "content" in row
-        if now is not None and row.get("content") != now.get("content") \
-                and (known or key_of(row) not in again):
-            were = "were" if known else "may be"
-            gone.setdefault((*row_cell(row), were), []).append(row["profile"])
-    for (method, dataset, were), profiles in gone.items():
+        newer = latest.get(row_cell(row))
+        certain = "content" in row
+        if newer is not None and row.get("content") != newer.get("content") \
+                and (certain or key_of(row) not in rescored):
+            were = "were" if certain else "may be"
+            replaced.setdefault((*row_cell(row), were), []).append(row["profile"])
+    for (method, dataset, were), profiles in replaced.items():
         print(f"note: the scores of {method} on {dataset} kept before {were} of other maps or "
               f"masks (profiles {', '.join(profiles)}); they are not kept", file=sys.stderr)
