@@ -1,4 +1,4 @@
-"""Maps and truths of every kind, and what PySODMetrics says of them."""
+"""Maps and truths of every kind, and the numbers that PySODMetrics gives them."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def reference(prediction: np.ndarray, truth: np.ndarray) -> dict:
 
 
 def of_pysodmetrics(metric, sample) -> dict:
-    """What one of PySODMetrics' classes says of one image."""
+    """The results of one of PySODMetrics' classes on one image."""
     metric.step(pred=sample[0], gt=sample[1])
     return metric.get_results()
 
