@@ -15,9 +15,8 @@ from tqdm import tqdm
 from data.pairing import Pair, by_stem, list_images
 from metrics import CORE, Evaluator
 from metrics.profiles import Profile
-from scoring import How
-from scoring.folders import read_truth
-from scoring.jobs import Job, Scored, find_jobs, score_job
+from scoring import ScoringOptions, read_truth
+from scoring.jobs import Job, JobScores, find_jobs, score_job
 from scoring.scores import Row
 from utils.errors import UserError
 from utils.machine import cores
@@ -41,7 +40,7 @@ class Method:
         elsewhere: its scores under other profiles that those numbers were made with.
     """
 
-    scored: Scored
+    scored: JobScores
     number: int
     maps: dict[str, Path]
     given: bool
@@ -132,7 +131,7 @@ def score_sets(pred: Path, root: Path, gt: Path | None = None, data: Sequence[st
     if not jobs:
         raise UserError(f"no maps in {pred} that could be scored, see above")
     refused = 0 if allow_missing else len(absent)
-    how = How(measures=CORE, resize=resize).under(profile)
+    options = ScoringOptions(measures=CORE, resize=resize).under(profile)
     sets: dict[str, SetScores] = {}
     names = list(dict.fromkeys(job.method for job in jobs))
     if recipes:
@@ -142,7 +141,7 @@ def score_sets(pred: Path, root: Path, gt: Path | None = None, data: Sequence[st
             job.dataset, job.pairs, [], [name for name, where in absent if where == job.dataset]))
         if any(method.name == job.method for method in scores.methods):
             raise UserError(f"two methods are called {job.method}; rename one of their folders")
-        method = _score(job, names.index(job.method), how, allow_missing)
+        method = _score(job, names.index(job.method), options, allow_missing)
         refused += not method.given
         if recipes and method.given:
             _find_paper(method, recipes)
@@ -150,19 +149,19 @@ def score_sets(pred: Path, root: Path, gt: Path | None = None, data: Sequence[st
     return list(sets.values()), refused
 
 
-def _score(job: Job, number: int, how: How, allow_missing: bool) -> Method:
-    scored = score_job(job, how)
+def _score(job: Job, number: int, options: ScoringOptions, allow_missing: bool) -> Method:
+    scored = score_job(job, options)
     return Method(scored, number, by_stem(list_images(job.maps), "maps")[0],
                   scored.is_given(allow_missing), _without_folders(scored.result.problems, job))
 
 
 def _find_paper(method: Method, recipes: Recipes) -> None:
-    job, how = method.scored.job, method.scored.how
+    job, options = method.scored.job, method.scored.options
     origin = origin_of(job.maps)
     method.recipe = recipes.of(job.method, origin)
-    method.elsewhere = [score_job(job, how.under(profile), say=False).row
+    method.elsewhere = [score_job(job, options.under(profile), quiet=True).row
                         for profile in recipes.profiles(job.method, job.dataset, origin)
-                        if profile != how.profile]
+                        if profile != options.profile]
 
 
 def _without_folders(problems: Sequence[str], job: Job) -> list[str]:

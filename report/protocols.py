@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from metrics import PROFILES
+from metrics import CORE, MEASURES, PROFILES
 from metrics.profiles import Profile
 from utils.errors import nearest
 from utils.schema import Reported
 
-#: Family → what a score table calls it. Papers report core measures alone.
-COLUMNS = {"MAE": ("MAE",), "F": ("maxF", "meanF", "adpF"), "wF": ("wF",), "S": ("Sm",),
-           "E": ("maxE", "meanE", "adpE")}
+#: Core measure → its columns in a table of scores. Papers report core measures alone.
+COLUMNS = {name: MEASURES[name].columns for name in CORE}
 CORE_COLUMNS = tuple(column for columns in COLUMNS.values() for column in columns)
 #: What a paper's F or E may be, where it does not say which.
 PLAUSIBLE = {"F": (*COLUMNS["F"], *COLUMNS["wF"]), "E": COLUMNS["E"]}
@@ -37,9 +36,9 @@ class Protocol:
         return self.named.get(name, name)
 
     @property
-    def family(self) -> dict[str, str]:
-        """Our measures that this protocol's profile defines → their family."""
-        return dict(columns_of(PROFILES[self.profile]))
+    def columns(self) -> list[str]:
+        """Our measures that this protocol's profile defines."""
+        return columns_of(PROFILES[self.profile])
 
 
 PROTOCOLS = {
@@ -64,20 +63,18 @@ PROTOCOLS = {
 }
 
 
-def columns_of(profile: Profile) -> Iterator[tuple[str, str]]:
-    """Core measures that a profile computes, each with its family."""
-    for family in profile.families:
-        for column in COLUMNS.get(family, ()):
-            if not (column == "adpF" and profile.max_f == "per image"):
-                yield column, family
+def columns_of(profile: Profile) -> list[str]:
+    """Columns of the core measures that a profile defines."""
+    return [column for measure in profile.measures if measure in CORE
+            for column in profile.columns(measure)]
 
 
 def candidates(name: str) -> list[tuple[str, str]]:
     """(profile, measure) of everything that a paper's measure of that name may be."""
-    family = next((f for f, columns in COLUMNS.items() if name in columns), name)
-    wanted = PLAUSIBLE.get(family, COLUMNS.get(family, ()))
+    measure = next((m for m, columns in COLUMNS.items() if name in columns), name)
+    wanted = PLAUSIBLE.get(measure, COLUMNS.get(measure, ()))
     return [(profile.name, column) for profile in PROFILES.values()
-            for column, _ in columns_of(profile) if column in wanted]
+            for column in columns_of(profile) if column in wanted]
 
 
 def problems_of(row: Reported) -> list[str]:
@@ -86,8 +83,8 @@ def problems_of(row: Reported) -> list[str]:
     protocol = PROTOCOLS.get(row.protocol)
     if protocol is None:
         problems.append(f"protocol {row.protocol!r}: {nearest(row.protocol, list(PROTOCOLS))}")
-    elif protocol.measure(row.measure) not in protocol.family:
-        known = [*protocol.named, *protocol.family]
+    elif protocol.measure(row.measure) not in protocol.columns:
+        known = [*protocol.named, *protocol.columns]
         problems.append(f"measure {row.measure!r} under protocol {row.protocol}: "
                         f"{nearest(row.measure, known)}")
     if not 3 <= row.digits <= 6:

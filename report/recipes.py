@@ -8,7 +8,7 @@ from pathlib import Path
 from data.catalog import same_set
 from scoring.scores import Row
 from utils.config import load_config
-from utils.errors import UserError, nearest
+from utils.errors import UserError, list_problems, nearest
 from utils.paths import CONFIGS
 from utils.schema import Reported
 
@@ -31,7 +31,7 @@ class Recipe:
         problems = [f"reported {row.dataset} {row.measure}: {problem}" for row in self.reported
                     for problem in problems_of(row)]
         if problems:
-            raise UserError(f"{path}: {'; '.join(problems)}")
+            raise UserError(list_problems(str(path), problems))
 
 
 class Recipes:

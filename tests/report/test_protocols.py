@@ -9,7 +9,7 @@ from report.protocols import CORE_COLUMNS, PROTOCOLS, candidates
 def test_every_protocol_names_a_profile_and_measures_that_it_has():
     for protocol in PROTOCOLS.values():
         assert protocol.profile in PROFILES
-        assert set(protocol.named.values()) <= protocol.family.keys() <= set(CORE_COLUMNS)
+        assert set(protocol.named.values()) <= set(protocol.columns) <= set(CORE_COLUMNS)
 
 
 def test_what_a_paper_may_mean():

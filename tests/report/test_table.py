@@ -111,7 +111,7 @@ def test_a_methods_scores_under_all_profiles_are_of_the_same_maps(sets, maps, re
         {str(exact / "TINY-TR")}
     other = 255 - np.array(Image.open(exact / "TINY-TR/00.png"))
     Image.fromarray(other).save(exact / "TINY-TR/00.png")
-    assert table(sets, exact, "--data", "TINY-TR", "--no-cache") == 0
+    assert table(sets, exact, "--data", "TINY-TR") == 0
     assert "exact on TINY-TR kept before were of other maps or masks (profiles matlab, " \
         "pysodmetrics, tracer); they are not kept" in capsys.readouterr().err
     assert keys(kept(results)) == [
