@@ -107,7 +107,7 @@ def differences(record: Record) -> dict[str, tuple[object, object]]:
         UserError: the recipe is no longer there.
     """
     recipe = flat(load_config(ROOT / record["recipe"]))
-    run = flat(OmegaConf.create(record["configuration"]))
+    run = flat(merge_config(record["configuration"], origin=record["run"]))  # knows old names
     return {key: (recipe.get(key), run.get(key)) for key in sorted(recipe.keys() | run.keys())
             if recipe.get(key) != run.get(key) and key not in _FREE}
 
