@@ -22,7 +22,8 @@ from PIL import Image
 import eval as eval_script
 from report import __main__ as report_script
 from report.protocols import CORE_COLUMNS
-from report.table import Report, as_csv, as_json, as_latex, as_markdown
+from report.recipes import Recipes
+from report.table import Report, as_csv, as_json, as_latex, as_markdown, print_report
 from report.tables import PREAMBLE
 from scoring.jobs import find_jobs
 from scoring.scores import read_scores
@@ -241,6 +242,13 @@ def test_the_closest_definition_is_found_under_all_profiles(sets, maps, paper, r
 def test_measures_that_are_left_out_are_empty_cells(sets, maps, paper, capsys):
     assert table(sets, maps, "--measures", "MAE", "--reported", f"exact={paper}") == 0
     assert "left out by --measures: adpF on TINY-TE" in " ".join(capsys.readouterr().out.split())
+
+
+def test_scores_of_before_are_left_out_where_the_maps_cannot_be_scored_now(capsys):
+    print_report([row("a", MAE=.1), row("b", MAE=.2)], Recipes(), sets=(), profile="pysodmetrics",
+                 without=[("a", "ECSSD")], table=True, closest=False, save=())
+    out = capsys.readouterr().out
+    assert "0.200" in out and "0.100" not in out and "missing: a on ECSSD" in out
 
 
 # --- what made the maps -------------------------------------------------------------------------

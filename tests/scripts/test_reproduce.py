@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -153,7 +154,8 @@ def run_apart(place: Path, words: list[str], number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_stop_in_training_resumes_to_the_same_weights(place, reproduce, runs, made_sets, number):
+def test_a_stop_in_training_resumes_to_the_same_weights(place, reproduce, runs, made_sets, capsys,
+                                                        number):
     words = ["train.epochs=10", "train.save_every=2"]
     process = Apart(run_apart, place, [
         str(place / "trial.yaml"), "--gpu", "cpu", f"data.root={made_sets}", "--records",
@@ -166,6 +168,8 @@ def test_a_stop_in_training_resumes_to_the_same_weights(place, reproduce, runs, 
     if number == signal.SIGINT:
         return  # goes on as after SIGTERM
     assert reproduce(*words) == 0
+    steps = re.findall(r"^step (\d+)/30", capsys.readouterr().out, re.MULTILINE)
+    assert "1" not in steps and steps[-1] == "30"
     record = only_record(place)
     assert record["origin"]["steps"] == 30
     assert record["times"]["train"] is None and record["times"]["test"] is not None
