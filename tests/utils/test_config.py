@@ -81,7 +81,7 @@ def test_the_recipe_of_cpd_is_the_released_one():
     assert config.test.minmax
 
 
-@pytest.mark.parametrize("override, said", [
+@pytest.mark.parametrize("override, message", [
     ("data.cache=Memory", "memory, none, or a folder"),
     ("optim.lrr=1", "did you mean 'optim.lr'"), ("trian.batch=4", "unknown configuration key"),
     ("train.batch=many", "train.batch"), ("train.batch=0", "1 or more"),
@@ -89,10 +89,10 @@ def test_the_recipe_of_cpd_is_the_released_one():
     ("name=a/b", "plain folder name"), ("seed=-1", "0 or more"),
     ("name=${x}", "interpolations"), ("optim.clip_value=0", "positive"),
     ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "positive")])
-def test_wrong_keys_and_values_are_named(override, said):
+def test_wrong_keys_and_values_are_named(override, message):
     with pytest.raises(UserError) as error:
         load_config(CONFIGS / "cpd_vgg.yaml", [override])
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_unknown_keys_in_a_file_and_files_that_are_none(tmp_path):

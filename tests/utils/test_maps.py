@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from utils.maps import save_map, to_bytes
+from utils.maps import UnreadableError, open_image, read_map, save_map, to_bytes
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
@@ -41,3 +43,48 @@ def test_maps_are_saved_as_png_whatever_the_path(tmp_path):
         save_map(tmp_path / "a.jpg", saliency)
     with pytest.raises(ValueError, match="uint8"):
         save_map(tmp_path / "a.png", saliency / 255)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGB", "RGBA"])
+def test_grey_is_read_in_whatever_mode_it_was_saved(tmp_path, mode):
+    levels = np.array([[0, 255, 255], [0, 0, 255]], np.uint8)
+    Image.fromarray(levels).convert(mode).save(tmp_path / "map.png")
+    assert read_map(tmp_path / "map.png").tolist() == levels.tolist()
+
+
+def palette_with_colour() -> Image.Image:
+    image = Image.new("P", (4, 3))
+    image.putpalette([9, 9, 8])
+    return image
+
+
+@pytest.mark.parametrize("image, reason", [
+    (Image.new("RGB", (4, 3), (9, 9, 8)), "has colours"), (palette_with_colour(), "has colours"),
+    (Image.new("I;16", (4, 3), 999), "mode I;16; a map is 8-bit grey"),
+    (Image.new("LA", (4, 3), (9, 254)), "has transparent pixels")])
+def test_a_file_that_is_no_grey_map_is_refused(tmp_path, image, reason):
+    path = tmp_path / "map.png"
+    image.save(path)
+    with pytest.raises(UnreadableError, match=f"^{re.escape(f'{path}: {reason}')}"):
+        read_map(path)
+
+
+def test_a_file_of_several_pictures_is_refused(tmp_path):
+    frames = [Image.new("L", (4, 3), level) for level in (9, 7)]
+    frames[0].save(tmp_path / "map.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(UnreadableError, match="several pictures"):
+        read_map(tmp_path / "map.gif")
+
+
+@pytest.mark.parametrize("content, reason", [
+    (None, r"cannot be decoded \(no such file\)"), (b"", r"empty file \(0 bytes\)"),
+    (b"<html>", r"cannot be decoded \(not an image file\)"), ("cut", r"cannot be decoded \(.+\)")])
+def test_a_file_that_does_not_decode_is_named_with_the_reason(tmp_path, content, reason):
+    path = tmp_path / "map.png"
+    if content == "cut":
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(path)
+        content = path.read_bytes()[:2000]
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UnreadableError, match=f"^{re.escape(str(path))}: {reason}$"):
+        open_image(path)
