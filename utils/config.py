@@ -195,8 +195,9 @@ def _check(config: DictConfig, origin: str) -> None:
 
     for key, option in options():
         value = OmegaConf.select(config, key)
-        match = guess(value, list(option.choices)) if isinstance(value, str) else ""
-        require(option.allows(value), key, f"{option.rule} ({match or option.help})")
+        if not option.allows(value):
+            match = guess(value, option.choices) if isinstance(value, str) else ""
+            require(False, key, f"{option.rule} ({match or option.help})")
     _check_forms(config, require)
     _check_combinations(config, require)
     if problems:
@@ -209,7 +210,8 @@ def _check_forms(config: DictConfig, require: Callable[[bool, str, str], None]) 
             "a plain folder name (letters, digits, . _ + -)")
     require(config.data.cache in ("memory", "none") or _is_folder(config.data.cache), "data.cache",
             "memory, none, or a folder (such as ./cache)")
-    require(config.data.edge_dilate % 2 == 1, "data.edge_dilate", "odd, 1 or more")
+    dilate = config.data.edge_dilate
+    require(dilate > 0 and dilate % 2 == 1, "data.edge_dilate", "odd, 1 or more")
     require(len(config.data.scales) > 0, "data.scales", "a list with one number or more")
 
 

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import ge, gt, le, lt
 from typing import Any
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -64,20 +65,10 @@ class Option:
         if self.choices:
             return " or ".join(self.choices) if len(self.choices) == 2 else \
                 f"one of {', '.join(self.choices)}"
-        upper = f"at most {self.high:g}" if self.high is not None else \
-            f"below {self.below:g}" if self.below is not None else ""
-        if upper:
-            lower = f"at least {self.low:g}" if self.low is not None else f"above {self.above:g}"
-            bounds = f"{lower} and {upper}"
-        elif self.low is not None:
-            bounds = f"{self.low:g} or more"
-        else:
-            bounds = "positive" if self.above == 0 else ""
-        if isinstance(self.default, list) and bounds:
-            bounds = f"each {bounds}"
-        if self.length is not None:
-            bounds = f"{self.length} numbers" + (f", {bounds}" if bounds else "")
-        return f"{bounds}, or null" if bounds and self.default is None else bounds
+        bounds = " and ".join(f"{word} {limit:g}" for word, limit, _ in self._bounds())
+        parts = [f"{self.length} numbers" if self.length else "", bounds,
+                 "or null" if bounds and self.default is None else ""]
+        return ", ".join(part for part in parts if part)
 
     def allows(self, value: Any) -> bool:
         """Whether a value of the right type is among the choices or within the bounds."""
@@ -90,11 +81,13 @@ class Option:
     def _allows_item(self, value: Any) -> bool:
         if self.choices:
             return value in self.choices
-        # Asked as "is within the bounds" and not as "is not outside": NaN is neither.
-        return ((self.low is None or value >= self.low)
-                and (self.above is None or value > self.above)
-                and (self.high is None or value <= self.high)
-                and (self.below is None or value < self.below))
+        return all(compare(value, limit) for _, limit, compare in self._bounds())
+
+    def _bounds(self) -> Iterator[tuple[str, float, Callable[[float, float], bool]]]:
+        for word, limit, compare in (("at least", self.low, ge), ("above", self.above, gt),
+                                     ("at most", self.high, le), ("below", self.below, lt)):
+            if limit is not None:
+                yield word, limit, compare
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:
@@ -212,7 +205,7 @@ class TrainConfig:
     log_every: int = option(20, "steps between rows of log.csv", low=1)
     save_every: int = option(500, "steps between checkpoints; each epoch also ends with one", low=1)
     images_every: int = option(500, "steps between pictures for TensorBoard", low=1)
-    precision: str = option("auto", "of the forward pass; auto: bf16 where the hardware has it",
+    precision: str = option("auto", "precision of the forward pass; auto: bf16 where the hardware has it",
                             choices=PRECISIONS)
     accumulate: int = option(1, "parts into which a batch is split to need less memory", low=1)
     on_oom: str = option("stop", "when memory runs out: stop, or split the batch into more parts",
@@ -251,7 +244,7 @@ class TestConfig:
                          choices=("logits", "probabilities"))
     statistics: str = option("recipe", "mean and deviation: data.mean and data.std, or those of "
                              "each published set", choices=("recipe", "per_set"))
-    precision: str = option("fp32", "of the forward pass; maps differ by a byte here and there",
+    precision: str = option("fp32", "precision of the forward pass; it moves a byte of the maps here and there",
                             choices=PRECISIONS)
 
 

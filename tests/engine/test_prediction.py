@@ -46,7 +46,7 @@ def test_maps_are_made_of_resized_logits_or_probabilities():
     low, high = torch.tensor([-9.0, 9.0]).sigmoid().tolist()
     for resize, middle in (("logits", torch.tensor([-4.5, 4.5]).sigmoid().tolist()),
                            ("probabilities", [0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high])):
-        (found,) = maps_of(logits, batch, resize)
-        assert found[0] == pytest.approx([low, *middle, high], abs=1e-6), resize
+        (saliency,) = maps_of(logits, batch, resize)
+        assert saliency[0] == pytest.approx([low, *middle, high], abs=1e-6), resize
     (same,) = maps_of(logits, batch | {"size": [(1, 2)]})
     assert same[0] == pytest.approx([low, high])

@@ -84,11 +84,11 @@ def test_the_recipe_of_cpd_is_the_released_one():
 @pytest.mark.parametrize("override, message", [
     ("data.cache=Memory", "memory, none, or a folder"),
     ("optim.lrr=1", "did you mean 'optim.lr'"), ("trian.batch=4", "unknown configuration key"),
-    ("train.batch=many", "train.batch"), ("train.batch=0", "1 or more"),
+    ("train.batch=many", "train.batch"), ("train.batch=0", "at least 1"),
     ("data.flip=2", "probability"), ("data.size=[3]", "data.size"), ("batch", "key=value"),
-    ("name=a/b", "plain folder name"), ("seed=-1", "0 or more"),
-    ("name=${x}", "interpolations"), ("optim.clip_value=0", "positive"),
-    ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "positive")])
+    ("name=a/b", "plain folder name"), ("seed=-1", "at least 0"),
+    ("name=${x}", "interpolations"), ("optim.clip_value=0", "above 0"),
+    ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "above 0")])
 def test_wrong_keys_and_values_are_named(override, message):
     with pytest.raises(UserError) as error:
         load_config(CONFIGS / "cpd_vgg.yaml", [override])
@@ -157,12 +157,13 @@ def test_every_bound_divides_what_is_allowed_from_what_is_not(key, inside, outsi
 
 
 @pytest.mark.parametrize("override, rule", [
-    ("optim.lr=0", "positive (learning rate)"), ("optim.momentum=1", "at least 0 and below 1"),
+    ("optim.lr=0", "above 0 (learning rate)"), ("optim.momentum=1", "at least 0 and below 1"),
     ("optim.gamma=1", "above 0 and below 1"), ("data.crop=0", "above 0 and at most 1"),
-    ("data.size=31", "32 or more"), ("data.workers=-1", "0 or more, or null"),
-    ("train.patience=0", "1 or more, or null"), ("optim.clip_norm=0", "positive, or null"),
-    ("data.mean=[0,0]", "3 numbers"), ("optim.betas=[0,1]", "2 numbers, each at least 0 and below"),
-    ("data.scales=[]", "one number or more"), ("data.scales=[1,0]", "each positive"),
+    ("data.size=31", "at least 32"), ("data.workers=-1", "at least 0, or null"),
+    ("train.patience=0", "at least 1, or null"), ("optim.clip_norm=0", "above 0, or null"),
+    ("data.mean=[0,0]", "3 numbers"), ("optim.betas=[0,1]", "2 numbers, at least 0 and below 1"),
+    ("data.scales=[]", "one number or more"), ("data.scales=[1,0]", "above 0 (factors on the size"),
+    ("data.edge_dilate=-1", "odd, 1 or more"), ("data.edge_dilate=2", "odd, 1 or more"),
     ("optim.name=adma", "one of adam, adamw, sgd (did you mean 'adam'?)"),
     ("test.resize=logit", "logits or probabilities (did you mean 'logits'?)"),
     ("optim.schedule=zzz", "plateau, paper (the factor on the learning rate"),
@@ -242,7 +243,7 @@ def test_help_has_every_key_with_default_and_purpose():
     assert keys.keys() == expected
     assert (keys["optim.lr"], keys["data.train"], keys["train.steps"], keys["train.compile"]) == \
         ("0.0001", "[DUTS-TR]", "null", "false")
-    for part in ("clamp each element of the gradient to ± this (positive, or null)",
+    for part in ("clamp each element of the gradient to ± this (above 0, or null)",
                  "the optimizer (one of adam, adamw, sgd)", "    sobel: Sobel's gradients"):
         assert part in text
 

@@ -83,9 +83,9 @@ def test_backbone_files_that_do_not_fit_are_listed(tmp_path):
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s, "epoch": 3}])
 def test_own_weights_load_with_and_without_module(small, prefix, wrap):
     state = {f"{prefix}{key}": value + 1 for key, value in small.state_dict().items()}
-    other = model.build("cpd_vgg", width=0.125)
-    weights.load_weights(other, wrap(state))
-    for key, value in other.state_dict().items():
+    network = model.build("cpd_vgg", width=0.125)
+    weights.load_weights(network, wrap(state))
+    for key, value in network.state_dict().items():
         assert torch.equal(value, state[f"{prefix}{key}"])
 
 
