@@ -143,14 +143,15 @@ class DataConfig:
     size: int = option(352, "height and width in pixels that images are squashed to", low=32)
     scales: list[float] = option([1.0], "factors on the size, one drawn for each batch", above=0)
     flip: float = option(0.0, "probability of a horizontal flip", low=0, high=1)
-    crop: float = option(1.0, "least share of the area that a random crop keeps", above=0, high=1)
+    crop: float = option(1.0, "smallest share of the area that a random crop keeps; 1: no crop",
+                         above=0, high=1)
     augment: str = option("none", "more augmentation, after crop and flip; tracer: flips, turns, "
                           "tones, blurs", choices=("none", "tracer"))
     soft_mask: bool = option(False, "keep the greys of masks, instead of cutting them at one half")
     mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B, 0 to 1", length=3)
     std: list[float] = option([0.229, 0.224, 0.225], "deviation of R, G, B", length=3, above=0)
-    workers: int | None = option(None, "processes that load; 0 loads in the main one; null: one for "
-                                 "each core, at most 8", low=0)
+    workers: int | None = option(None, "processes that load; 0: the main one does; null: one a "
+                                 "core, at most 8", low=0)
     cache: str = option("memory", "keeps decoded training samples: memory, none, or a folder")
     cache_gb: float = option(8.0, "its size in GB; in memory also at most half of the free", low=0)
 
