@@ -8,7 +8,7 @@ papers that do more have a class here. Both follow ``loss.variant`` (``released`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from inspect import signature
 from typing import NamedTuple, Protocol
@@ -155,7 +155,7 @@ def is_number(value: object) -> bool:
         return False
 
 
-def options_of(names: Iterable[str], variant: str,
+def options_of(names: Collection[str], variant: str,
                options: Mapping[str, object]) -> dict[str, dict[str, object]]:
     """The keyword arguments of each named loss, checked."""
     takes = {name: {parameter.name: parameter.default
