@@ -103,10 +103,11 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     for module in network.modules():
         if isinstance(module, Trunk):
             module.recompute = config.train.checkpoint_trunk
+    targets = objectives.targets(config.loss.name)
     with world.main_first():
         loader = training_loader(training, config.data, config.train.batch, config.seed, device,
-                                 world.rank, world.size)
-    loader.data.require_layers(objectives.targets(config.loss.name), config.loss.name)
+                                 world.rank, world.size, targets)
+    loader.data.require_layers(targets, config.loss.name)
     loader.data.require_sound("training data", world)
     if world.rank:  # or all would drop out the same units
         set_seed(config.seed + world.rank)
@@ -213,7 +214,7 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
         chosen = [pairs[n] if losses_of else Pair(pairs[n].name, pairs[n].image) for n in mine]
         precision = Precision(config.test.precision, run.precision.device)
         for batch in evaluation_loader(chosen, config.data, config.test.batch, precision.device,
-                                       losses_of):
+                                       objectives.targets(config.loss.name) if losses_of else ()):
             logits, loss = forward(network, batch, precision, run.objective if losses_of else None)
             total += loss * len(batch["name"])
             endless += [] if math.isfinite(loss) else batch["name"]

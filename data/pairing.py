@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,9 +43,8 @@ class Pair:
 
     @property
     def files(self) -> list[Path]:
-        """All that there are."""
-        every = (self.image, self.mask, self.scribble, self.labelled, self.edge)
-        return [path for path in every if path is not None]
+        """All that there are, the image first."""
+        return [path for part in fields(self) if isinstance(path := getattr(self, part.name), Path)]
 
 
 def list_images(folder: Path, recursive: bool = False) -> list[Path]:
@@ -114,26 +113,23 @@ def pair_folders(images: Path, masks: Path) -> list[Pair]:
 def file_problems(pair: Pair) -> list[str]:
     """What is wrong with the files of a pair: unreadable, truncated, sizes that differ."""
     problems = []
-    for path, decode in ((pair.image, decode_image), (pair.mask, decode_mask),
-                         (pair.edge, decode_mask)):
-        if path is None:
-            continue
+    for path in pair.files:
         try:
             if not jpeg_decodes(path):
-                decode(path)
+                (decode_image if path is pair.image else decode_mask)(path)
         except UnreadableError as error:
             problems.append(str(error))
-    if problems or pair.image is None or pair.mask is None:
+    if problems or pair.image is None:
         return problems
     size, turn = stored_shape(pair.image)
     upright = size[::-1] if turn >= 5 else size
-    for path in (pair.mask, *([pair.edge] if pair.edge else [])):
-        mask_size, mask_turn = stored_shape(path)
-        mask_upright = mask_size[::-1] if mask_turn >= 5 else mask_size
-        # A mask without orientation lies as its image lies, or stands already: see decode_mask.
-        if mask_upright != upright and not (mask_turn == 1 and mask_size == size):
+    for path in pair.files[1:]:
+        map_size, map_turn = stored_shape(path)
+        map_upright = map_size[::-1] if map_turn >= 5 else map_size
+        # A map without orientation lies as its image lies, or stands already: see decode_mask.
+        if map_upright != upright and not (map_turn == 1 and map_size == size):
             problems.append(f"sizes differ: {pair.image} is {_text(upright)}, {path} is "
-                            f"{_text(mask_upright)}")
+                            f"{_text(map_upright)}")
     return problems
 
 

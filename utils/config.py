@@ -191,7 +191,6 @@ def _check_data(config: DictConfig, require: Callable[[bool, str, str], None]) -
             "pillow or opencv")
     require(config.data.mask_resize in ("bilinear", "nearest"), "data.mask_resize",
             "bilinear or nearest")
-    require(config.data.augment in ("none", "tracer"), "data.augment", "none or tracer")
     require(config.data.scribble_resize in ("nearest", "released"), "data.scribble_resize",
             "nearest or released")
     require(not (config.data.target == "scribble" and config.val.fraction > 0), "val.fraction",

@@ -48,8 +48,7 @@ class DataConfig:
     scales: list[float] = field(default_factory=lambda: [1.0])  # one is drawn for each batch
     flip: float = 0.0  # probability of a horizontal flip
     crop: float = 1.0  # smallest share of the area that a random crop keeps; 1 = no crop
-    augment: str = "none"  # none | tracer (flips, turns, tones, blurs, after crop and flip), see
-    #                        data/augmentation.py
+    augment: Any = "none"  # names of augmentations, see data/augmentation.py
     soft_mask: bool = False  # keep grey mask values instead of cutting them at one half
     mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
     std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
