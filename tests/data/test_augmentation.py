@@ -169,7 +169,7 @@ def test_the_preset_draws_what_it_always_drew():
     (["turn", {"noise": {"p": 0.2}, "contrast": None}],
      {"turn": 0.5, "noise": 0.2, "contrast": 0.5}),
     ([{"one_of": {"of": ["gamma", "turn"], "p": 0.8}}], {"gamma": 0.4, "turn": 0.4}),
-    ({"flip": {"p": 0}, "turn": {"p": 1}}, {"turn": 1}),
+    ([{"flip": {"p": 0}, "turn": {"p": 1}}], {"turn": 1}),
     ("moves_tones_blurs", {
         **dict.fromkeys(("flip", "vertical_flip", "turn", "contrast", "gamma", "brightness"), 1/6),
         **dict.fromkeys(("motion_blur", "median_blur", "gaussian_blur", "noise"), 1/8)})])

@@ -126,7 +126,8 @@ def test_what_is_wrong_with_a_set_is_named(weak_sets, tmp_path):
     Image.new("L", (7, 7)).save(root / "DUTS/scribble/02.png")
     codes = np.array(Image.open(root / "DUTS/scribble/04.png"))
     Image.fromarray(codes + 100).save(root / "DUTS/scribble/04.png")
-    loader = training_loader(find_scribbles("DUTS", root), data_config(target="scribble"), 2, seed=0)
+    pairs = find_scribbles("DUTS", root)
+    loader = training_loader(pairs, data_config(target="scribble"), batch=2, seed=0)
     with pytest.raises(UserError, match=r"2 in all[\s\S]*sizes differ.*02[\s\S]*value 10\d"):
         loader.data.require_sound("scribbles")
     with pytest.raises(UserError, match=r"no scribbles for 'NONE'.*python -m data scribbles"):
