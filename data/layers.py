@@ -2,7 +2,7 @@
 
 ``decode_pair`` reads or makes the layers at the image's own size. ``squash`` brings them to the
 input size as bytes, which the cache keeps and ``augmentation`` moves. ``finish`` makes a batch what
-networks and losses expect, on the device. All of them ask ``LAYERS``: a new layer is a row there.
+networks and losses expect, on the device. All of them read ``LAYERS``: a new layer is a row of it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Layer:
         channels: planes in the cache.
         resize: decoded, input size S, options → uint8 (S, S), or (S, S, 3).
         resample: options → ``bilinear`` or ``nearest``: how moved pixels are interpolated.
-        fill: what a rotation puts where there was no pixel.
+        fill: the value that a rotation puts into the corners.
         finish: uint8 batch on the device, options → what the network or the loss gets.
     """
 

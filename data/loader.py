@@ -51,7 +51,7 @@ class SaliencyData(Dataset):
             unless they are among them.
 
     Raises:
-        UserError: ``data.edges`` or ``data.augment`` ask for what there is not.
+        UserError: ``data.edges`` needs files that pairs lack, or ``data.augment`` is wrong.
     """
 
     def __init__(self, pairs: Sequence[Pair], config: DictConfig, augmented: bool,
@@ -298,8 +298,8 @@ def cache_for(spec: str, workers: int | None) -> str:
 
 
 def loader_processes(wanted: int | None, batch_bytes: int) -> int:
-    """How many loader processes to start: ``wanted``, or one for each core up to 8; fewer, which
-    is said, where /dev/shm has no room for the batches that they hand over."""
+    """How many loader processes to start: ``wanted``, or one for each core up to 8; fewer, with a
+    note, where /dev/shm has no room for the batches that they hand over."""
     count = min(cores(), 8) if wanted is None else wanted
     free = free_shared_memory()
     if free is None or count == 0:

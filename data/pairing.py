@@ -43,14 +43,14 @@ class Pair:
 
     @property
     def files(self) -> list[Path]:
-        """All that there are, the image first."""
+        """The files that it has, the image first."""
         return [path for part in fields(self) if isinstance(path := getattr(self, part.name), Path)]
 
 
 def list_images(folder: Path, recursive: bool = False) -> list[Path]:
     """Image files of a folder by extension, sorted; hidden and __MACOSX files left out."""
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(path for path in found
+    paths = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(path for path in paths
                   if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
                   and "__MACOSX" not in path.parts and path.is_file())
 
@@ -66,17 +66,19 @@ def by_stem(files: Iterable[Path], what: str) -> tuple[dict[str, Path], list[str
     return table, problems
 
 
-def match(images: Sequence[Path], masks: Sequence[Path]) -> tuple[list[Pair], list[str]]:
-    """Pairs by stem in the order of the stems, and the problems: partners missing, duplicates."""
+def match(images: Sequence[Path], labels: Sequence[Path],
+          part: str = "mask") -> tuple[list[Pair], list[str]]:
+    """Pairs by stem, in the order of the stems, with ``labels`` as their ``part``; and the
+    problems: partners missing, duplicates."""
     image_table, problems = by_stem(images, "images")
-    mask_table, more = by_stem(masks, "masks")
+    label_table, more = by_stem(labels, f"{part}s")
     problems += more
-    problems += [f"no mask for {path}" for stem, path in image_table.items()
-                 if stem not in mask_table]
-    problems += [f"no image for {path}" for stem, path in mask_table.items()
+    problems += [f"no {part} for {path}" for stem, path in image_table.items()
+                 if stem not in label_table]
+    problems += [f"no image for {path}" for stem, path in label_table.items()
                  if stem not in image_table]
-    common = sorted(image_table.keys() & mask_table.keys())
-    return [Pair(stem, image_table[stem], mask_table[stem]) for stem in common], problems
+    common = sorted(image_table.keys() & label_table.keys())
+    return [Pair(stem, image_table[stem], **{part: label_table[stem]}) for stem in common], problems
 
 
 def attach(pairs: Sequence[Pair], part: str,
@@ -158,8 +160,8 @@ def require_sound(items: Sequence[T], title: str, find: Callable[[T], list[str]]
     """Read every file once, on all cores, and raise one error that lists all that is wrong.
 
     Args:
-        items: pairs, or what else ``find`` takes.
-        find: what is wrong with an item.
+        items: pairs, or whatever ``find`` takes.
+        find: item → what is wrong with it.
         world: processes that share the work; all raise the same error.
 
     Raises:
@@ -170,9 +172,9 @@ def require_sound(items: Sequence[T], title: str, find: Callable[[T], list[str]]
     with ThreadPoolExecutor(cores()) as pool:
         results = tqdm(pool.map(find, mine), total=len(mine), unit="pair", leave=False,
                        desc=f"checking {title}", disable=quiet)
-        problems = [problem for found in results for problem in found]
+        problems = [problem for result in results for problem in result]
     if world:
-        problems = [problem for found in world.gather(problems) for problem in found]
+        problems = [problem for part in world.gather(problems) for problem in part]
     if problems:
         raise UserError(list_problems(f"{title}: files that cannot be used", problems,
                                       "Repair or remove them, image and mask together."))
