@@ -60,7 +60,11 @@ def _crop_and_flip(layers: Layers, seed: int, options: DataConfig) -> Layers:
         side = max(1, round(size * math.sqrt(options.crop + (1 - options.crop) * share)))
         top, left = int(down * (size - side + 1)), int(right * (size - side + 1))
         layers = _cropped(layers, (top, left, side, side), options)
-    return _flip(layers) if turn < options.flip else layers
+    return _flipped(layers, -1) if turn < options.flip else layers
+
+
+def _flipped(layers: Layers, axis: int) -> Layers:
+    return {name: layer.flip(axis) for name, layer in layers.items()}
 
 
 def _cropped(layers: Layers, box: tuple[int, int, int, int], options: DataConfig) -> Layers:
@@ -74,14 +78,6 @@ def _method(name: str, options: DataConfig) -> InterpolationMode:
 
 
 # --- moves: all layers alike -------------------------------------------------------------------
-
-
-def _flip(layers: Layers, *_: object) -> Layers:
-    return {name: layer.flip(-1) for name, layer in layers.items()}
-
-
-def _vertical_flip(layers: Layers, *_: object) -> Layers:
-    return {name: layer.flip(-2) for name, layer in layers.items()}
 
 
 def _turn(layers: Layers, random: Random, options: DataConfig) -> Layers:
@@ -110,19 +106,20 @@ def _crop(layers: Layers, random: Random, options: DataConfig, smallest: float,
 # --- changes: of the image, uint8 (S, S, 3), alone ---------------------------------------------
 
 
-def _contrast(image: np.ndarray, random: Random, limit: float) -> np.ndarray:
-    """Away from black, as albumentations has it, which torchvision calls brightness."""
-    return _through_table(image, F.adjust_brightness(_bytes(), _factor(random, limit)))
+def _tone(change: Callable[[Tensor, float], Tensor]) -> Callable:
+    """A change of each byte by a number that is drawn between 1 − ``limit`` and 1 + ``limit``."""
+    def tone(image: np.ndarray, random: Random, limit: float) -> np.ndarray:
+        table = change(torch.arange(256, dtype=torch.uint8).view(1, 1, 256),
+                       random.uniform(1 - limit, 1 + limit))
+        return cv2.LUT(image, table.flatten().numpy())
 
-
-def _gamma(image: np.ndarray, random: Random, limit: float) -> np.ndarray:
-    return _through_table(image, F.adjust_gamma(_bytes(), _factor(random, limit)))
+    return tone
 
 
 def _brightness(image: np.ndarray, random: Random, limit: float) -> np.ndarray:
     """Added, not multiplied; fractions are cut off, as in albumentations and torchvision."""
-    added = 255 * random.uniform(-limit, limit)
-    return _through_table(image, (_bytes() + added).clamp(0, 255).byte())
+    table = torch.arange(256) + 255 * random.uniform(-limit, limit)
+    return cv2.LUT(image, table.clamp(0, 255).byte().numpy())
 
 
 def _color_jitter(image: np.ndarray, random: Random, brightness: float, contrast: float,
@@ -149,19 +146,6 @@ def _shift_hue(image: np.ndarray, turn: float) -> np.ndarray:
     hsv = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
     hsv[..., 0] = (hsv[..., 0] + 360 * turn) % 360
     return (cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255).round().clip(0, 255).astype(np.uint8)
-
-
-def _bytes() -> Tensor:
-    """All that a byte may be, as a gray picture of 1×256 pixels."""
-    return torch.arange(256, dtype=torch.uint8).view(1, 1, 256)
-
-
-def _factor(random: Random, limit: float) -> float:
-    return random.uniform(1 - limit, 1 + limit)
-
-
-def _through_table(image: np.ndarray, table: Tensor) -> np.ndarray:
-    return cv2.LUT(image, table.flatten().numpy())
 
 
 def _odd_side(random: Random, side: int) -> int:
@@ -209,15 +193,16 @@ _LIMIT = {"limit": (0.2, 0, 1)}  # around 1, or of the range of values
 _SIDE = {"side": (5, 3, 31)}  # of the largest square, in pixels
 _REACH = (0.2, 0, 10)
 MOVES = {
-    "flip": Augmentation(_flip),
-    "vertical_flip": Augmentation(_vertical_flip),
+    "flip": Augmentation(lambda layers, *_: _flipped(layers, -1)),
+    "vertical_flip": Augmentation(lambda layers, *_: _flipped(layers, -2)),
     "turn": Augmentation(_turn),
     "rotate": Augmentation(_rotate, {"degrees": (10, 0, 180)}),
     "crop": Augmentation(_crop, {"smallest": (0.875, 0.01, 1), "largest": (1, 0.01, 1)}),
 }
 CHANGES = {
-    "contrast": Augmentation(_contrast, _LIMIT),
-    "gamma": Augmentation(_gamma, _LIMIT),
+    # Away from black, as albumentations has it, which torchvision calls brightness.
+    "contrast": Augmentation(_tone(F.adjust_brightness), _LIMIT),
+    "gamma": Augmentation(_tone(F.adjust_gamma), _LIMIT),
     "brightness": Augmentation(_brightness, _LIMIT),
     "color_jitter": Augmentation(_color_jitter, {
         "brightness": _REACH, "contrast": _REACH, "saturation": _REACH, "hue": (0, 0, 0.5)}),

@@ -95,23 +95,6 @@ def attach(pairs: Sequence[Pair], part: str,
     return [replace(pair, **{part: table.get(pair.name)}) for pair in pairs], problems
 
 
-def pair_folders(images: Path, masks: Path) -> list[Pair]:
-    """Pairs of two folders.
-
-    Raises:
-        UserError: a folder is missing or empty, or files without partner or with equal stems.
-    """
-    for folder in (images, masks):
-        if not folder.is_dir():
-            raise UserError(f"folder not found: {folder}")
-    pairs, problems = match(list_images(images), list_images(masks))
-    if problems:
-        raise UserError(list_problems(f"{images} and {masks} do not pair up", problems))
-    if not pairs:
-        raise UserError(f"no images in {images} (looked for {', '.join(SUFFIXES)})")
-    return pairs
-
-
 def file_problems(pair: Pair) -> list[str]:
     """What is wrong with the files of a pair: unreadable, truncated, sizes that differ."""
     problems = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data import find_pairs, pair_folders, require_sound
+from data import find_pairs, require_sound
 from data.layers import decode_pair
 from data.pairing import Pair, file_problems, list_images
 from utils.errors import UserError
@@ -20,7 +20,7 @@ def test_pairs_are_matched_by_stem_not_by_order(tmp_path):
         save(tmp_path / f"masks/{stem}.png", SQUARE)
     (tmp_path / "images/.hidden.jpg").write_bytes(b"x")
     (tmp_path / "images/Thumbs.db").write_bytes(b"x")
-    pairs = pair_folders(tmp_path / "images", tmp_path / "masks")
+    pairs = find_pairs(f"{tmp_path}/images:{tmp_path}/masks", tmp_path)
     assert [p.name for p in pairs] == ["a", "b", "c"]
     assert all(p.image.stem == p.mask.stem for p in pairs)
 
@@ -32,7 +32,7 @@ def test_missing_partners_and_equal_stems_are_listed(tmp_path):
     save(tmp_path / "masks/a.png", SQUARE)
     save(tmp_path / "masks/stray.png", SQUARE)
     with pytest.raises(UserError) as error:
-        pair_folders(tmp_path / "images", tmp_path / "masks")
+        find_pairs(f"{tmp_path}/images:{tmp_path}/masks", tmp_path)
     for part in ("same stem", "lonely.jpg", "stray.png", "3 in all"):
         assert part in str(error.value)
 
@@ -42,7 +42,7 @@ def test_long_lists_show_twenty_and_the_total(tmp_path):
         save(tmp_path / f"images/{number:02d}.jpg", COLOUR)
     (tmp_path / "masks").mkdir()
     with pytest.raises(UserError) as error:
-        pair_folders(tmp_path / "images", tmp_path / "masks")
+        find_pairs(f"{tmp_path}/images:{tmp_path}/masks", tmp_path)
     assert str(error.value).count("no mask for") == 20
     assert "33 in all" in str(error.value)
     assert "13 more" in str(error.value)
