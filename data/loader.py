@@ -113,7 +113,8 @@ class SaliencyData(Dataset):
         missing = [name for name in targets if name not in self.names]
         if missing:
             raise UserError(f"the loss {loss!r} learns from {', '.join(targets)}, but these data "
-                            f"have no {' and no '.join(missing)}: see data.target and data.edges")
+                            f"have no {' and no '.join(missing)}: see data.target and data.edges; "
+                            f"they have {', '.join(self.names)}")
         for name in self.names:
             if (switch := LAYERS[name].switch) and name not in targets:
                 print(f"note: the loss {loss!r} does not learn from the layer {name}; "

@@ -18,10 +18,10 @@ def test_the_sample_is_what_the_catalog_says(tmp_path):
 
 
 def test_the_sample_is_a_function_of_its_seed():
-    one, same, other = (draw_pair(np.random.default_rng(seed)) for seed in (5, 5, 6))
-    assert all((a == b).all() for a, b in zip(one, same, strict=True))
-    assert one[0].shape != other[0].shape or (one[0] != other[0]).any()
-    assert set(np.unique(one[1])) == {0, 255}
+    first, again, second = (draw_pair(np.random.default_rng(seed)) for seed in (5, 5, 6))
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert first[0].shape != second[0].shape or (first[0] != second[0]).any()
+    assert set(np.unique(first[1])) == {0, 255}
 
 
 def test_the_centre_prior_is_brightest_in_the_middle():
