@@ -92,6 +92,7 @@ def test_a_new_layer_is_one_row_of_the_table(made_sets, tmp_path, inverse, worke
                                  batch=3, seed=2, targets=["mask", "inverse"])
         loader.data.require_layers(["mask", "inverse"], "a loss")
         loader.data.require_sound("pairs")
+        assert cache == "none" or all(map(loader.data._cache.holds, range(len(pairs))))
         epochs.append(list(loader))
     for batch in epochs[0]:
         assert batch["inverse"].dtype == torch.float32
