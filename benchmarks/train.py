@@ -132,11 +132,11 @@ def batches_of(args: argparse.Namespace, device) -> Iterator[dict]:
 
     from benchmarks.loader import Plain
     from benchmarks.released_tracer import PlainWithEdges
-    from data import pair_folders
+    from data import find_pairs
     from data.loader import BatchDraws, training_loader
     from utils.config import default_config
 
-    pairs = pair_folders(args.folder / "images", args.folder / "masks")
+    pairs = find_pairs(str(args.folder), args.folder)
     config = OmegaConf.merge(default_config().data,
                              {"size": args.size, "soft_mask": True, "workers": 2})
     edges = "edge" in objective_of(args).targets
