@@ -114,55 +114,50 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     table = commands.add_parser("table", help="reported | ours | difference, all methods on all "
                                               "sets with ranks and averages, what was scored")
-    table.add_argument("--save", nargs="+", type=Path, default=[], metavar="FILE",
-                       help="write the tables: .md, .tex (booktabs), .csv or .json")
-    table.add_argument("--closest", action="store_true",
-                       help="which measure, under the profiles that were scored, the reported "
-                            "numbers agree with best (eval.py --closest scores under all)")
     page = commands.add_parser("page", help="an HTML page with scores, curves and all pictures")
-    page.add_argument("--out", type=Path, default=RESULTS / "report.html", metavar="FILE",
-                      help="the page (default: results/report.html); pictures that are too many "
-                           "for one file lie beside it, in _report/")
-    page.add_argument("--size", type=int, default=320, metavar="PIXELS",
-                      help="longer side of the pictures (default: 320)")
     curves = commands.add_parser("curves", help="curves and distributions as figures for papers")
-    curves.add_argument("--out", type=Path, default=RESULTS / "_curves", metavar="DIR",
-                        help="folder for the figures (default: results/_curves)")
-    curves.add_argument("--formats", nargs="+", choices=("pdf", "png", "svg"),
-                        default=["pdf", "png"])
+    records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
+    for command in (table, page, curves):
+        add = command.add_argument
+        add("--data", nargs="+", metavar="SET", help="only these sets")
+        add("--methods", nargs="+", metavar="NAME", help="only these methods, in this order")
+        add("--profile", choices=list(PROFILES), default="pysodmetrics",
+            help="whose definitions to follow (default: pysodmetrics)")
     for command in (table, page):
         command.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
                              help="whose reported numbers a method is held against, a name in "
                                   "configs/ or a YAML file (default: the recipe that is called "
                                   "like the method, else the one that test.py ran)")
-    for command in (table, page, curves):
-        command.add_argument("--data", nargs="+", metavar="SET", help="only these sets")
-        command.add_argument("--methods", nargs="+", metavar="NAME",
-                             help="only these methods, in this order")
-        command.add_argument("--profile", choices=list(PROFILES), default="pysodmetrics",
-                             help="whose definitions to follow (default: pysodmetrics)")
-    for command in (page, curves):
-        _add_maps(command)
-    records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
+    for command in (page, curves):  # which maps to score: eval.py's options
+        add = command.add_argument
+        add("--pred", type=Path, default=RESULTS, metavar="DIR",
+            help="<method>/<set>/ folders, the <set>/ folders of one method, or with --gt one "
+                 "folder of maps (default: results/)")
+        add("--gt", type=Path, metavar="DIR", help="one folder of masks")
+        add("--root", type=Path, default=DATASETS, metavar="DIR",
+            help="where the data sets lie (default: datasets/)")
+        add("--allow-missing", action="store_true", help="give the scores of what can be scored")
+        add("--resize", action="store_true",
+            help="bring maps of another size to the ground truth's")
+    table.add_argument("--save", nargs="+", type=Path, default=[], metavar="FILE",
+                       help="write the tables: .md, .tex (booktabs), .csv or .json")
+    table.add_argument("--closest", action="store_true",
+                       help="which measure, under the profiles that were scored, the reported "
+                            "numbers agree with best (eval.py --closest scores under all)")
+    page.add_argument("--out", type=Path, default=RESULTS / "report.html", metavar="FILE",
+                      help="the page (default: results/report.html); pictures that are too many "
+                           "for one file lie beside it, in _report/")
+    page.add_argument("--size", type=int, default=320, metavar="PIXELS",
+                      help="longer side of the pictures (default: 320)")
+    curves.add_argument("--out", type=Path, default=RESULTS / "_curves", metavar="DIR",
+                        help="folder for the figures (default: results/_curves)")
+    curves.add_argument("--formats", nargs="+", choices=("pdf", "png", "svg"),
+                        default=["pdf", "png"])
     records.add_argument("--records", type=Path, default=DOCS / "records", metavar="DIR",
                          help="the folder of records (default: docs/records/)")
     records.add_argument("--out", type=Path, default=DOCS / "reproduction.md", metavar="FILE",
                          help="the document (default: docs/reproduction.md)")
     return parser
-
-
-def _add_maps(command: argparse.ArgumentParser) -> None:
-    """Which maps to score: eval.py's options."""
-    command.add_argument("--pred", type=Path, default=RESULTS, metavar="DIR",
-                         help="<method>/<set>/ folders, the <set>/ folders of one method, or with "
-                              "--gt one folder of maps (default: results/)")
-    command.add_argument("--gt", type=Path, metavar="DIR", help="one folder of masks")
-    command.add_argument("--root", type=Path, default=DATASETS, metavar="DIR",
-                         help="where the data sets lie (default: datasets/)")
-    command.add_argument("--allow-missing", action="store_true",
-                         help="give the scores of what can be scored")
-    command.add_argument("--resize", action="store_true",
-                         help="bring maps of another size to the ground truth's")
 
 
 if __name__ == "__main__":

@@ -68,11 +68,8 @@ def closest_of(rows: Sequence[Row], method: str, recipe: Recipe) -> dict[str, li
     return closest
 
 
-def closest_table(rows: Sequence[Row], method: str, recipe: Recipe) -> Table | None:
-    """All candidates of all measures; None when nothing that was reported was scored."""
-    closest = closest_of(rows, method, recipe)
-    if not closest:
-        return None
+def closest_table(closest: dict[str, list[Candidate]], method: str, recipe: Recipe) -> Table:
+    """All candidates of all measures, at least one."""
     sets = list(dict.fromkeys(name for tried in closest.values() for c in tried
                               for name in c.differences))
     unsure = {r.measure for r in recipe.reported if r.dataset in sets and not r.verified}
@@ -82,7 +79,7 @@ def closest_table(rows: Sequence[Row], method: str, recipe: Recipe) -> Table | N
                  ["measure", "ours", "profile", *(f"{name} {column}" for name in sets
                                                   for column in ("reported", "ours", "difference")),
                   "mean |difference|", "nearest"], groups, words=3,
-                 notes=[*_notes(closest, unsure), *left_out(rows, method, recipe)])
+                 notes=_notes(closest, unsure))
 
 
 def _line(c: Candidate, sets: Sequence[str], recipe: Recipe, unsure: bool) -> list[Cell]:
@@ -113,6 +110,19 @@ def _notes(closest: dict[str, list[Candidate]], unsure: set[str]) -> list[str]:
     return notes
 
 
+def closest_records(closest: dict[str, list[Candidate]], method: str,
+                    recipe: Recipe) -> list[dict]:
+    """The same for CSV and JSON."""
+    return [{"method": method, "dataset": r.dataset, "measure": c.measure, "profile": c.profile,
+             "score": c.scores[r.dataset], "paper_measure": r.measure, "recipe": recipe.name,
+             "reported": f"{r.value:.{r.digits}f}", "verified": r.verified,
+             "ours": f"{c.scores[r.dataset]:.4f}",
+             "difference": f"{c.differences[r.dataset]:+.4f}", "mean_difference": c.distance,
+             "nearest": c.nearest}
+            for tried in closest.values() for c in tried for r in recipe.reported
+            if r.measure == c.paper_measure and r.dataset in c.differences]
+
+
 def left_out(rows: Sequence[Row], method: str, recipe: Recipe) -> list[str]:
     """A note on the reported sets of which only some images were scored, if there are any."""
     sets = dict.fromkeys(f"{row['dataset']} ({images_text(row)})" for row in rows
@@ -121,16 +131,3 @@ def left_out(rows: Sequence[Row], method: str, recipe: Recipe) -> list[str]:
                                  for reported in recipe.reported))
     return [f"{method} on {', '.join(sets)} is left out: scores of some images say nothing here"] \
         if sets else []
-
-
-def closest_records(rows: Sequence[Row], method: str, recipe: Recipe) -> list[dict]:
-    """For CSV and JSON."""
-    return [{"method": method, "dataset": r.dataset, "measure": c.measure, "profile": c.profile,
-             "score": c.scores[r.dataset], "paper_measure": r.measure, "recipe": recipe.name,
-             "reported": f"{r.value:.{r.digits}f}", "verified": r.verified,
-             "ours": f"{c.scores[r.dataset]:.4f}",
-             "difference": f"{c.differences[r.dataset]:+.4f}", "mean_difference": c.distance,
-             "nearest": c.nearest}
-            for tried in closest_of(rows, method, recipe).values() for c in tried
-            for r in recipe.reported
-            if r.measure == c.paper_measure and r.dataset in c.differences]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from data.pairing import Pair, by_stem, list_images
 from metrics import CORE, Evaluator
@@ -19,7 +18,6 @@ from scoring import ScoringOptions, read_truth
 from scoring.jobs import Job, JobScores, find_jobs, score_job
 from scoring.scores import Row
 from utils.errors import UserError
-from utils.machine import cores
 from utils.maps import UnreadableError
 from utils.origin import origin_of
 
@@ -92,17 +90,11 @@ class SetScores:
 
     def object_sizes(self, profile: Profile) -> dict[str, float]:
         """Image → share of foreground in [0, 1], of the masks that can be read."""
-        def measure(pair: Pair) -> float | None:
-            try:
-                return foreground_share(read_truth(pair), profile)
-            except UnreadableError:
-                return None
-
-        with ThreadPoolExecutor(cores()) as pool:
-            shares = list(tqdm(pool.map(measure, self.pairs), total=len(self.pairs), unit="mask",
-                               desc=f"sizes in {self.name}", disable=None, leave=False))
-        return {pair.name: share for pair, share in zip(self.pairs, shares, strict=True)
-                if share is not None}
+        sizes = {}
+        for pair in self.pairs:
+            with suppress(UnreadableError):
+                sizes[pair.name] = foreground_share(read_truth(pair), profile)
+        return sizes
 
 
 def foreground_share(truth: np.ndarray, profile: Profile) -> float:

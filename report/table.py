@@ -13,7 +13,7 @@ from scoring.jobs import Cell as MethodOnSet
 from scoring.scores import Row, row_cell
 from utils.errors import UserError
 
-from .closest import closest_records, closest_table, left_out
+from .closest import closest_of, closest_records, closest_table, left_out
 from .comparison import compare_with_papers, comparison_tables
 from .recipes import Recipe, Recipes
 from .standings import average_records, standings_of, standings_records, standings_table
@@ -97,18 +97,18 @@ class Report:
         Raises:
             UserError: none of the methods can be compared.
         """
-        tables = {method: closest_table(rows, method, recipe) for method, recipe in recipes.items()}
-        partial = [note for method, table in tables.items() if table is None
-                   for note in left_out(rows, method, recipes[method])]
-        if not any(tables.values()) and not partial:
+        self.records["closest"], partial = [], []
+        for method, recipe in recipes.items():
+            partial += left_out(rows, method, recipe)
+            if closest := closest_of(rows, method, recipe):
+                self.tables.append(closest_table(closest, method, recipe))
+                self.records["closest"] += closest_records(closest, method, recipe)
+        if not self.records["closest"] and not partial:
             raise UserError("--closest: none of the methods has reported numbers on the data sets "
                             "that were scored; --reported RECIPE names a recipe that has")
-        self.tables += filter(None, tables.values())
         if not self.tables:
             raise UserError(f"--closest: nothing is left: {'; '.join(partial)}")
         self.tables[-1].notes += [f"--closest: {note}" for note in partial]
-        self.records["closest"] = [record for method, recipe in recipes.items()
-                                   for record in closest_records(rows, method, recipe)]
 
 
 def _not_compared(method: str, recipe: Recipe | None) -> str:

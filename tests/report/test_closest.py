@@ -19,32 +19,32 @@ def test_the_closest_definition_is_named(recipe):
     best = closest["maxF"][0]
     assert (best.measure, best.profile, round(best.distance, 6)) == ("meanF", "matlab", .0001)
     assert len(closest["MAE"]) == 3
-    table = closest_table(rows, "ours", recipe)
+    table = closest_table(closest, "ours", recipe)
     assert any(note.startswith("maxF agrees best with meanF of profile matlab: mean |difference| "
                                "0.0001 over ECSSD") for note in table.notes)
     assert any("pysodmetrics and MAE of profile matlab" in note for note in table.notes)
     assert "E" not in closest
-    assert closest_table([], "ours", recipe) is None
+    assert closest_of([], "ours", recipe) == {}
 
 
 def test_of_some_images_no_closest_definition_is_named(recipe):
     rows = [row(images=3, maxF=.936), row(dataset="SOD", images=300, profile="matlab", adpE=.5)]
-    table = closest_table(rows, "ours", recipe)
     assert list(closest_of(rows, "ours", recipe)) == ["E"]
     note = "ours on ECSSD (3) is left out: scores of some images say nothing here"
-    assert note in table.notes
     with pytest.raises(UserError, match=r"nothing is left: ours on ECSSD \(3\) is left out"):
         Report().add_closest(rows[:1], {"ours": recipe})
-    report = Report()
-    report.add_closest([*rows[:1], row("other", maxF=.9)], dict.fromkeys(("ours", "other"), recipe))
-    assert len(report.tables) == 1
-    assert f"--closest: {note}" in report.tables[-1].notes
+    for scores, recipes in ((rows, {"ours": recipe}), ([*rows[:1], row("theirs", maxF=.9)],
+                                                       {"ours": recipe, "theirs": recipe})):
+        report = Report()
+        report.add_closest(scores, recipes)
+        (table,) = report.tables
+        assert table.notes[-1] == f"--closest: {note}"
 
 
 def test_the_closest_of_unverified_numbers_is_grey_too(recipe):
     rows = [row(maxF=.936, meanF=.9, MAE=.04)]
-    lines = {cells[1].text: cells for group in closest_table(rows, "ours", recipe).groups
-             for cells in group}
+    table = closest_table(closest_of(rows, "ours", recipe), "ours", recipe)
+    lines = {cells[1].text: cells for group in table.groups for cells in group}
     assert {name: (cells[0].mark, cells[-1].text) for name, cells in lines.items()} == {
         "maxF": (BEST, "←"), "meanF": ("", ""), "MAE": (UNSURE, "←")}
     report = Report()

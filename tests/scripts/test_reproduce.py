@@ -27,6 +27,7 @@ name: trial
 paper: A paper
 model: {name: cpd_vgg, options: {width: 0.0625}}
 weights: {backbone: none}
+loss: {terms: {attention: {bce: 1}, saliency: {bce: 1}}}
 data: {train: [TINY-TR], size: 32, workers: 0, flip: 0.5}
 train: {batch: 4, epochs: 2, log_every: 1}
 test: {data: [TINY-TE]}
