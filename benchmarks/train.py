@@ -5,8 +5,8 @@
 
 Plain: float32, channels first, eager, PyTorch's default optimizer, the plain loader of
 benchmarks/loader.py; for TRACER also the frequency mask and the loss's weights made as the released
-code makes them (benchmarks/released_tracer.py). Ours: ``engine.step.Step`` and the loader as
-train.py has them (mixed precision, channels-last, fused optimizer, freed memory kept on a CPU;
+code makes them (benchmarks/released_tracer.py). Ours: the loop and the loader of
+train.py (mixed precision, channels-last, fused optimizer, freed memory kept on a CPU;
 ``--compile`` for torch.compile). Each side runs in a process of its own on the same random weights
 and made images; it prints images a second, the peak memory, where the time of a step goes, the
 losses of the steps, and the ratios.
@@ -48,9 +48,9 @@ def measure(args: argparse.Namespace) -> dict:
     import torch
 
     import model
-    from engine.optimizer import build_optimizer
+    import train
     from engine.precision import Precision
-    from engine.step import Step
+    from engine.run import Run
     from model import objectives
     from utils.config import default_config
     from utils.device import keep_freed_memory, select_device
@@ -70,30 +70,29 @@ def measure(args: argparse.Namespace) -> dict:
     if not ours:
         precision.layout = torch.contiguous_format
     network = precision.place(model.build(args.network)).train()
-    optimizer = build_optimizer(config.optim, network) if ours else \
-        torch.optim.Adam(network.parameters(), lr=config.optim.lr)
-    step = Step(torch.compile(network) if ours and args.compile else network,
-                objectives.build(args.loss), optimizer, precision, config)
+    config.train.epochs, config.train.compile = 1, ours and args.compile
     marks: dict[str, float] = {}
-    for name, parts in (("forward", step.objective), ("optimizer", step.scaler.step)):
-        timed = timer(parts, name, marks, device)
-        if name == "forward":
-            step.objective = timed
-        else:
-            step.scaler.step = timed
-    rows, values, batches, kept = [], [], iter(batches_of(args, device)), []
-    for number in range(args.steps + 2):
-        start = now(device)
-        marks.clear()
-        sample = precision.batch(next(batches))
-        marks["data"] = now(device) - start
-        done = step(sample)
-        seconds = now(device) - start
-        values.append(done.loss.item())
+    rows, values, kept = [], [], []
+    batches = Batches(args, marks, device)
+    run = Run(config, network, objectives.build(args.loss), batches, args.folder, precision)
+    if not ours:
+        run.optimizer = torch.optim.Adam(network.parameters(), lr=config.optim.lr)
+        run.optimizer.param_groups[0]["factor"] = 1.0
+    run.objective = timer(run.objective, "forward", marks, device)
+    run.scaler.step = timer(run.scaler.step, "optimizer", marks, device)
+    run.save = lambda name: None
+
+    def watch(run, log, sample, result):
+        """In place of the log: what the step took."""
+        seconds = now(device) - batches.start
+        values.append(result.loss.item())
         kept.append(sample["image"])
-        if number >= 2:
+        if len(values) > 2:
             rows.append({"step": seconds, **marks,
                          "backward and clipping": seconds - sum(marks.values())})
+
+    train.watch = watch
+    train.train(run, [])
     infer = infer_seconds(network, kept, precision)
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else \
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -115,6 +114,28 @@ def infer_seconds(network, batches: list, precision) -> list[float]:
             network(images)
         seconds.append(now(precision.device) - start)
     return seconds
+
+
+class Batches:
+    """Batches of the made pairs for ``train.train``, timed; a step begins at ``start``."""
+
+    def __init__(self, args: argparse.Namespace, marks: dict[str, float], device):
+        self.args, self.marks, self.device, self.start = args, marks, device, 0.0
+
+    def __len__(self) -> int:
+        return self.args.steps + 2
+
+    def set_epoch(self, epoch: int, start: int) -> None:
+        """There is one epoch."""
+
+    def __iter__(self) -> Iterator[dict]:
+        batches = iter(batches_of(self.args, self.device))
+        for _ in range(len(self)):
+            self.start = now(self.device)
+            self.marks.clear()
+            sample = next(batches)
+            self.marks["data"] = now(self.device) - self.start
+            yield sample
 
 
 def batches_of(args: argparse.Namespace, device) -> Iterator[dict]:

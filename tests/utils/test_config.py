@@ -76,7 +76,7 @@ def test_the_recipe_of_cpd_is_the_released_one():
     config = load_config(CONFIGS / "cpd_vgg.yaml")
     assert (config.data.size, config.train.batch, config.train.epochs) == (352, 10, 99)
     assert (config.optim.name, config.optim.lr, config.optim.clip_value) == ("adam", 1e-4, 0.5)
-    assert config.optim.schedule == "released"
+    assert config.optim.schedule == "compounding"
     assert config.data.soft_mask
     assert config.test.minmax
 
@@ -165,7 +165,7 @@ def test_every_bound_divides_what_is_allowed_from_what_is_not(key, inside, outsi
     ("data.scales=[]", "one number or more"), ("data.scales=[1,0]", "each positive"),
     ("optim.name=adma", "one of adam, adamw, sgd (did you mean 'adam'?)"),
     ("test.resize=logit", "logits or probabilities (did you mean 'logits'?)"),
-    ("optim.schedule=zzz", "plateau, paper (the factor on the learning rate"),
+    ("optim.schedule=zzz", "cosine, plateau (the factor on the learning rate"),
     ("optim.nesterov=true optim.momentum=0", "false without momentum"),
     ("train.compile=true train.checkpoint_trunk=true", "false with train.checkpoint_trunk"),
     ("val.fraction=.1 val.data=[SOD]", "0 when val.data names a set"),
