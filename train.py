@@ -36,7 +36,6 @@ from engine.seed import set_seed
 from engine.step import StepResult
 from engine.summary import print_summary
 from metrics import Evaluator
-from model import objectives
 from report.picture import batch_grid
 from scoring import read_truth
 from utils.cli import parse_with_overrides
@@ -85,8 +84,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     precision = Precision(config.train.precision, device)
     print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
           f"threads of each: {torch.get_num_threads()}")
-    objective = objectives.build(config.loss.name, config.loss.variant, config.loss.smoothing,
-                             **config.loss.options)
+    objective = model.objective_of(config)
     folder = CHECKPOINTS / config.name
     with world.main_first():
         path = checkpoint_to_resume(folder, config, args.resume, args.resume_if_any,
@@ -103,8 +101,8 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     network = precision.place(network)
     with world.main_first():
         loader = training_loader(training, config.data, config.train.batch, config.seed, device,
-                                 world.rank, world.size)
-    loader.data.require_layers(objectives.targets(config.loss.name), config.loss.name)
+                                 world.rank, world.size, objective.targets)
+    loader.data.require_layers(objective.targets, config.name)
     loader.data.require_sound("training data", world)
     if world.rank:  # dropout must draw other units in each process
         set_seed(config.seed + world.rank)
@@ -226,7 +224,7 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
         chosen = [pairs[n] if with_loss else Pair(pairs[n].name, pairs[n].image) for n in mine]
         precision = Precision(config.test.precision, run.precision.device)
         for batch in evaluation_loader(chosen, config.data, config.test.batch, precision.device,
-                                       with_loss):
+                                       run.objective.targets if with_loss else ()):
             logits, loss = forward(network, batch, precision, run.objective if with_loss else None)
             total += loss * len(batch["name"])
             not_finite += [] if math.isfinite(loss) else batch["name"]

@@ -51,7 +51,6 @@ def measure(args: argparse.Namespace) -> dict:
     import train
     from engine.precision import Precision
     from engine.run import Run
-    from model import objectives
     from utils.config import default_config
     from utils.device import keep_freed_memory, select_device
 
@@ -74,7 +73,7 @@ def measure(args: argparse.Namespace) -> dict:
     marks: dict[str, float] = {}
     rows, values, kept = [], [], []
     batches = Batches(args, marks, device)
-    run = Run(config, network, objectives.build(args.loss), batches, args.folder, precision)
+    run = Run(config, network, objective_of(args), batches, args.folder, precision)
     if not ours:
         run.optimizer = torch.optim.Adam(network.parameters(), lr=config.optim.lr)
         run.optimizer.param_groups[0]["factor"] = 1.0
@@ -100,6 +99,15 @@ def measure(args: argparse.Namespace) -> dict:
     return {"device": str(device), "precision": precision.name, "train": middle,
             "infer": sorted(infer[2:])[args.steps // 2], "peak_mib": peak / 2**20,
             "losses": values}
+
+
+def objective_of(args: argparse.Namespace):
+    """The objective that ``--loss`` names."""
+    import model
+    from utils.config import merge_config
+
+    return model.objective_of(merge_config({"model": {"name": args.network},
+                                            "loss": {"name": args.loss}}))
 
 
 def infer_seconds(network, batches: list, precision) -> list[float]:
@@ -145,15 +153,14 @@ def batches_of(args: argparse.Namespace, device) -> Iterator[dict]:
 
     from benchmarks.loader import Plain
     from benchmarks.released_tracer import PlainWithEdges
-    from data import pair_folders
+    from data import find_pairs
     from data.loader import BatchDraws, training_loader
-    from model import objectives
     from utils.config import default_config
 
-    pairs = pair_folders(args.folder / "images", args.folder / "masks")
+    pairs = find_pairs(str(args.folder), args.folder)
     config = OmegaConf.merge(default_config().data,
                              {"size": args.size, "soft_mask": True, "workers": 2})
-    edges = "edge" in objectives.targets(args.loss)
+    edges = "edge" in objective_of(args).targets
     if args.side == "ours":
         config.edges = "mask" if edges else "none"
         loader = training_loader(pairs, config, args.batch, 0, device)
