@@ -33,13 +33,15 @@ def measure(args: argparse.Namespace) -> None:
 
     import model
     from engine.optimizer import clip_gradients
-    from model import objectives
+    from utils.config import load_config
     from utils.device import keep_freed_memory
+    from utils.paths import CONFIGS
 
     if args.side == "kept":
         keep_freed_memory()
     torch.manual_seed(0)
-    network, objective = model.build("cpd_vgg"), objectives.build("cpd")
+    network = model.build("cpd_vgg")
+    objective = model.objective_of(load_config(CONFIGS / "cpd_vgg.yaml"))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     sample = {"image": torch.randn(args.batch, 3, args.size, args.size),
               "mask": torch.rand(args.batch, 1, args.size, args.size)}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchmarks.loader import Plain
 from data.edges import mask_edges
+from losses import LOSSES
 
 
 class PlainWithEdges(Plain):
@@ -43,4 +44,4 @@ def install() -> None:
     import_module("model.tracer").kept_disc = looped_disc
     import_module("losses.intensity").local_contrast = square_contrast
     # Each of the five losses weighs its pixels by itself.
-    import_module("model.objectives").pixel_intensity = lambda mask: None
+    LOSSES["api"] = LOSSES["api"]._replace(weigh=None)

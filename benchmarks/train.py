@@ -51,7 +51,6 @@ def measure(args: argparse.Namespace) -> dict:
     from engine.optimizer import build_optimizer
     from engine.precision import Precision
     from engine.step import Step
-    from model import objectives
     from utils.config import default_config
     from utils.device import keep_freed_memory, select_device
 
@@ -73,7 +72,7 @@ def measure(args: argparse.Namespace) -> dict:
     optimizer = build_optimizer(config.optim, network) if ours else \
         torch.optim.Adam(network.parameters(), lr=config.optim.lr)
     step = Step(torch.compile(network) if ours and args.compile else network,
-                objectives.build(args.loss), optimizer, precision, config)
+                objective_of(args), optimizer, precision, config)
     marks: dict[str, float] = {}
     for name, parts in (("forward", step.objective), ("optimizer", step.scaler.step)):
         timed = timer(parts, name, marks, device)
@@ -103,6 +102,15 @@ def measure(args: argparse.Namespace) -> dict:
             "losses": values}
 
 
+def objective_of(args: argparse.Namespace):
+    """The objective that ``--loss`` names."""
+    import model
+    from utils.config import merge_config
+
+    return model.objective_of(merge_config({"model": {"name": args.network},
+                                            "loss": {"name": args.loss}}))
+
+
 def infer_seconds(network, batches: list, precision) -> list[float]:
     """Seconds of a forward pass on each batch of images."""
     import torch
@@ -126,13 +134,12 @@ def batches_of(args: argparse.Namespace, device) -> Iterator[dict]:
     from benchmarks.released_tracer import PlainWithEdges
     from data import pair_folders
     from data.loader import BatchDraws, training_loader
-    from model import objectives
     from utils.config import default_config
 
     pairs = pair_folders(args.folder / "images", args.folder / "masks")
     config = OmegaConf.merge(default_config().data,
                              {"size": args.size, "soft_mask": True, "workers": 2})
-    edges = "edge" in objectives.targets(args.loss)
+    edges = "edge" in objective_of(args).targets
     if args.side == "ours":
         config.edges = "mask" if edges else "none"
         loader = training_loader(pairs, config, args.batch, 0, device)

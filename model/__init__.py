@@ -14,6 +14,7 @@ from utils.errors import UserError, nearest
 from .base import Network
 from .bgnet import BGNet
 from .cpd import CPD
+from .objectives import objective_of
 from .scwssod import SCWSSOD
 from .tracer import TRACER
 from .wssa import WSSA
@@ -41,7 +42,7 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "wssa": (WSSA, {"trunk": "vgg16"}),
 }
 
-__all__ = ["Network", "build", "from_recipe", "names", "network_class"]
+__all__ = ["Network", "build", "from_recipe", "names", "network_class", "objective_of"]
 
 
 def names() -> list[str]:

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from . import trunks
 from .base import Network
 from .blocks import ReceptiveField, conv_norm, resize_to
-from .objectives import TRACERObjective
 
 WIDTHS = (32, 64, 128)  # channels of the decoder at 1/8, 1/16 and 1/32, as released
 RADIUS = 16  # of the disc of low frequencies that is removed before edges are found, in steps
@@ -274,7 +273,6 @@ class TRACER(Network):
     }
     never_trained = ("edges.idle.",)
     smallest_side = 128  # smaller features have no frequency outside the disc
-    objective = TRACERObjective
 
     def __init__(self, trunk: str = "efficientnet_b0", widths: Sequence[int] = WIDTHS,
                  variant: str = "released", floored_edges: bool | None = None,

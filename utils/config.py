@@ -22,7 +22,18 @@ from .schema import Config, groups, options
 
 #: (key, value of before) → the entries that mean the same now. Recipes, checkpoints and command
 #: lines that hold the old value go on working, with a note.
-RENAMED: dict[tuple[str, Any], dict[str, Any]] = {}
+RENAMED: dict[tuple[str, Any], dict[str, Any]] = {
+    ("loss.name", "cpd"): {"loss.terms": {
+        "*": None, "attention": {"bce": 1}, "saliency": {"bce": 1}}},
+    ("loss.name", "bgnet"): {"loss.terms": {
+        "*": None, "saliency": {"structure": 1}, "side2": {"structure": 1},
+        "side3": {"structure": 1}, "edge": {"dice": 3, "target": "edge"}}},
+    ("loss.name", "tracer"): {"loss.terms": {
+        "*": None, "saliency": {"api": 1}, "side0": {"api": 1}, "side1": {"api": 1},
+        "side2": {"api": 1}, "edge": {"api": 1, "target": "edge"}}},
+    ("loss.name", "wssa"): {"loss.terms": {}},  # these two are the networks' own objectives
+    ("loss.name", "scwssod"): {"loss.terms": {}},
+}
 
 _HELP = 34  # column of --help in which the lines on the keys begin
 
@@ -50,7 +61,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, object]]:
-    """A recipe file and what it holds, after its bases; ``over`` are the files that led to it."""
+    """Files and their contents: the bases of a recipe, then the recipe itself.
+
+    Args:
+        over: the files that name this one as their base, the first one first.
+    """
     if not path.is_file():
         named = f", the base of {over[-1]}" if over else ""
         raise UserError(f"configuration file not found: {path}{named}; recipes are in "
@@ -67,13 +82,14 @@ def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, ob
     return [*_read_recipe(base, (*over, path.resolve())), (path, recipe)]
 
 
-def merge_config(recipe: dict, overrides: Sequence[str] = (), origin: str = "") -> DictConfig:
-    """Schema ← ``recipe`` (nested dict) ← ``key=value`` overrides, checked alike."""
+def merge_config(recipe: dict, overrides: Sequence[str] = (),
+                 origin: str = "configuration") -> DictConfig:
+    """As ``load_config``, for a recipe in a nested dict; ``origin`` names it in messages."""
     return _override(_lay(default_config(), recipe, origin), overrides, origin)
 
 
 def _lay(config: DictConfig, recipe: object, origin: str) -> DictConfig:
-    """A recipe, which may be anything that YAML can say, over a configuration."""
+    """Lay a recipe, which may hold anything that YAML can express, over a configuration."""
     if not isinstance(recipe, dict):
         raise UserError(f"{origin}: a recipe is a mapping of keys, not {type(recipe).__name__}")
     _refuse_interpolations(recipe, origin)
@@ -112,7 +128,7 @@ def _refuse_interpolations(given: object, origin: str) -> None:
 
 
 def _override(config: DictConfig, overrides: Sequence[str], origin: str) -> DictConfig:
-    """``key=value`` words over a configuration, and the check of the whole."""
+    """Lay ``key=value`` words over a configuration, and check the whole."""
     _refuse_interpolations(list(overrides), "command line")
     for override in overrides:
         key, separator, value = override.partition("=")
@@ -125,7 +141,8 @@ def _override(config: DictConfig, overrides: Sequence[str], origin: str) -> Dict
                 entry = OmegaConf.from_dotlist([f"{key}=[{value}]"])
         except (yaml.YAMLError, OmegaConfBaseException) as error:
             raise UserError(f"cannot read {override!r}: {error}") from None
-        config = _merge(config, entry, "command line")
+        config = _merge(config, entry, "command line",
+                        replaces=key.count(".") < 3)  # loss.terms.saliency.bce is one weight
         _anchor_paths(config, key)
     _check(config, origin)
     return config
@@ -135,7 +152,9 @@ def _is_list(config: DictConfig, key: str) -> bool:
     return isinstance(OmegaConf.select(config, key), ListConfig)
 
 
-def _merge(config: DictConfig, change: DictConfig, origin: str) -> DictConfig:
+def _merge(config: DictConfig, change: DictConfig, origin: str,
+           replaces: bool = True) -> DictConfig:
+    """``change`` over a configuration; an entry of loss.terms ``replaces`` an older one."""
     known = {key: option.default for key, option in options()}
     known |= {prefix.removesuffix("."): None for prefix in groups()}
     free = tuple(f"{key}." for key, default in known.items() if isinstance(default, dict))
@@ -143,11 +162,34 @@ def _merge(config: DictConfig, change: DictConfig, origin: str) -> DictConfig:
         if key not in known and not key.startswith(free):
             raise UserError(f"unknown configuration key {key!r} in {origin}; "
                             f"{nearest(key, sorted(known))}")
+    if replaces:
+        _replace_terms(config.loss.terms, OmegaConf.select(change, "loss.terms"), origin)
     try:
         return OmegaConf.unsafe_merge(config, change)  # without a copy: neither is used again
     except OmegaConfBaseException as error:
         first_line = str(error).splitlines()[0]
         raise UserError(f"{origin}: {error.full_key or 'value'}: {first_line}") from None
+
+
+def _replace_terms(table: DictConfig, entries: DictConfig | None, origin: str) -> None:
+    """Move ``entries`` into loss.terms, whole. An output whose entry is null is dropped; all are
+    with ``*: null`` or without any entry."""
+    if entries is None:
+        return
+    if not isinstance(entries, DictConfig):
+        raise UserError(f"{origin}: loss.terms is a mapping such as {{saliency: {{bce: 1}}}}, not "
+                        f"{entries!r}")
+    if not entries or "*" in entries:
+        table.clear()
+        entries.pop("*", None)
+    for output in list(entries):
+        if (entry := entries.pop(output)) is not None:
+            table[output] = entry  # in the old one's place: terms are added up in this order
+        elif output in table:
+            del table[output]
+        else:
+            raise UserError(f"{origin}: loss.terms.{output}=null drops an output that has no loss; "
+                            f"these have: {', '.join(table)}")
 
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
@@ -161,7 +203,7 @@ def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 def _anchor_paths(config: DictConfig, key: str) -> None:
-    """Make a path that was just given on the command line absolute."""
+    """Make the path absolute that the command line gives for a key."""
     if key == "data.root":
         config.data.root = absolute(config.data.root)
     elif key == "data.cache" and _is_folder(config.data.cache):
@@ -176,7 +218,7 @@ def _anchor_paths(config: DictConfig, key: str) -> None:
 
 
 def _is_folder(word: str) -> bool:
-    """Whether a word means a folder and not a choice that was mistyped."""
+    """Whether a word is a folder, and not a mistyped choice."""
     return "/" in word or os.sep in word or (bool(word) and Path(word).is_dir())
 
 
@@ -190,12 +232,13 @@ def _check(config: DictConfig, origin: str) -> None:
 
     for key, option in options():
         value = OmegaConf.select(config, key)
-        match = guess(value, list(option.choices)) if isinstance(value, str) else ""
-        require(option.allows(value), key, f"{option.rule} ({match or option.help})")
+        if not option.allows(value):
+            match = guess(value, option.choices) if isinstance(value, str) else ""
+            require(False, key, f"{option.rule} ({match or option.help})")
     _check_forms(config, require)
     _check_combinations(config, require)
     if problems:
-        raise UserError(f"{origin or 'configuration'}: " + "; ".join(problems))
+        raise UserError(f"{origin}: " + "; ".join(problems))
 
 
 def _check_forms(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
@@ -204,7 +247,8 @@ def _check_forms(config: DictConfig, require: Callable[[bool, str, str], None]) 
             "a plain folder name (letters, digits, . _ + -)")
     require(config.data.cache in ("memory", "none") or _is_folder(config.data.cache), "data.cache",
             "memory, none, or a folder (such as ./cache)")
-    require(config.data.edge_dilate % 2 == 1, "data.edge_dilate", "odd, 1 or more")
+    dilate = config.data.edge_dilate
+    require(dilate > 0 and dilate % 2 == 1, "data.edge_dilate", "odd, 1 or more")
     require(len(config.data.scales) > 0, "data.scales", "a list with one number or more")
 
 

@@ -10,6 +10,7 @@ import model
 from utils.config import load_config
 from utils.errors import UserError
 from utils.paths import CONFIGS
+from utils.weights import load_backbone
 
 
 def test_unknown_names_and_options_are_errors():
@@ -36,12 +37,23 @@ def test_released_keys_are_renamed_at_their_beginning_row_after_row():
     assert network.released_key("other.head3.conv.bias") == "other.head3.conv.bias"
 
 
-def test_trunks_are_found_wherever_they_lie():
+def test_two_different_trunks_each_take_their_own_file(runs):
     network = Renamed()
+    with pytest.raises(UserError, match="no trunk"):
+        load_backbone(network)
     network.pair = nn.ModuleList([model.trunks.build("vgg16", [["conv1"]]),
                                   model.trunks.build("resnet50", [["stem"]])])
-    assert {name: trunk.imagenet for name, trunk in network.trunks().items()} == {
-        "pair.0": "vgg16", "pair.1": "resnet50"}
+    assert list(network.trunks()) == ["pair.0", "pair.1"]
+    for trunk, file in zip(network.trunks().values(),
+                           ("vgg16-397923af.pth", "resnet50-0676ba61.pth"), strict=True):
+        own = trunk.state_dict()
+        torch.save({theirs: torch.ones_like(own[ours])
+                    for ours, theirs in trunk.imagenet_keys().items()}, runs / file)
+    lines = load_backbone(network)
+    assert "vgg16-397923af.pth, 4 tensors" in lines and "resnet50-0676ba61.pth, 6 tensors" in lines
+    assert all((value == 1).all() for value in network.state_dict().values())
+    with pytest.raises(UserError, match="one file does not fit: vgg16, resnet50"):
+        load_backbone(network, str(runs / "vgg16-397923af.pth"))
 
 
 def test_every_network_is_a_network():
