@@ -14,7 +14,7 @@ from utils.errors import UserError, nearest
 from .base import Network
 from .bgnet import BGNet
 from .cpd import CPD
-from .objectives import objective_of
+from .objectives import Objective, Smoothed, TableObjective
 from .scwssod import SCWSSOD
 from .tracer import TRACER
 from .wssa import WSSA
@@ -42,7 +42,7 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "wssa": (WSSA, {"trunk": "vgg16"}),
 }
 
-__all__ = ["Network", "build", "from_recipe", "names", "network_class", "objective_of"]
+__all__ = ["Network", "Objective", "build", "from_recipe", "names", "network_class", "objective_of"]
 
 
 def names() -> list[str]:
@@ -83,3 +83,25 @@ def from_recipe(config: DictConfig) -> Network:
     if network_class(config.model.name).wants_statistics:
         options = {name: tuple(config.data[name]) for name in ("mean", "std")} | options
     return build(config.model.name, **options)
+
+
+def objective_of(config: DictConfig) -> Objective:
+    """The objective of a recipe: its table ``loss.terms``, else the network's own class.
+
+    Raises:
+        UserError: there is neither, the table is wrong, or an option is unknown.
+    """
+    variant, options = config.loss.variant, OmegaConf.to_container(config.loss.options)
+    if config.loss.terms:
+        objective = TableObjective(OmegaConf.to_container(config.loss.terms), variant, options)
+    elif own := network_class(config.model.name).objective:
+        try:
+            objective = own(variant, **options)
+        except TypeError as error:
+            raise UserError(f"the objective of {config.model.name} does not take these "
+                            f"loss.options: {error}") from None
+    else:
+        raise UserError(f"loss.terms is empty, and {config.model.name} has no objective of its "
+                        "own. Name the losses of its outputs, for example with "
+                        "'loss.terms.saliency={bce: 1}'; see docs/objectives.md")
+    return Smoothed(objective, config.loss.smoothing) if config.loss.smoothing else objective

@@ -12,14 +12,18 @@ or keeps their sum away from 0 (docs/scwssod.md).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from losses import balanced_ce, partial_bce, saliency_coherence, structure_consistency
+
 from . import trunks
 from .base import Network
 from .blocks import conv_norm_relu, resize_to
-from .objectives import SCWSSODObjective
+from .norm import uncounted
+from .objectives import Terms, switch
 
 WIDTH = 256  # channels of the decoder
 
@@ -96,6 +100,59 @@ class Fusion(nn.Module):
                   for weigh, part in zip(self.weights, parts, strict=True)]
         total = sum(share * part for share, part in zip(shares, parts, strict=True))
         return self.out(total / sum(shares))
+
+
+class SCWSSODObjective:
+    """Cross-entropy and coherence of all four outputs, and structure consistency of the prediction
+    with the one on the image at 0.3 of its size (SCWSSOD).
+
+    The first three options are on as released and off in the paper.
+
+    Args:
+        variant: ``released`` or ``paper``.
+        double_softmax: whether the cross-entropy is ``balanced_ce``, or else ``partial_bce``.
+        shrinking_sigma: whether σ_I is divided by ten from output to output (0.1, 0.01, …),
+            because the released code divides the image in place at each use.
+        padded: whether windows reach over the image's border (``saliency_coherence``).
+        count_small: whether batch norms count the pass on the small image. That pass is the last
+            of each step, so the statistics for evaluation lie nearer to it than to an image of
+            full size. On in both variants: the paper does not mention it.
+    """
+
+    targets = ("scribble",)
+    WEIGHTS = {"saliency": 1.0, "side3": 0.8, "side4": 0.6, "side5": 0.4}  # noqa: RUF012
+    COHERENCE = 0.3
+
+    def __init__(self, variant: str, double_softmax: bool | None = None,
+                 shrinking_sigma: bool | None = None, padded: bool | None = None,
+                 count_small: bool = True):
+        released = variant == "released"
+        self.double_softmax = switch("double_softmax", double_softmax, released)
+        self.shrinking_sigma = switch("shrinking_sigma", shrinking_sigma, released)
+        self.padded = switch("padded", padded, released)
+        self.count_small = switch("count_small", count_small, True)
+
+    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        image, scribble = sample["image"], sample["scribble"]
+        outputs = network(image)
+        small = F.interpolate(image, scale_factor=0.3, mode="bilinear", align_corners=True)
+        with nullcontext() if self.count_small else uncounted(network):
+            on_small = network(small)["saliency"].float().sigmoid()
+        on_whole = F.interpolate(outputs["saliency"].float().sigmoid(), size=on_small.shape[-2:],
+                                 mode="bilinear", align_corners=True)
+        terms = {"consistency": structure_consistency(on_small, on_whole)}
+        quarter = F.interpolate(image, scale_factor=0.25, mode="bilinear", align_corners=True)
+        for number, (name, weight) in enumerate(self.WEIGHTS.items()):
+            logits = outputs[name].float()
+            ce = balanced_ce(logits, scribble) if self.double_softmax \
+                else partial_bce(logits, scribble)
+            reduced = F.interpolate(logits.sigmoid(), size=quarter.shape[-2:], mode="bilinear",
+                                    align_corners=True)
+            sigma = 0.1**(number + 1) if self.shrinking_sigma else 0.1
+            coherence = saliency_coherence(reduced, quarter, sigma_rgb=sigma, padded=self.padded)
+            terms[f"{name}_ce"] = weight * ce
+            terms[f"{name}_coherence"] = weight * self.COHERENCE * coherence
+        return outputs, terms
 
 
 class SCWSSOD(Network):
