@@ -203,12 +203,12 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
 def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:
     """A contact sheet of evenly spread samples."""
     chosen = np.unique(np.linspace(0, len(pairs) - 1, min(rows, len(pairs))).round().astype(int))
-    shown = []
+    sheet = []
     for pair in (pairs[i] for i in chosen):
         truth = read_truth(pair) if pair.mask is not None else None
-        shown.append(Shown(pair.name, decode_image(pair.image),
+        sheet.append(Shown(pair.name, decode_image(pair.image),
                            read_map(folder / f"{pair.name}.png"), truth))
-    return save_sheet(folder.with_name(f"{folder.name}.png"), shown)
+    return save_sheet(folder.with_name(f"{folder.name}.png"), sheet)
 
 
 if __name__ == "__main__":
