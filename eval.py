@@ -20,13 +20,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.catalog import same_set
 from metrics import CORE, MEASURES, PROFILES
 from metrics.compare import compare, linear_columns
-from report.files import Report, csv_text, require_format, save_report, write
 from report.recipes import Recipes
-from report.sheets import terminal
-from report.tables import differences_table, most_table, print_table, scores_table
+from report.table import print_report, require_format
+from report.tables import (
+    csv_text,
+    differences_table,
+    most_table,
+    print_table,
+    scores_table,
+    write,
+)
 from scoring import ScoringOptions
 from scoring.jobs import Cell, Job, JobScores, find_jobs, score_jobs
 from scoring.scores import Row, keep_scores, kept_row, read_scores, row_cell, stamp
@@ -198,20 +203,9 @@ def show_report(args: argparse.Namespace, recipes: Recipes, kept: list[Row],
     were; ``without`` are cells that could not be scored now."""
     sets = [*map(os.path.basename, args.data), *(dataset for _, dataset in now)] \
         if args.data or args.gt else []
-    rows = [row for row in kept if (cell := row_cell(row)) not in without
-            and (cell in now or not args.named)
-            and (not sets or any(same_set(name, row["dataset"]) for name in sets))]
-    if not rows:
-        raise UserError("there are no scores to make a table of; score some maps first")
-    chosen, report = recipes.of_rows(rows), Report()
-    if args.table or args.save or not args.closest:
-        report.add_tables(rows, chosen, sets, args.profile, without)
-    if args.closest:
-        report.add_closest(rows, chosen)
-    for sheet in report.sheets:
-        print_table(terminal(sheet))
-    for path in args.save:
-        save_report(path, report)
+    rows = [row for row in kept if not args.named or row_cell(row) in now]
+    print_report(rows, recipes, sets=sets, profile=args.profile, without=without,
+                 table=args.table, closest=args.closest, save=args.save)
 
 
 def show_differences(given: Sequence[JobScores]) -> None:

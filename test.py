@@ -31,7 +31,7 @@ from data.statistics import with_statistics_of
 from engine.checkpoint import load_checkpoint, tested_weights
 from engine.precision import Precision
 from engine.prediction import predict
-from report.picture import Shown, save_sheet
+from report.picture import SheetRow, save_sheet
 from scoring import read_truth
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config, merge_config
@@ -206,8 +206,8 @@ def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:
     sheet = []
     for pair in (pairs[i] for i in chosen):
         truth = read_truth(pair) if pair.mask is not None else None
-        sheet.append(Shown(pair.name, decode_image(pair.image),
-                           read_map(folder / f"{pair.name}.png"), truth))
+        sheet.append(SheetRow(pair.name, decode_image(pair.image),
+                              read_map(folder / f"{pair.name}.png"), truth))
     return save_sheet(folder.with_name(f"{folder.name}.png"), sheet)
 
 

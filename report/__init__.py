@@ -1,8 +1,7 @@
-"""Results for people: tables, papers' numbers beside ours, pictures of predictions.
+"""Results for people: the papers' numbers beside ours, figures, the page, records of runs.
 
-``scores`` keeps what eval.py scored; ``files`` puts a report together and writes it, of the sheets
-that ``reproduction``, ``standings``, ``closest`` and ``origins`` make of it. ``python -m report``
-draws curves and writes a page: ``methods`` scores for it image by image, ``curves`` and
-``thumbnails`` draw, ``page`` fills the templates. ``reproduce`` runs a recipe's whole way,
-``worklog`` times it, ``records`` keeps what came of it and ``document`` makes a page of records.
+``table`` prints what ``results/scores.json`` holds: ``comparison`` with the papers' numbers, which
+``recipes`` finds and ``protocols`` explain, ``standings`` of all methods, ``closest`` definitions,
+each a table of ``tables``. For ``curves`` and ``page/``, ``methods`` scores image by image.
+``records`` reads what reproduce.py writes, and ``picture`` draws for train.py and test.py.
 """

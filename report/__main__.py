@@ -1,15 +1,15 @@
-"""Reports on saliency maps, one's own or of others, and reproductions of recipes.
+"""Reports on what eval.py scored, and on saliency maps, one's own or of others.
 
+    python -m report table                    the papers' numbers, ours, the difference; ranks
+    python -m report table --data ECSSD --closest --save table.tex
     python -m report page                     results/<method>/<set>/ → results/report.html
-    python -m report page --pred maps --data ECSSD --out ecssd.html
     python -m report page --pred maps/WSSA/ECSSD --gt ECSSD/ground_truth_mask
     python -m report curves --data ECSSD      the figures alone, as PDF and PNG
-    python -m report reproduce configs/demo.yaml      train, test, eval, the table and a record
     python -m report records                  docs/records/*.json → docs/reproduction.md
 
-The scores are eval.py's, and so is the exit status: 0 only when every map was there and could be
-scored. What is wrong is listed, and shown on the page. page and curves need neither a checkpoint
-nor a recipe.
+table reads results/scores.json. page and curves score maps as eval.py does, and need neither a
+checkpoint nor a recipe; what is wrong with maps is listed, and shown on the page, and the exit
+status is 0 only when every map could be scored.
 """
 
 from __future__ import annotations
@@ -19,32 +19,81 @@ import sys
 from pathlib import Path
 
 from metrics import PROFILES
-from utils.cli import parse_with_overrides
-from utils.errors import UserError, reports_errors
+from scoring.scores import read_scores
+from utils.errors import UserError, nearest, reports_errors
 from utils.paths import DATASETS, DOCS, RESULTS, absolute_spec
 from utils.stop import terminable
 
-from .files import write
-from .methods import Request, ScoredSet, score_sets
+from .methods import SetScores, score_sets
 from .recipes import Recipes
+from .records import document, read_records
+from .table import print_report, require_format
+from .tables import write
 
 
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
-    if words[:1] == ["reproduce"]:  # its key=value words may stand anywhere
-        return _reproduce(words)
+    if words[:1] == ["reproduce"]:
+        raise UserError(f"reproducing is a script of its own now: python reproduce.py "
+                        f"{' '.join(words[1:])}".rstrip())
     args = _parser().parse_args(words)
-    if args.command == "records":
-        return _records(args)
-    if args.command == "page":
-        _require_sound(args)
-    sets, refused = score_sets(Request(
-        args.pred, args.root, args.gt, [absolute_spec(spec) for spec in args.data or []],
-        args.methods, args.profile, args.resize, args.allow_missing,
-        Recipes(args.reported) if args.command == "page" else None))
+    return {"table": _table, "page": _page, "curves": _curves, "records": _records}[
+        args.command](args)
+
+
+def _table(args: argparse.Namespace) -> int:
+    for path in args.save:
+        require_format(path)
+    rows, recipes = read_scores(RESULTS / "scores.json"), Recipes(args.reported)
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    for name in args.methods or ():
+        if name not in methods:
+            raise UserError(f"--methods {name}: no scores of it are kept; {nearest(name, methods)}")
+    shown = args.methods or methods
+    recipes.require(shown)
+    print_report([row for name in shown for row in rows if row["method"] == name], recipes,
+                 sets=[Path(spec).name for spec in args.data or ()], profile=args.profile,
+                 without=(), table=True, closest=args.closest, save=args.save)
+    return 0
+
+
+def _page(args: argparse.Namespace) -> int:
+    from .page.page import write_page
+
+    # Before anything is scored, which may take a while.
+    if not 32 <= args.size <= 2048:
+        raise UserError(f"--size {args.size}: pictures have 32 to 2048 pixels")
+    if args.out.is_dir():
+        raise UserError(f"--out {args.out} is a folder; name the page's file, for example "
+                        f"{args.out / 'report.html'}")
+    sets, refused = _score(args, Recipes(args.reported))
     with terminable():  # so that half a page's pictures do not stay behind
-        (_page if args.command == "page" else _curves)(args, sets)
+        store = write_page(args.out, sets, args.profile, args.size)
+    megabytes = args.out.stat().st_size / 1e6
+    beside = "" if store.embedded else f", its pictures in {store.folder}/ " \
+                                       f"({store.bytes / 1e6:.1f} MB): move them together"
+    print(f"{args.out} ({megabytes:.1f} MB){beside}")
+    return _end(refused)
+
+
+def _curves(args: argparse.Namespace) -> int:
+    from .curves import draw_set, write_figures
+
+    sets, refused = _score(args, None)
+    for scores in sets:
+        figures = draw_set(scores, scores.object_sizes(PROFILES[args.profile]))
+        for path in write_figures(args.out, scores.name, figures, args.formats):
+            print(path)
+    return _end(refused)
+
+
+def _score(args: argparse.Namespace, recipes: Recipes | None) -> tuple[list[SetScores], int]:
+    return score_sets(args.pred, args.root, args.gt, [absolute_spec(s) for s in args.data or ()],
+                      args.methods, args.profile, args.resize, args.allow_missing, recipes)
+
+
+def _end(refused: int) -> int:
     if refused:
         raise UserError(f"{refused} scores are not given, because the maps listed above are "
                         "missing, too many or unusable; repair them, or score the others with "
@@ -52,122 +101,63 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _reproduce(words: list[str]) -> int:
-    args = parse_with_overrides(reproduce_parser(), words[1:], lists=("data",))
-    configs = [word for word in args.overrides if "=" not in word or Path(word).is_file()]
-    overrides = [word for word in args.overrides if word not in configs]
-    if not configs:
-        raise UserError("reproduce what? Name a recipe, for example configs/cpd_vgg.yaml, "
-                        "before --data")
-    from .reproduce import reproduce
-
-    return reproduce([Path(config) for config in configs], overrides, args.data or [], args.gpu,
-                     args.records, ["python", "-m", "report", *words])
-
-
 def _records(args: argparse.Namespace) -> int:
-    from .document import document
-    from .records import read_records
-
-    found = read_records(args.records)
-    write(args.out, document(found))
-    print(f"{args.out}: {len(found)} record(s)")
+    records = read_records(args.records)
+    write(args.out, document(records))
+    print(f"{args.out}: {len(records)} record(s)")
     return 0
-
-
-def _require_sound(args: argparse.Namespace) -> None:
-    """Before anything is scored, which may take a while."""
-    if not 32 <= args.size <= 2048:
-        raise UserError(f"--size {args.size}: pictures have 32 to 2048 pixels")
-    if args.out.is_dir():
-        raise UserError(f"--out {args.out} is a folder; name the page's file, for example "
-                        f"{args.out / 'report.html'}")
-
-
-def _page(args: argparse.Namespace, sets: list[ScoredSet]) -> None:
-    from .page.page import write_page
-
-    store = write_page(args.out, sets, args.profile, args.size)
-    megabytes = args.out.stat().st_size / 1e6
-    beside = "" if store.embedded else f", its pictures in {store.folder}/ " \
-                                       f"({store.bytes / 1e6:.1f} MB): move them together"
-    print(f"{args.out} ({megabytes:.1f} MB){beside}")
-
-
-def _curves(args: argparse.Namespace, sets: list[ScoredSet]) -> None:
-    from .curves import draw_set, write_figures
-    from .page.thumbnails import object_sizes
-
-    for found in sets:
-        drawn = draw_set(found, object_sizes(found, PROFILES[args.profile]))
-        for path in write_figures(args.out, found.name, drawn, args.formats):
-            print(path)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m report", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
+    table = commands.add_parser("table", help="reported | ours | difference, all methods on all "
+                                              "sets with ranks and averages, what was scored")
     page = commands.add_parser("page", help="an HTML page with scores, curves and all pictures")
+    curves = commands.add_parser("curves", help="curves and distributions as figures for papers")
+    records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
+    for command in (table, page, curves):
+        add = command.add_argument
+        add("--data", nargs="+", metavar="SET", help="only these sets")
+        add("--methods", nargs="+", metavar="NAME", help="only these methods, in this order")
+        add("--profile", choices=list(PROFILES), default="pysodmetrics",
+            help="whose definitions to follow (default: pysodmetrics)")
+    for command in (table, page):
+        command.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
+                             help="whose reported numbers a method is held against, a name in "
+                                  "configs/ or a YAML file (default: the recipe that is called "
+                                  "like the method, else the one that test.py ran)")
+    for command in (page, curves):  # which maps to score: eval.py's options
+        add = command.add_argument
+        add("--pred", type=Path, default=RESULTS, metavar="DIR",
+            help="<method>/<set>/ folders, the <set>/ folders of one method, or with --gt one "
+                 "folder of maps (default: results/)")
+        add("--gt", type=Path, metavar="DIR", help="one folder of masks")
+        add("--root", type=Path, default=DATASETS, metavar="DIR",
+            help="where the data sets lie (default: datasets/)")
+        add("--allow-missing", action="store_true", help="give the scores of what can be scored")
+        add("--resize", action="store_true",
+            help="bring maps of another size to the ground truth's")
+    table.add_argument("--save", nargs="+", type=Path, default=[], metavar="FILE",
+                       help="write the tables: .md, .tex (booktabs), .csv or .json")
+    table.add_argument("--closest", action="store_true",
+                       help="which measure, under the profiles that were scored, the reported "
+                            "numbers agree with best (eval.py --closest scores under all)")
     page.add_argument("--out", type=Path, default=RESULTS / "report.html", metavar="FILE",
                       help="the page (default: results/report.html); pictures that are too many "
                            "for one file lie beside it, in _report/")
     page.add_argument("--size", type=int, default=320, metavar="PIXELS",
                       help="longer side of the pictures (default: 320)")
-    page.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
-                      help="whose reported numbers a method is held against, as in eval.py")
-    curves = commands.add_parser("curves", help="curves and distributions as figures for papers")
     curves.add_argument("--out", type=Path, default=RESULTS / "_curves", metavar="DIR",
                         help="folder for the figures (default: results/_curves)")
     curves.add_argument("--formats", nargs="+", choices=("pdf", "png", "svg"),
                         default=["pdf", "png"])
-    for command in (page, curves):
-        _add_input(command)
-    commands.add_parser("reproduce", help="train, test, eval, the table and a record of recipes",
-                        parents=[reproduce_parser(add_help=False)])
-    records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
     records.add_argument("--records", type=Path, default=DOCS / "records", metavar="DIR",
                          help="the folder of records (default: docs/records/)")
     records.add_argument("--out", type=Path, default=DOCS / "reproduction.md", metavar="FILE",
                          help="the document (default: docs/reproduction.md)")
     return parser
-
-
-def reproduce_parser(add_help: bool = True) -> argparse.ArgumentParser:
-    """Of ``reproduce``, which takes recipes and ``key=value`` words in any order."""
-    parser = argparse.ArgumentParser(
-        prog="python -m report reproduce", add_help=add_help,
-        usage="python -m report reproduce CONFIG … [--data SET …] [--gpu GPU] [--records DIR] "
-              "[key=value …]",
-        description="Runs train.py, test.py and eval.py --table for each recipe, and writes a "
-                    "record of it. What is done already is kept: a finished training, maps of the "
-                    "same weights, scores; a run that was stopped goes on. key=value words go "
-                    "over every recipe.")
-    parser.add_argument("--data", nargs="+", metavar="SET",
-                        help="sets to test on (default: the recipe's)")
-    parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto)")
-    parser.add_argument("--records", type=Path, default=DOCS / "records", metavar="DIR",
-                        help="where the records go (default: docs/records/)")
-    return parser
-
-
-def _add_input(command: argparse.ArgumentParser) -> None:
-    """What to report on: eval.py's options."""
-    command.add_argument("--pred", type=Path, default=RESULTS, metavar="DIR",
-                         help="<method>/<set>/ folders, the <set>/ folders of one method, or with "
-                              "--gt one folder of maps (default: results/)")
-    command.add_argument("--gt", type=Path, metavar="DIR", help="one folder of masks")
-    command.add_argument("--data", nargs="+", metavar="SET", help="only these sets")
-    command.add_argument("--root", type=Path, default=DATASETS, metavar="DIR",
-                         help="where the data sets lie (default: datasets/)")
-    command.add_argument("--methods", nargs="+", metavar="NAME",
-                         help="only these methods of --pred, in this order")
-    command.add_argument("--profile", choices=list(PROFILES), default="pysodmetrics",
-                         help="whose definitions to follow (default: pysodmetrics)")
-    command.add_argument("--allow-missing", action="store_true",
-                         help="give the scores of what can be scored")
-    command.add_argument("--resize", action="store_true",
-                         help="bring maps of another size to the ground truth's")
 
 
 if __name__ == "__main__":

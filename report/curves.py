@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib.figure
 import numpy as np
-from matplotlib.figure import Figure
 
 from .drawing import COLOURS, GRID, INK, Label, add_labels, settings, short, style
-from .methods import Method, ScoredSet
+from .methods import Method, SetScores
 
 FORMATS = ("pdf", "png", "svg")
 _WIDTH = 6.4  # inches
@@ -25,8 +25,8 @@ _PLAIN = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None},
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A figure, and what it says in words.
+class Figure:
+    """A drawing, and what it shows in words.
 
     Attributes:
         key: for file names, such as ``precision_recall``.
@@ -35,40 +35,40 @@ class Drawn:
     key: str
     title: str
     text: str
-    figure: Figure
+    drawing: matplotlib.figure.Figure
 
 
-def draw_set(found: ScoredSet, areas: Mapping[str, float]) -> list[Drawn]:
+def draw_set(scores: SetScores, areas: Mapping[str, float]) -> list[Figure]:
     """All figures of a data set, of the methods whose scores are given.
 
     Args:
-        areas: image → share of its pixels that is foreground.
+        areas: image → share of its pixels that is foreground, in [0, 1].
     """
-    methods = found.given
+    methods = scores.given
     if not methods:
         return []
-    with settings(found.name):
-        drawn = [_precision_recall(found.name, methods)]
-        drawn += [_over_threshold(found.name, methods, family) for family in ("F", "E")
-                  if family in methods[0].evaluator.curves()]
-        sized = [_over_size(found.name, methods, areas, measure) for measure in ("MAE", "Sm")]
-        drawn += [figure for figure in sized if figure is not None]
-        drawn.append(_distributions(found.name, methods))
-    return drawn
+    with settings(scores.name):
+        figures = [_precision_recall(scores.name, methods)]
+        figures += [_over_threshold(scores.name, methods, family) for family in ("F", "E")
+                    if family in methods[0].evaluator.curves()]
+        sized = [_over_size(scores.name, methods, areas, measure) for measure in ("MAE", "Sm")]
+        figures += filter(None, sized)
+        figures.append(_distributions(scores.name, methods))
+    return figures
 
 
 def _axes(methods: Sequence[Method], title: str, x: str, y: str):
     """Axes with room for the labels beside them."""
     height = max(3.4, 0.3 * len(methods) + 1.1)
-    figure = Figure(figsize=(_WIDTH, height))
-    axes = figure.add_axes((0.11, 0.46 / height, 0.53, 1 - 0.76 / height))
+    drawing = matplotlib.figure.Figure(figsize=(_WIDTH, height))
+    axes = drawing.add_axes((0.11, 0.46 / height, 0.53, 1 - 0.76 / height))
     axes.set_title(title, fontsize=10, loc="left")
     axes.set(xlabel=x, ylabel=y)
-    return figure, axes
+    return drawing, axes
 
 
-def _precision_recall(dataset: str, methods: Sequence[Method]) -> Drawn:
-    figure, axes = _axes(methods, f"{dataset}: precision and recall", "recall", "precision")
+def _precision_recall(dataset: str, methods: Sequence[Method]) -> Figure:
+    drawing, axes = _axes(methods, f"{dataset}: precision and recall", "recall", "precision")
     axes.set(xlim=(0, 1), ylim=(0, 1.005))
     labels = []
     for method in methods:
@@ -79,13 +79,13 @@ def _precision_recall(dataset: str, methods: Sequence[Method]) -> Drawn:
                   markevery=[best], markersize=5)
         labels.append(Label(f"{_score(method, 'maxF')}  {short(method.name)}", look, point))
     add_labels(axes, labels)
-    return Drawn("precision_recall", "Precision and recall", "Mean precision over mean recall at "
+    return Figure("precision_recall", "Precision and recall", "Mean precision over mean recall at "
                  "all thresholds; the mark is where F is highest, the number is the table's maxF.",
-                 figure)
+                  drawing)
 
 
-def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Drawn:
-    figure, axes = _axes(methods, f"{dataset}: {family}-measure", "threshold",
+def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Figure:
+    drawing, axes = _axes(methods, f"{dataset}: {family}-measure", "threshold",
                          f"{family}-measure")
     axes.set(xlim=(0, 255), ylim=(0, 1.005), xticks=range(0, 256, 51))
     labels = []
@@ -98,23 +98,23 @@ def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Dra
         # The first of the thresholds, 255, selects next to nothing: the second tells more.
         labels.append(Label(text, look, (float(thresholds[1]), float(values[1]))))
     add_labels(axes, labels)
-    return Drawn(f"{family}_threshold", f"{family}-measure over the threshold",
+    return Figure(f"{family}_threshold", f"{family}-measure over the threshold",
                  f"Mean {family} of all images at each of the thresholds; the mark is the highest "
-                 f"point, the number the table's max{family}.", figure)
+                 f"point, the number the table's max{family}.", drawing)
 
 
 def _score(method: Method, measure: str) -> str:
     return f"{method.row[measure]:.3f}".removeprefix("0")
 
 
-def _distributions(dataset: str, methods: Sequence[Method]) -> Drawn:
+def _distributions(dataset: str, methods: Sequence[Method]) -> Figure:
     first = next(iter(methods[0].evaluator.per_image.values()))
     measures = [name for name in ("MAE", "maxF", "wF", "Sm", "maxE") if name in first]
     height = max(3.4, 0.42 * len(methods) + 0.95)
-    figure = Figure(figsize=(_WIDTH, height))
+    drawing = matplotlib.figure.Figure(figsize=(_WIDTH, height))
     pitch = (_WIDTH - 1.6) / len(measures)
     for column, measure in enumerate(measures):
-        axes = figure.add_axes(((1.5 + pitch * column) / _WIDTH, 0.46 / height,
+        axes = drawing.add_axes(((1.5 + pitch * column) / _WIDTH, 0.46 / height,
                                 (pitch - 0.14) / _WIDTH, 1 - 0.98 / height))
         axes.set_title(measure, fontsize=9)
         axes.grid(axis="y", visible=False)
@@ -131,11 +131,11 @@ def _distributions(dataset: str, methods: Sequence[Method]) -> Drawn:
         names = [short(method.name) for method in methods] if column == 0 else []
         axes.set_yticks([0.2 - number for number in range(len(names))], names, fontsize=8)
         axes.tick_params(axis="y", length=0)
-    figure.text(1.5 / _WIDTH, 1 - 0.1 / height, f"{dataset}: scores of single images", fontsize=10,
+    drawing.text(1.5 / _WIDTH, 1 - 0.1 / height, f"{dataset}: scores of single images", fontsize=10,
                 va="top")
-    return Drawn("distributions", "Scores of single images", "How many images have which score; "
+    return Figure("distributions", "Scores of single images", "How many images have which score; "
                  "the bar spans the middle half of the images, its gap is the median. The first "
-                 "and the last step count what lies beyond, too.", figure)
+                 "and the last step count what lies beyond, too.", drawing)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
@@ -161,7 +161,7 @@ def _ridge(axes, values: np.ndarray, limits: tuple[float, float], base: float,
 
 
 def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, float],
-               measure: str) -> Drawn | None:
+               measure: str) -> Figure | None:
     """None where there are too few images."""
     lines = [(method, size_curve({name: scores[measure] for name, scores
                                   in method.evaluator.per_image.items()}, areas))
@@ -169,7 +169,7 @@ def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, floa
     lines = [(method, line) for method, line in lines if line.size]
     if not lines:
         return None
-    figure, axes = _axes(methods, f"{dataset}: {measure} and the size of the object",
+    drawing, axes = _axes(methods, f"{dataset}: {measure} and the size of the object",
                          "object, % of the image", measure)
     for method, line in lines:
         look = style(method.number)
@@ -181,12 +181,12 @@ def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, floa
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if measure == "MAE":
         axes.set_ylim(bottom=0)
-    figure.draw_without_rendering()  # settles the limits
+    drawing.draw_without_rendering()  # settles the limits
     add_labels(axes, [Label(short(method.name), style(method.number),
                             (float(line[0, -1]), float(line[1, -1]))) for method, line in lines])
-    return Drawn(f"{measure}_size", f"{measure} and the size of the object",
+    return Figure(f"{measure}_size", f"{measure} and the size of the object",
                  f"Mean {measure} of groups of equally many images, from the smallest objects to "
-                 "the largest; images without an object are left out.", figure)
+                 "the largest; images without an object are left out.", drawing)
 
 
 def size_curve(scores: Mapping[str, float], areas: Mapping[str, float]) -> np.ndarray:
@@ -204,28 +204,28 @@ def size_curve(scores: Mapping[str, float], areas: Mapping[str, float]) -> np.nd
     return np.array([part.mean(axis=0) for part in np.array_split(values, groups)]).T
 
 
-def to_bytes(drawn: Drawn, kind: str) -> bytes:
+def to_bytes(figure: Figure, kind: str) -> bytes:
     """The figure as ``pdf``, ``png`` (200 dpi) or ``svg``."""
     file = io.BytesIO()
-    with settings(drawn.key):
-        drawn.figure.savefig(file, format=kind, dpi=200, metadata=_PLAIN[kind])
+    with settings(figure.key):
+        figure.drawing.savefig(file, format=kind, dpi=200, metadata=_PLAIN[kind])
     return file.getvalue()
 
 
-def write_figures(folder: Path, dataset: str, drawn: Sequence[Drawn],
+def write_figures(folder: Path, dataset: str, figures: Sequence[Figure],
                   formats: Sequence[str]) -> list[Path]:
     """Write ``<set>_<figure>.<format>`` files; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for picture in drawn:
+    for figure in figures:
         for kind in formats:
-            stem = re.sub(r"[^\w.+-]", "_", f"{dataset}_{picture.key}")
+            stem = re.sub(r"[^\w.+-]", "_", f"{dataset}_{figure.key}")
             paths.append(folder / f"{stem}.{kind}")
-            paths[-1].write_bytes(to_bytes(picture, kind))
+            paths[-1].write_bytes(to_bytes(figure, kind))
     return paths
 
 
-def inline_svg(drawn: Drawn, salt: str) -> str:
+def inline_svg(figure: Figure, salt: str) -> str:
     """The figure for a page: SVG that takes its colours from the page's style sheet.
 
     Ink is ``currentColor``, the grid ``var(--grid)``, lines ``var(--line-0)`` and on.
@@ -235,7 +235,7 @@ def inline_svg(drawn: Drawn, salt: str) -> str:
     """
     file = io.StringIO()
     with settings(salt):
-        drawn.figure.savefig(file, format="svg", metadata=_PLAIN["svg"], transparent=True)
+        figure.drawing.savefig(file, format="svg", metadata=_PLAIN["svg"], transparent=True)
     svg = file.getvalue()
     svg = svg[svg.index("<svg"):]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

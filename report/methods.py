@@ -1,19 +1,24 @@
-"""Methods scored for pages and figures: image by image, with what is wrong beside the scores."""
+"""Methods scored for the figures and the page: image by image, with what is wrong beside it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from data.pairing import Pair, by_stem, list_images
 from metrics import CORE, Evaluator
-from scoring import ScoringOptions
+from metrics.profiles import Profile
+from scoring import ScoringOptions, read_truth
 from scoring.jobs import Job, JobScores, find_jobs, score_job
 from scoring.scores import Row
 from utils.errors import UserError
+from utils.maps import UnreadableError
 from utils.origin import origin_of
 
 from .recipes import Recipe, Recipes
@@ -24,10 +29,10 @@ class Method:
     """A method's maps of one data set.
 
     Attributes:
-        number: among all methods of the report; it looks the same in every figure.
+        number: among all methods of the report; it gives the method its look in every figure.
         maps: stem → file, of all maps, those that could not be scored included.
-        given: whether the method gets a row and curves: all maps were there, or it was asked
-            for without.
+        given: whether the method gets a row and curves: all maps could be scored, or
+            ``--allow-missing`` lets some be missing.
         problems: what is wrong, with files named from the method's or the set's folder on.
         recipe: whose reported numbers it is held against, None for no recipe's.
         elsewhere: its scores under other profiles that those numbers were made with.
@@ -51,7 +56,7 @@ class Method:
 
     @cached_property
     def row(self) -> Row:
-        """What ``eval.py`` gives; without measures when it gives none."""
+        """The scores as in ``eval.py --json``; without measures where they are not given."""
         if self.given:
             return self.scored.row
         return {"images": self.evaluator.images, "expected": self.scored.result.expected}
@@ -67,7 +72,7 @@ class Method:
 
 
 @dataclass
-class ScoredSet:
+class SetScores:
     """All methods that have maps of a data set.
 
     Attributes:
@@ -83,56 +88,56 @@ class ScoredSet:
     def given(self) -> list[Method]:
         return [method for method in self.methods if method.given]
 
-
-@dataclass(frozen=True)
-class Request:
-    """What to report on; the fields are those of ``scoring.jobs.find_jobs`` and
-    ``ScoringOptions``.
-
-    Attributes:
-        recipes: to hold the methods against their papers' numbers; None to leave that out.
-    """
-
-    pred: Path
-    root: Path
-    gt: Path | None = None
-    data: Sequence[str] = ()
-    methods: Sequence[str] | None = None
-    profile: str = "pysodmetrics"
-    resize: bool = False
-    allow_missing: bool = False
-    recipes: Recipes | None = None
+    def object_sizes(self, profile: Profile) -> dict[str, float]:
+        """Image → share of foreground in [0, 1], of the masks that can be read."""
+        sizes = {}
+        for pair in self.pairs:
+            with suppress(UnreadableError):
+                sizes[pair.name] = foreground_share(read_truth(pair), profile)
+        return sizes
 
 
-def score_sets(request: Request) -> tuple[list[ScoredSet], int]:
+def foreground_share(truth: np.ndarray, profile: Profile) -> float:
+    """Share of a mask's pixels, uint8 (H, W), that the profile counts as foreground."""
+    return float((truth > profile.foreground_above).mean())
+
+
+def score_sets(pred: Path, root: Path, gt: Path | None = None, data: Sequence[str] = (),
+               methods: Sequence[str] | None = None, profile: str = "pysodmetrics",
+               resize: bool = False, allow_missing: bool = False,
+               recipes: Recipes | None = None) -> tuple[list[SetScores], int]:
     """Score all maps, and list on stderr what is wrong with them.
+
+    Args:
+        pred, gt, data, root, methods: see ``scoring.jobs.find_jobs``.
+        resize: bring maps of another size to the mask's.
+        recipes: to hold the methods against their papers' numbers; None to leave that out.
 
     Returns:
         The sets in the order in which they were asked for, and how many scores are not given.
 
     Raises:
-        UserError: nothing to score, methods of the same name, a recipe for none of them.
+        UserError: nothing to score, two methods of one name, a recipe for none of them.
     """
-    jobs, absent = find_jobs(request.pred, request.gt, request.data, request.root,
-                             request.methods)
+    jobs, absent = find_jobs(pred, gt, data, root, methods)
     if not jobs:
-        raise UserError(f"no maps in {request.pred} that could be scored, see above")
-    refused = 0 if request.allow_missing else len(absent)
-    options = ScoringOptions(measures=CORE, resize=request.resize).under(request.profile)
-    sets: dict[str, ScoredSet] = {}
+        raise UserError(f"no maps in {pred} that could be scored, see above")
+    refused = 0 if allow_missing else len(absent)
+    options = ScoringOptions(measures=CORE, resize=resize).under(profile)
+    sets: dict[str, SetScores] = {}
     names = list(dict.fromkeys(job.method for job in jobs))
-    if request.recipes:
-        request.recipes.require(names)
+    if recipes:
+        recipes.require(names)
     for job in jobs:
-        found = sets.setdefault(job.dataset, ScoredSet(
+        scores = sets.setdefault(job.dataset, SetScores(
             job.dataset, job.pairs, [], [name for name, where in absent if where == job.dataset]))
-        if any(other.name == job.method for other in found.methods):
+        if any(method.name == job.method for method in scores.methods):
             raise UserError(f"two methods are called {job.method}; rename one of their folders")
-        method = _score(job, names.index(job.method), options, request.allow_missing)
+        method = _score(job, names.index(job.method), options, allow_missing)
         refused += not method.given
-        if request.recipes and method.given:
-            _find_paper(method, request.recipes)
-        found.methods.append(method)
+        if recipes and method.given:
+            _find_paper(method, recipes)
+        scores.methods.append(method)
     return list(sets.values()), refused
 
 
@@ -152,7 +157,7 @@ def _find_paper(method: Method, recipes: Recipes) -> None:
 
 
 def _without_folders(problems: Sequence[str], job: Job) -> list[str]:
-    """A page is handed on: where things lie on this machine is nothing to its readers."""
+    """A page is handed on, and its readers have no use for this machine's folders."""
     folders = {job.maps} | {path.parent.parent for pair in job.pairs for path in pair.files}
     for folder in sorted(folders, key=lambda path: (-len(str(path)), path)):
         problems = [problem.replace(f"{folder}/", "") for problem in problems]

@@ -22,8 +22,8 @@ HEADER = 18
 
 
 @dataclass
-class Shown:
-    """One row of a sheet; ``truth`` is None for a photo without ground truth."""
+class SheetRow:
+    """One row of a contact sheet; ``truth`` is None for a photo without ground truth."""
 
     name: str
     image: Image.Image  # RGB
@@ -32,12 +32,12 @@ class Shown:
 
 
 def overlay(image: Image.Image, saliency: np.ndarray) -> Image.Image:
-    """The image with red laid over it as strongly as the map says."""
+    """The image with red laid over it as strongly as the map is bright."""
     strength = Image.fromarray((saliency.astype(np.float32) * 0.6).astype(np.uint8))
     return Image.composite(Image.new("RGB", image.size, (255, 32, 32)), image, strength)
 
 
-def contact_sheet(rows: Sequence[Shown]) -> Image.Image:
+def contact_sheet(rows: Sequence[SheetRow]) -> Image.Image:
     """A sheet with one row for each sample; the ground-truth column is there if any row has one."""
     has_truth = any(row.truth is not None for row in rows)
     columns = ["input", "ground truth", "prediction", "overlay"]
@@ -91,7 +91,7 @@ def batch_grid(sample: dict, outputs: dict[str, Tensor], mean: Sequence[float],
     return make_grid(torch.stack(columns, dim=1).flatten(0, 1), nrow=len(columns)).cpu()
 
 
-def save_sheet(path: Path, rows: Sequence[Shown]) -> Path:
+def save_sheet(path: Path, rows: Sequence[SheetRow]) -> Path:
     """Write a contact sheet as PNG; returns the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     iio.imwrite(path, np.asarray(contact_sheet(rows)))

@@ -6,19 +6,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data.catalog import same_set
-from metrics.protocols import PROTOCOLS, problems_of
 from scoring.scores import Row
 from utils.config import load_config
 from utils.errors import UserError, list_problems, nearest
 from utils.paths import CONFIGS
 from utils.schema import Reported
 
+from .protocols import PROTOCOLS, problems_of
+
 
 class Recipe:
     """A recipe's name, its paper and the paper's numbers.
 
     Raises:
-        UserError: see ``utils.config.load_config``; or a reported number is wrong.
+        UserError: the file is no recipe (see ``utils.config.load_config``), or a reported number
+            names a measure or protocol that does not exist.
     """
 
     def __init__(self, path: Path):
@@ -39,11 +41,11 @@ class Recipes:
     case and punctuation; else the one whose paper is that of the run that made the maps.
 
     Args:
-        choices: ``METHOD=RECIPE``, or ``RECIPE`` for the only method there is; a recipe is a name
-            in configs/ or a YAML file.
+        choices: ``METHOD=RECIPE``, or ``RECIPE`` for the only method; a recipe is a name in
+            configs/ or a YAML file.
 
     Raises:
-        UserError: a recipe that there is not.
+        UserError: a recipe that does not exist, or two recipes for one method.
     """
 
     def __init__(self, choices: Sequence[str] = ()):
@@ -81,7 +83,7 @@ class Recipes:
                        if same_set(reported.dataset, dataset)}) if recipe else []
 
     def require(self, methods: Iterable[str]) -> None:
-        """Refuse choices for methods that are not there.
+        """Refuse choices for methods that are not among ``methods``.
 
         Raises:
             UserError: names such a choice.
@@ -92,16 +94,15 @@ class Recipes:
                 raise UserError("--reported: say whose the recipe is, METHOD=RECIPE; the methods "
                                 f"are {', '.join(methods)}")
             if method and method not in methods:
-                raise UserError(f"--reported: there are no scores of {method}; "
-                                f"{nearest(method, methods)}")
+                raise UserError(f"--reported: {method} has no scores; {nearest(method, methods)}")
 
     def of_rows(self, rows: Iterable[Row]) -> dict[str, Recipe]:
-        """Method → recipe, of those that have one."""
+        """Method → recipe, of those methods that have one."""
         origins: dict[str, dict | None] = {}
         for row in rows:
             origins[row["method"]] = origins.get(row["method"]) or row.get("origin")
-        found = {method: self.of(method, origin) for method, origin in origins.items()}
-        return {method: recipe for method, recipe in found.items() if recipe is not None}
+        recipes = {method: self.of(method, origin) for method, origin in origins.items()}
+        return {method: recipe for method, recipe in recipes.items() if recipe is not None}
 
     def _load(self, path: Path) -> Recipe:
         if path not in self._loaded:

@@ -1,179 +1,160 @@
-"""Reproduction records: plain files that say what was run, on what, and what came of it.
+"""Records of runs: reproduce.py writes them, and docs/reproduction.md is made of them.
 
-A record is about weights and the settings that they were tested with; its file is named after the
-run and these, so that the same run replaces its record and another one stands beside it. It holds
-no path of the machine and no host's name.
+A record is a JSON file that holds what was run, on what, and what came of it; docs/report.md
+explains its keys.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path, PurePosixPath
 
-from omegaconf import DictConfig
+from omegaconf import OmegaConf
 
-from engine.checkpoint import flat
+from engine.checkpoint import flat, load_latest
 from scoring.scores import Row, measures_of
+from utils.config import load_config, merge_config
 from utils.errors import UserError
+from utils.machine import cores, processor
+from utils.origin import sha256_of
 from utils.paths import ROOT
 
-from .files import write
+from .comparison import compare_with_papers
 from .recipes import Recipe
-from .reproduction import compare_with_papers, comparison_records
+from .tables import UNSURE, Cell, Table, cells, images_text, markdown, write
 
-#: Keys in which a run may differ from its recipe without being another one.
-_APART = ("data.root", "reported", "paper")
-#: An absolute path inside a word, which may be key=value and a list.
-_ABSOLUTE = re.compile(r"(?<![\w.…)~-])(?:~[\w.-]*|[A-Za-z]:)?[/\\][^,:\[\]{}\"']*")
-_PARTS = ("train", "test", "eval")
-_WRITTEN = {"run": str, "recipe": str, "date": str, "command": list, "versions": dict,
-            "hardware": dict, "seed": int, "differences": dict, "checkpoint": dict, "parts": dict,
-            "scores": list, "comparisons": list}
+#: Key of a record → its type.
+KEYS = {"run": str, "recipe": str, "paper": str, "date": str, "configuration": dict,
+        "origin": dict, "machine": dict, "scores": list, "comparisons": list, "times": dict}
+#: Configuration keys in which a run may differ from its recipe without being another one.
+_FREE = ("data.root", "data.workers", "data.cache", "threads", "reported", "paper")
+_HEAD = """# Reproductions
+
+`python -m report records` writes this page from the records in `docs/records/`; edit neither.
+`python reproduce.py CONFIG` adds a record ([report.md](report.md)).
+"""
 
 Record = dict
 
 
-@dataclass
-class Sources:
-    """What a record is made of.
+def record_of(recipe: Path, overrides: Sequence[str], weights: Path, rows: Sequence[Row],
+              times: Mapping[str, float | None]) -> Record:
+    """The record of a run that is trained, tested and scored.
 
-    Attributes:
-        recipe: the configuration as its file has it.
-        config: the one that was run.
-        parts: part → its entry in the work log, None where nothing is known of it.
+    Args:
+        overrides: the ``key=value`` words that went over the recipe.
+        weights: the tested checkpoint; beside it lies what train.py left of the run's origin.
+        rows: the scores of its maps.
+        times: part → seconds, None where it was not timed.
     """
-
-    path: Path
-    recipe: DictConfig
-    config: DictConfig
-    weights: Path
-    sha256: str
-    steps: int
-    rows: list[Row]
-    parts: dict[str, dict | None]
-
-
-def record_of(found: Sources, command: Sequence[str]) -> Record:
-    """The record of a run that is trained, tested and scored."""
-    origin = _trained_elsewhere(found.weights.parent)
-    trained = found.parts["train"] or origin
-    commit, _, changes = (trained["commits"] or ["unknown"])[-1].partition("+")
-    path = found.path.absolute()
-    rows = sorted(found.rows, key=lambda row: (row["dataset"], row["profile"]))
+    content, _, _ = load_latest(weights.parent)
+    config = merge_config(content["config"], overrides, origin=str(weights))
+    config.reported, config.test.data = [], list(dict.fromkeys(row["dataset"] for row in rows))
+    origin = json.loads((weights.parent / "origin.json").read_text(encoding="utf-8"))
+    compared = compare_with_papers(rows, {config.name: Recipe(recipe)})
     return {
-        "run": found.config.name,
-        "recipe": path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name,
-        "paper": found.config.paper,
-        "date": max(entry["date"] for entry in found.parts.values() if entry),
-        "command": [portable(word) for word in command],
-        "commit": commit, "changes": bool(changes),
-        "versions": trained["versions"], "hardware": trained["hardware"],
-        "seed": found.config.seed, "steps": found.steps,
-        "differences": differences(found.recipe, found.config),
-        "checkpoint": {"file": found.weights.name, "sha256": found.sha256},
-        "parts": {name: _part(found.parts[name] or (origin if name == "train" else {}))
-                  for name in _PARTS},
-        "scores": [_score(row) for row in rows],
-        "comparisons": _comparisons(found, rows),
-    }
+        "run": config.name, "recipe": str(recipe.absolute()), "paper": config.paper,
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "configuration": OmegaConf.to_container(config, resolve=True),
+        "origin": origin | {"checkpoint": weights.name, "sha256": sha256_of(weights),
+                            "steps": content["at"]["step"]},
+        "machine": {"processor": processor(), "cores": cores()},
+        "scores": [{key: row[key] for key in ("dataset", "profile", "images", "expected")}
+                   | {"measures": {name: row[name] for name in measures_of([row])}}
+                   for row in rows],
+        "comparisons": [comparison.record for comparison in compared if comparison.row],
+        "times": dict(times)}
 
 
-def _trained_elsewhere(folder: Path) -> dict:
-    """What train.py itself left of a run, in the form of a work log's entry."""
-    try:
-        origin = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        origin = {}
-    about = ("command", "commit", "device", "processes", "launch")
-    return {"commits": [origin["commit"]] if "commit" in origin else [],
-            "versions": {key: value for key, value in origin.items() if key not in about},
-            "hardware": {key: origin[key] for key in ("device", "processes") if key in origin}}
-
-
-def _part(entry: dict) -> dict:
-    return {"seconds": entry.get("seconds"), "sessions": entry.get("sessions"),
-            "commits": entry.get("commits", [])}
-
-
-def _score(row: Row) -> dict:
-    about = ("dataset", "profile", "images", "expected")
-    return {key: row[key] for key in about} | {
-        "measures": {name: row[name] for name in measures_of([row])}}
-
-
-def _comparisons(found: Sources, rows: Sequence[Row]) -> list[dict]:
-    """The paper's numbers against ours, on the sets that were scored."""
-    recipe = Recipe(found.path)
-    compared = [c for c in compare_with_papers(rows, {found.config.name: recipe})
-                if c.row is not None]
-    return [{key: value for key, value in record.items() if key not in ("method", "recipe")}
-            for record in comparison_records(compared)]
-
-
-def differences(recipe: DictConfig, config: DictConfig) -> dict[str, dict]:
-    """Key → what the recipe says and what was run, where the two differ."""
-    said, run = flat(recipe), flat(config)
-    return {key: {"recipe": _plain(said.get(key)), "run": _plain(run.get(key))}
-            for key in sorted(said.keys() | run.keys())
-            if said.get(key) != run.get(key) and key not in _APART}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return portable(value) if isinstance(value, str) else value
-
-
-def portable(word: str) -> str:
-    """A word without the machine's paths: those of the repository become relative, of others the
-    last part is left.
-    """
-    def shorten(found: re.Match) -> str:
-        path = Path(found[0])
-        if path.is_relative_to(ROOT):
-            return path.relative_to(ROOT).as_posix()
-        return "…/" + re.split(r"[/\\]", found[0].rstrip("/\\"))[-1]
-    return _ABSOLUTE.sub(shorten, word)
-
-
-def write_record(folder: Path, record: Record) -> Path:
-    """Write a record under its name, over the one of the same run.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    identity = json.dumps([record["checkpoint"]["sha256"], record["differences"],
-                           sorted({score["dataset"] for score in record["scores"]})])
-    short = hashlib.sha256(identity.encode()).hexdigest()[:10]
-    path = folder / f"{record['run']}-{short}.json"
-    write(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    return path
+def write_record(path: Path, record: Record) -> None:
+    """Write a record without this machine's folders, as it is to be published: paths in the
+    repository become relative, of other absolute paths the last part is left."""
+    text = json.dumps(record, indent=1, ensure_ascii=False).replace(f"{ROOT}/", "")
+    write(path, re.sub(r'(?<=["=,:\[])(?:~[\w.-]*)?/(?!/)(?:[^",:\]]*/)?', "…/", text) + "\n")
 
 
 def read_records(folder: Path) -> dict[str, Record]:
     """File name without extension → record, of all in a folder.
 
     Raises:
-        UserError: no folder, or a file that is no record.
+        UserError: no such folder, or a file in it that is no record.
     """
     if not folder.is_dir():
-        raise UserError(f"no records: {folder} is no folder; python -m report reproduce CONFIG "
+        raise UserError(f"no records: {folder} is no folder; python reproduce.py CONFIG "
                         "writes them")
-    return {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
+    records = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read as a record: {error}") from None
+        wrong = [key for key, kind in KEYS.items()
+                 if not isinstance(record, dict) or not isinstance(record.get(key), kind)]
+        if wrong:
+            raise UserError(f"{path} is not a record of reproduce.py: it has no "
+                            f"{', '.join(wrong)}. Move it elsewhere, or reproduce the run again")
+        records[path.stem] = record
+    return records
 
 
-def _read(path: Path) -> Record:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a record: {error}") from None
-    wrong = [key for key, kind in _WRITTEN.items()
-             if not isinstance(record, dict) or not isinstance(record.get(key), kind)]
-    if wrong:
-        raise UserError(f"{path} is not a record of python -m report reproduce: it has no "
-                        f"{', '.join(wrong)}. Move it elsewhere, or reproduce the run again")
-    return record
+def differences(record: Record) -> dict[str, tuple[object, object]]:
+    """Configuration key → the recipe's value and the run's, where the two differ.
+
+    Raises:
+        UserError: the recipe is no longer there.
+    """
+    recipe = flat(load_config(ROOT / record["recipe"]))
+    run = flat(merge_config(record["configuration"], origin=record["run"]))  # knows old names
+    return {key: (recipe.get(key), run.get(key)) for key in sorted(recipe.keys() | run.keys())
+            if recipe.get(key) != run.get(key) and key not in _FREE}
+
+
+def document(records: Mapping[str, Record]) -> str:
+    """A Markdown page with a table for each recipe, the newest run first.
+
+    Args:
+        records: file name without extension → record.
+    """
+    by_recipe: dict[str, list[str]] = {}
+    for name in sorted(records, key=lambda name: (records[name]["date"], name), reverse=True):
+        by_recipe.setdefault(records[name]["recipe"], []).append(name)
+    tables = [Table(PurePosixPath(recipe).stem,
+                    ["date", "run", "data set", "measure", "held against", "profile", "images",
+                     "reported", "ours", "difference", "3rd digit"],
+                    [_lines(name, records[name]) for name in names], words=6,
+                    notes=[_note(name, records[name]) for name in names])
+              for recipe, names in sorted(by_recipe.items())]
+    return "\n".join([_HEAD, *(markdown(table).replace("### ", "## ", 1) for table in tables)])
+
+
+def _lines(name: str, record: Record) -> list[list[Cell]]:
+    """The paper's numbers beside ours; all of ours on sets for which it has none."""
+    head, lines = (record["date"][:10], name), []
+    for c in record["comparisons"]:
+        sign = "?" if not c["verified"] else "✓" if c["within_third_digit"] else ""
+        lines.append(cells(*head, c["dataset"], c["paper_measure"], c["measure"], c["profile"],
+                           images_text(c), c["reported"], c["ours"], c["difference"], sign,
+                           mark="" if c["verified"] else UNSURE))
+    compared = {c["dataset"] for c in record["comparisons"]}
+    return lines + [cells(*head, score["dataset"], measure, "", score["profile"],
+                          images_text(score), "", f"{value:.3f}", "", "")
+                    for score in record["scores"] if score["dataset"] not in compared
+                    for measure, value in score["measures"].items()]
+
+
+def _note(name: str, record: Record) -> str:
+    """What a reader has to know beside the scores, in one line."""
+    origin, times = record["origin"], {
+        part: "not timed" if seconds is None else str(timedelta(seconds=round(seconds)))
+        for part, seconds in record["times"].items()}
+    return (f"{name}: {' '.join(origin.get('command', ['unknown command']))}; commit "
+            f"{origin.get('commit', 'unknown')[:10]}; {origin['steps']} steps; {_listed(times)}; "
+            f"{_listed(record['machine'])}; torch {origin.get('torch', 'unknown')}; "
+            f"{origin['checkpoint']} with SHA-256 {origin['sha256'][:12]}")
+
+
+def _listed(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{key.replace('_gib', ' (GiB)')} {value}" for key, value in values.items())

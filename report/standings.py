@@ -6,14 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from metrics.protocols import lower_is_better
-from scoring.jobs import Cell as TableCell
+from metrics import PROFILES, lower_is_better
+from scoring.jobs import Cell as MethodOnSet
 from scoring.scores import Row, measures_of, row_cell
 
-from .sheets import BEST, SECOND, Cell, Sheet
-from .tables import images_text
-
-DIGITS = 3  # as most papers print
+from .tables import BEST, SECOND, Cell, Table, cells, images_text
 
 
 @dataclass
@@ -21,37 +18,38 @@ class Standings:
     """The methods' scores under one profile.
 
     Attributes:
-        methods: that have scores.
-        shown: these, and those that could not be scored.
+        scored: methods that have scores.
+        methods: these, and those that could not be scored.
         rows: (method, data set) → scores.
         rated: those of them that are ranked and averaged: all images, as many as the others.
         common: data sets on which every method is rated, in every measure.
     """
 
+    profile: str
+    scored: list[str]
     methods: list[str]
-    shown: list[str]
     sets: list[str]
     measures: list[str]
-    rows: dict[tuple[str, str], Row]
-    rated: set[tuple[str, str]]
+    rows: dict[MethodOnSet, Row]
+    rated: set[MethodOnSet]
     common: list[str]
 
     def texts(self, dataset: str, measure: str) -> dict[str, str]:
         """Method → printed score of those that are rated."""
-        return {method: f"{self.rows[method, dataset][measure]:.{DIGITS}f}"
-                for method in self.methods if (method, dataset) in self.rated
+        return {method: _printed(self.rows[method, dataset][measure])
+                for method in self.scored if (method, dataset) in self.rated
                 and math.isfinite(self.rows[method, dataset].get(measure, math.nan))}
-
-    def average_texts(self, measure: str) -> dict[str, str]:
-        """Method → mean over the common data sets, printed."""
-        return {method: f"{self.average(method, measure):.{DIGITS}f}" for method in self.methods}
 
     def average(self, method: str, measure: str) -> float:
         return sum(self.rows[method, name][measure] for name in self.common) / len(self.common)
 
+    def average_texts(self, measure: str) -> dict[str, str]:
+        """Method → printed mean over the common data sets."""
+        return {method: _printed(self.average(method, measure)) for method in self.scored}
+
     def rank(self, method: str, sets: Sequence[str]) -> float | None:
-        """Mean rank over data sets and measures; None where it is not rated on one of them, or
-        alone."""
+        """Mean rank over data sets and measures; None where the method is not rated on one of
+        them, or alone."""
         columns = [(self.texts(name, measure), measure) for name in sets
                    for measure in self.measures]
         if not columns or any(method not in texts or len(texts) < 2 for texts, _ in columns):
@@ -62,31 +60,48 @@ class Standings:
     def has_averages(self) -> bool:
         return len(self.common) > 1
 
+    @property
+    def missing(self) -> list[str]:
+        """Cells that are empty, in words."""
+        absent = []
+        for name in self.sets:
+            for method in self.methods:
+                row = self.rows.get((method, name))
+                if row is None:
+                    absent.append(f"{method} on {name}")
+                elif lacking := [measure for measure in self.measures if measure not in row]:
+                    absent.append(f"{method} on {name} in {' '.join(lacking)}")
+        return absent
+
 
 def standings_of(rows: Sequence[Row], profile: str,
-                 without: Sequence[TableCell] = ()) -> Standings:
+                 without: Sequence[MethodOnSet] = ()) -> Standings:
     """The rows of a profile, methods and sets in the rows' order, then those ``without`` a row."""
     rows = [row for row in rows if row["profile"] == profile]
-    cells = [row_cell(row) for row in rows] + (list(without) if rows else [])
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    shown, sets = (list(dict.fromkeys(cell[part] for cell in cells)) for part in (0, 1))
-    measures = measures_of(rows)
-    table = {(row["method"], row["dataset"]): row for row in rows}
+    places = [row_cell(row) for row in rows] + (list(without) if rows else [])
+    methods, sets = (list(dict.fromkeys(place[part] for place in places)) for part in (0, 1))
+    table = {row_cell(row): row for row in rows}
     most = {name: max((row["expected"] for row in rows if row["dataset"] == name), default=0)
             for name in sets}
-    rated = {key for key, row in table.items() if row["images"] == most[key[1]]}
-    found = Standings(methods, shown, sets, measures, table, rated, [])
-    found.common = [name for name in sets if all(len(found.texts(name, measure)) == len(methods)
-                                                 for measure in measures)]
-    return found
+    rated = {place for place, row in table.items() if row["images"] == most[place[1]]}
+    scored = list(dict.fromkeys(row["method"] for row in rows))
+    standings = Standings(profile, scored, methods, sets, measures_of(rows), table, rated, [])
+    standings.common = [name for name in sets
+                        if all(len(standings.texts(name, measure)) == len(standings.scored)
+                               for measure in standings.measures)]
+    return standings
+
+
+def _printed(score: float) -> str:
+    return f"{score:.3f}"  # as most papers print
 
 
 def ranks(texts: Mapping[str, str], measure: str) -> dict[str, float]:
     """Method → rank from 1, by printed scores; equal ones share the mean of their ranks."""
-    values = {method: float(text) for method, text in texts.items()}
     sign = 1 if lower_is_better(measure) else -1
-    return {method: sum(sign * other < sign * value for other in values.values())
-            + (sum(other == value for other in values.values()) + 1) / 2
+    values = {method: sign * float(text) for method, text in texts.items()}
+    return {method: sum(rival < value for rival in values.values())
+            + (sum(rival == value for rival in values.values()) + 1) / 2
             for method, value in values.items()}
 
 
@@ -99,36 +114,35 @@ def marks(texts: Mapping[str, str], measure: str) -> dict[str, str]:
     return {method: names.get(float(text), "") for method, text in texts.items()}
 
 
-def standings_sheet(standings: Standings, profile: str, source: str) -> Sheet:
-    """A block for each data set with a line for each method, one for the averages."""
-    groups = [[_line(standings, method, name) for method in standings.shown]
+def standings_table(standings: Standings) -> Table:
+    """A block for each data set with a line for each method, and one for the averages."""
+    groups = [[_line(standings, method, name) for method in standings.methods]
               for name in standings.sets]
     if standings.has_averages:
-        groups.append([_average_line(standings, method) for method in standings.methods])
-    ranked = len(standings.shown) > 1
-    headings = ["data set", "method", "images", *standings.measures, *(["rank"] * ranked)]
-    if not ranked:
+        groups.append([_average_line(standings, method) for method in standings.scored])
+    headings = ["data set", "method", "images", *standings.measures, "rank"]
+    if len(standings.methods) < 2:
+        headings.pop()
         groups = [[line[:-1] for line in group] for group in groups]
-    return Sheet(f"scores under profile {profile} ({source})", headings, groups, words=2,
-                 notes=_notes(standings))
+    profile = standings.profile
+    return Table(f"scores under profile {profile} ({PROFILES[profile].source})", headings, groups,
+                 words=2, notes=_notes(standings))
 
 
 def _line(standings: Standings, method: str, dataset: str) -> list[Cell]:
     row = standings.rows.get((method, dataset), {})
-    cells = []
-    for measure in standings.measures:
-        text = f"{row[measure]:.{DIGITS}f}" if measure in row else ""
-        cells.append(Cell(text, marks(standings.texts(dataset, measure), measure).get(method, "")))
-    return [Cell(dataset), Cell(method), Cell(images_text(row) if row else ""), *cells,
+    scores = [Cell(_printed(row[measure]) if measure in row else "",
+                   marks(standings.texts(dataset, measure), measure).get(method, ""))
+              for measure in standings.measures]
+    return [*cells(dataset, method, images_text(row) if row else ""), *scores,
             _rank_cell(standings, method, [dataset])]
 
 
 def _average_line(standings: Standings, method: str) -> list[Cell]:
-    cells = []
-    for measure in standings.measures:
-        texts = standings.average_texts(measure)
-        cells.append(Cell(texts[method], marks(texts, measure).get(method, "")))
-    return [Cell("average"), Cell(method), Cell(""), *cells,
+    averages = {measure: standings.average_texts(measure) for measure in standings.measures}
+    return [*cells("average", method, ""),
+            *(Cell(texts[method], marks(texts, measure).get(method, ""))
+              for measure, texts in averages.items()),
             _rank_cell(standings, method, standings.common)]
 
 
@@ -139,7 +153,7 @@ def _rank_cell(standings: Standings, method: str, sets: Sequence[str]) -> Cell:
 
 def _notes(standings: Standings) -> list[str]:
     notes = []
-    if len(standings.methods) > 1:
+    if len(standings.scored) > 1:
         notes.append("best in bold, second best underlined; rank: mean over the measures, equal "
                      "ones as printed share theirs")
     if standings.has_averages:
@@ -149,8 +163,8 @@ def _notes(standings: Standings) -> list[str]:
         notes.append("no averages: all methods have "
                      f"{f'{standings.common[0]} alone' if standings.common else 'no data set'} in "
                      "common")
-    if absent := missing(standings):
-        notes.append(f"missing: {', '.join(absent)}")
+    if standings.missing:
+        notes.append(f"missing: {', '.join(standings.missing)}")
     if partial := [f"{method} on {name} ({images_text(row)})"
                    for (method, name), row in standings.rows.items()
                    if (method, name) not in standings.rated]:
@@ -159,42 +173,28 @@ def _notes(standings: Standings) -> list[str]:
     return notes
 
 
-def missing(standings: Standings) -> list[str]:
-    """Cells that are empty, in words."""
-    absent = []
-    for name in standings.sets:
-        for method in standings.shown:
-            row = standings.rows.get((method, name))
-            if row is None:
-                absent.append(f"{method} on {name}")
-            elif gone := [measure for measure in standings.measures if measure not in row]:
-                absent.append(f"{method} on {name} in {' '.join(gone)}")
-    return absent
-
-
-def standings_records(standings: Standings, profile: str) -> list[dict]:
+def standings_records(standings: Standings) -> list[dict]:
     """For CSV and JSON: ``ours`` as printed, ``score`` not rounded."""
     records = []
     for (method, dataset), row in standings.rows.items():
-        for measure in standings.measures:
-            if measure in row:
-                texts = standings.texts(dataset, measure)
-                records.append({
-                    "method": method, "dataset": dataset, "measure": measure, "profile": profile,
-                    "images": row["images"], "expected": row["expected"], "score": row[measure],
-                    "ours": f"{row[measure]:.{DIGITS}f}",
-                    "rank": ranks(texts, measure).get(method),
-                    "place": marks(texts, measure).get(method, "")})
+        for measure in filter(row.__contains__, standings.measures):
+            texts = standings.texts(dataset, measure)
+            records.append({
+                "method": method, "dataset": dataset, "measure": measure,
+                "profile": standings.profile, "images": row["images"],
+                "expected": row["expected"], "score": row[measure],
+                "ours": _printed(row[measure]), "rank": ranks(texts, measure).get(method),
+                "place": marks(texts, measure).get(method, "")})
     return records
 
 
-def average_records(standings: Standings, profile: str) -> list[dict]:
+def average_records(standings: Standings) -> list[dict]:
     """The averages, for CSV and JSON; ``rank`` is the method's mean rank over all measures."""
     if not standings.has_averages:
         return []
-    return [{"method": method, "dataset": "average", "measure": measure, "profile": profile,
-             "score": standings.average(method, measure),
+    return [{"method": method, "dataset": "average", "measure": measure,
+             "profile": standings.profile, "score": standings.average(method, measure),
              "ours": standings.average_texts(measure)[method],
              "rank": standings.rank(method, standings.common),
              "place": marks(standings.average_texts(measure), measure).get(method, "")}
-            for method in standings.methods for measure in standings.measures]
+            for method in standings.scored for measure in standings.measures]

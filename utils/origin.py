@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # scoring, which asks for the commit, does without torch
     import torch
     from omegaconf import DictConfig
 
-#: What ``report reproduce`` and ``report records`` write: a record must not make the next one
+#: What reproduce.py and ``python -m report records`` write: a record must not make the next one
 #: say that the code was changed.
 _WRITTEN = ("docs/records", "docs/reproduction.md")
 _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")

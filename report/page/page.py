@@ -15,17 +15,15 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from metrics import PROFILES
-from metrics.protocols import lower_is_better
+from metrics import PROFILES, lower_is_better
 from scoring.scores import measures_of
 from utils.errors import UserError
 
+from ..comparison import compare_with_papers, comparison_tables
 from ..curves import draw_set, inline_svg
-from ..methods import Method, ScoredSet
-from ..reproduction import compare_with_papers, comparison_sheets
-from ..sheets import Sheet
+from ..methods import Method, SetScores
 from ..standings import marks
-from ..tables import images_text
+from ..tables import Table, images_text
 from .thumbnails import Pictures, make_pictures
 
 #: Bytes of pictures, as they stand in the page, up to which they are put into it. With tables and
@@ -40,7 +38,7 @@ class PictureStore:
     They are kept in memory until they are too many for a page, then all are written.
 
     Args:
-        folder: for the pictures, should there be too many.
+        folder: for the pictures that are too many for a page.
         limit: bytes of base64 that the page may hold.
     """
 
@@ -70,25 +68,25 @@ class PictureStore:
         self._kept.clear()
 
     def blocks(self) -> Iterator[tuple[str, Markup]]:
-        """Of a page that holds its pictures: the id of each image's block, and its JSON."""
+        """Id and JSON of each image's block, for a page that holds its pictures."""
         for key, files in self._kept.items():
             encoded = {kind: base64.b64encode(content).decode() for kind, content in files.items()}
             yield f"pictures-{key}", Markup(json.dumps(encoded, separators=(",", ":")))
 
     def finish(self) -> None:
-        """Put the folder in place of an earlier one, or remove that where it is not needed."""
+        """Move the folder to its place; an earlier one is removed, also where none is needed."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
         if not self.embedded:
             self._new.replace(self.folder)
 
     def discard(self) -> None:
-        """Remove what was written and is not in place."""
+        """Remove what was written and not moved to its place."""
         shutil.rmtree(self._new, ignore_errors=True)
 
 
 def require_own(folder: Path) -> None:
-    """See that a folder which is going to be replaced holds nothing but a report's pictures.
+    """Refuse to replace a folder that holds anything but a report's pictures.
 
     Raises:
         UserError: it holds something else.
@@ -104,7 +102,7 @@ def require_own(folder: Path) -> None:
 
 @dataclass
 class PageSet:
-    """What the page says of a data set, beside the pictures."""
+    """What the page shows of a data set, beside the pictures."""
 
     name: str
     rows: list[dict]
@@ -113,12 +111,12 @@ class PageSet:
     problems: list[dict] = field(default_factory=list)
 
 
-def write_page(path: Path, sets: Sequence[ScoredSet], profile: str, longer: int,
+def write_page(path: Path, sets: Sequence[SetScores], profile: str, longer: int,
                limit: int = EMBED_LIMIT) -> PictureStore:
     """Write the page and, when there are too many pictures for it, ``_<stem>/`` beside it.
 
     Args:
-        longer: of a picture, the longer side in pixels.
+        longer: the longer side of a picture, in pixels.
 
     Raises:
         UserError: the folder beside it is taken.
@@ -128,12 +126,11 @@ def write_page(path: Path, sets: Sequence[ScoredSet], profile: str, longer: int,
     require_own(store.folder)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        described = [_describe(number, found, profile, longer, store)
-                     for number, found in enumerate(sets)]
+        parts = [_describe(number, scores, profile, longer, store)
+                 for number, scores in enumerate(sets)]
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            filling = context(described, paper_sheets(sets), profile, store)
-            for part in _template().generate(filling):
-                file.write(part)
+            for text in _template().generate(context(parts, paper_tables(sets), profile, store)):
+                file.write(text)
         store.finish()
         temporary.replace(path)
     finally:
@@ -149,88 +146,92 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html")
 
 
-def context(sets: Sequence[PageSet], papers: Sequence[Sheet], profile: str,
+def context(sets: Sequence[PageSet], papers: Sequence[Table], profile: str,
             store: PictureStore) -> dict:
     """What the template is filled with."""
-    measures = list(dict.fromkeys(name for found in sets for row in found.rows
-                                  for name in row["cells"]))
+    rows = [row for part in sets for row in part.rows]
+    measures = dict.fromkeys(name for row in rows for name in row["cells"])
     return {
         "sets": sets, "papers": papers, "profile": PROFILES[profile],
         "measures": [{"name": name, "lower": lower_is_better(name)} for name in measures],
-        "methods": list(dict.fromkeys(row["method"] for found in sets for row in found.rows)),
-        "data": {"sets": [found.data for found in sets],
+        "methods": list(dict.fromkeys(row["method"] for row in rows)),
+        "data": {"sets": [part.data for part in sets],
                  "folder": None if store.embedded else store.folder.name},
         "blocks": store.blocks()}
 
 
-def paper_sheets(sets: Sequence[ScoredSet]) -> list[Sheet]:
+def paper_tables(sets: Sequence[SetScores]) -> list[Table]:
     """For each method with a recipe: the paper's numbers on these sets, ours, the difference."""
-    methods = [method for found in sets for method in found.given if method.recipe]
+    methods = [method for scores in sets for method in scores.given if method.recipe]
     rows = [row for method in methods for row in (method.row, *method.elsewhere)]
     compared = compare_with_papers(rows, {method.name: method.recipe for method in methods})
-    return comparison_sheets([one for one in compared if one.row is not None])
+    return comparison_tables([c for c in compared if c.row is not None])
 
 
-def _describe(number: int, found: ScoredSet, profile: str, longer: int,
+def _describe(number: int, scores: SetScores, profile: str, longer: int,
               store: PictureStore) -> PageSet:
-    """Make a set's pictures, and all that the page says of it."""
+    """Make a set's pictures, and all that the page shows beside them."""
     pictures = []
-    for image, made in enumerate(make_pictures(found, PROFILES[profile], longer)):
-        store.add(number, image, made.files)
-        made.files = dict.fromkeys(made.files, b"")  # which there are; the store has them
-        pictures.append(made)
-    areas = {pair.name: made.area for pair, made in zip(found.pairs, pictures, strict=True)
-             if made.area is not None}
-    figures = [{"title": drawn.title, "text": drawn.text, "key": drawn.key,
-                "svg": Markup(inline_svg(drawn, f"{number} {drawn.key}"))}
-               for drawn in draw_set(found, areas)]
+    for image, thumbnails in enumerate(make_pictures(scores, PROFILES[profile], longer)):
+        store.add(number, image, thumbnails.files)
+        thumbnails.files = dict.fromkeys(thumbnails.files, b"")  # the store has their content
+        pictures.append(thumbnails)
+    areas = {pair.name: thumbnails.area
+             for pair, thumbnails in zip(scores.pairs, pictures, strict=True)
+             if thumbnails.area is not None}
+    figures = [{"title": figure.title, "text": figure.text, "key": figure.key,
+                "svg": Markup(inline_svg(figure, f"{number} {figure.key}"))}
+               for figure in draw_set(scores, areas)]
     problems = [{"method": method.name, "lines": method.problems}
-                for method in found.methods if method.problems]
-    problems += [{"method": name, "lines": [f"no maps of {found.name}"]} for name in found.absent]
-    return PageSet(found.name, summary_rows(found), figures, gallery_data(found, pictures),
+                for method in scores.methods if method.problems]
+    problems += [{"method": name, "lines": [f"no maps of {scores.name}"]}
+                 for name in scores.absent]
+    return PageSet(scores.name, summary_rows(scores), figures, gallery_data(scores, pictures),
                    problems)
 
 
-def summary_rows(found: ScoredSet) -> list[dict]:
-    """A row for each method: its texts, and cells by measure with a ``mark`` on the best and the
-    second best value of the set, as they are printed. Methods that lack images have none, and
-    those that have no maps of the set no cells."""
-    whole = [method for method in found.given if method.row["images"] == method.row["expected"]]
-    found_marks = {name: marks({method.name: f"{method.row[name]:.4f}" for method in whole}, name)
-                   for name in measures_of([method.row for method in whole])}
+def summary_rows(scores: SetScores) -> list[dict]:
+    """A row for each method: its texts, and cells by measure.
+
+    A cell's ``mark`` is on the best and the second best value of the set, as they are printed.
+    Methods that lack images have no marks, and those that have no maps of the set no cells.
+    """
+    whole = [method for method in scores.given if method.row["images"] == method.row["expected"]]
+    marked = {name: marks({method.name: f"{method.row[name]:.4f}" for method in whole}, name)
+              for name in measures_of([method.row for method in whole])}
     rows = []
-    for method in found.methods:
+    for method in scores.methods:
         cells = {name: {"value": method.row[name], "text": f"{method.row[name]:.4f}",
-                        "mark": found_marks.get(name, {}).get(method.name, "")}
+                        "mark": marked.get(name, {}).get(method.name, "")}
                  for name in measures_of([method.row])}
         rows.append({"method": method.name, "images": images_text(method.row),
                      "count": method.row["images"], "cells": cells,
                      "whole": method.row["images"] == method.row["expected"]})
-    rows += [{"method": name, "images": f"0/{len(found.pairs)}", "count": 0, "cells": {},
-              "whole": False} for name in found.absent]
+    rows += [{"method": name, "images": f"0/{len(scores.pairs)}", "count": 0, "cells": {},
+              "whole": False} for name in scores.absent]
     return rows
 
 
-def gallery_data(found: ScoredSet, pictures: Sequence[Pictures]) -> dict:
+def gallery_data(scores: SetScores, pictures: Sequence[Pictures]) -> dict:
     """What the gallery sorts and filters by; lists go over the images in the set's order.
 
     ``scores`` and ``reasons`` hold a list for each method: an image's numbers (``measures``), or
-    why there are none.
+    why it has none.
     """
-    first = next((row for method in found.methods
-                  for row in method.evaluator.per_image.values()), {})
-    measures = list(first)
-    names = [pair.name for pair in found.pairs]
+    measures = list(next((row for method in scores.methods
+                          for row in method.evaluator.per_image.values()), {}))
+    names = [pair.name for pair in scores.pairs]
     return {
-        "name": found.name, "methods": [method.name for method in found.methods],
+        "name": scores.name, "methods": [method.name for method in scores.methods],
         "measures": [{"name": name, "lower": lower_is_better(name)} for name in measures],
-        "names": names, "sizes": [made.size for made in pictures],
-        "areas": [None if made.area is None else round(made.area, 4) for made in pictures],
-        "pictures": [list(made.files) for made in pictures],
+        "names": names, "sizes": [thumbnails.size for thumbnails in pictures],
+        "areas": [None if thumbnails.area is None else round(thumbnails.area, 4)
+                  for thumbnails in pictures],
+        "pictures": [list(thumbnails.files) for thumbnails in pictures],
         "scores": [[_numbers(method, name, measures) for name in names]
-                   for method in found.methods],
+                   for method in scores.methods],
         "reasons": [{str(i): why for i, name in enumerate(names) if (why := method.why_not(name))}
-                    for method in found.methods]}
+                    for method in scores.methods]}
 
 
 def _numbers(method: Method, name: str, measures: Sequence[str]) -> list[float | None] | None:

@@ -21,7 +21,7 @@ from scoring.folders import read_truth
 from utils.machine import cores
 from utils.maps import UnreadableError, read_map, to_bytes
 
-from ..methods import ScoredSet
+from ..methods import SetScores, foreground_share
 
 _QUALITY = {"RGB": 70, "L": 80}  # of JPEG: maps have edges that must not ring, photos have noise
 
@@ -59,20 +59,20 @@ def fit(size: tuple[int, int], longer: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def make_pictures(found: ScoredSet, profile: Profile, longer: int) -> Iterator[Pictures]:
+def make_pictures(scores: SetScores, profile: Profile, longer: int) -> Iterator[Pictures]:
     """The pictures of each image of a set, in its order, made on all cores.
 
-    A file that cannot be read has no picture: what is wrong with it, scoring has said.
+    A file that cannot be read has no picture; scoring has listed what is wrong with it.
     """
     def make(pair: Pair) -> Pictures:
-        return _make(found, pair, profile, longer)
+        return _make(scores, pair, profile, longer)
 
     with ThreadPoolExecutor(cores()) as pool:
-        yield from tqdm(pool.map(make, found.pairs), total=len(found.pairs), unit="image",
-                        desc=f"pictures of {found.name}", disable=None, leave=False)
+        yield from tqdm(pool.map(make, scores.pairs), total=len(scores.pairs), unit="image",
+                        desc=f"pictures of {scores.name}", disable=None, leave=False)
 
 
-def _make(found: ScoredSet, pair: Pair, profile: Profile, longer: int) -> Pictures:
+def _make(scores: SetScores, pair: Pair, profile: Profile, longer: int) -> Pictures:
     pictures = Pictures()
     try:
         truth = read_truth(pair)
@@ -83,7 +83,7 @@ def _make(found: ScoredSet, pair: Pair, profile: Profile, longer: int) -> Pictur
     small = fit(pictures.size, longer)
     pictures.files["truth"] = thumbnail(truth, small)
     sources = {"image": lambda: np.asarray(decode_image(pair.image))} if pair.image else {}
-    for number, method in enumerate(found.methods):
+    for number, method in enumerate(scores.methods):
         if pair.name in method.evaluator.per_image:
             sources[str(number)] = partial(_read_scored, method.maps[pair.name], profile)
     for key, read in sources.items():
@@ -97,23 +97,3 @@ def _make(found: ScoredSet, pair: Pair, profile: Profile, longer: int) -> Pictur
 def _read_scored(path: Path, profile: Profile) -> np.ndarray:
     """The map as it is scored: an error map of anything else would contradict the score."""
     return to_bytes(read_map(path) / 255, minmax=profile.stretch)
-
-
-def foreground_share(truth: np.ndarray, profile: Profile) -> float:
-    """Share of a mask's pixels that the profile counts as foreground."""
-    return float((truth > profile.foreground_above).mean())
-
-
-def object_sizes(found: ScoredSet, profile: Profile) -> dict[str, float]:
-    """Image → share of foreground, of the masks that can be read."""
-    def measure(pair: Pair) -> float | None:
-        try:
-            return foreground_share(read_truth(pair), profile)
-        except UnreadableError:
-            return None
-
-    with ThreadPoolExecutor(cores()) as pool:
-        shares = list(tqdm(pool.map(measure, found.pairs), total=len(found.pairs), unit="mask",
-                           desc=f"sizes in {found.name}", disable=None, leave=False))
-    return {pair.name: share for pair, share in zip(found.pairs, shares, strict=True)
-            if share is not None}

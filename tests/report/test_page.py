@@ -20,9 +20,9 @@ import eval as eval_script
 from metrics import PROFILES
 from report import __main__ as report_script
 from report.curves import draw_set, to_bytes
-from report.methods import Request, score_sets
+from report.methods import score_sets
 from report.page.page import write_page
-from report.page.thumbnails import fit, make_pictures, object_sizes
+from report.page.thumbnails import fit, make_pictures
 from tests.made_methods import ODD, ODD_IMAGE, write_maps, write_set
 from utils.stop import terminable
 
@@ -44,11 +44,6 @@ def copied(made, tmp_path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "copied"))
 
 
-@pytest.fixture(autouse=True)
-def no_cache_of_the_repository(results, monkeypatch):
-    monkeypatch.setattr(report_script, "RESULTS", results)
-
-
 def report(folder: Path, *more: str) -> int:
     return report_script.main([more[0], "--pred", str(folder / "maps"), "--root",
                                str(folder / "datasets"), *more[1:]])
@@ -63,7 +58,7 @@ def blocks(page: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def scored(made):
-    (found,), refused = score_sets(Request(made / "maps", made / "datasets"))
+    (found,), refused = score_sets(made / "maps", made / "datasets")
     assert refused == 0
     return found
 
@@ -296,9 +291,9 @@ def test_mistakes_are_named(made, capsys, more, said):
 
 def test_the_results_folder_may_hold_a_report(copied, capsys):
     """What the report writes beside the methods is not taken for a method."""
-    (found,), _ = score_sets(Request(copied / "maps", copied / "datasets"))
+    (found,), _ = score_sets(copied / "maps", copied / "datasets")
     assert not write_page(copied / "maps/report.html", [found], "pysodmetrics", 64, 0).embedded
-    (again,), refused = score_sets(Request(copied / "maps", copied / "datasets"))
+    (again,), refused = score_sets(copied / "maps", copied / "datasets")
     assert (refused, len(again.methods)) == (0, 3)
     assert "not scored" not in capsys.readouterr().err
 
@@ -309,7 +304,7 @@ def test_pictures_shrink_and_do_not_grow(scored):
     assert fit((5000, 1), 320) == (320, 1)
     assert fit((100, 80), 320) == (100, 80)
     made = list(make_pictures(scored, PROFILES["pysodmetrics"], 64))
-    shares = object_sizes(scored, PROFILES["pysodmetrics"])
+    shares = scored.object_sizes(PROFILES["pysodmetrics"])
     for pair, pictures in zip(scored.pairs, made, strict=True):
         assert pictures.area == shares[pair.name]
         with Image.open(io.BytesIO(pictures.files["0"])) as picture:

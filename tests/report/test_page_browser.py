@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report.methods import Request, score_sets
+from report.methods import score_sets
 from report.page.page import write_page
 from tests.made_methods import ODD, ODD_IMAGE, write_maps, write_set
 
@@ -50,8 +50,7 @@ def reports(tmp_path_factory) -> dict[str, Path]:
         write_set(folder / "datasets", name, count)
         write_maps(folder / "datasets", folder / "maps", name)
     (folder / "maps/copy/MANY-TE/07.png").unlink()
-    sets, refused = score_sets(Request(folder / "maps", folder / "datasets",
-                                       data=("MANY-TE", "FEW-TE")))
+    sets, refused = score_sets(folder / "maps", folder / "datasets", data=("MANY-TE", "FEW-TE"))
     assert refused == 1
     write_page(folder / "one.html", sets, "pysodmetrics", 320)
     assert not write_page(folder / "a folder.html", sets[1:], "pysodmetrics", 320, 1000).embedded

@@ -1,23 +1,37 @@
-"""eval.py --table: what is kept in results/scores.json, and the report that is made of it."""
+"""The papers' table: from eval.py, from ``python -m report table``, and in every format."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import eval as eval_script
-from scoring import ScoringOptions
+from report import __main__ as report_script
+from report.protocols import CORE_COLUMNS
+from report.recipes import Recipes
+from report.table import Report, as_csv, as_json, as_latex, as_markdown, print_report
+from report.tables import PREAMBLE
 from scoring.jobs import find_jobs
 from scoring.scores import read_scores
 from utils.origin import MapsOrigin, origin_of
+
+from .made_rows import row, write_recipe
+
+SETS = ("ECSSD", "SOD")
 
 
 @pytest.fixture
@@ -36,7 +50,7 @@ def maps(sets, tmp_path) -> Path:
 
 
 @pytest.fixture
-def recipe(tmp_path) -> Path:
+def paper(tmp_path) -> Path:
     path = tmp_path / "paper.yaml"
     path.write_text("name: paper\npaper: A paper\nreported:\n"
                     "- {dataset: TINY-TE, measure: F, value: 1, source: a, verified: true, "
@@ -98,7 +112,7 @@ def test_a_methods_scores_under_all_profiles_are_of_the_same_maps(sets, maps, re
         {str(exact / "TINY-TR")}
     other = 255 - np.array(Image.open(exact / "TINY-TR/00.png"))
     Image.fromarray(other).save(exact / "TINY-TR/00.png")
-    assert table(sets, exact, "--data", "TINY-TR", "--no-cache") == 0
+    assert table(sets, exact, "--data", "TINY-TR") == 0
     assert "exact on TINY-TR kept before were of other maps or masks (profiles matlab, " \
         "pysodmetrics, tracer); they are not kept" in capsys.readouterr().err
     assert keys(kept(results)) == [
@@ -146,12 +160,12 @@ def test_the_kept_file_is_not_written_as_a_list_of_this_runs_rows(sets, maps, re
     assert "keeps all scores there by itself" in capsys.readouterr().err
 
 
-# --- the table ----------------------------------------------------------------------------------
+# --- the table of eval.py -----------------------------------------------------------------------
 
 
-def test_maps_of_others_are_held_against_a_paper(sets, maps, recipe, results, tmp_path, capsys):
+def test_maps_of_others_are_held_against_a_paper(sets, maps, paper, results, tmp_path, capsys):
     saved = tmp_path / "out/table.json"
-    assert table(sets, maps, "--reported", f"exact={recipe}", "--save", str(saved),
+    assert table(sets, maps, "--reported", f"exact={paper}", "--save", str(saved),
                  str(tmp_path / "table.tex"), f"data.root={sets}") == 0
     assert ("exact", "TINY-TE", "tracer") in keys(kept(results))
     assert ("exact", "TINY-TE", "matlab") in keys(kept(results))
@@ -171,9 +185,9 @@ def test_maps_of_others_are_held_against_a_paper(sets, maps, recipe, results, tm
     assert (tmp_path / "table.tex").read_text().count(r"\toprule") == 3
 
 
-def test_one_folder_against_one_folder(sets, maps, recipe, capsys):
+def test_one_folder_against_one_folder(sets, maps, paper, capsys):
     assert eval_script.main(["--pred", str(maps / "exact/TINY-TE"), "--gt",
-                             str(sets / "TINY-TE/masks"), "--reported", str(recipe)]) == 0
+                             str(sets / "TINY-TE/masks"), "--reported", str(paper)]) == 0
     out = capsys.readouterr().out
     assert "exact against A paper" in out and "ECSSD" not in out
 
@@ -216,23 +230,25 @@ def test_wrong_arguments(sets, maps, capsys, arguments, said):
     assert said in capsys.readouterr().err
 
 
-def test_the_closest_definition_is_found_under_all_profiles(sets, maps, recipe, results, capsys):
+def test_the_closest_definition_is_found_under_all_profiles(sets, maps, paper, results, capsys):
     assert table(sets, maps / "grey", "--data", "TINY-TE", "--closest", "--reported",
-                 str(recipe)) == 0
+                 str(paper)) == 0
     assert {profile for _, _, profile in keys(kept(results))} == {"pysodmetrics", "matlab",
                                                                  "tracer"}
     out = " ".join(capsys.readouterr().out.split())
     assert "F agrees best with" in out and "grey against A paper" in out
 
 
-def test_measures_that_are_left_out_are_empty_cells(sets, maps, recipe, capsys):
-    assert table(sets, maps, "--measures", "MAE", "--reported", f"exact={recipe}") == 0
+def test_measures_that_are_left_out_are_empty_cells(sets, maps, paper, capsys):
+    assert table(sets, maps, "--measures", "MAE", "--reported", f"exact={paper}") == 0
     assert "left out by --measures: adpF on TINY-TE" in " ".join(capsys.readouterr().out.split())
 
 
-def test_profiles_that_lack_a_measure_are_scored_without_it():
-    options = ScoringOptions(measures=("MAE", "F", "E", "AUC"))
-    assert options.under("tracer").measures == ("MAE", "F")
+def test_scores_of_before_are_left_out_where_the_maps_cannot_be_scored_now(capsys):
+    print_report([row("a", MAE=.1), row("b", MAE=.2)], Recipes(), sets=(), profile="pysodmetrics",
+                 without=[("a", "ECSSD")], table=True, closest=False, save=())
+    out = capsys.readouterr().out
+    assert "0.200" in out and "0.100" not in out and "missing: a on ECSSD" in out
 
 
 # --- what made the maps -------------------------------------------------------------------------
@@ -260,23 +276,11 @@ def test_the_table_quotes_what_made_the_maps(sets, maps, origin, capsys, results
     assert origin_of(maps / "exact/TINY-TR") is None
 
 
-def test_kept_maps_of_other_weights_are_counted(maps, origin, tmp_path):
-    folder = maps / "exact/TINY-TE"
-    origin.begin(folder, kept=3)
-    origin.end(folder)
-    assert origin_of(folder)["kept"] == 3
-    origin.begin(folder, kept=4)  # by the same weights, so still those three
-    assert origin_of(folder)["kept"] == 3
-    origin.entry["sha256"] = "other"
-    origin.begin(folder, kept=4)
-    assert origin_of(folder)["kept"] == 4
-
-
 def test_a_damaged_origin_is_said_and_no_obstacle(sets, maps, capsys):
     (maps / "exact/origin.json").write_text("{")
     assert table(sets, maps) == 0
     captured = capsys.readouterr()
-    assert "not known what made the maps" in captured.err
+    assert "origin.json cannot be read" in captured.err
     (maps / "exact/origin.json").write_text('{"TINY-TE": 3}')
     assert table(sets, maps) == 0
 
@@ -292,3 +296,145 @@ def test_the_published_maps_of_wssa(shared, capsys):
     assert "protocol adaptive, F, E, MAE" in out
     assert "other than all images" in out
     assert "0 of 0 verified" in out and "✓ │" not in out
+
+
+# --- python -m report table ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept_rows(results) -> list[dict]:
+    """Scores of two methods on two sets, kept where eval.py keeps them."""
+    rows = [row(method, name, profile, images=count, MAE=mae + shift, maxF=.9 - mae - shift)
+            for method, mae in (("a", .1), ("cpd-vgg", .05))
+            for name, count in (("ECSSD", 1000), ("SOD", 300))
+            for profile, shift in (("pysodmetrics", 0), ("matlab", .01))]
+    results.mkdir()
+    (results / "scores.json").write_text(json.dumps(rows))
+    return rows
+
+
+@pytest.fixture
+def report_table(results, monkeypatch):
+    """``python -m report table`` on those scores."""
+    monkeypatch.setattr(report_script, "RESULTS", results)
+    return lambda *words: report_script.main(["table", *words])
+
+
+def test_the_command_reads_the_kept_scores_and_scores_nothing(kept_rows, report_table, tmp_path,
+                                                              capsys):
+    saved = tmp_path / "out/table.json"
+    assert report_table("--save", str(saved)) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "cpd-vgg against CPD-VGG" in out and "a is held against no paper" in out
+    parts = json.loads(saved.read_text())
+    assert parts["rows"] == kept_rows
+    assert {(r["method"], r["measure"], r["ours"]) for r in parts["averages"]} == {
+        ("a", "MAE", "0.100"), ("a", "maxF", "0.800"), ("cpd-vgg", "MAE", "0.050"),
+        ("cpd-vgg", "maxF", "0.850")}
+
+
+def test_the_command_takes_sets_methods_and_a_profile(kept_rows, report_table, tmp_path):
+    saved = tmp_path / "table.json"
+    assert report_table("--data", "datasets/ECSSD", "--methods", "cpd-vgg", "a", "--profile",
+                        "matlab", "--save", str(saved)) == 0
+    parts = json.loads(saved.read_text())
+    assert [(r["method"], r["dataset"], r["measure"], r["ours"]) for r in parts["scores"]] == [
+        ("cpd-vgg", "ECSSD", "MAE", "0.060"), ("cpd-vgg", "ECSSD", "maxF", "0.840"),
+        ("a", "ECSSD", "MAE", "0.110"), ("a", "ECSSD", "maxF", "0.790")]
+    assert {r["dataset"] for r in parts["comparisons"]} == {"ECSSD"}
+
+
+def test_the_command_names_the_closest_definition_of_a_chosen_recipe(kept_rows, report_table,
+                                                                     paper, capsys):
+    paper.write_text(paper.read_text().replace("TINY-TE", "SOD"))
+    assert report_table("--closest", "--methods", "a", "--reported", str(paper)) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "scores under profile" in out
+    assert "what the numbers of A paper agree with best: a" in out
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--save", "t.doc"], ".md, .tex, .csv, .json"), (["--methods", "b"], "--methods b: no scores"),
+    (["--data", "HKU-IS"], "no scores to make a table of"), (["--reported", "wsa"], "'wssa'"),
+    (["--reported", "b=wssa"], "b has no scores")])
+def test_mistakes_of_the_command(kept_rows, report_table, capsys, words, message):
+    assert report_table(*words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_kept_scores_there_is_no_table(report_table, capsys):
+    assert report_table() == 2
+    assert "score some maps first" in capsys.readouterr().err
+
+
+# --- formats ------------------------------------------------------------------------------------
+
+
+def test_the_ranks_of_the_averages_are_shown_and_saved():
+    """A mean rank over data sets and measures: of b (2, 2) on the one and (1, 2) on the other."""
+    rows = [row("a", "ECSSD", MAE=.1, maxF=.9), row("b", "ECSSD", MAE=.2, maxF=.8),
+            row("a", "SOD", MAE=.4, maxF=.7), row("b", "SOD", MAE=.3, maxF=.6)]
+    report = Report()
+    report.add_tables(rows, {}, [], "pysodmetrics")
+    table = next(table for table in report.tables if "rank" in table.headings)
+    column = table.headings.index("rank")
+    shown = {(line[0].text, line[1].text): line[column].text
+             for group in table.groups for line in group}
+    assert shown == {("ECSSD", "a"): "1.00", ("ECSSD", "b"): "2.00", ("SOD", "a"): "1.50",
+                     ("SOD", "b"): "1.50", ("average", "a"): "1.25", ("average", "b"): "1.75"}
+    assert {(record["method"], record["measure"]): record["rank"]
+            for record in json.loads(as_json(report))["averages"]} == {
+        ("a", "MAE"): 1.25, ("a", "maxF"): 1.25, ("b", "MAE"): 1.75, ("b", "maxF"): 1.75}
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=2, max_size=4))
+def test_all_formats_hold_the_same_numbers(tmp_path_factory, scores):
+    recipe = write_recipe(tmp_path_factory.mktemp("recipe") / "paper.yaml")
+    rows = [row(f"m_{i}|&", dataset, images=count, maxF=f, MAE=mae, adpE=e)
+            for i, (f, mae, e) in enumerate(scores) for dataset, count in zip(SETS, (1000, 300),
+                                                                             strict=True)]
+    rows += [line | {"profile": "matlab"} for line in rows]
+    report = Report()
+    report.add_tables(rows, {"m_0|&": recipe}, [], "pysodmetrics")
+    records = list(csv.DictReader(io.StringIO(as_csv(report))))
+    parts = json.loads(as_json(report))
+    for part in ("comparisons", "scores", "averages"):
+        mine = [record for record in records if record["part"] == part]
+        assert [(r["ours"], float(r["score"])) for r in mine] == \
+            [(r["ours"], r["score"]) for r in parts[part]]
+        assert all(r["ours"] == f"{r['score']:.{len(r['ours']) - 2}f}" for r in parts[part])
+    expected = sorted(r["ours"] for part in ("comparisons", "scores", "averages")
+                      for r in parts[part])
+    number = r"(?<![\w.+$-])\d\.\d{3,4}(?![\w.])"
+    for text in (as_markdown(report), as_latex(report)):
+        shown = re.findall(number, "\n".join(line for line in text.splitlines()
+                                             if line.startswith("|") or line.endswith(r"\\")))
+        assert sorted(shown) == sorted(expected + [r["reported"] for r in parts["comparisons"]])
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex with booktabs")
+def test_latex_compiles_and_stays_within_the_line(recipe, tmp_path):
+    report, names = Report(), ("plain", "odd_%&#$^~\\{} -- [x] *", "rather long " * 8)
+    report.add_tables([row(name, dataset, **dict.fromkeys(CORE_COLUMNS, .5)) for name in names
+                       for dataset in SETS], dict.fromkeys(names, recipe), [], "pysodmetrics")
+    (tmp_path / "tables.tex").write_text(as_latex(report), encoding="utf-8")
+    (tmp_path / "paper.tex").write_text("\\documentclass{article}\n" + PREAMBLE.removeprefix("% ")
+                                        + "\n\\begin{document}\\input{tables}\\end{document}\n")
+    process = subprocess.run(["pdflatex", "-halt-on-error", "paper.tex"], cwd=tmp_path, text=True,
+                          capture_output=True, encoding="latin-1")
+    assert process.returncode == 0, process.stdout[-2000:]
+    assert "Overfull" not in process.stdout
+
+
+def test_unverified_numbers_are_grey_and_marked_in_every_format(recipe):
+    report = Report()
+    report.add_tables([row(maxF=.936, MAE=.04)], {"ours": recipe}, ["ECSSD"], "pysodmetrics")
+    assert r"\textcolor{gray}{0.0400} & \textcolor{gray}{0.0400}" in as_latex(report)
+    assert r"\textcolor{gray}{?} \\" in as_latex(report)
+    assert r"0.936 & 0.936 & +0.000 & $\checkmark$ \\" in as_latex(report)
+    assert "<sub>?</sub> |" in as_markdown(report)
+    first, second = json.loads(as_json(report))["comparisons"]
+    assert (first["within_third_digit"], second["within_third_digit"]) == (True, None)
+    notes = json.loads(as_json(report))["notes"]
+    assert any(note.startswith("1 of 1 verified numbers are within") and "1 reported numbers are "
+               "not verified" in note for note in notes)

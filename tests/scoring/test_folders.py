@@ -132,3 +132,8 @@ def test_maps_of_the_released_wssa_weights(shared):
         curve = np.mean([numbers[name] for numbers in each], axis=0)
         assert row[f"max{name}"] == pytest.approx(curve.max(), abs=1e-12)
         assert row[f"mean{name}"] == pytest.approx(curve.mean(), abs=1e-12)
+
+
+def test_profiles_that_lack_a_measure_are_scored_without_it():
+    options = ScoringOptions(measures=("MAE", "F", "E", "AUC"))
+    assert options.under("tracer").measures == ("MAE", "F")

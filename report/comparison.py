@@ -1,4 +1,4 @@
-"""The paper's number, ours, and the difference."""
+"""The papers' numbers beside ours, and the difference."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from data.catalog import lookup, same_set
-from metrics.protocols import PROTOCOLS
 from scoring.scores import Row
 from utils.schema import Reported
 
+from .protocols import PROTOCOLS
 from .recipes import Recipe
-from .sheets import UNSURE, Cell, Sheet
-from .tables import images_text
+from .tables import UNSURE, Cell, Table, cells, images_text
 
 #: Half a unit of the third digit.
 HALF = Decimal("0.0005")
@@ -27,7 +26,6 @@ class Comparison:
     """A reported number beside ours, which is rounded as the paper prints it.
 
     Attributes:
-        measure: our measure, which comes nearest to the paper's ``reported.measure``.
         row: our scores under the protocol's profile; None when there are none.
     """
 
@@ -38,6 +36,7 @@ class Comparison:
 
     @property
     def measure(self) -> str:
+        """Our measure, which comes nearest to the paper's ``reported.measure``."""
         return PROTOCOLS[self.reported.protocol].measure(self.reported.measure)
 
     @property
@@ -69,22 +68,34 @@ class Comparison:
         return "" if self.difference is None else f"{self.difference:+}"
 
     @property
-    def counts(self) -> bool:
-        """Whether it can be a match: the paper's number was verified, ours is of all images."""
-        return self.reported.verified and self.difference is not None and not self.partial
-
-    @property
     def partial(self) -> bool:
         """Whether ours is of other images than the published set has."""
         return self.row is not None and is_partial(self.row)
 
     @property
+    def counts(self) -> bool:
+        """Whether it can be a match: the paper's number was verified, ours is of all images."""
+        return self.reported.verified and self.difference is not None and not self.partial
+
+    @property
     def within(self) -> bool:
         """Whether the two agree within the third digit: printed numbers less than .0005 apart.
 
-        Of numbers with three digits that says that they are equal.
+        Numbers with three digits are equal then.
         """
         return self.counts and abs(self.difference) < HALF
+
+    @property
+    def record(self) -> dict:
+        """For CSV and JSON: numbers as in the table, and ``score`` is ours not rounded."""
+        return {"method": self.method, "dataset": self.reported.dataset, "measure": self.measure,
+                "profile": self.profile, "images": self.row and self.row["images"],
+                "expected": self.row and self.row["expected"], "score": self.score,
+                "paper_measure": self.reported.measure, "reported": self.reported_text,
+                "ours": self.ours_text, "difference": self.difference_text,
+                "within_third_digit": self.within if self.counts else None,
+                "verified": self.reported.verified, "source": self.reported.source,
+                "protocol": self.reported.protocol, "recipe": self.recipe.name}
 
 
 def is_partial(row: Row) -> bool:
@@ -94,32 +105,32 @@ def is_partial(row: Row) -> bool:
 
 
 def compare_with_papers(rows: Sequence[Row], recipes: Mapping[str, Recipe],
-                        data: Sequence[str] = ()) -> list[Comparison]:
-    """All reported numbers of the rows' methods, on ``data`` or on every set."""
-    found = []
+                        sets: Sequence[str] = ()) -> list[Comparison]:
+    """All reported numbers of the rows' methods, on ``sets`` or, without any, on every set."""
+    comparisons = []
     for method, recipe in recipes.items():
         for reported in recipe.reported:
-            if data and not any(same_set(name, reported.dataset) for name in data):
+            if sets and not any(same_set(name, reported.dataset) for name in sets):
                 continue
             profile = PROTOCOLS[reported.protocol].profile
             row = next((row for row in rows if row["method"] == method
                         and row["profile"] == profile
                         and same_set(row["dataset"], reported.dataset)), None)
-            found.append(Comparison(method, recipe, reported, row))
-    return found
+            comparisons.append(Comparison(method, recipe, reported, row))
+    return comparisons
 
 
-def comparison_sheets(comparisons: Sequence[Comparison]) -> list[Sheet]:
-    """For each method a sheet reported | ours | difference, and what there is to know of it."""
-    methods = list(dict.fromkeys(c.method for c in comparisons))
-    return [_sheet([c for c in comparisons if c.method == method]) for method in methods]
+def comparison_tables(comparisons: Sequence[Comparison]) -> list[Table]:
+    """For each method a table reported | ours | difference, with what a reader has to know."""
+    methods = dict.fromkeys(c.method for c in comparisons)
+    return [_table([c for c in comparisons if c.method == method]) for method in methods]
 
 
-def _sheet(comparisons: Sequence[Comparison]) -> Sheet:
+def _table(comparisons: Sequence[Comparison]) -> Table:
     recipe = comparisons[0].recipe
-    sets = list(dict.fromkeys(c.reported.dataset for c in comparisons))
-    groups = [[_line(c) for c in comparisons if c.reported.dataset == name] for name in sets]
-    return Sheet(f"{comparisons[0].method} against {recipe.paper or recipe.name} "
+    groups = [[_line(c) for c in comparisons if c.reported.dataset == name]
+              for name in dict.fromkeys(c.reported.dataset for c in comparisons)]
+    return Table(f"{comparisons[0].method} against {recipe.paper or recipe.name} "
                  f"(recipe {recipe.name})",
                  ["data set", "measure", "held against", "profile", "source", "images",
                   "reported", "ours", "difference", "3rd digit"], groups, words=5,
@@ -127,36 +138,33 @@ def _sheet(comparisons: Sequence[Comparison]) -> Sheet:
 
 
 def _line(c: Comparison) -> list[Cell]:
-    mark = "" if c.reported.verified else UNSURE
     sign = "?" if not c.reported.verified else "✓" if c.within else ""
-    texts = [c.reported.dataset, c.reported.measure, c.measure, c.profile, c.reported.source,
-             images_text(c.row) if c.row else "", c.reported_text, c.ours_text, c.difference_text,
-             sign]
-    return [Cell(text, mark) for text in texts]
+    return cells(c.reported.dataset, c.reported.measure, c.measure, c.profile, c.reported.source,
+                 images_text(c.row) if c.row else "", c.reported_text, c.ours_text,
+                 c.difference_text, sign, mark="" if c.reported.verified else UNSURE)
 
 
 def _summary(comparisons: Sequence[Comparison]) -> str:
-    able = [c for c in comparisons if c.counts]
-    unverified = sum(not c.reported.verified for c in comparisons)
-    text = (f"{sum(c.within for c in able)} of {len(able)} verified numbers are within the third "
-            "digit (✓: as printed less than .0005 apart)")
-    if unverified:
+    counting = [c for c in comparisons if c.counts]
+    text = (f"{sum(c.within for c in counting)} of {len(counting)} verified numbers are within the "
+            "third digit (✓: as printed less than .0005 apart)")
+    if unverified := sum(not c.reported.verified for c in comparisons):
         text += (f"; {unverified} reported numbers are not verified (?, grey) and never count as "
                  "a match")
-    if parts := {c.reported.dataset: None for c in comparisons if c.partial}:
+    if partial := dict.fromkeys(c.reported.dataset for c in comparisons if c.partial):
         text += ("; scores of other than all images of the published set do not count either "
-                 f"({', '.join(parts)})")
+                 f"({', '.join(partial)})")
     return text
 
 
 def _protocol_notes(comparisons: Sequence[Comparison]) -> list[str]:
-    """How the paper's numbers were made, and which of ours stand for what."""
+    """How the paper's numbers were made, and which of ours they are held against."""
     notes = []
     for name in dict.fromkeys(c.reported.protocol for c in comparisons):
-        made = {c.reported.measure: c.measure for c in comparisons if c.reported.protocol == name}
-        renamed = ", ".join(f"{paper} is held against {ours}" for paper, ours in made.items()
-                            if paper != ours)
-        notes.append(f"protocol {name}, {', '.join(made)}: {PROTOCOLS[name].text}"
+        ours = {c.reported.measure: c.measure for c in comparisons if c.reported.protocol == name}
+        renamed = ", ".join(f"{paper} is held against {measure}"
+                            for paper, measure in ours.items() if paper != measure)
+        notes.append(f"protocol {name}, {', '.join(ours)}: {PROTOCOLS[name].text}"
                      + (f"; {renamed}" if renamed else ""))
     sets = {c.reported.dataset for c in comparisons}
     return notes + [text for name, text in _SET_NOTES.items() if name in sets]
@@ -173,15 +181,3 @@ def _empty(comparisons: Sequence[Comparison]) -> list[str]:
     notes = [f"not scored under profile {profile}: {', '.join(sets)}"
              for profile, sets in unscored.items()]
     return notes + ([f"left out by --measures: {', '.join(left_out)}"] if left_out else [])
-
-
-def comparison_records(comparisons: Sequence[Comparison]) -> list[dict]:
-    """For CSV and JSON; numbers are those of the sheets, and ``score`` is ours not rounded."""
-    return [{"method": c.method, "dataset": c.reported.dataset, "measure": c.measure,
-             "profile": c.profile, "images": c.row and c.row["images"],
-             "expected": c.row and c.row["expected"], "score": c.score,
-             "paper_measure": c.reported.measure, "reported": c.reported_text,
-             "ours": c.ours_text, "difference": c.difference_text,
-             "within_third_digit": c.within if c.counts else None,
-             "verified": c.reported.verified, "source": c.reported.source,
-             "protocol": c.reported.protocol, "recipe": c.recipe.name} for c in comparisons]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from metrics import CORE, MEASURES, PROFILES
+from metrics.profiles import Profile
 from utils.errors import nearest
-
-from .profiles import PROFILES, Profile
-from .table import CORE, MEASURES, lower_is_better  # noqa: F401 (read from here too)
-
-if TYPE_CHECKING:
-    from utils.schema import Reported
+from utils.schema import Reported
 
 #: Core measure → its columns in a table of scores. Papers report core measures alone.
 COLUMNS = {name: MEASURES[name].columns for name in CORE}
@@ -40,9 +36,9 @@ class Protocol:
         return self.named.get(name, name)
 
     @property
-    def family(self) -> dict[str, str]:
-        """Our measures that this protocol's profile defines → their family."""
-        return dict(columns_of(PROFILES[self.profile]))
+    def columns(self) -> list[str]:
+        """Our measures that this protocol's profile defines."""
+        return columns_of(PROFILES[self.profile])
 
 
 PROTOCOLS = {
@@ -51,7 +47,7 @@ PROTOCOLS = {
         "one; images without an object add nothing and are counted (256 thresholds here)"),
     "minet": Protocol(
         "MINet's evaluation of the authors' maps: F is taken at twice each map's mean (adpF); "
-        "which E it is, is not said", named={"F": "adpF", "E": "adpE"}),
+        "which E it is, the paper does not say", named={"F": "adpF", "E": "adpE"}),
     "adaptive": Protocol(
         "MATLAB scripts of GCPANet and F3Net: F and E are the adaptive ones, at twice each map's "
         "mean, not the maximum over thresholds; E selects above that threshold, which is not "
@@ -67,20 +63,18 @@ PROTOCOLS = {
 }
 
 
-def columns_of(profile: Profile) -> Iterator[tuple[str, str]]:
-    """Core columns that a profile defines, each with its measure."""
-    for measure in profile.measures:
-        if measure in CORE:
-            for column in profile.columns(measure):
-                yield column, measure
+def columns_of(profile: Profile) -> list[str]:
+    """Columns of the core measures that a profile defines."""
+    return [column for measure in profile.measures if measure in CORE
+            for column in profile.columns(measure)]
 
 
 def candidates(name: str) -> list[tuple[str, str]]:
     """(profile, measure) of everything that a paper's measure of that name may be."""
-    family = next((f for f, columns in COLUMNS.items() if name in columns), name)
-    wanted = PLAUSIBLE.get(family, COLUMNS.get(family, ()))
+    measure = next((m for m, columns in COLUMNS.items() if name in columns), name)
+    wanted = PLAUSIBLE.get(measure, COLUMNS.get(measure, ()))
     return [(profile.name, column) for profile in PROFILES.values()
-            for column, _ in columns_of(profile) if column in wanted]
+            for column in columns_of(profile) if column in wanted]
 
 
 def problems_of(row: Reported) -> list[str]:
@@ -89,8 +83,8 @@ def problems_of(row: Reported) -> list[str]:
     protocol = PROTOCOLS.get(row.protocol)
     if protocol is None:
         problems.append(f"protocol {row.protocol!r}: {nearest(row.protocol, list(PROTOCOLS))}")
-    elif protocol.measure(row.measure) not in protocol.family:
-        known = [*protocol.named, *protocol.family]
+    elif protocol.measure(row.measure) not in protocol.columns:
+        known = [*protocol.named, *protocol.columns]
         problems.append(f"measure {row.measure!r} under protocol {row.protocol}: "
                         f"{nearest(row.measure, known)}")
     if not 3 <= row.digits <= 6:

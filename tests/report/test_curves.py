@@ -17,8 +17,7 @@ from metrics import PROFILES
 from report import __main__ as report_script
 from report.curves import draw_set, inline_svg, size_curve
 from report.drawing import spread, style
-from report.methods import Request, ScoredSet, score_sets
-from report.page.thumbnails import object_sizes
+from report.methods import SetScores, score_sets
 
 SET = "SMALL-TE"
 IMAGES = 10  # two groups by object size
@@ -49,21 +48,21 @@ def made(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scored(made) -> ScoredSet:
-    (found,), refused = score_sets(Request(made / "maps", made / "datasets"))
+def scored(made) -> SetScores:
+    (scores,), refused = score_sets(made / "maps", made / "datasets")
     assert refused == 0
-    return found
+    return scores
 
 
 @pytest.fixture(scope="module")
 def sizes(scored) -> dict[str, float]:
-    return object_sizes(scored, PROFILES["pysodmetrics"])
+    return scored.object_sizes(PROFILES["pysodmetrics"])
 
 
 @pytest.fixture(scope="module")
 def drawn(scored, sizes) -> dict[str, list[Axes]]:
     """Figure → its axes."""
-    return {picture.key: picture.figure.axes for picture in draw_set(scored, sizes)}
+    return {figure.key: figure.drawing.axes for figure in draw_set(scored, sizes)}
 
 
 def lines_of(axes: Axes) -> list:
@@ -193,11 +192,11 @@ def test_methods_are_told_apart_without_colour():
 
 def test_a_method_looks_the_same_where_others_are_missing(scored, sizes):
     *figures, distributions = draw_set(replace(scored, methods=scored.methods[1:]), sizes)
-    for picture in figures:
+    for figure in figures:
         assert [(line.get_color(), line.get_marker())
-                for line in lines_of(picture.figure.axes[0])] == \
+                for line in lines_of(figure.drawing.axes[0])] == \
             [(style(number).colour, style(number).marker) for number in (1, 2)]
-    for axes in distributions.figure.axes:
+    for axes in distributions.drawing.axes:
         assert [to_hex(patch.get_facecolor()) for patch in axes.patches if patch.get_fill()] == \
             [style(number).colour for number in (1, 2)]
 
@@ -229,12 +228,11 @@ def test_labels_move_apart_and_stay_inside():
 
 @pytest.mark.parametrize("profile, figures", [("matlab", 6), ("tracer", 5)])
 def test_other_profiles(made, profile, figures):
-    (found,), _ = score_sets(Request(made / "maps", made / "datasets", profile=profile))
-    assert len(draw_set(found, object_sizes(found, PROFILES[profile]))) == figures
+    (scores,), _ = score_sets(made / "maps", made / "datasets", profile=profile)
+    assert len(draw_set(scores, scores.object_sizes(PROFILES[profile]))) == figures
 
 
-def test_figures_for_papers(made, tmp_path, results, monkeypatch, capsys):
-    monkeypatch.setattr(report_script, "RESULTS", results)  # no cache of the repository's
+def test_figures_for_papers(made, tmp_path, capsys):
     assert report_script.main(["curves", "--pred", str(made / "maps"), "--root",
                                str(made / "datasets"), "--out", str(tmp_path / "out"),
                                "--formats", "pdf", "png", "svg"]) == 0

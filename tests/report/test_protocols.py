@@ -1,0 +1,19 @@
+"""Protocols of published numbers, and what a paper's measure may be."""
+
+from __future__ import annotations
+
+from metrics import PROFILES
+from report.protocols import CORE_COLUMNS, PROTOCOLS, candidates
+
+
+def test_every_protocol_names_a_profile_and_measures_that_it_has():
+    for protocol in PROTOCOLS.values():
+        assert protocol.profile in PROFILES
+        assert set(protocol.named.values()) <= set(protocol.columns) <= set(CORE_COLUMNS)
+
+
+def test_what_a_paper_may_mean():
+    assert ("tracer", "maxF") in candidates("F")
+    assert ("tracer", "adpF") not in candidates("F")
+    assert {measure for _, measure in candidates("E")} == {"maxE", "meanE", "adpE"}
+    assert len(candidates("Sm")) == 3
