@@ -228,7 +228,7 @@ def plain(value):
 
 
 def numbers_of(table: str) -> list[tuple]:
-    """(data set, measure, printed number, protocol, verified, word of the source) of all numbers."""
+    """Of each number: data set, measure, printed digits, protocol, verified, word of its source."""
     numbers = []
     for line in table.split("\n"):
         cells = line.split()
