@@ -32,12 +32,12 @@ from engine.checkpoint import load_checkpoint, tested_weights
 from engine.precision import Precision
 from engine.prediction import predict
 from report.picture import Shown, save_sheet
-from scoring import read_map, read_truth
+from scoring import read_truth
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config, merge_config
 from utils.device import select_device, set_threads
 from utils.errors import UserError, list_problems, reports_errors
-from utils.images import save_map, to_bytes
+from utils.maps import read_map, save_map, to_bytes
 from utils.origin import MapsOrigin
 from utils.paths import CHECKPOINTS, CONFIGS, RESULTS, ROOT, absolute_spec
 from utils.weights import load_weights, read_file

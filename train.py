@@ -42,7 +42,7 @@ from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
-from utils.images import to_bytes
+from utils.maps import to_bytes
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS, CONFIGS
 from utils.stop import StopRequest

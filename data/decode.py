@@ -8,6 +8,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from utils.errors import UserError
+from utils.maps import UnreadableError, open_image
 
 #: S-DUTS coding → ours: unknown 0 → 255 (ignored), foreground 1 → 1, background 2 → 0.
 SCRIBBLE_CODES = {0: 255, 1: 1, 2: 0}
@@ -24,38 +25,6 @@ _TRANSPOSE = {
 }
 
 
-class UnreadableError(UserError):
-    """A file that does not decode; the message names it and says why."""
-
-
-def open_image(path: Path) -> Image.Image:
-    """The decoded file, in its own mode.
-
-    Raises:
-        UnreadableError: missing, zero bytes, truncated, or not an image.
-    """
-    try:
-        if path.stat().st_size == 0:
-            raise UnreadableError(f"{path}: empty file (0 bytes)")
-        image = Image.open(path)
-        image.load()
-    except UnreadableError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise UnreadableError(f"{path}: {error}") from None
-    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, …
-        raise UnreadableError(f"{path}: cannot be decoded ({_reason(error)})") from None
-    return image
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "not an image file"
-    return str(error) or type(error).__name__
-
-
 def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
     """Width and height as stored and EXIF orientation, from the file's header alone.
 
@@ -66,7 +35,7 @@ def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
         with Image.open(path) as image:
             return image.size, orientation(image)
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, …
-        raise UnreadableError(f"{path}: cannot be decoded ({_reason(error)})") from None
+        raise UnreadableError.of(path, error) from None
 
 
 def orientation(image: Image.Image) -> int:

@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from utils.errors import UserError, list_problems
 from utils.machine import cores
+from utils.maps import UnreadableError
 
-from .decode import UnreadableError, decode_image, decode_mask, stored_shape
+from .decode import decode_image, decode_mask, stored_shape
 
 if TYPE_CHECKING:
     from utils.world import World  # needs torch, which scoring does without

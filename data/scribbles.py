@@ -21,8 +21,8 @@ from skimage.morphology import skeletonize
 from tqdm import tqdm
 
 from utils.errors import UserError
-from utils.images import save_map
 from utils.machine import cores
+from utils.maps import save_map
 
 from .decode import decode_image, decode_mask, decode_scribble
 from .pairing import Pair, require_sound

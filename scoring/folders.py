@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from data.decode import UnreadableError, decode_mask, open_image, stored_shape
+from data.decode import decode_mask, stored_shape
 from data.pairing import Pair, by_stem
 from metrics.evaluator import Evaluator, Result
 from metrics.profiles import CORE, PROFILES
+from utils.maps import UnreadableError, read_map
 
 from .cache import ScoreCache, digest_of
 
@@ -74,27 +75,6 @@ class How:
         measures = tuple(family for family in PROFILES[profile].families
                          if family in self.measures)
         return replace(self, profile=profile, measures=measures)
-
-
-def read_map(path: Path) -> np.ndarray:
-    """A saliency map as uint8 (H, W).
-
-    Raises:
-        UnreadableError: does not decode, has colours, transparency or more than 8 bits.
-    """
-    image = open_image(path)
-    if getattr(image, "n_frames", 1) > 1:
-        raise UnreadableError(f"{path}: holds several pictures; a map is one")
-    if image.mode in ("L", "1") and "transparency" not in image.info:
-        return np.asarray(image.convert("L"))
-    if image.mode not in ("1", "L", "P", "PA", "LA", "RGB", "RGBA"):
-        raise UnreadableError(f"{path}: mode {image.mode}; a map is 8-bit grey")
-    pixels = np.asarray(image.convert("RGBA"))
-    if (pixels[..., 3] != 255).any():
-        raise UnreadableError(f"{path}: has transparent pixels; a map is 8-bit grey")
-    if (pixels[..., :3] != pixels[..., :1]).any():
-        raise UnreadableError(f"{path}: has colours; a map is 8-bit grey")
-    return np.ascontiguousarray(pixels[..., 0])
 
 
 def read_truth(pair: Pair) -> np.ndarray:

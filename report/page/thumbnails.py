@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from data.decode import UnreadableError, decode_image
+from data.decode import decode_image
 from data.pairing import Pair
 from metrics.profiles import Profile
-from scoring.folders import read_map, read_truth
-from utils.images import to_bytes
+from scoring.folders import read_truth
 from utils.machine import cores
+from utils.maps import UnreadableError, read_map, to_bytes
 
 from ..methods import ScoredSet
 

@@ -9,10 +9,10 @@ from PIL import Image
 from data import decode_image, decode_mask, decode_scribble, find_pairs, pair_folders, require_sound
 from data.__main__ import main as data_main
 from data.catalog import CATALOG, locate, lookup
-from data.decode import UnreadableError
 from data.pairing import list_images
 from data.sample import centre_prior, draw_pair, write_sample
 from utils.errors import UserError
+from utils.maps import UnreadableError
 
 SQUARE = np.zeros((6, 8), np.uint8)
 SQUARE[1:4, 2:7] = 255

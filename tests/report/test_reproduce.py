@@ -25,7 +25,7 @@ from report.worklog import WorkLog
 from tests.apart import Apart, wait_for
 from tests.small_runs import equal, weights
 from utils.errors import UserError
-from utils.images import save_map
+from utils.maps import save_map
 from utils.origin import origin_of
 from utils.paths import DOCS, ROOT
 

@@ -28,7 +28,7 @@ from utils import machine
 from utils.config import default_config, help_text, load_config, merge_config
 from utils.device import select_device, set_threads
 from utils.errors import UserError, reports_errors
-from utils.images import save_map, to_bytes
+from utils.maps import save_map, to_bytes
 from utils.paths import CONFIGS, ROOT, folder_pair
 
 CPU = torch.device("cpu")

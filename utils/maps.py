@@ -1,0 +1,104 @@
+"""Reading and saving saliency maps, and opening image files of any kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+from PIL import Image
+
+from .errors import UserError
+
+
+class UnreadableError(UserError):
+    """A file that does not decode; the message names it and says why."""
+
+    @classmethod
+    def of(cls, path: Path, error: Exception) -> UnreadableError:
+        """The error for what Pillow raised while it read ``path``."""
+        if isinstance(error, cls):
+            return error
+        if isinstance(error, FileNotFoundError):
+            return cls(f"{path}: cannot be decoded (no such file)")
+        if isinstance(error, Image.UnidentifiedImageError):
+            return cls(f"{path}: cannot be decoded (not an image file)")
+        if isinstance(error, Image.DecompressionBombError):
+            return cls(f"{path}: {error}")
+        return cls(f"{path}: cannot be decoded ({str(error) or type(error).__name__})")
+
+
+def open_image(path: Path) -> Image.Image:
+    """The decoded file, in its own mode.
+
+    Raises:
+        UnreadableError: missing, zero bytes, truncated, or not an image.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise UnreadableError(f"{path}: empty file (0 bytes)")
+        image = Image.open(path)
+        image.load()
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, …
+        raise UnreadableError.of(path, error) from None
+    return image
+
+
+def read_map(path: Path) -> np.ndarray:
+    """A saliency map as uint8 (H, W).
+
+    Raises:
+        UnreadableError: does not decode, has colours, transparency or more than 8 bits.
+    """
+    image = open_image(path)
+    if getattr(image, "n_frames", 1) > 1:
+        raise UnreadableError(f"{path}: holds several pictures; a map is one")
+    if image.mode in ("L", "1") and "transparency" not in image.info:
+        return np.asarray(image.convert("L"))
+    if image.mode not in ("1", "L", "P", "PA", "LA", "RGB", "RGBA"):
+        raise UnreadableError(f"{path}: mode {image.mode}; a map is 8-bit grey")
+    pixels = np.asarray(image.convert("RGBA"))
+    if (pixels[..., 3] != 255).any():
+        raise UnreadableError(f"{path}: has transparent pixels; a map is 8-bit grey")
+    if (pixels[..., :3] != pixels[..., :1]).any():
+        raise UnreadableError(f"{path}: has colours; a map is 8-bit grey")
+    return np.ascontiguousarray(pixels[..., 0])
+
+
+def to_bytes(saliency: np.ndarray, minmax: bool = False) -> np.ndarray:
+    """Probabilities (H, W) in [0, 1] → uint8, rounded once; ``minmax`` stretches to 0–255 first.
+
+    A constant map cannot be stretched and keeps its value.
+
+    Raises:
+        ValueError: not two-dimensional, or a value that is not finite or outside [0, 1].
+    """
+    if saliency.ndim != 2:
+        raise ValueError(f"a saliency map has two dimensions, not shape {saliency.shape}")
+    low, high = float(saliency.min()), float(saliency.max())
+    if not (0 <= low <= high <= 1):  # also false for NaN
+        raise ValueError(f"saliency values from {low} to {high}; expected probabilities in [0, 1]")
+    saliency = saliency.astype(np.float64)
+    if minmax and high > low:
+        saliency = (saliency - low) / (high - low)
+    return np.round(saliency * 255).astype(np.uint8)
+
+
+def save_map(path: Path, saliency: np.ndarray) -> Path:
+    """Write a uint8 map (H, W) as PNG; a path without extension gets ``.png``. Returns the path.
+
+    Raises:
+        ValueError: another extension (lossy formats change the scores) or another dtype.
+    """
+    if saliency.dtype != np.uint8:
+        raise ValueError(f"a map is saved as uint8, not {saliency.dtype}; see to_bytes")
+    # A dot may belong to the stem ("img.v2"), so only an image format's extension is one.
+    if path.suffix.lower() in (".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"):
+        raise ValueError(f"maps are saved as PNG, not as {path.suffix}: {path}")
+    if path.suffix.lower() != ".png":
+        path = path.with_name(path.name + ".png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    iio.imwrite(temporary, np.ascontiguousarray(saliency), extension=".png")
+    temporary.replace(path)
+    return path
