@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data.catalog import same_set
-from metrics.protocols import PROTOCOLS
+from metrics.protocols import PROTOCOLS, problems_of
 from scoring.scores import Row
 from utils.config import load_config
-from utils.errors import UserError, nearest
+from utils.errors import UserError, list_problems, nearest
 from utils.paths import CONFIGS
 from utils.schema import Reported
 
@@ -18,7 +18,7 @@ class Recipe:
     """A recipe's name, its paper and the paper's numbers.
 
     Raises:
-        UserError: see ``utils.config.load_config``.
+        UserError: see ``utils.config.load_config``; or a reported number is wrong.
     """
 
     def __init__(self, path: Path):
@@ -26,6 +26,10 @@ class Recipe:
         self.name: str = config.name
         self.paper: str = config.paper
         self.reported: list[Reported] = [Reported(**row) for row in config.reported]
+        problems = [f"reported {row.dataset} {row.measure}: {problem}" for row in self.reported
+                    for problem in problems_of(row)]
+        if problems:
+            raise UserError(list_problems(str(path), problems))
 
 
 class Recipes:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .errors import UserError, list_problems, nearest
+from .errors import UserError, guess, nearest
 from .paths import absolute, absolute_spec
-from .schema import EDGES, OPTIMIZERS, PRECISIONS, SCHEDULES, Config
+from .schema import Config, groups, options
+
+#: (key, value of before) → the entries that mean the same now. Recipes, checkpoints and command
+#: lines that hold the old value go on working, with a note.
+RENAMED: dict[tuple[str, Any], dict[str, Any]] = {}
+
+_HELP = 34  # column of --help in which the lines on the keys begin
 
 
 def default_config() -> DictConfig:
@@ -29,24 +40,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
     paths in the file are taken from the repository.
 
     Raises:
-        UserError: the file cannot be read, a key is unknown, a value has the wrong type, a
-            reported number has an unknown measure or protocol.
+        UserError: the file cannot be read, a key is unknown, a value has the wrong type or is not
+            among those that the key may have.
     """
     config = default_config()
     for file, recipe in _read_recipe(Path(path)):
         config = _lay(config, recipe, str(file))
-    config = _override(config, overrides, str(path))
-    _check_reported(config, str(path))  # of recipes alone: old checkpoints hold them as they were
-    return config
-
-
-def _check_reported(config: DictConfig, origin: str) -> None:
-    from metrics.protocols import problems_of
-
-    problems = [f"reported {row.dataset} {row.measure}: {problem}" for row in config.reported
-                for problem in problems_of(row)]
-    if problems:
-        raise UserError(list_problems(origin, problems))
+    return _override(config, overrides, str(path))
 
 
 def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, object]]:
@@ -81,7 +81,29 @@ def _lay(config: DictConfig, recipe: object, origin: str) -> DictConfig:
         given = OmegaConf.create(recipe)
     except OmegaConfBaseException as error:
         raise UserError(f"{origin}: {str(error).splitlines()[0]}") from None
+    _renew(given, origin)
     return _merge(config, given, origin)
+
+
+def _renew(given: DictConfig, origin: str) -> bool:
+    """Put today's entries in the place of renamed values; returns whether there were any."""
+    renewed = False
+    for (key, old), entries in RENAMED.items():
+        group, _, name = key.rpartition(".")
+        keys = given.get(group) if group else given
+        if isinstance(keys, DictConfig) and keys.get(name) == old:
+            del keys[name]
+            for new, value in entries.items():
+                OmegaConf.update(given, new, value, merge=False)
+            now = " ".join(f"{new}={_shown(value)}" for new, value in entries.items())
+            _note(f"{origin}: {key}={old} is " + (f"now {now}" if now else "no longer needed"))
+            renewed = True
+    return renewed
+
+
+@functools.cache  # a recipe may be read more than once
+def _note(message: str) -> None:
+    print(f"note: {message}", file=sys.stderr)
 
 
 def _refuse_interpolations(given: object, origin: str) -> None:
@@ -98,7 +120,8 @@ def _override(config: DictConfig, overrides: Sequence[str], origin: str) -> Dict
             raise UserError(f"{override!r} is not of the form key=value, for example optim.lr=1e-4")
         try:
             entry = OmegaConf.from_dotlist([override])
-            if _is_list(config, key) and not _is_list(entry, key):  # data.train=ECSSD
+            if not _renew(entry, "command line") and _is_list(config, key) \
+                    and not _is_list(entry, key):  # data.train=ECSSD
                 entry = OmegaConf.from_dotlist([f"{key}=[{value}]"])
         except (yaml.YAMLError, OmegaConfBaseException) as error:
             raise UserError(f"cannot read {override!r}: {error}") from None
@@ -113,9 +136,11 @@ def _is_list(config: DictConfig, key: str) -> bool:
 
 
 def _merge(config: DictConfig, change: DictConfig, origin: str) -> DictConfig:
-    known = set(_keys(config))
+    known = {key: option.default for key, option in options()}
+    known |= {prefix.removesuffix("."): None for prefix in groups()}
+    free = tuple(f"{key}." for key, default in known.items() if isinstance(default, dict))
     for key in _keys(change):
-        if key not in known and not _inside_free_field(key):
+        if key not in known and not key.startswith(free):
             raise UserError(f"unknown configuration key {key!r} in {origin}; "
                             f"{nearest(key, sorted(known))}")
     try:
@@ -123,10 +148,6 @@ def _merge(config: DictConfig, change: DictConfig, origin: str) -> DictConfig:
     except OmegaConfBaseException as error:
         first_line = str(error).splitlines()[0]
         raise UserError(f"{origin}: {error.full_key or 'value'}: {first_line}") from None
-
-
-def _inside_free_field(key: str) -> bool:
-    return key.startswith(("model.options.", "loss.options.", "reported"))
 
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
@@ -160,114 +181,75 @@ def _is_folder(word: str) -> bool:
 
 
 def _check(config: DictConfig, origin: str) -> None:
-    """Ranges that types cannot say."""
+    """Refuse values that the schema does not allow, and those that do not go together."""
     problems = []
 
     def require(condition: bool, key: str, rule: str) -> None:
         if not condition:
             problems.append(f"{key} = {OmegaConf.select(config, key)!r}: must be {rule}")
 
-    _check_data(config, require)
-    _check_optim(config, require)
-    _check_runs(config, require)
+    for key, option in options():
+        value = OmegaConf.select(config, key)
+        match = guess(value, list(option.choices)) if isinstance(value, str) else ""
+        require(option.allows(value), key, f"{option.rule} ({match or option.help})")
+    _check_forms(config, require)
+    _check_combinations(config, require)
     if problems:
         raise UserError(f"{origin or 'configuration'}: " + "; ".join(problems))
 
 
-def _check_data(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
-    require(config.data.cache in ("memory", "none") or _is_folder(config.data.cache), "data.cache",
-            "memory, none, or a folder (such as ./cache)")
+def _check_forms(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
+    """Keys whose values have a form that neither choices nor bounds describe."""
     require(bool(re.fullmatch(r"[A-Za-z0-9][\w.+-]*", config.name)), "name",
             "a plain folder name (letters, digits, . _ + -)")
-    require(config.seed >= 0, "seed", "0 or more")
-    require(config.data.target in ("mask", "scribble"), "data.target", "mask or scribble")
-    require(config.data.edges in EDGES, "data.edges", f"one of {', '.join(EDGES)}")
-    require(config.data.target == "mask" or config.data.edges not in ("mask", "mask_canny"),
-            "data.edges", "none, auto, files, canny or sobel where data.target is scribble: there "
-            "are no masks to make edges of")
-    require(config.data.edge_dilate >= 1 and config.data.edge_dilate % 2 == 1, "data.edge_dilate",
-            "odd, 1 or more")
-    require(config.data.image_resize in ("pillow", "opencv"), "data.image_resize",
-            "pillow or opencv")
-    require(config.data.mask_resize in ("bilinear", "nearest"), "data.mask_resize",
-            "bilinear or nearest")
-    require(config.data.augment in ("none", "tracer"), "data.augment", "none or tracer")
-    require(config.data.scribble_resize in ("nearest", "released"), "data.scribble_resize",
-            "nearest or released")
-    require(not (config.data.target == "scribble" and config.val.fraction > 0), "val.fraction",
-            "0 with scribbles, which cannot be scored; name masks in val.data")
-    require(config.data.size >= 32, "data.size", "at least 32")
-    require(len(config.data.scales) > 0 and all(s > 0 for s in config.data.scales),
-            "data.scales", "a non-empty list of positive numbers")
-    require(0 <= config.data.flip <= 1, "data.flip", "a probability")
-    require(0 < config.data.crop <= 1, "data.crop", "above 0 and at most 1")
-    require(len(config.data.mean) == 3, "data.mean", "three numbers (R, G, B)")
-    require(len(config.data.std) == 3 and all(s > 0 for s in config.data.std),
-            "data.std", "three positive numbers (R, G, B)")
-    require(config.data.workers is None or config.data.workers >= 0, "data.workers",
-            "0 or more, or null")
-    require(config.data.cache_gb >= 0, "data.cache_gb", "0 or more")
+    require(config.data.cache in ("memory", "none") or _is_folder(config.data.cache), "data.cache",
+            "memory, none, or a folder (such as ./cache)")
+    require(config.data.edge_dilate % 2 == 1, "data.edge_dilate", "odd, 1 or more")
+    require(len(config.data.scales) > 0, "data.scales", "a list with one number or more")
 
 
-def _check_optim(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
-    require(config.optim.name in OPTIMIZERS, "optim.name", f"one of {', '.join(OPTIMIZERS)}")
-    require(config.optim.lr > 0, "optim.lr", "positive")
-    require(config.optim.weight_decay >= 0, "optim.weight_decay", "0 or more")
-    require(0 <= config.optim.momentum < 1, "optim.momentum", "at least 0 and below 1")
-    require(len(config.optim.betas) == 2 and all(0 <= b < 1 for b in config.optim.betas),
-            "optim.betas", "two numbers, at least 0 and below 1")
-    require(not config.optim.nesterov or config.optim.momentum > 0, "optim.nesterov",
-            "false without momentum")
-    require(config.optim.trunk_factor > 0, "optim.trunk_factor",
-            "positive; optim.freeze=[trunk] does not train it")
-    require(config.optim.l1 >= 0, "optim.l1", "0 or more")
-    require(0 <= config.loss.smoothing < 1, "loss.smoothing", "at least 0 and below 1")
-    require(config.threads is None or config.threads >= 1, "threads", "1 or more, or null")
-    require(0 < config.optim.gamma < 1, "optim.gamma", "above 0 and below 1")
-    require(config.optim.warmup >= 0, "optim.warmup", "0 or more")
-    require(config.optim.patience >= 0, "optim.patience", "0 or more")
-    require(config.optim.power > 0, "optim.power", "positive")
-    for key in ("optim.clip_value", "optim.clip_norm"):
-        value = OmegaConf.select(config, key)
-        require(value is None or value > 0, key, "positive, or null")
-    require(config.optim.schedule in SCHEDULES, "optim.schedule", f"one of {', '.join(SCHEDULES)}")
-
-
-def _check_runs(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
-    require(config.train.precision in PRECISIONS, "train.precision",
-            f"one of {', '.join(PRECISIONS)}")
-    require(config.test.precision in PRECISIONS, "test.precision",
-            f"one of {', '.join(PRECISIONS)}")
-    require(config.test.resize in ("logits", "probabilities"), "test.resize",
-            "logits or probabilities")
-    require(config.test.statistics in ("recipe", "per_set"), "test.statistics",
-            "recipe or per_set")
-    require(config.test.statistics == "recipe"
+def _check_combinations(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
+    """Rules that involve several keys."""
+    data, optim, train, val, test = (config[group] for group in
+                                     ("data", "optim", "train", "val", "test"))
+    if data.target == "scribble":
+        require(data.edges not in ("mask", "mask_canny"), "data.edges", "none, auto, files, canny "
+                "or sobel where data.target is scribble: there are no masks to make edges of")
+        require(val.fraction == 0, "val.fraction",
+                "0 with scribbles, which cannot be scored; name masks in val.data")
+        require(val.watch != "loss", "val.watch",
+                "MAE with scribbles, which the sets to validate on do not have")
+    require(not optim.nesterov or optim.momentum > 0, "optim.nesterov", "false without momentum")
+    require(not (train.compile and train.checkpoint_trunk), "train.compile",
+            "false with train.checkpoint_trunk, which torch.compile does not take")
+    require(not (val.fraction > 0 and val.data), "val.fraction", "0 when val.data names a set")
+    require(test.statistics == "recipe"
             or config.model.options.get("canny", "released") == "released", "test.statistics",
             "recipe where model.options.canny undoes the normalisation")
-    require(config.train.on_oom in ("stop", "split"), "train.on_oom", "stop or split")
-    require(config.train.max_skipped >= 0, "train.max_skipped", "0 or more")
-    require(0 <= config.train.ema < 1, "train.ema", "at least 0 and below 1")
-    require(config.train.patience is None or config.train.patience >= 1, "train.patience",
-            "1 or more, or null")
-    require(0 <= config.val.fraction < 1, "val.fraction", "at least 0 and below 1")
-    require(config.val.watch in ("MAE", "loss"), "val.watch", "MAE or loss")
-    require(not (config.val.watch == "loss" and config.data.target == "scribble"), "val.watch",
-            "MAE with scribbles, which the sets to validate on do not have")
-    require(not (config.train.compile and config.train.checkpoint_trunk), "train.compile",
-            "false with train.checkpoint_trunk, which torch.compile does not take")
-    require(not (config.val.fraction > 0 and config.val.data), "val.fraction",
-            "0 when val.data names a set")
-    for key in ("train.batch", "train.epochs", "train.log_every", "train.save_every",
-                "train.images_every", "train.accumulate", "test.batch", "val.every",
-                "optim.drop_every"):
-        require(OmegaConf.select(config, key) >= 1, key, "1 or more")
-    require(config.train.steps is None or config.train.steps >= 1, "train.steps",
-            "1 or more, or null")
 
 
 def help_text() -> str:
-    """All keys with their defaults, for ``--help``."""
-    text = OmegaConf.to_yaml(default_config())
-    return "configuration keys and their defaults (give them as key=value):\n\n" + "\n".join(
-        f"  {line}" for line in text.splitlines())
+    """All keys with their defaults, what they do and what they may be, for ``--help``."""
+    lines = ["configuration keys with their defaults, to be given as key=value:"]
+    last = None
+    for key, option in options():
+        prefix = key[:key.rfind(".") + 1]
+        if prefix != last:
+            lines += ["", groups()[prefix].__doc__ or ""]
+            last = prefix
+        each = isinstance(option.choices, Mapping)
+        rule = f" ({option.rule})" if option.rule and not each else ""
+        paragraphs = [option.help + (":" if each else rule)]
+        paragraphs += [f"  {name}: {text}" for name, text in option.choices.items()] if each else []
+        left = f"  {key}={_shown(option.default)}"
+        for paragraph in paragraphs:
+            for line in textwrap.wrap(paragraph, 100 - _HELP, subsequent_indent="  " * each):
+                lines.append(f"{left:{_HELP}}{line}")
+                left = ""
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    """A value as it is given on the command line."""
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return text.replace('"', "") or "''"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 SHOWN_PROBLEMS = 20
 
@@ -25,13 +26,15 @@ def list_problems(title: str, problems: Sequence[str], advice: str = "") -> str:
     return "\n".join(lines)
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
-    """A half sentence for an unknown word: the nearest known one, then all of them."""
-    import difflib
+def guess(word: str, known: Iterable[str]) -> str:
+    """The question whether the nearest known word was meant; empty if none is near."""
+    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"did you mean {match[0]!r}?" if match else ""
 
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    guess = f"did you mean {match[0]!r}? " if match else ""
-    return f"{guess}known: {', '.join(known)}"
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """A half sentence for an unknown word: the nearest known one, then all of them."""
+    return f"{guess(word, known)} known: {', '.join(known)}".lstrip()
 
 
 def reports_errors(main: Callable[..., int]) -> Callable[..., int]:

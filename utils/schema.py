@@ -1,125 +1,258 @@
-"""What a recipe may say: the groups and keys, their types, defaults and meaning."""
+"""What a recipe may say: every key with its type, default, choices or range, and a line of help.
+
+``utils.config`` checks values by it and prints it for ``--help``.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("constant", "step", "released", "poly", "poly_epoch", "triangular", "cosine",
-             "plateau", "paper")
-EDGES = ("none", "auto", "files", "mask", "mask_canny", "canny", "sobel")
+#: Name → the factor on the learning rate; t is the share of the run that lies behind.
+SCHEDULES = {
+    "constant": "1",
+    "step": "gamma^floor(epoch / drop_every)",
+    "released": "times gamma^floor(epoch / drop_every) at every epoch",
+    "poly": "(1 - t)^power",
+    "poly_epoch": "the same, with t counted in whole epochs",
+    "triangular": "rises to 1 at half of the run, then falls again",
+    "cosine": "(1 + cos(pi t)) / 2",
+    "plateau": "times gamma after patience epochs without a smaller loss",
+    "paper": "plateau of the training loss, gamma 0.9, patience 2",
+}
+EDGES = {
+    "none": "no edges",
+    "auto": "files if there are any, else mask; canny for scribbles",
+    "files": "files of the data set",
+    "mask": "TRACER's band of two pixels around the masks",
+    "mask_canny": "Canny's edges of the masks",
+    "canny": "Canny's edges of the images",
+    "sobel": "Sobel's gradients of the images",
+}
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of a key beside its type.
+
+    Attributes:
+        default: its value where no recipe and no argument gives one; ``None`` may then be given.
+        help: one line on what it does, with its unit.
+        choices: the values that it, or each item of a list, may have; a mapping gives a line of
+            help on each.
+        low, above, high, below: bounds of the number, or of each number in a list: at least
+            ``low``, more than ``above``, at most ``high``, less than ``below``.
+        length: how many numbers a list has.
+    """
+
+    default: Any
+    help: str
+    choices: Collection[str] = ()
+    low: float | None = None
+    above: float | None = None
+    high: float | None = None
+    below: float | None = None
+    length: int | None = None
+
+    @property
+    def rule(self) -> str:
+        """What a value must be, to follow 'must be'; empty if its type says all."""
+        if self.choices:
+            return " or ".join(self.choices) if len(self.choices) == 2 else \
+                f"one of {', '.join(self.choices)}"
+        upper = f"at most {self.high:g}" if self.high is not None else \
+            f"below {self.below:g}" if self.below is not None else ""
+        if upper:
+            lower = f"at least {self.low:g}" if self.low is not None else f"above {self.above:g}"
+            bounds = f"{lower} and {upper}"
+        elif self.low is not None:
+            bounds = f"{self.low:g} or more"
+        else:
+            bounds = "positive" if self.above == 0 else ""
+        if isinstance(self.default, list) and bounds:
+            bounds = f"each {bounds}"
+        if self.length is not None:
+            bounds = f"{self.length} numbers" + (f", {bounds}" if bounds else "")
+        return f"{bounds}, or null" if bounds and self.default is None else bounds
+
+    def allows(self, value: Any) -> bool:
+        """Whether a value of the right type is among the choices or within the bounds."""
+        if value is None:
+            return self.default is None
+        if isinstance(self.default, list):
+            return self.length in (None, len(value)) and all(map(self._allows_item, value))
+        return self._allows_item(value)
+
+    def _allows_item(self, value: Any) -> bool:
+        if self.choices:
+            return value in self.choices
+        # Asked as "is within the bounds" and not as "is not outside": NaN is neither.
+        return ((self.low is None or value >= self.low)
+                and (self.above is None or value > self.above)
+                and (self.high is None or value <= self.high)
+                and (self.below is None or value < self.below))
+
+
+def option(default: Any, help: str, **limits: Any) -> Any:
+    """A dataclass field with an ``Option``, whose arguments these are."""
+    metadata = {"option": Option(default, help, **limits)}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass
 class ModelConfig:
-    name: str = "cpd_vgg"  # a name that model.names() lists
-    options: dict[str, Any] = field(default_factory=dict)  # arguments of the network
+    """The network."""
+
+    name: str = option("cpd_vgg", "a name that model.names() lists")
+    options: dict[str, Any] = option({}, "arguments of the network, such as model.options.width=.5")
 
 
 @dataclass
 class WeightsConfig:
-    backbone: str = "imagenet"  # imagenet | none (from scratch) | a file with the trunk's weights
-    network: str | None = None  # a file with all weights to start from, instead of the backbone
+    """The weights that training starts from."""
+
+    backbone: str = option("imagenet", "the trunk's: imagenet, none (random), or a file")
+    network: str | None = option(None, "a file with weights of the whole network, used instead")
 
 
 @dataclass
 class LossConfig:
-    name: str = "cpd"  # a name that objectives.names() lists
-    variant: str = "released"  # released | paper, where the two differ
-    options: dict[str, Any] = field(default_factory=dict)  # single differences, see losses/
-    smoothing: float = 0.0  # masks are drawn towards one half by this share
+    """What the network learns from."""
+
+    name: str = option("cpd", "a name that objectives.names() lists")
+    variant: str = option("released", "whose losses, where code and paper differ",
+                          choices=("released", "paper"))
+    options: dict[str, Any] = option({}, "single differences from the variant, see docs/")
+    smoothing: float = option(0.0, "share by which masks are drawn towards one half",
+                              low=0, below=1)
 
 
 @dataclass
 class DataConfig:
-    root: str = "datasets"  # the folder that holds the data sets
-    target: str = "mask"  # mask | scribble: what there is to learn from
-    edges: str = "none"  # edge maps to learn from: none | files | mask (TRACER's band, made of the
-    #                      masks) | mask_canny (made of the masks) | canny | sobel (made of the
-    #                      images) | auto (files if there are any, else mask; canny for scribbles)
-    edge_dilate: int = 1  # side of the square that edges are dilated with, before the resize; odd
-    image_resize: str = "pillow"  # pillow | opencv: both bilinear; OpenCV's skips pixels
-    mask_resize: str = "bilinear"  # bilinear | nearest: how masks and edges come to the input size
-    scribble_resize: str = "nearest"  # nearest | released (linear, which invents labels)
-    train: list[str] = field(default_factory=lambda: ["DUTS-TR"])  # names, or IMAGES:MASKS
-    size: int = 352  # input height and width; images are squashed to it, as the papers do
-    scales: list[float] = field(default_factory=lambda: [1.0])  # one is drawn for each batch
-    flip: float = 0.0  # probability of a horizontal flip
-    crop: float = 1.0  # smallest share of the area that a random crop keeps; 1 = no crop
-    augment: str = "none"  # none | tracer (flips, turns, tones, blurs, after crop and flip), see
-    #                        data/augmentation.py
-    soft_mask: bool = False  # keep grey mask values instead of cutting them at one half
-    mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
-    std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
-    workers: int | None = None  # loader processes; 0 loads in the main one, null: one a core, to 8
-    cache: str = "memory"  # decoded training samples: memory | none | a folder that keeps them
-    cache_gb: float = 8.0  # of them; in memory also at most half of what is free
+    """What is read for training, and how it is prepared."""
+
+    root: str = option("datasets", "the folder that holds the data sets")
+    target: str = option("mask", "the labels that are learned from", choices=("mask", "scribble"))
+    edges: str = option("none", "where edge maps come from", choices=EDGES)
+    edge_dilate: int = option(1, "side in pixels of the square that dilates edges before the "
+                              "resize, an odd number")
+    image_resize: str = option("pillow", "whose bilinear resize; OpenCV's skips pixels",
+                               choices=("pillow", "opencv"))
+    mask_resize: str = option("bilinear", "how masks and edges are resized",
+                              choices=("bilinear", "nearest"))
+    scribble_resize: str = option("nearest", "how scribbles are resized; released: bilinear, "
+                                  "which invents labels", choices=("nearest", "released"))
+    train: list[str] = option(["DUTS-TR"], "sets to train on: names, folders, or IMAGES:MASKS")
+    size: int = option(352, "height and width of the input in pixels; images are squashed to it",
+                       low=32)
+    scales: list[float] = option([1.0], "factors on the size, one of which is drawn for each batch",
+                                 above=0)
+    flip: float = option(0.0, "probability of a horizontal flip", low=0, high=1)
+    crop: float = option(1.0, "smallest share of the area that a random crop keeps; 1: no crop",
+                         above=0, high=1)
+    augment: str = option("none", "more augmentation, after crop and flip; tracer: flips, turns, "
+                          "tones, blurs", choices=("none", "tracer"))
+    soft_mask: bool = option(False, "keep the greys of masks, instead of cutting them at one half")
+    mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B (0 to 1) that is subtracted",
+                               length=3)
+    std: list[float] = option([0.229, 0.224, 0.225], "deviation of R, G, B that is divided by",
+                              length=3, above=0)
+    workers: int | None = option(None, "processes that load; 0: the main one does; null: one a "
+                                 "core, at most 8", low=0)
+    cache: str = option("memory", "where decoded training samples are kept: memory, none, or a "
+                        "folder")
+    cache_gb: float = option(8.0, "most gigabytes that they take; in memory also at most half of "
+                             "what is free", low=0)
 
 
 @dataclass
 class OptimConfig:
-    name: str = "adam"  # adam | adamw | sgd
-    lr: float = 1e-4
-    weight_decay: float = 0.0
-    momentum: float = 0.9  # of sgd
-    nesterov: bool = False  # of sgd
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])  # of adam and adamw
-    decay_all: bool = True  # weight decay also on biases and norms
-    trunk_factor: float = 1.0  # multiplies the backbone's learning rate
-    freeze: list[str] = field(default_factory=list)  # parameters or modules that are not trained
-    eval_norm: list[str] = field(default_factory=list)  # modules (or all) whose batch norms use
-    #                             their running statistics and keep them
-    frozen_norm: list[str] = field(default_factory=list)  # the same, and are not trained
-    l1: float = 0.0  # times the sum of the absolute weights that decay
-    clip_value: float | None = None  # clamp every gradient element to ± this
-    clip_norm: float | None = None  # scale the gradient to at most this norm
-    schedule: str = "constant"  # constant | step | released | poly | poly_epoch | triangular |
-    #                             cosine | plateau | paper, see utils/optim.py
-    warmup: int = 0  # steps over which the rate rises from 0
-    gamma: float = 0.1  # factor of step, released and plateau
-    drop_every: int = 50  # epochs, of step and released
-    power: float = 0.9  # of poly and poly_epoch
-    patience: int = 5  # epochs, of plateau
+    """The optimizer and its learning rate."""
+
+    name: str = option("adam", "the optimizer", choices=OPTIMIZERS)
+    lr: float = option(1e-4, "learning rate", above=0)
+    weight_decay: float = option(0.0, "weight decay", low=0)
+    momentum: float = option(0.9, "momentum of sgd", low=0, below=1)
+    nesterov: bool = option(False, "Nesterov's momentum for sgd")
+    betas: list[float] = option([0.9, 0.999], "decay of the two moments of adam and adamw",
+                                length=2, low=0, below=1)
+    decay_all: bool = option(True, "weight decay on biases and norms too")
+    trunk_factor: float = option(1.0, "factor on the trunk's learning rate; optim.freeze=[trunk] "
+                                 "leaves the trunk as it is", above=0)
+    freeze: list[str] = option([], "parameters or modules that are not trained")
+    eval_norm: list[str] = option([], "modules (or all) whose batch norms use their running "
+                                  "statistics and keep them")
+    frozen_norm: list[str] = option([], "the same, and these batch norms are not trained")
+    l1: float = option(0.0, "weight of the sum of the absolute values of weights that decay", low=0)
+    clip_value: float | None = option(None, "clamp each element of the gradient to ± this", above=0)
+    clip_norm: float | None = option(None, "scale the gradient to at most this norm", above=0)
+    schedule: str = option("constant", "the factor on the learning rate, of t from 0 to 1",
+                           choices=SCHEDULES)
+    warmup: int = option(0, "steps over which the rate rises from 0", low=0)
+    gamma: float = option(0.1, "factor of the schedules step, released and plateau",
+                          above=0, below=1)
+    drop_every: int = option(50, "epochs between drops of the schedules step and released", low=1)
+    power: float = option(0.9, "exponent of the schedules poly and poly_epoch", above=0)
+    patience: int = option(5, "epochs that the schedule plateau waits", low=0)
 
 
 @dataclass
 class TrainConfig:
-    batch: int = 10  # images, of each process
-    epochs: int = 99
-    steps: int | None = None  # stop after this many steps, whatever the epochs say
-    log_every: int = 20  # steps between rows of log.csv
-    save_every: int = 500  # steps between checkpoints; one is also written after every epoch
-    images_every: int = 500  # steps between pictures for TensorBoard
-    precision: str = "auto"  # auto (bf16 where the hardware has it) | bf16 | fp16 | fp32
-    accumulate: int = 1  # parts into which a batch is split to need less memory
-    on_oom: str = "stop"  # stop | split (the batch into more parts) when memory runs out
-    checkpoint_trunk: bool = False  # compute the backbone twice to need less memory
-    compile: bool = False  # torch.compile the network
-    sync_norm: bool = False  # batch norms over the batches of all processes
-    max_skipped: int = 0  # steps with a loss or gradient that is not finite, left out
-    ema: float = 0.0  # decay of an average of the weights, which is then tested; 0 for none
-    patience: int | None = None  # stop after this many validations without a better one
+    """The run of train.py."""
+
+    batch: int = option(10, "images in a batch, of each process", low=1)
+    epochs: int = option(99, "epochs", low=1)
+    steps: int | None = option(None, "stop after this many steps, whatever the epochs say", low=1)
+    log_every: int = option(20, "steps between rows of log.csv", low=1)
+    save_every: int = option(500, "steps between checkpoints; each epoch also ends with one", low=1)
+    images_every: int = option(500, "steps between pictures for TensorBoard", low=1)
+    precision: str = option("auto", "of the forward pass; auto: bf16 where the hardware has it",
+                            choices=PRECISIONS)
+    accumulate: int = option(1, "parts into which a batch is split to need less memory", low=1)
+    on_oom: str = option("stop", "when memory runs out: stop, or split the batch into more parts",
+                         choices=("stop", "split"))
+    checkpoint_trunk: bool = option(False, "compute the trunk twice to need less memory")
+    compile: bool = option(False, "torch.compile the network")
+    sync_norm: bool = option(False, "batch norms over the batches of all processes")
+    max_skipped: int = option(0, "most steps that are left out for a loss or gradient that is not "
+                              "finite", low=0)
+    ema: float = option(0.0, "decay of an average of the weights, which is then tested; 0: none",
+                        low=0, below=1)
+    patience: int | None = option(None, "stop after this many validations without a better one",
+                                  low=1)
 
 
 @dataclass
 class ValConfig:
-    data: list[str] = field(default_factory=list)  # named sets to validate on
-    fraction: float = 0.0  # or this share of the training pairs, held out by the seed
-    every: int = 1  # epochs between validations
-    watch: str = "MAE"  # MAE | loss: which is best, and moves the plateau schedule
+    """Validation between epochs."""
+
+    data: list[str] = option([], "sets to validate on")
+    fraction: float = option(0.0, "or this share of the training pairs, held out by the seed",
+                             low=0, below=1)
+    every: int = option(1, "epochs between validations", low=1)
+    watch: str = option("MAE", "what says which weights are best, and moves the plateau schedule",
+                        choices=("MAE", "loss"))
 
 
 @dataclass
 class TestConfig:
-    data: list[str] = field(default_factory=lambda: ["ECSSD"])
-    batch: int = 10
-    minmax: bool = False  # stretch every map to 0–255, where the paper does it
-    resize: str = "logits"  # logits | probabilities: what is brought to the image's own size
-    statistics: str = "recipe"  # recipe (data.mean and data.std, as in validation) | per_set (those
-    #                             of each published set)
-    precision: str = "fp32"  # fp32 | bf16 | fp16 | auto; the maps differ by a byte here and there
+    """The maps that test.py writes."""
+
+    data: list[str] = option(["ECSSD"], "sets to predict: names, folders, or IMAGES:MASKS")
+    batch: int = option(10, "images in a batch", low=1)
+    minmax: bool = option(False, "stretch each map to 0–255, where the paper does")
+    resize: str = option("logits", "what is resized to the image's own size",
+                         choices=("logits", "probabilities"))
+    statistics: str = option("recipe", "mean and deviation: data.mean and data.std, or those of "
+                             "each published set", choices=("recipe", "per_set"))
+    precision: str = option("fp32", "of the forward pass; maps differ by a byte here and there",
+                            choices=PRECISIONS)
 
 
 @dataclass
@@ -132,15 +265,18 @@ class Reported:
     digits: int = 3  # after the point, as printed: YAML does not keep the last zero of .8650
     source: str = ""
     verified: bool = False  # read in the source itself
-    protocol: str = ""  # how it was made, a name of metrics/protocols.py
+    protocol: str = ""  # how it was made, a name that report/protocols.py lists
 
 
 @dataclass
 class Config:
-    name: str = "run"  # the run's folder in checkpoints/ and the method's folder in results/
-    paper: str = ""
-    seed: int = 0
-    threads: int | None = None  # of torch on a CPU; null: the cores that this process may use
+    """The run."""
+
+    name: str = option("run", "folder of the run in checkpoints/ and of its maps in results/")
+    paper: str = option("", "the paper's name, venue and year")
+    seed: int = option(0, "seed of all random numbers", low=0)
+    threads: int | None = option(None, "threads of torch on a CPU; null: one for each core that "
+                                 "this process may use", low=1)
     model: ModelConfig = field(default_factory=ModelConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -149,4 +285,18 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     val: ValConfig = field(default_factory=ValConfig)
     test: TestConfig = field(default_factory=TestConfig)
-    reported: list[Reported] = field(default_factory=list)
+    reported: list[Reported] = option([], "the paper's numbers, for recipes alone")
+
+
+def groups() -> Mapping[str, type]:
+    """Prefix of the keys → the dataclass that holds them; the keys of the run have none."""
+    return {"": Config} | {f"{each.name}.": each.default_factory for each in
+                           dataclasses.fields(Config) if "option" not in each.metadata}
+
+
+def options() -> Iterator[tuple[str, Option]]:
+    """All keys, as ``optim.lr``, with what is known of them."""
+    for prefix, group in groups().items():
+        for each in dataclasses.fields(group):
+            if "option" in each.metadata:
+                yield f"{prefix}{each.name}", each.metadata["option"]

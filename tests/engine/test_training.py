@@ -16,9 +16,10 @@ from engine.norm import Mode
 from engine.optimizer import Schedule, add_l1, build_optimizer, clip_gradients
 from engine.precision import Precision
 from engine.step import Step
-from utils.config import OPTIMIZERS, PRECISIONS, default_config, load_config
+from utils.config import default_config, load_config
 from utils.errors import UserError
 from utils.paths import CONFIGS
+from utils.schema import OPTIMIZERS, PRECISIONS
 from utils.world import World
 
 CPU = torch.device("cpu")

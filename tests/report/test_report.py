@@ -36,7 +36,6 @@ from report.sheets import (
     terminal,
 )
 from report.standings import marks, missing, ranks, standings_of, standings_sheet
-from utils.config import load_config
 from utils.errors import UserError
 from utils.schema import Reported
 
@@ -84,7 +83,7 @@ def test_wrong_reported_numbers_are_errors_at_load(tmp_path, change, said):
     path = tmp_path / "paper.yaml"
     path.write_text("reported:\n- {" + ", ".join(f"{k}: {v}" for k, v in entry.items()) + "}\n")
     with pytest.raises(UserError, match=re.escape(said)):
-        load_config(path)
+        Recipe(path)
 
 
 def test_every_protocol_names_a_profile_and_measures_that_it_has():

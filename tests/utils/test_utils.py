@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-import model
 from engine.checkpoint import load_checkpoint, require_same_recipe, save_checkpoint
 from engine.log import RunLog
 from engine.optimizer import build_optimizer
@@ -23,122 +22,14 @@ from engine.precision import Precision
 from engine.prediction import maps_of, predict
 from engine.seed import random_state, restore_random_state, set_seed
 from engine.step import Done
-from model import objectives
 from utils import machine
-from utils.config import default_config, help_text, load_config, merge_config
+from utils.config import default_config, merge_config
 from utils.device import select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.maps import save_map, to_bytes
-from utils.paths import CONFIGS, ROOT, folder_pair
 
 CPU = torch.device("cpu")
 FP32 = Precision("fp32", CPU)
-
-# --- configuration -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
-def test_every_recipe_is_valid_and_names_things_that_exist(path):
-    config = load_config(path)
-    assert config.name == path.stem
-    assert config.model.name in model.names()
-    assert config.loss.name in objectives.names()
-    for row in config.reported:
-        assert 0 < row.value < 1
-        assert row.source
-
-
-def test_a_recipe_is_laid_over_its_base(tmp_path):
-    (tmp_path / "first.yaml").write_text("name: first\noptim: {lr: 0.5, name: sgd}\n"
-                                         "data: {train: [A, B]}")
-    (tmp_path / "second.yaml").write_text("base: first.yaml\nname: second\noptim: {lr: 0.25}")
-    (tmp_path / "third.yaml").write_text("base: second.yaml\ndata: {train: [C]}")
-    config = load_config(tmp_path / "third.yaml", ["optim.momentum=0.5"])
-    assert (config.name, config.optim.lr, config.optim.name) == ("second", 0.25, "sgd")
-    assert (list(config.data.train), config.optim.momentum) == (["C"], 0.5)
-    (tmp_path / "first.yaml").write_text("optim: {lrr: 1}")
-    with pytest.raises(UserError, match=r"'optim.lrr' in .*first.yaml; did you mean"):
-        load_config(tmp_path / "third.yaml")
-    (tmp_path / "first.yaml").write_text("base: third.yaml")
-    with pytest.raises(UserError, match="is its own base"):
-        load_config(tmp_path / "third.yaml")
-    (tmp_path / "first.yaml").write_text("- 1")
-    with pytest.raises(UserError, match="is a mapping of keys, not list"):
-        load_config(tmp_path / "third.yaml")
-    (tmp_path / "first.yaml").unlink()
-    with pytest.raises(UserError, match=r"not found: .*first.yaml, the base of .*second.yaml"):
-        load_config(tmp_path / "third.yaml")
-
-
-def test_the_recipes_of_tracer_differ_in_size_alone():
-    sizes = (320, 320, 352, 384, 448, 512, 576, 640)
-    first = load_config(CONFIGS / "tracer_te0.yaml")
-    assert (first.optim.lr, first.optim.weight_decay, first.optim.clip_norm) == (5e-5, 1e-4, 2)
-    assert (first.train.batch, first.train.epochs, first.train.patience) == (32, 100, 10)
-    assert (first.val.fraction, first.val.watch, first.optim.patience) == (0.05, "loss", 5)
-    for number, size in enumerate(sizes):
-        config = load_config(CONFIGS / f"tracer_te{number}.yaml")
-        assert (config.model.name, config.data.size) == (f"tracer_te{number}", size)
-        for group in ("optim", "val", "loss"):
-            assert config[group] == first[group]
-
-
-def test_the_recipe_of_cpd_is_the_released_one():
-    config = load_config(CONFIGS / "cpd_vgg.yaml")
-    assert (config.data.size, config.train.batch, config.train.epochs) == (352, 10, 99)
-    assert (config.optim.name, config.optim.lr, config.optim.clip_value) == ("adam", 1e-4, 0.5)
-    assert config.optim.schedule == "released"
-    assert config.data.soft_mask
-    assert config.test.minmax
-
-
-@pytest.mark.parametrize("override, said", [
-    ("data.cache=Memory", "memory, none, or a folder"),
-    ("optim.lrr=1", "did you mean 'optim.lr'"), ("trian.batch=4", "unknown configuration key"),
-    ("train.batch=many", "train.batch"), ("train.batch=0", "1 or more"),
-    ("data.flip=2", "probability"), ("data.size=[3]", "data.size"), ("batch", "key=value"),
-    ("name=a/b", "plain folder name"), ("seed=-1", "0 or more"),
-    ("name=${x}", "interpolations"), ("optim.clip_value=0", "positive"),
-    ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "positive")])
-def test_wrong_keys_and_values_are_named(override, said):
-    with pytest.raises(UserError) as error:
-        load_config(CONFIGS / "cpd_vgg.yaml", [override])
-    assert said in str(error.value)
-
-
-def test_unknown_keys_in_a_file_and_files_that_are_none(tmp_path):
-    path = tmp_path / "recipe.yaml"
-    path.write_text("optim: {learning_rate: 1}\n")
-    with pytest.raises(UserError, match=r"optim\.learning_rate"):
-        load_config(path)
-    path.write_text("a: [")
-    with pytest.raises(UserError, match="not valid YAML"):
-        load_config(path)
-    with pytest.raises(UserError, match="not found"):
-        load_config(tmp_path / "none.yaml")
-
-
-def test_overrides_win_and_paths_are_anchored(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    config = load_config(CONFIGS / "cpd_vgg.yaml", ["data.root=sets", "optim.lr=0.5",
-                                                    "model.options.width=0.5",
-                                                    "data.train=ECSSD",
-                                                    "test.data=[mine/img:mine/gt,SOD]"])
-    assert config.data.train == ["ECSSD"]
-    assert config.test.data == [f"{tmp_path}/mine/img:{tmp_path}/mine/gt", "SOD"]
-    assert config.data.root == str(tmp_path / "sets")
-    assert config.optim.lr == 0.5
-    assert config.model.options == {"width": 0.5}
-    assert ROOT / load_config(CONFIGS / "cpd_vgg.yaml").data.root == ROOT / "datasets"
-
-
-@pytest.mark.parametrize("spec, folders", [
-    ("ECSSD", None), ("a/b", None), ("", None), (":b", None), ("C:\\sets\\a", None),
-    ("a/img:a/gt", ("a/img", "a/gt")), ("/a:/b", ("/a", "/b")),
-    ("C:\\a:D:/b", ("C:\\a", "D:/b")), ("img:D:\\b", ("img", "D:\\b"))])
-def test_two_folders_are_told_from_one(spec, folders):
-    assert folder_pair(spec) == folders
-
 
 @pytest.mark.parametrize("message, shown", [
     ("plain\nsecond line", "plain\nsecond line"),
@@ -161,11 +52,6 @@ def test_a_log_that_a_crash_cut_short_goes_on(tmp_path):
     log.close()
     steps = [line.split(",")[0] for line in (tmp_path / "log.csv").read_text().splitlines()]
     assert steps == ["step", "1", "2", "4"]
-
-
-def test_help_lists_every_key():
-    assert "clip_value" in help_text()
-    assert "soft_mask" in help_text()
 
 
 # --- devices -----------------------------------------------------------------------------------

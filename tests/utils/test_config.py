@@ -1,0 +1,256 @@
+"""Configuration: recipes, arguments, what values may be, renamed values, --help."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import get_type_hints
+
+import pytest
+from omegaconf import DictConfig
+
+import model
+from model import objectives
+from utils import config as config_module
+from utils.config import default_config, help_text, load_config, merge_config
+from utils.errors import UserError
+from utils.paths import CONFIGS, ROOT, folder_pair
+from utils.schema import groups, options
+
+OPTIONS = dict(options())
+
+
+def nested(key, value):
+    """A recipe with one key."""
+    group, _, name = key.rpartition(".")
+    return {group: {name: value}} if group else {name: value}
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_recipe_is_valid_and_names_things_that_exist(path):
+    config = load_config(path)
+    assert config.name == path.stem
+    assert config.model.name in model.names()
+    assert config.loss.name in objectives.names()
+    for row in config.reported:
+        assert 0 < row.value < 1
+        assert row.source
+
+
+def test_a_recipe_is_laid_over_its_base(tmp_path):
+    (tmp_path / "first.yaml").write_text("name: first\noptim: {lr: 0.5, name: sgd}\n"
+                                         "data: {train: [A, B]}")
+    (tmp_path / "second.yaml").write_text("base: first.yaml\nname: second\noptim: {lr: 0.25}")
+    (tmp_path / "third.yaml").write_text("base: second.yaml\ndata: {train: [C]}")
+    config = load_config(tmp_path / "third.yaml", ["optim.momentum=0.5"])
+    assert (config.name, config.optim.lr, config.optim.name) == ("second", 0.25, "sgd")
+    assert (list(config.data.train), config.optim.momentum) == (["C"], 0.5)
+    (tmp_path / "first.yaml").write_text("optim: {lrr: 1}")
+    with pytest.raises(UserError, match=r"'optim.lrr' in .*first.yaml; did you mean"):
+        load_config(tmp_path / "third.yaml")
+    (tmp_path / "first.yaml").write_text("base: third.yaml")
+    with pytest.raises(UserError, match="is its own base"):
+        load_config(tmp_path / "third.yaml")
+    (tmp_path / "first.yaml").write_text("- 1")
+    with pytest.raises(UserError, match="is a mapping of keys, not list"):
+        load_config(tmp_path / "third.yaml")
+    (tmp_path / "first.yaml").unlink()
+    with pytest.raises(UserError, match=r"not found: .*first.yaml, the base of .*second.yaml"):
+        load_config(tmp_path / "third.yaml")
+
+
+def test_the_recipes_of_tracer_differ_in_size_alone():
+    sizes = (320, 320, 352, 384, 448, 512, 576, 640)
+    first = load_config(CONFIGS / "tracer_te0.yaml")
+    assert (first.optim.lr, first.optim.weight_decay, first.optim.clip_norm) == (5e-5, 1e-4, 2)
+    assert (first.train.batch, first.train.epochs, first.train.patience) == (32, 100, 10)
+    assert (first.val.fraction, first.val.watch, first.optim.patience) == (0.05, "loss", 5)
+    for number, size in enumerate(sizes):
+        config = load_config(CONFIGS / f"tracer_te{number}.yaml")
+        assert (config.model.name, config.data.size) == (f"tracer_te{number}", size)
+        for group in ("optim", "val", "loss"):
+            assert config[group] == first[group]
+
+
+def test_the_recipe_of_cpd_is_the_released_one():
+    config = load_config(CONFIGS / "cpd_vgg.yaml")
+    assert (config.data.size, config.train.batch, config.train.epochs) == (352, 10, 99)
+    assert (config.optim.name, config.optim.lr, config.optim.clip_value) == ("adam", 1e-4, 0.5)
+    assert config.optim.schedule == "released"
+    assert config.data.soft_mask
+    assert config.test.minmax
+
+
+@pytest.mark.parametrize("override, said", [
+    ("data.cache=Memory", "memory, none, or a folder"),
+    ("optim.lrr=1", "did you mean 'optim.lr'"), ("trian.batch=4", "unknown configuration key"),
+    ("train.batch=many", "train.batch"), ("train.batch=0", "1 or more"),
+    ("data.flip=2", "probability"), ("data.size=[3]", "data.size"), ("batch", "key=value"),
+    ("name=a/b", "plain folder name"), ("seed=-1", "0 or more"),
+    ("name=${x}", "interpolations"), ("optim.clip_value=0", "positive"),
+    ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "positive")])
+def test_wrong_keys_and_values_are_named(override, said):
+    with pytest.raises(UserError) as error:
+        load_config(CONFIGS / "cpd_vgg.yaml", [override])
+    assert said in str(error.value)
+
+
+def test_unknown_keys_in_a_file_and_files_that_are_none(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("optim: {learning_rate: 1}\n")
+    with pytest.raises(UserError, match=r"optim\.learning_rate"):
+        load_config(path)
+    path.write_text("a: [")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_config(path)
+    with pytest.raises(UserError, match="not found"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_overrides_win_and_paths_are_anchored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(CONFIGS / "cpd_vgg.yaml", ["data.root=sets", "optim.lr=0.5",
+                                                    "model.options.width=0.5",
+                                                    "data.train=ECSSD",
+                                                    "test.data=[mine/img:mine/gt,SOD]"])
+    assert config.data.train == ["ECSSD"]
+    assert config.test.data == [f"{tmp_path}/mine/img:{tmp_path}/mine/gt", "SOD"]
+    assert config.data.root == str(tmp_path / "sets")
+    assert config.optim.lr == 0.5
+    assert config.model.options == {"width": 0.5}
+    assert ROOT / load_config(CONFIGS / "cpd_vgg.yaml").data.root == ROOT / "datasets"
+
+
+@pytest.mark.parametrize("spec, folders", [
+    ("ECSSD", None), ("a/b", None), ("", None), (":b", None), ("C:\\sets\\a", None),
+    ("a/img:a/gt", ("a/img", "a/gt")), ("/a:/b", ("/a", "/b")),
+    ("C:\\a:D:/b", ("C:\\a", "D:/b")), ("img:D:\\b", ("img", "D:\\b"))])
+def test_two_folders_are_told_from_one(spec, folders):
+    assert folder_pair(spec) == folders
+
+# --- what values may be --------------------------------------------------------------------------
+
+
+def bounds():
+    """(key, value just within a bound or at it, value at the bound or just beyond it)."""
+    for key, option in OPTIONS.items():
+        prefix = key[:key.rfind(".") + 1]
+        kind = str(get_type_hints(groups()[prefix])[key.removeprefix(prefix)])
+        for name, direction in (("low", 1), ("above", 1), ("high", -1), ("below", -1)):
+            bound = getattr(option, name)
+            if bound is not None:
+                step = direction * (1 if "int" in kind else 1e-6)
+                at = name in ("low", "high")
+                pair = (bound, bound - step) if at else (bound + step, bound)
+                count = (option.length or 1) if isinstance(option.default, list) else 0
+                yield key, *([value] * count if count else value for value in pair)
+
+
+@pytest.mark.parametrize("key, inside, outside", list(bounds()))
+def test_every_bound_divides_what_is_allowed_from_what_is_not(key, inside, outside):
+    merge_config(nested(key, inside))
+    with pytest.raises(UserError, match=rf"^configuration: {key} = .*: must be "):
+        merge_config(nested(key, outside))
+    if isinstance(outside, float):
+        with pytest.raises(UserError, match=rf"{key} = nan: must be "):
+            merge_config(nested(key, math.nan))
+
+
+@pytest.mark.parametrize("override, rule", [
+    ("optim.lr=0", "positive (learning rate)"), ("optim.momentum=1", "at least 0 and below 1"),
+    ("optim.gamma=1", "above 0 and below 1"), ("data.crop=0", "above 0 and at most 1"),
+    ("data.size=31", "32 or more"), ("data.workers=-1", "0 or more, or null"),
+    ("train.patience=0", "1 or more, or null"), ("optim.clip_norm=0", "positive, or null"),
+    ("data.mean=[0,0]", "3 numbers"), ("optim.betas=[0,1]", "2 numbers, each at least 0 and below"),
+    ("data.scales=[]", "one number or more"), ("data.scales=[1,0]", "each positive"),
+    ("optim.name=adma", "one of adam, adamw, sgd (did you mean 'adam'?)"),
+    ("test.resize=logit", "logits or probabilities (did you mean 'logits'?)"),
+    ("optim.schedule=zzz", "plateau, paper (the factor on the learning rate"),
+    ("optim.nesterov=true optim.momentum=0", "false without momentum"),
+    ("train.compile=true train.checkpoint_trunk=true", "false with train.checkpoint_trunk"),
+    ("val.fraction=.1 val.data=[SOD]", "0 when val.data names a set"),
+    ("val.fraction=.1 data.target=scribble", "0 with scribbles"),
+    ("val.watch=loss data.target=scribble", "MAE with scribbles")])
+def test_an_error_says_what_a_value_must_be(override, rule):
+    key = override.partition("=")[0]
+    with pytest.raises(UserError) as error:
+        load_config(CONFIGS / "cpd_vgg.yaml", override.split())
+    assert str(error.value).startswith(f"{CONFIGS / 'cpd_vgg.yaml'}: {key} = ")
+    assert rule in str(error.value)
+
+
+def test_every_choice_is_accepted_and_a_value_beside_them_is_not():
+    chosen = {key: option.choices for key, option in OPTIONS.items() if option.choices}
+    assert {"optim.name", "data.edges", "train.precision", "loss.variant"} <= chosen.keys()
+    for key, choices in chosen.items():
+        for choice in choices:
+            merge_config(nested(key, choice))
+        with pytest.raises(UserError, match=rf"{key} = 'other': must be "):
+            merge_config(nested(key, "other"))
+
+
+# --- renamed values ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def renamed(monkeypatch):
+    """Three values of this file's own; the notes on them are printed anew in every test."""
+    monkeypatch.setattr(config_module, "RENAMED", {
+        ("optim.schedule", "falling"): {"optim.schedule": "step", "optim.gamma": 0.5},
+        ("optim.kind", "adam"): {}, ("data.train", "DUTS"): {"data.train": ["DUTS-TR", "SOD"]}})
+    config_module._note.cache_clear()
+
+
+def test_renamed_values_go_on_working_in_recipes_checkpoints_and_arguments(tmp_path, renamed,
+                                                                           capsys):
+    path = tmp_path / "old.yaml"
+    path.write_text("optim: {schedule: falling, gamma: 0.25, kind: adam}")
+    expected = ("step", 0.5)
+    for config in (load_config(path), load_config(path),
+                   merge_config({"optim": {"gamma": 0.25, "schedule": "falling"}}, origin="x.pt")):
+        assert (config.optim.schedule, config.optim.gamma) == expected
+    assert capsys.readouterr().err == (
+        f"note: {path}: optim.schedule=falling is now optim.schedule=step optim.gamma=0.5\n"
+        f"note: {path}: optim.kind=adam is no longer needed\n"
+        "note: x.pt: optim.schedule=falling is now optim.schedule=step optim.gamma=0.5\n")
+    demo = CONFIGS / "demo.yaml"
+    config = load_config(demo, ["optim.schedule=falling", "data.train=DUTS"])
+    assert (config.optim.schedule, config.optim.gamma) == expected
+    assert config.data.train == ["DUTS-TR", "SOD"]
+    assert "note: command line: data.train=DUTS is now data.train=[DUTS-TR,SOD]\n" in \
+        capsys.readouterr().err
+    assert load_config(path, ["optim.gamma=0.75"]).optim.gamma == 0.75  # what is laid over it wins
+    with pytest.raises(UserError, match=r"'optim\.kind'"):
+        load_config(demo, ["optim.kind=sgd"])
+    with pytest.raises(UserError, match="OptimConfig"):
+        merge_config({"optim": ["schedule"]})
+
+
+# --- help ----------------------------------------------------------------------------------------
+
+
+def test_help_has_every_key_with_default_and_purpose():
+    text = help_text()
+    keys = {}
+    for line in text.splitlines():
+        assert len(line) <= 100
+        if match := re.fullmatch(r"  ([a-z_.0-9]+)=(\S*) +(\S.*)", line):
+            keys[match[1]] = match[2]
+            assert line.index(match[3]) == 34
+    expected = {name for group, value in default_config().items() for name in (
+        [f"{group}.{name}" for name in value] if isinstance(value, DictConfig) else [group])}
+    assert keys.keys() == expected
+    assert (keys["optim.lr"], keys["data.train"], keys["train.steps"], keys["train.compile"]) == \
+        ("0.0001", "[DUTS-TR]", "null", "false")
+    for part in ("clamp each element of the gradient to ± this (positive, or null)",
+                 "the optimizer (one of adam, adamw, sgd)", "    sobel: Sobel's gradients"):
+        assert part in text
+
+
+def test_defaults_of_help_are_values_that_arguments_may_have():
+    words = re.findall(r"^  ([a-z_.0-9]+=\S*)", help_text(), flags=re.MULTILINE)
+    config = load_config(CONFIGS / "tracer_te0.yaml", words)
+    expected = default_config()
+    for group in ("model", "loss", "optim", "train", "val", "test"):
+        assert config[group] == expected[group]
+    assert config.data.mean == expected.data.mean
