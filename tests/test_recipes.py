@@ -28,7 +28,8 @@ SHARED = {
     "optim.weight_decay": 0.0, "optim.decay_all": True, "optim.l1": 0.0,
     "optim.trunk_factor": 1.0, "optim.freeze": [], "optim.eval_norm": [],
     "optim.frozen_norm": [], "optim.warmup": 0, "optim.clip_value": None, "optim.clip_norm": None,
-    "train.steps": None, "train.ema": 0.0, "train.patience": None,
+    "train.steps": None, "train.ema": 0.0, "train.patience": None, "train.accumulate": 1,
+    "train.sync_norm": False, "train.max_skipped": 0,
     "val.data": [], "val.fraction": 0.0, "val.every": 1,
     "test.minmax": True, "test.resize": "logits", "test.statistics": "recipe",
     "test.precision": "fp32",
@@ -74,8 +75,9 @@ RECIPES = {
     "demo": {  # ours, as README describes it
         "model.name": "cpd_vgg", "model.options": {"width": 0.25}, "weights.backbone": "none",
         "loss.name": "cpd", "data.train": ["SAMPLE-TR"], "data.size": 96, "data.flip": 0.5,
-        "data.soft_mask": False, "optim.lr": 1e-3, "optim.clip_value": 0.5, "train.batch": 8,
-        "train.epochs": 11, "train.log_every": 32, "train.precision": "fp32",
+        "data.soft_mask": False, "optim.lr": 1e-3, "optim.clip_value": 0.5,
+        "optim.schedule": "constant", "train.batch": 8, "train.epochs": 11, "train.log_every": 32,
+        "train.precision": "fp32",
         "val.fraction": 0.125, "val.every": 2, "test.data": ["SAMPLE-TE"], "test.batch": 16},
 }
 #: Recipe → its reported numbers: protocol, whether they were verified, a word of the source,
