@@ -230,14 +230,15 @@ def plain(value):
 
 
 def numbers_of(table: str) -> list[tuple]:
-    """Of each number: data set, measure, printed digits, protocol, verified, word of its source."""
+    """Each number: data set, measure, value, digits, protocol, verified, a word of its source."""
     numbers = []
     for line in table.split("\n"):
         cells = line.split()
         if cells[1:2] in (["yes"], ["no"]):
             protocol, verified, word, *measures = cells
         elif cells:
-            numbers += [(cells[0], measure, text, protocol, verified == "yes", word)
+            numbers += [(cells[0], measure, float(text), len(text) - 1, protocol,
+                         verified == "yes", word)
                         for measure, text in zip(measures, cells[1:], strict=True) if text != "-"]
     return numbers
 
@@ -246,8 +247,8 @@ def numbers_of(table: str) -> list[tuple]:
 def test_reported_numbers_are_those_of_their_sources(name):
     rows: list[DictConfig] = list(load_config(CONFIGS / f"{name}.yaml").reported)
     assert all(row.source and "memory" not in row.source for row in rows)
-    words = {(r[0], r[1]): r[-1] for r in numbers_of(REPORTED.get(name, ""))}
-    assert sorted((row.dataset, row.measure, f"{row.value:.{row.digits}f}"[1:], row.protocol,
-                   row.verified) for row in rows) == \
-        sorted(r[:-1] for r in numbers_of(REPORTED.get(name, "")))
+    expected = numbers_of(REPORTED.get(name, ""))
+    words = {number[:2]: number[-1] for number in expected}
+    assert sorted((row.dataset, row.measure, row.value, row.digits, row.protocol, row.verified)
+                  for row in rows) == sorted(number[:-1] for number in expected)
     assert [row for row in rows if words[row.dataset, row.measure] not in row.source] == []
