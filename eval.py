@@ -8,7 +8,7 @@
     python eval.py --pred maps --table --reported WSSA=wssa    the same of maps of others
 
 All scores are kept in results/scores.json, of which the table is made. Exit status 0 only when
-every map was there and could be scored; --allow-missing scores what is there and says how many.
+every map was there and could be scored; --allow-missing scores those that are there.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.catalog import same_set
-from metrics import CORE, FAMILIES, PROFILES
-from metrics.compare import LINEAR, compare
+from metrics import CORE, MEASURES, PROFILES
+from metrics.compare import compare, linear_columns
 from report.files import Report, csv_text, require_format, save_report, write
 from report.recipes import Recipes
 from report.sheets import terminal
 from report.tables import differences_table, most_table, print_table, scores_table
-from scoring import How
-from scoring.jobs import Cell, Job, Scored, find_jobs, score_jobs
+from scoring import ScoringOptions
+from scoring.jobs import Cell, Job, JobScores, find_jobs, score_jobs
 from scoring.scores import Row, keep_scores, kept_row, read_scores, row_cell, stamp
 from utils.cli import parse_with_overrides
 from utils.errors import UserError, nearest, reports_errors
@@ -39,48 +39,44 @@ SCORES = "scores.json"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line. ``named``: it names maps to score; ``reports``: it asks for a table."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pred", type=Path, metavar="DIR",
-                        help="<method>/<set>/ folders, the <set>/ folders of one method, or with "
-                             "--gt one folder of maps (default: results/)")
-    parser.add_argument("--gt", type=Path, metavar="DIR", help="one folder of masks")
-    parser.add_argument("--data", nargs="+", metavar="SET", help="only these sets")
-    parser.add_argument("--root", type=Path, default=DATASETS, metavar="DIR",
-                        help="where the data sets lie (default: datasets/); data.root=DIR says "
-                             "the same")
-    parser.add_argument("--gpu", default="auto",
-                        help="index, auto or cpu (default: auto); the scores are the same")
-    parser.add_argument("--profile", choices=list(PROFILES), default="pysodmetrics",
-                        help="whose definitions to follow (default: pysodmetrics)")
-    parser.add_argument("--measures", nargs="+", default=["core"], metavar="NAME",
-                        help=f"core ({', '.join(CORE)}), all, or some of {', '.join(FAMILIES)}")
-    parser.add_argument("--compare", nargs=2, metavar=("A", "B"),
-                        help="two methods of --pred, or two folders like --pred: their "
-                             "differences image by image")
-    parser.add_argument("--table", action="store_true",
-                        help="reported | ours | difference, all methods on all sets with ranks and "
-                             "averages, and what was scored; of the methods of --pred, without it "
-                             "of all in results/scores.json")
-    parser.add_argument("--save", nargs="+", metavar="FILE",
-                        help="write that table: .md, .tex (booktabs), .csv or .json")
-    parser.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
-                        help="whose reported numbers a method is held against, a name in configs/ "
-                             "or a YAML file (default: the recipe that is called like the method, "
-                             "else the one that test.py ran)")
-    parser.add_argument("--closest", action="store_true",
-                        help="which profile and measure the reported numbers agree with best")
-    parser.add_argument("--allow-missing", action="store_true",
-                        help="score what can be scored and say how many")
-    parser.add_argument("--resize", action="store_true",
-                        help="bring maps of another size to the ground truth's (bilinear) and say "
-                             "how many")
-    parser.add_argument("--no-cache", action="store_true",
-                        help="score maps again that an evaluation before has scored")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, not rounded")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="the same as a table")
-    parser.add_argument("--per-image", type=Path, metavar="FILE",
-                        help="write every map's scores, not rounded, as CSV")
+    add = parser.add_argument
+    add("--pred", type=Path, metavar="DIR",
+        help="<method>/<set>/ folders, the <set>/ folders of one method, or with --gt one folder "
+             "of maps (default: results/)")
+    add("--gt", type=Path, metavar="DIR", help="one folder of masks")
+    add("--data", nargs="+", metavar="SET", help="only these sets")
+    add("--root", type=Path, default=DATASETS, metavar="DIR",
+        help="where the data sets lie (default: datasets/); the same as data.root=DIR")
+    add("--gpu", default="auto", help="index, auto or cpu (default: auto); the scores are the same")
+    add("--profile", choices=list(PROFILES), default="pysodmetrics",
+        help="whose definitions to follow (default: pysodmetrics)")
+    add("--measures", nargs="+", default=["core"], metavar="NAME",
+        help=f"core ({', '.join(CORE)}), all, or some of {', '.join(MEASURES)}")
+    add("--compare", nargs=2, metavar=("A", "B"),
+        help="two methods of --pred, or two folders like --pred: their differences image by image")
+    add("--table", action="store_true",
+        help="reported | ours | difference, all methods on all sets with ranks and averages, and "
+             "what was scored; of the methods of --pred, without it of all in results/scores.json")
+    add("--save", nargs="+", metavar="FILE",
+        help="write that table: .md, .tex (booktabs), .csv or .json")
+    add("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
+        help="the recipe, a name in configs/ or a YAML file, whose reported numbers a method is "
+             "compared with (default: the one of the method's name, else the one that test.py ran)")
+    add("--closest", action="store_true",
+        help="which profile and measure the reported numbers agree with best")
+    add("--allow-missing", action="store_true",
+        help="score what can be scored; the rows give the number of maps")
+    add("--resize", action="store_true",
+        help="bring maps of another size to the ground truth's (bilinear); the rows give their "
+             "number")
+    add("--no-cache", action="store_true", help="does nothing: scores are not cached any more")
+    add("--json", type=Path, metavar="FILE", help="write the rows, not rounded")
+    add("--csv", type=Path, metavar="FILE", help="write the rows as a table")
+    add("--per-image", type=Path, metavar="FILE",
+        help="write every map's scores, not rounded, as CSV")
     args = parse_with_overrides(parser, argv, lists=("data", "measures", "save"))
     for override in args.overrides:
         key, _, value = override.partition("=")
@@ -106,36 +102,41 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(argv: list[str] | None = None) -> list[Row]:
-    """All that a command line asks for. Returns the rows that it scored, as they are kept.
+    """Score, compare, print and keep what a command line asks for.
+
+    Returns:
+        The rows that were scored, as ``results/scores.json`` keeps them.
 
     Raises:
-        UserError: there are maps that could not be scored, or what the arguments say is not there.
+        UserError: some maps could not be scored, or what the arguments name is not there.
     """
     args = parse(argv)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("eval.py shares its work among the cores itself; start it without torchrun")
-    how = how_to_score(args)
+    if args.no_cache:
+        print("note: --no-cache does nothing: scores are not cached any more", file=sys.stderr)
+    options = scoring_options(args)
     recipes = Recipes(args.reported)
-    before = read_scores(RESULTS / SCORES)  # a damaged file is said before anything is scored
+    before = read_scores(RESULTS / SCORES)  # a damaged file is reported before anything is scored
     jobs, absent = jobs_of(args, before)
     recipes.require([job.method for job in jobs]
                     + [row["method"] for row in before if not args.named])
-    scored, failed = score_jobs(jobs, how, args.allow_missing)
+    given, failed = score_jobs(jobs, options, args.allow_missing)
     refused = (0 if args.allow_missing else len(absent)) + len(failed)
     without = absent + [job.cell for job in failed]
-    rows = [one.row for one in scored]
+    rows = [scores.row for scores in given]
     if rows and not args.reports:
         print_table(scores_table(rows, PROFILES[args.profile].source))
     if args.compare and not refused:
-        show_differences(scored)
-    write_files(args, rows, scored)
+        show_differences(given)
+    write_files(args, rows, given)
     if args.reports:
-        scored += [other for one in scored for other in under_other_profiles(one, args, recipes)]
+        given += [more for scores in given for more in under_other_profiles(scores, args, recipes)]
     when = stamp()
-    new = [kept_row(one, when) for one in scored]
+    new = [kept_row(scores, when) for scores in given]
     kept = keep_scores(RESULTS / SCORES, new)
-    if args.reports and (scored or not without):
-        show_report(args, recipes, kept, [one.job.cell for one in scored], without)
+    if args.reports and (given or not without):
+        show_report(args, recipes, kept, [scores.job.cell for scores in given], without)
     if refused:
         raise UserError(f"{refused} of {refused + len(rows)} scores are not given, because the "
                         "maps listed above are missing, too many or unusable; repair them, or "
@@ -144,7 +145,7 @@ def run(argv: list[str] | None = None) -> list[Row]:
 
 
 def jobs_of(args: argparse.Namespace, before: list[Row]) -> tuple[list[Job], list[Cell]]:
-    """What there is to score, see ``find_jobs``; a table can also be of what was scored before."""
+    """See ``find_jobs``. Without any maps, a table can still be made of the scores of before."""
     try:
         return find_jobs(args.pred or RESULTS, args.gt, args.data, args.root, args.compare)
     except UserError as error:
@@ -155,20 +156,20 @@ def jobs_of(args: argparse.Namespace, before: list[Row]) -> tuple[list[Job], lis
         return [], []
 
 
-def how_to_score(args: argparse.Namespace) -> How:
-    """What the arguments say about scoring a folder."""
-    known = ("core", "all", *FAMILIES)
+def scoring_options(args: argparse.Namespace) -> ScoringOptions:
+    """How the arguments say that maps are scored."""
+    defined = PROFILES[args.profile].measures
+    known = ("core", "all", *MEASURES)
     for name in args.measures:
         if name not in known:
             raise UserError(f"--measures {name}: {nearest(name, known)}")
-        if name in FAMILIES and name not in PROFILES[args.profile].families:
+        if name in MEASURES and name not in defined:
             raise UserError(f"the profile {args.profile} does not define {name}; it has "
-                            f"{', '.join(PROFILES[args.profile].families)}")
-    chosen = {family for name in args.measures
-              for family in {"core": CORE, "all": FAMILIES}.get(name, (name,))}
-    measures = tuple(family for family in PROFILES[args.profile].families if family in chosen)
-    cache = None if args.no_cache else RESULTS / ".scores.sqlite"
-    return How(choose_device(args.gpu), args.profile, measures, args.resize, cache)
+                            f"{', '.join(defined)}")
+    chosen = {measure for name in args.measures
+              for measure in {"core": CORE, "all": MEASURES}.get(name, (name,))}
+    measures = tuple(measure for measure in defined if measure in chosen)
+    return ScoringOptions(choose_device(args.gpu), args.profile, measures, args.resize)
 
 
 def choose_device(gpu: str) -> object:
@@ -180,20 +181,21 @@ def choose_device(gpu: str) -> object:
     return select_device(gpu)
 
 
-def under_other_profiles(one: Scored, args: argparse.Namespace,
-                         recipes: Recipes) -> list[Scored]:
+def under_other_profiles(scores: JobScores, args: argparse.Namespace,
+                         recipes: Recipes) -> list[JobScores]:
     """The same maps under the profiles that the method's reported numbers were made with."""
-    names = recipes.profiles(one.job.method, one.job.dataset, origin_of(one.job.maps))
-    hows = [one.how.under(name) for name in (PROFILES if names and args.closest else names)
-            if name != args.profile]
-    return [other for how in hows if how.measures
-            for other in score_jobs([one.job], how, args.allow_missing, say=False)[0]]
+    job = scores.job
+    reported = recipes.profiles(job.method, job.dataset, origin_of(job.maps))
+    profiles = PROFILES if reported and args.closest else reported
+    others = [scores.options.under(name) for name in profiles if name != args.profile]
+    return [given for options in others if options.measures
+            for given in score_jobs([job], options, args.allow_missing, quiet=True)[0]]
 
 
 def show_report(args: argparse.Namespace, recipes: Recipes, kept: list[Row],
                 now: Sequence[Cell], without: Sequence[Cell]) -> None:
-    """What the arguments ask for, in the terminal and in files: of the methods scored now, or of
-    all that ever were; ``without`` the scores of what could not be scored now."""
+    """Print and save the papers' table of the methods that were scored now, or of all that ever
+    were; ``without`` are cells that could not be scored now."""
     sets = [*map(os.path.basename, args.data), *(dataset for _, dataset in now)] \
         if args.data or args.gt else []
     rows = [row for row in kept if (cell := row_cell(row)) not in without
@@ -201,50 +203,49 @@ def show_report(args: argparse.Namespace, recipes: Recipes, kept: list[Row],
             and (not sets or any(same_set(name, row["dataset"]) for name in sets))]
     if not rows:
         raise UserError("there are no scores to make a table of; score some maps first")
-    found, report = recipes.of_rows(rows), Report()
+    chosen, report = recipes.of_rows(rows), Report()
     if args.table or args.save or not args.closest:
-        report.add_tables(rows, found, sets, args.profile, without)
+        report.add_tables(rows, chosen, sets, args.profile, without)
     if args.closest:
-        report.add_closest(rows, found)
+        report.add_closest(rows, chosen)
     for sheet in report.sheets:
         print_table(terminal(sheet))
     for path in args.save:
         save_report(path, report)
 
 
-def show_differences(scored: Sequence[Scored]) -> None:
+def show_differences(given: Sequence[JobScores]) -> None:
     """Compare the two methods on each data set."""
-    by_dataset: dict[str, list[Scored]] = {}
-    for one in scored:
-        by_dataset.setdefault(one.job.dataset, []).append(one)
-    for dataset, found in by_dataset.items():
-        if len(found) != 2:
+    for dataset in dict.fromkeys(scores.job.dataset for scores in given):
+        methods = [scores for scores in given if scores.job.dataset == dataset]
+        names = [scores.job.method for scores in methods]
+        if len(names) != 2:
             raise UserError(f"--compare: both methods need maps of {dataset}, only "
-                            f"{found[0].job.method} has them")
-        (a, b), (one, other) = ([each.job.method for each in found],
-                                [each.result.evaluator.per_image for each in found])
-        if one.keys() != other.keys():
-            raise UserError(f"{a} and {b} have maps of different images of {dataset}; they are "
-                            "compared on the same ones")
-        differences = compare(one, other)
+                            f"{names[0]} has them")
+        a, b = (scores.result.evaluator.per_image for scores in methods)
+        if a.keys() != b.keys():
+            raise UserError(f"{names[0]} and {names[1]} have maps of different images of "
+                            f"{dataset}; they are compared on the same ones")
+        differences = compare(a, b)
         if not differences:
             raise UserError(f"none of the measures can be compared image by image: those are "
-                            f"{', '.join(LINEAR)}")
-        print_table(differences_table(a, b, dataset, differences))
-        print_table(most_table(a, b, differences[0]))
+                            f"{', '.join(linear_columns())}")
+        print_table(differences_table(*names, dataset, differences))
+        print_table(most_table(*names, differences[0]))
 
 
-def write_files(args: argparse.Namespace, rows: Sequence[dict],
-                scored: Sequence[Scored]) -> None:
-    """The files that the arguments ask for."""
+def write_files(args: argparse.Namespace, rows: Sequence[Row],
+                given: Sequence[JobScores]) -> None:
+    """Write the files that the arguments name."""
     if args.json:
         write(args.json, json.dumps(rows, indent=1) + "\n")
     if args.csv:
         write(args.csv, csv_text(rows))
     if args.per_image:
         write(args.per_image, csv_text([
-            {"method": one.job.method, "dataset": one.job.dataset, "image": name} | numbers
-            for one in scored for name, numbers in sorted(one.result.evaluator.per_image.items())]))
+            {"method": scores.job.method, "dataset": scores.job.dataset, "image": name} | numbers
+            for scores in given
+            for name, numbers in sorted(scores.result.evaluator.per_image.items())]))
 
 
 if __name__ == "__main__":

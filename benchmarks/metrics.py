@@ -1,12 +1,12 @@
-"""The five core measures (MAE, F, E, S, weighted F) against PySODMetrics, in one run.
+"""Times the five core measures (MAE, F, E, S, weighted F) against PySODMetrics in one run.
 
     python -m benchmarks.metrics                             300×400 maps made on the spot
     python -m benchmarks.metrics --pred MAPS --gt MASKS      real maps, in memory and from files
-    python -m benchmarks.metrics --gpu 0                     also the device, decoding excluded
+    python -m benchmarks.metrics --gpu 0                     a device too, decoding excluded
 
-In memory: one process, OpenCV with one thread. From files: ``eval.py`` on all cores against a
-loop over PySODMetrics that decodes with OpenCV, both as processes of their own, once with the
-start of the interpreter and once without. Needs requirements-dev.txt.
+In memory both run in one process, OpenCV with one thread. From files ``scoring`` and ``eval.py``
+on all cores run against a loop over PySODMetrics that decodes with OpenCV: once without and once
+with the start of the interpreter. Needs requirements-dev.txt.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Sample = tuple[np.ndarray, np.ndarray]
 
 
 def make_samples(count: int) -> list[Sample]:
-    """Noisy blobs and their masks."""
+    """Noisy discs and their masks, uint8 (300, 400)."""
     random = np.random.default_rng(0)
     rows, columns = np.mgrid[:300, :400]
     samples = []
@@ -54,7 +54,7 @@ def read(pred: Path, gt: Path, count: int) -> list[Sample]:
 
 
 def theirs(samples: Sequence[Sample]) -> dict[str, float]:
-    """The row of the table from PySODMetrics."""
+    """The row of scores from PySODMetrics."""
     metrics = [py_sod_metrics.MAE(), py_sod_metrics.Fmeasure(), py_sod_metrics.Emeasure(),
                py_sod_metrics.Smeasure(), py_sod_metrics.WeightedFmeasure()]
     for prediction, truth in samples:
@@ -69,7 +69,7 @@ def theirs(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 def ours(samples: Sequence[Sample], device: object = "cpu") -> dict[str, float]:
-    """The same row from this repository."""
+    """The row of scores from this repository."""
     evaluator = Evaluator(device)
     for number, sample in enumerate(samples):
         evaluator.update(str(number), *sample)
@@ -87,12 +87,12 @@ def report(name: str, maps: int, their_seconds: float, our_seconds: float) -> No
           f"{1000 * our_seconds / maps:.2f}, ratio {their_seconds / our_seconds:.1f}")
 
 
-def difference(one: dict[str, float], other: dict[str, float]) -> float:
-    return max(abs(one[key] - other[key]) for key in one)
+def difference(a: dict[str, float], b: dict[str, float]) -> float:
+    return max(abs(a[column] - b[column]) for column in a)
 
 
 def in_memory(samples: list[Sample]) -> None:
-    """One process, one thread."""
+    """Time both in this process with one thread."""
     cv2.setNumThreads(1)
     theirs(samples[:3]), ours(samples[:3])
     their_seconds, their_row = timed(lambda: theirs(samples))
@@ -102,7 +102,7 @@ def in_memory(samples: list[Sample]) -> None:
 
 
 def from_files(pred: Path, gt: Path) -> None:
-    """Folders, decoding included: without and with the start of the interpreter."""
+    """Time folders, decoding included: without and with the start of the interpreter."""
     maps = len(list(pred.glob("*.png")))
     their_seconds, their_row = timed(lambda: theirs(read(pred, gt, maps)))
     (job,) = folder_jobs([pred], gt)
@@ -112,18 +112,22 @@ def from_files(pred: Path, gt: Path) -> None:
     print(f"largest difference of a score: {difference(their_row, our_row):.1e}")
     loop = ("import sys; from pathlib import Path; from benchmarks.metrics import read, theirs; "
             "theirs(read(Path(sys.argv[1]), Path(sys.argv[2]), None))")
+    # The user's results/scores.json stays as it is.
+    script = ("import sys; from pathlib import Path; import eval; eval.RESULTS = "
+              "Path(sys.argv.pop()); sys.exit(eval.main())")
     seconds = []
-    for command in ([sys.executable, "-c", loop, str(pred), str(gt)],
-                    [sys.executable, "eval.py", "--gpu", "cpu", "--no-cache", "--pred", str(pred),
-                     "--gt", str(gt)]):
-        start = time.perf_counter()
-        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-        seconds.append(time.perf_counter() - start)
+    with tempfile.TemporaryDirectory() as results:
+        for command in ([loop, pred, gt],
+                        [script, "--gpu", "cpu", "--pred", pred, "--gt", gt, results]):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", *map(str, command)], check=True, cwd=ROOT,
+                           stdout=subprocess.DEVNULL)
+            seconds.append(time.perf_counter() - start)
     report("from files, interpreter's start counted", maps, *seconds)
 
 
 def on_device(samples: list[Sample], gpu: str) -> None:
-    """Maps a second on a device, from memory."""
+    """Time a device, in maps a second from memory."""
     from utils.device import select_device
 
     device = select_device(gpu)
@@ -146,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--maps", type=int, default=100, help="maps in memory (default: 100)")
     parser.add_argument("--pred", type=Path, metavar="DIR", help="a folder of PNG maps")
     parser.add_argument("--gt", type=Path, metavar="DIR", help="their masks")
-    parser.add_argument("--gpu", help="also time this device")
+    parser.add_argument("--gpu", help="time this device too")
     args = parser.parse_args(argv)
     if args.pred and args.gt:
         samples = read(args.pred, args.gt, args.maps)

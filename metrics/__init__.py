@@ -1,11 +1,13 @@
-"""Saliency metrics: counts and distances from a NumPy or a torch backend, then float64 NumPy.
+"""Saliency measures: uint8 arrays in, numbers out. No files, and nothing of the repository.
 
-All core measures but the weighted F-measure are exact functions of how often each byte of a map
-meets foreground and background, so a map is read once and never thresholded again. Equal to
-PySODMetrics 1.6.2; other scripts' definitions are profiles.
+A backend, NumPy or torch, counts how often each byte of a map meets foreground and background,
+and takes what the weighted F-measure needs of distances; the rest is float64 NumPy. Scores equal
+those of PySODMetrics 1.6.2; the definitions of other scripts are profiles. ``MEASURES`` is the
+table of all measures: one that is added there is scored, printed and compared.
 """
 
 from .evaluator import Evaluator
-from .profiles import CORE, FAMILIES, PROFILES
+from .profiles import PROFILES
+from .table import CORE, MEASURES, Measure, lower_is_better
 
-__all__ = ["CORE", "FAMILIES", "PROFILES", "Evaluator"]
+__all__ = ["CORE", "MEASURES", "PROFILES", "Evaluator", "Measure", "lower_is_better"]

@@ -14,10 +14,10 @@ SCALES = 10  # of multi-scale IoU: cells of 1, 2, 4, …, 512 pixels
 
 
 def boundary_iou(levels: np.ndarray, foreground: np.ndarray) -> np.ndarray:
-    """Boundary IoU (Cheng et al., CVPR 2021) at 256 thresholds, as high-resolution papers do it.
+    """Boundary IoU (Cheng et al., CVPR 2021) at 256 thresholds, as in high-resolution papers.
 
-    The band inside the map's edges is what a grey-level erosion takes away from it. Where the
-    union of the two bands is empty the value is 0.
+    The band inside the map's edges is what a grey-level erosion takes away from the map. Where
+    the union of the two bands is empty the value is 0.
 
     Args:
         levels: uint8 (H, W), the stretched map rounded down to bytes.
@@ -35,8 +35,9 @@ def boundary_iou(levels: np.ndarray, foreground: np.ndarray) -> np.ndarray:
 
 def binary_boundary_iou(selected: np.ndarray, foreground: np.ndarray) -> float:
     """Boundary IoU of two masks, bool (H, W); 0 where both bands are empty."""
-    one, other = (inner_band(mask.view(np.uint8)).view(bool) for mask in (selected, foreground))
-    return float((one & other).sum() / max((one | other).sum(), 1))
+    of_map, of_truth = (inner_band(mask.view(np.uint8)).view(bool)
+                        for mask in (selected, foreground))
+    return float((of_map & of_truth).sum() / max((of_map | of_truth).sum(), 1))
 
 
 def inner_band(mask: np.ndarray) -> np.ndarray:
@@ -50,9 +51,9 @@ def inner_band(mask: np.ndarray) -> np.ndarray:
 def mean_boundary_accuracy(prediction: np.ndarray, foreground: np.ndarray) -> float:
     """mBA (Cheng et al., CascadePSP, CVPR 2020), in [0, 1].
 
-    The share of right pixels around the truth's boundary, averaged over five radii from 1 to
-    1/300 of width plus height. The map is cut above 128 as it is. A truth without boundary (empty
-    or full) gives 0.
+    It is the share of right pixels around the truth's boundary, averaged over five radii from 1
+    to 1/300 of width plus height. The map is cut above 128 without being stretched. A truth
+    without boundary (empty or full) gives 0.
 
     Args:
         prediction: uint8 (H, W), not stretched.
@@ -72,36 +73,36 @@ def mean_boundary_accuracy(prediction: np.ndarray, foreground: np.ndarray) -> fl
 def multi_scale_iou(selected: np.ndarray, foreground: np.ndarray) -> float:
     """MSIoU (Ahmadzadeh et al., ICIP 2021) of two masks, bool (H, W), in (0, 1].
 
-    The edges of both are counted in cells of 1 to 512 pixels; the share of the truth's cells that
-    the map's edges reach too is averaged over the scales by the trapezoidal rule. Counts are
-    integers; PySODMetrics adds them in float16, which is exact up to 2048 edge cells.
+    Edges are counted in cells of 1 to 512 pixels. The share of the truth's edge cells that the
+    map's edges reach too is averaged over the scales by the trapezoidal rule. Counts are integers;
+    PySODMetrics adds them in float16, which is exact up to 2048 edge cells.
     """
-    one, other = (edges(mask) for mask in (selected, foreground))
+    of_map, of_truth = edges(selected), edges(foreground)
     shares = []
     for _ in range(SCALES):
-        shares.append(((one & other).sum() + 1) / (other.sum() + 1))
-        one, other = halve(one), halve(other)
+        shares.append(((of_map & of_truth).sum() + 1) / (of_truth.sum() + 1))
+        of_map, of_truth = halve(of_map), halve(of_truth)
     return trapezoid(np.array(shares))
 
 
 def multi_scale_iou_curve(levels: np.ndarray, foreground: np.ndarray) -> np.ndarray:
     """MSIoU of the map cut at 256, 255, …, 0: float64 (257,).
 
-    All thresholds at once: a pixel's 256 selections are the bits of four words, and the Sobel
-    filter is added up in bits.
+    All thresholds are computed at once: a pixel's 256 selections are the bits of four words, and
+    the Sobel filter is added up in bits.
 
     Args:
         levels: uint8 (H, W), the stretched map rounded down to bytes.
         foreground: bool (H, W).
     """
     words = np.pad(selections()[levels], ((1, 1), (1, 1), (0, 0)))
-    one, other = edge_bits(words), edges(foreground)
+    of_map, of_truth = edge_bits(words), edges(foreground)
     shares = []
     for _ in range(SCALES):
-        hits = one[other].view(np.uint8)
+        hits = of_map[of_truth].view(np.uint8)
         hits = np.unpackbits(hits, axis=1, bitorder="little").sum(axis=0, dtype=np.int64)
-        shares.append((np.append(hits, 0) + 1) / (other.sum() + 1))
-        one, other = halve(one), halve(other)
+        shares.append((np.append(hits, 0) + 1) / (of_truth.sum() + 1))
+        of_map, of_truth = halve(of_map), halve(of_truth)
     return trapezoid(np.array(shares))[::-1]
 
 
@@ -118,7 +119,7 @@ def edges(mask: np.ndarray) -> np.ndarray:
 
 
 def halve(image: np.ndarray) -> np.ndarray:
-    """Join 2×2 pixels by "or", from the last row and column on, bits or bool (H, W, …)."""
+    """Join 2×2 pixels by "or", from the last row and column on: bits or bool (H, W, …)."""
     odd = [(side % 2, 0) for side in image.shape[:2]] + [(0, 0)] * (image.ndim - 2)
     image = np.pad(image, odd)
     image = image[::2] | image[1::2]
@@ -151,7 +152,7 @@ def weighted_sum(words: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, 
     return a ^ c, b ^ carry, b & carry
 
 
-def unequal(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Bits in which two bit-sliced numbers differ."""
-    differing = (a ^ b for a, b in zip(one, other, strict=True))
+def unequal(a: tuple[np.ndarray, ...], b: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Where two numbers differ that are given as their three bits."""
+    differing = (bits_of_a ^ bits_of_b for bits_of_a, bits_of_b in zip(a, b, strict=True))
     return next(differing) | next(differing) | next(differing)

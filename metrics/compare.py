@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
-from .protocols import lower_is_better
+from .table import MEASURES, lower_is_better
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
-
-#: Measures of which the data set's score is the mean of the images' scores. A maximum over mean
-#: curves is none: its differences do not belong to single images.
-LINEAR = ("MAE", "wF", "Sm", "AUC", "mBA", "context", "HCE", *(
-    f"{kind}{family}" for kind in ("mean", "adp", "bin")
-    for family in ("F", "E", "IoU", "Dice", "BER", "accuracy", "specificity", "BIoU", "MSIoU")))
+#: Columns are compared in this order, those without such a beginning before all others.
+_KINDS = {"mean": 1, "adp": 2, "bin": 3}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How method A differs from method B in one measure.
+    """How method A differs from method B in one column of their scores.
 
     Attributes:
         a, b: mean scores; ``low`` to ``high`` is the bootstrap interval of a − b.
@@ -40,6 +37,13 @@ class Difference:
     most: list[tuple[str, float, float]]
 
 
+def linear_columns() -> list[str]:
+    """The columns that can be compared image by image, see ``Measure.linear``."""
+    columns = [(_KINDS.get(column.removesuffix(measure.name), 0), column)
+               for measure in MEASURES.values() for column in measure.linear]
+    return [column for _, column in sorted(columns, key=itemgetter(0))]
+
+
 def compare(a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, float]],
             measures: Sequence[str] | None = None, most: int = 10,
             seed: int = 0) -> list[Difference]:
@@ -47,7 +51,7 @@ def compare(a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, f
 
     Args:
         a, b: image → measure → score, as ``Evaluator.per_image``, over the same images.
-        measures: out of ``LINEAR``; by default those that both have.
+        measures: out of ``linear_columns()``; by default those that both have.
         most: number of differing images to name.
 
     Returns:
@@ -62,7 +66,7 @@ def compare(a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, f
         raise ValueError("two methods are compared on the same images, at least one")
     names = sorted(a)
     first = a[names[0]].keys() & b[names[0]].keys()
-    measures = [m for m in LINEAR if m in first] if measures is None else list(measures)
+    measures = [m for m in linear_columns() if m in first] if measures is None else list(measures)
     scores = np.array([[[method[name][m] for m in measures] for name in names]
                        for method in (a, b)])  # (2, images, measures)
     differences = scores[0] - scores[1]

@@ -1,7 +1,7 @@
-"""Counts of prediction bytes against ground truth: all that most measures need of a map.
+"""How often each byte of a map meets foreground and background: all that most measures need.
 
-A map is divided into four blocks at the centroid of its ground truth, as the S-measure wants it
-(Fan et al., ICCV 2017), and counted once; sums over the blocks serve every other measure.
+A map is divided into four blocks at the centroid of its ground truth, for the S-measure (Fan et
+al., ICCV 2017), and counted once. Sums over the blocks serve every other measure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Human correction effort (Qin et al., ECCV 2022): clicks that it takes to mend a mask."""
+"""Human correction effort (Qin et al., ECCV 2022): how many clicks mend a mask."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from utils.errors import UserError
-
 RELAX = 5  # pixels of tolerance along the borders
 TOLERANCE = 2.0  # pixels by which a polygon may leave the border
 
 
 def correction_effort(selected: np.ndarray, foreground: np.ndarray) -> int:
-    """Clicks: corners of the polygons along wrong borders, and wrong regions of their own.
+    """Number of clicks: corners of polygons along wrong borders, and wrong regions without one.
 
-    Errors thinner than the tolerance do not count, but for missed parts of the truth's skeleton.
+    Errors thinner than the tolerance do not count, except missed parts of the truth's skeleton.
 
     Args:
         selected: the predicted mask, bool (H, W).
         foreground: bool (H, W).
 
     Raises:
-        UserError: scikit-image, which has the skeleton, is not installed.
+        ImportError: scikit-image, which computes the skeleton, is not installed.
     """
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     right = selected & foreground
@@ -49,8 +47,8 @@ def skeleton(mask: np.ndarray) -> np.ndarray:
     try:
         from skimage.morphology import skeletonize
     except ImportError:
-        raise UserError("human correction effort (HCE) needs scikit-image: "
-                        "pip install scikit-image") from None
+        raise ImportError("human correction effort (HCE) needs scikit-image: "
+                          "pip install scikit-image") from None
     return skeletonize(mask).astype(bool)
 
 

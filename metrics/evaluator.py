@@ -1,24 +1,21 @@
-"""The evaluator: maps in, one row of a table out."""
+"""The evaluator: maps in, a row of a table of scores out."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from .counts import Counts, Sample, count, on_host, require_sample
-from .measures import Levels, f_of, levels_of, score
-from .pixels import measure_pixels
-from .profiles import CORE, Profile, find_profile
-from .structure import s_measure
-from .weighted import weighted_errors, weighted_f
+from .batch import Batch
+from .counts import Sample, on_host, require_sample
+from .measures import f_of
+from .profiles import PROFILES, Profile
+from .table import CORE, MEASURES, Results
 
 #: Maps that are scored together, by backend; fewer when they have more pixels than PIXELS.
 _BATCH = {"numpy": 16, "torch": 64}
 PIXELS = 2**24
-#: What is known of one map: name of a measure or curve → number or float64 (T,).
-Result = dict[str, float | np.ndarray]
 
 _STRIDE = 64  # on a device, maps are batched with those of nearly the same size
 
@@ -33,37 +30,35 @@ class Evaluator:
     Args:
         device: ``cpu`` scores with NumPy; any torch device in batches on that device, with the
             same result to 1e-9 (weighted F-measure 1e-6). ``torch`` is imported only then.
-        profile: whose definitions to follow, a name of ``profiles.PROFILES``.
-        measures: families of measures out of ``profiles.FAMILIES``; those that the profile does
-            not define are left out.
+        profile: whose definitions to follow, a name in ``PROFILES``.
+        measures: names in ``MEASURES``; those that the profile does not define are left out.
 
-    Maps are scored a few at a time: ``compute``, ``curves``, ``per_image`` and ``merge`` see to
-    those that wait. Memory does not grow with the maps, but for a small dict of numbers for each.
+    Maps are scored a few at a time; ``compute``, ``curves``, ``per_image`` and ``merge`` score
+    those that still wait. Of each map only a small dict of numbers stays in memory.
 
     Raises:
-        UserError: no such profile.
-        ValueError: no such measure.
+        ValueError: no such profile, no such measure, or none that the profile defines.
     """
 
     def __init__(self, device: object = "cpu", profile: str = "pysodmetrics",
                  measures: Sequence[str] = CORE):
-        self.profile: Profile = find_profile(profile)
+        if profile not in PROFILES:
+            raise ValueError(f"unknown profile {profile!r}; known: {', '.join(PROFILES)}")
+        self.profile: Profile = PROFILES[profile]
         measures = (measures,) if isinstance(measures, str) else tuple(measures)
-        unknown = set(measures) - set(find_profile("pysodmetrics").families)
+        unknown = set(measures) - set(MEASURES)
         if unknown:
             raise ValueError(f"unknown measures: {', '.join(sorted(unknown))}")
-        self.families = tuple(family for family in self.profile.families if family in measures)
-        if not self.families:
+        self.measures = tuple(name for name in self.profile.measures if name in measures)
+        if not self.measures:
             raise ValueError(f"the profile {profile} defines none of {', '.join(measures)}")
         self.device = device
         self._uses_torch = str(device) != "cpu"
-        #: Called with the name and all numbers and curves of each map that was scored.
-        self.on_scored: Callable[[str, Result], None] | None = None
         self._per_image: dict[str, dict[str, float]] = {}
-        self._sums: dict[str, np.ndarray] = {}
+        self._sums: Results = {}
         self._waiting: dict[tuple, list[tuple[str, Sample]]] = defaultdict(list)
         self._names: set[str] = set()
-        self._pixels = 0  # that wait
+        self._pixels = 0  # of the maps that wait
 
     @property
     def images(self) -> int:
@@ -72,7 +67,7 @@ class Evaluator:
 
     @property
     def per_image(self) -> dict[str, dict[str, float]]:
-        """Name of each map → its own numbers; maxF is then the maximum of its own curve."""
+        """Name of each map → its own numbers; its maxF is the maximum of its own curve."""
         self.flush()
         return self._per_image
 
@@ -88,7 +83,9 @@ class Evaluator:
             ValueError: other dtypes or dimensions, sizes that differ, a name that was scored.
         """
         require_sample(prediction, ground_truth)
-        self._add_name(name)
+        if name in self._names:
+            raise ValueError(f"{name!r} was scored already")
+        self._names.add(name)
         # Copies, as the caller may fill its arrays again before these are scored.
         sample = tuple(image.clone() if self._uses_torch and hasattr(image, "clone")
                        else on_host(image).copy(order="K") for image in (prediction, ground_truth))
@@ -102,75 +99,47 @@ class Evaluator:
         elif self._pixels > 4 * PIXELS:  # many sizes, few maps of each
             self._score(self._waiting.pop(max(self._waiting, key=lambda k: len(self._waiting[k]))))
 
-    def recall(self, name: str, result: Result) -> None:
-        """Count in a map that an evaluator of the same profile and measures has scored before.
-
-        Args:
-            result: what that evaluator gave to ``on_scored``.
-
-        Raises:
-            ValueError: a name that was scored, or a result with other measures.
-        """
-        if self._sums and result.keys() != self._sums.keys():
-            raise ValueError(f"the result of {name!r} has other measures")
-        self._add_name(name)
-        self._take([name], {key: np.asarray(value)[None] for key, value in result.items()})
-
-    def _add_name(self, name: str) -> None:
-        if name in self._names:
-            raise ValueError(f"{name!r} was scored already")
-        self._names.add(name)
-
-    def merge(self, other: Evaluator) -> None:
-        """Take in the maps of another evaluator, of the same profile and measures.
+    def merge(self, part: Evaluator) -> None:
+        """Take in the maps of an evaluator of the same profile and measures.
 
         Raises:
             ValueError: another profile or other measures, or maps that both have scored.
         """
-        if (self.profile, self.families) != (other.profile, other.families):
+        if (self.profile, self.measures) != (part.profile, part.measures):
             raise ValueError("evaluators of different profiles or measures cannot be merged")
-        common = self._names & other._names
+        common = self._names & part._names
         if common:
             raise ValueError(f"scored in both: {', '.join(sorted(common)[:5])}")
-        other.flush()
-        self._names |= other._names
-        self._per_image |= other._per_image
-        self._add(other._sums)
+        part.flush()
+        self._names |= part._names
+        self._per_image |= part._per_image
+        self._add(part._sums)
 
     def compute(self) -> dict[str, float]:
-        """The means over all maps, by the measures' names (``maxF``, ``Sm``, …).
+        """The scores of all maps by the columns of a table (``maxF``, ``Sm``, …).
 
         Curves are averaged over the maps first; maximum and mean are then taken of the mean
-        curve, unless the profile says otherwise.
+        curve, unless the profile takes the maximum elsewhere.
 
         Raises:
             ValueError: no map was scored.
         """
         curves = self.curves()
-        row = {}
-        for family in self.families:
-            if family in curves:
-                row |= self._of_curve(family, curves)
-            else:
-                name = "Sm" if family == "S" else family
-                row[name] = float(self._sums[name] / self.images)
-        return row
+        return {column: self._value(column, name, curves)
+                for name in self.measures for column in self.profile.columns(name)}
 
-    def _of_curve(self, family: str, curves: dict[str, np.ndarray]) -> dict[str, float]:
-        """Maximum, mean and adaptive value of a measure that has a threshold."""
-        row = {f"max{family}": float(curves[family].max()),
-               f"mean{family}": float(curves[family].mean())}
-        if self.profile.max_f == "per image":
-            row[f"max{family}"] = float(self._sums[f"max{family}"] / self.images)
-            return row
-        if family == "F" and self.profile.max_f == "mean precision and recall":
-            row["maxF"] = float(f_of(curves["precision"], curves["recall"]).max())
-        for prefix in ("adp", "bin"):
-            if f"{prefix}{family}" in self._sums:
-                row[f"{prefix}{family}"] = float(self._sums[f"{prefix}{family}"] / self.images)
-        return row
+    def _value(self, column: str, measure: str, curves: Results) -> float:
+        """A column's score of all maps."""
+        maximum = self.profile.max_f
+        if column == f"mean{measure}":
+            return float(curves[measure].mean())
+        if column == f"max{measure}" and maximum != "per image":
+            if measure == "F" and maximum == "mean precision and recall":
+                return float(f_of(curves["precision"], curves["recall"]).max())
+            return float(curves[measure].max())
+        return float(self._sums[column] / self.images)
 
-    def curves(self) -> dict[str, np.ndarray]:
+    def curves(self) -> Results:
         """Mean curves over all maps, float64 (T,): ``F``, ``E``, ``precision``, ``recall``, ….
 
         Column k belongs to the threshold 1 − k / (T − 1).
@@ -184,7 +153,7 @@ class Evaluator:
         return {name: total / self.images for name, total in self._sums.items() if total.ndim}
 
     def flush(self) -> None:
-        """Score what still waits for its batch; ``compute``, ``curves`` and ``merge`` do."""
+        """Score the maps that still wait for their batch."""
         while self._waiting:
             self._score(self._waiting.popitem()[1])
 
@@ -192,53 +161,26 @@ class Evaluator:
         names, samples = [name for name, _ in waiting], [sample for _, sample in waiting]
         self._pixels -= sum(sample[0].shape[0] * sample[0].shape[1] for sample in samples)
         try:
-            result = self._results(samples)
+            results = self._results(Batch(samples, self.profile, self.device))
         except BaseException:
             self._names -= set(names)  # they do not count
             raise
-        self._take(names, result)
-        if self.on_scored is not None:
-            for i, name in enumerate(names):
-                self.on_scored(name, {key: values[i] for key, values in result.items()})
-
-    def _results(self, samples: list[Sample]) -> dict[str, np.ndarray]:
-        """All numbers (B,) and curves (B, T) of some maps."""
-        counts, levels, errors = self._measure(samples)
-        result = score(counts, levels, samples, self.families, self.profile)
-        if "S" in self.families:
-            result["Sm"] = s_measure(counts, levels, samples)
-        if errors is not None:
-            result["wF"] = weighted_f(errors, levels)
-        result |= measure_pixels(samples, levels, self.families, self.profile.foreground_above)
-        for family in self.families:
-            if family in result and result[family].ndim == 2:
-                result |= {f"max{family}": result[family].max(axis=1),
-                           f"mean{family}": result[family].mean(axis=1)}
-        return result
-
-    def _take(self, names: list[str], result: dict[str, np.ndarray]) -> None:
-        self._add({key: values.sum(axis=0) for key, values in result.items()})
-        numbers = {key: values.tolist() for key, values in result.items() if values.ndim == 1}
+        self._add({key: values.sum(axis=0) for key, values in results.items()})
+        numbers = {key: values.tolist() for key, values in results.items() if values.ndim == 1}
         for i, name in enumerate(names):
             self._per_image[name] = {key: values[i] for key, values in numbers.items()}
 
-    def _measure(self, samples: list[Sample]) -> tuple[Counts, Levels, np.ndarray | None]:
-        """What a backend takes from the pixels."""
-        above, offset = self.profile.foreground_above, self.profile.split_offset
-        if self._uses_torch:
-            from .torch_backend import TorchBatch
+    def _results(self, batch: Batch) -> Results:
+        """All numbers (B,) and curves (B, T) of some maps."""
+        results: Results = {}
+        for name in self.measures:
+            measured = MEASURES[name].compute(batch)
+            if name in measured and measured[name].ndim == 2:
+                results |= {f"max{name}": measured[name].max(axis=1),
+                            f"mean{name}": measured[name].mean(axis=1)}
+            results |= measured
+        return results
 
-            batch = TorchBatch(samples, self.device, above, offset)
-            counts = batch.count()
-        else:
-            counts = count(samples, above, offset)
-        levels = levels_of(counts, self.profile.stretch)
-        if "wF" not in self.families:
-            return counts, levels, None
-        if self._uses_torch:
-            return counts, levels, batch.weighted_errors(levels)
-        return counts, levels, weighted_errors(samples, levels, above)
-
-    def _add(self, sums: dict[str, np.ndarray]) -> None:
+    def _add(self, sums: Results) -> None:
         for key, value in sums.items():
             self._sums[key] = self._sums.get(key, 0.0) + value

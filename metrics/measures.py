@@ -7,13 +7,12 @@ docs/evaluation.md; 0/0 is 0 throughout, as in PySODMetrics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .counts import Counts, Sample, valued
-from .profiles import Profile
 
 EPS = np.spacing(1.0)
 BETA2 = 0.3  # Achanta et al., CVPR 2009: precision weighs more than recall
@@ -47,8 +46,8 @@ def levels_of(counts: Counts, stretch: bool = True) -> Levels:
     """The value of each byte, after each map is stretched by its own minimum and maximum.
 
     The operations and their order are those of MATLAB's mapminmax(im2double(map)), so that the
-    values, and what is rounded from them, are the same float64 numbers. A constant map cannot be
-    stretched and keeps its value.
+    values are the same float64 numbers, and so is what is rounded from them. A
+    constant map cannot be stretched and keeps its value.
     """
     background, foreground = np.moveaxis(counts.blocks.sum(axis=1), 1, 0).astype(np.float64)
     together = background + foreground
@@ -165,8 +164,8 @@ def e_measure(c: Confusion) -> np.ndarray:
 
     With a and b the selection and the truth minus their means, the alignment of a pixel is
     2ab / (a² + b²), and E the sum of (alignment + 1)² / 4. Four kinds of pixels have one alignment
-    each. The sum is divided by one pixel less than there
-    are, as published, so the measure can exceed 1 slightly.
+    each. The sum is divided by one pixel less than the map has, as published, so the measure can
+    exceed 1 slightly.
     """
     selected = c.true + c.false
     of_map, of_truth = selected / c.pixels, c.objects / c.pixels
@@ -208,43 +207,8 @@ def accuracy(c: Confusion) -> np.ndarray:
     return (c.true + c.pixels - c.objects - c.false) / c.pixels
 
 
-#: The measures that are functions of a selection.
-OF_SELECTION: dict[str, Callable[[Confusion], np.ndarray]] = {
-    "F": f_measure, "E": e_measure, "IoU": iou, "Dice": dice, "BER": ber,
-    "accuracy": accuracy, "specificity": specificity,
-}
-
-
 def auc(c: Confusion) -> np.ndarray:
     """Area under recall against the false positive rate (B,), by trapezoids from (0, 0)."""
     hit, alarm = (np.pad(rate, ((0, 0), (1, 0)))
                   for rate in (recall(c), ratio(c.false, c.pixels - c.objects)))
     return ((hit[:, 1:] + hit[:, :-1]) / 2 * np.diff(alarm, axis=1)).sum(axis=1)
-
-
-def score(counts: Counts, levels: Levels, samples: Sequence[Sample], families: Sequence[str],
-          profile: Profile) -> dict[str, np.ndarray]:
-    """All measures that follow from counts but S: name → (B,) values, or (B, T) curves.
-
-    A curve is named by its family (``F``), the values at the adaptive threshold and at 0.5 with a
-    prefix (``adpF``, ``binIoU``). With F come the curves ``precision`` and ``recall``.
-    """
-    result = {}
-    if "MAE" in families:
-        result["MAE"] = mae(levels)
-    curves = at_thresholds(levels, profile.cuts)
-    above_mean, half = adaptive(levels, samples), at_half(levels)
-    for family in (family for family in families if family in OF_SELECTION):
-        of = OF_SELECTION[family]
-        cut, mean_cut = curves, above_mean
-        if family == "E" and (profile.e_strict or not profile.e_capped):
-            cut = at_thresholds(levels, profile.cuts, profile.e_strict)
-            mean_cut = adaptive(levels, samples, profile.e_strict, profile.e_capped)
-        result |= {family: of(cut), f"adp{family}": of(mean_cut)[:, 0]}
-        if family not in ("F", "E"):
-            result[f"bin{family}"] = of(half)[:, 0]
-    if "F" in families:
-        result |= {"precision": precision(curves), "recall": recall(curves)}
-    if "AUC" in families:
-        result["AUC"] = auc(curves)
-    return result

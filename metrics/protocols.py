@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from utils.errors import nearest
 
 from .profiles import PROFILES, Profile
+from .table import CORE, MEASURES, lower_is_better  # noqa: F401 (read from here too)
 
 if TYPE_CHECKING:
     from utils.schema import Reported
 
-#: Family → what a score table calls it. Papers report core measures alone.
-COLUMNS = {"MAE": ("MAE",), "F": ("maxF", "meanF", "adpF"), "wF": ("wF",), "S": ("Sm",),
-           "E": ("maxE", "meanE", "adpE")}
+#: Core measure → its columns in a table of scores. Papers report core measures alone.
+COLUMNS = {name: MEASURES[name].columns for name in CORE}
 CORE_COLUMNS = tuple(column for columns in COLUMNS.values() for column in columns)
 #: What a paper's F or E may be, where it does not say which.
 PLAUSIBLE = {"F": (*COLUMNS["F"], *COLUMNS["wF"]), "E": COLUMNS["E"]}
@@ -68,16 +68,11 @@ PROTOCOLS = {
 
 
 def columns_of(profile: Profile) -> Iterator[tuple[str, str]]:
-    """Core measures that a profile computes, each with its family."""
-    for family in profile.families:
-        for column in COLUMNS.get(family, ()):
-            if not (column == "adpF" and profile.max_f == "per image"):
-                yield column, family
-
-
-def lower_is_better(measure: str) -> bool:
-    """Errors and efforts against scores; ``maxBER`` and its kin too."""
-    return measure in ("MAE", "HCE") or measure.endswith("BER")
+    """Core columns that a profile defines, each with its measure."""
+    for measure in profile.measures:
+        if measure in CORE:
+            for column in profile.columns(measure):
+                yield column, measure
 
 
 def candidates(name: str) -> list[tuple[str, str]]:

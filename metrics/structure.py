@@ -43,9 +43,8 @@ def uniformity(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
 def region_term(counts: Counts, levels: Levels, samples: Sequence[Sample]) -> np.ndarray:
     """Eq. 4: the blocks' structural similarity, weighted by their area, (B,).
 
-    That of a block is 4 x̄ ȳ σxy / ((x̄² + ȳ²)(σx² + σy²)) of map and truth.
-
-    A block without pixels (an object only in the last row or column) has no weight.
+    A block's similarity is 4 x̄ ȳ σxy / ((x̄² + ȳ²)(σx² + σy²)) of map x and truth y. A block
+    without pixels (the object lies only in the last row or column) has no weight.
     """
     background, foreground = np.moveaxis(counts.blocks, 2, 0).astype(np.float64)
     values = levels.values[:, None, :]
@@ -71,10 +70,10 @@ def region_term(counts: Counts, levels: Levels, samples: Sequence[Sample]) -> np
 def _settle_constant_blocks(x: np.ndarray, y: np.ndarray, together: np.ndarray,
                             values: np.ndarray, counts: Counts,
                             samples: Sequence[Sample]) -> None:
-    """Give constant blocks of constant truth the mean that adding up their pixels gives.
+    """Set the mean of constant blocks of constant truth to what adding up their pixels gives.
 
-    Their similarity is 1 if that mean equals the constant to the last bit, and 0 if it does not:
-    the measure jumps there, so the rounding of the plain sum has to be repeated.
+    Their similarity is 1 where that mean equals the constant to the last bit, and else 0. As the
+    measure jumps there, the rounding of the plain sum has to be repeated.
     """
     levels = (together > 0).sum(axis=2)
     constant = (levels == 1) & ((y == 0) | (y == 1))

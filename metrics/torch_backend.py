@@ -1,7 +1,7 @@
 """Counts and weighted errors of many maps at once, on a torch device.
 
-The same numbers as ``counts.count`` and ``weighted.weighted_errors``: the counts are integers,
-the errors float64. Maps of a batch may differ in size; they are padded to the largest.
+They equal those of ``counts.count`` and ``weighted.weighted_errors``: counts are integers, errors
+float64. Maps of a batch may differ in size; they are padded to the largest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ BUDGET = {"cuda": 2**27, "cpu": 2**22}
 
 
 class TorchBatch:
-    """Maps on a device. ``samples`` are pairs of uint8 arrays or tensors (H, W)."""
+    """Maps on a device.
+
+    Args:
+        samples: pairs of prediction and truth, uint8 arrays or tensors (H, W).
+        foreground_above, split_offset: see ``profiles.Profile``.
+    """
 
     def __init__(self, samples: Sequence[Sample], device: torch.device | str,
                  foreground_above: int = 128, split_offset: int = 1):
@@ -46,12 +51,12 @@ class TorchBatch:
 
     def _stack(self, maps: Sequence[np.ndarray | Tensor], size: tuple[int, int, int]) -> Tensor:
         """Pad on the host and send once, or on the device where the maps are there already."""
-        if all(isinstance(one, Tensor) for one in maps):
+        if all(isinstance(image, Tensor) for image in maps):
             stack = torch.zeros(size, dtype=torch.uint8, device=maps[0].device)
         else:
-            maps, stack = [on_host(one) for one in maps], np.zeros(size, np.uint8)
-        for padded, one in zip(stack, maps, strict=True):
-            padded[:one.shape[0], :one.shape[1]] = one
+            maps, stack = [on_host(image) for image in maps], np.zeros(size, np.uint8)
+        for padded, image in zip(stack, maps, strict=True):
+            padded[:image.shape[0], :image.shape[1]] = image
         return stack.to(self.device) if isinstance(stack, Tensor) else self._to_device(stack)
 
     def count(self) -> Counts:

@@ -1,8 +1,8 @@
 """The weighted F-measure (Margolin, Zelnik-Manor and Tal, CVPR 2014) with NumPy and OpenCV.
 
-The only core measure that needs pixels: an error weighs more far from the object, and within the
-object it is forgiven where the errors around it are small. Both need the distance to the object,
-and the object's pixel that is nearest.
+It is the only core measure that needs pixels. An error beside the object weighs more the farther
+it is from the object; an error on the object is forgiven where the errors around it are small.
+The first needs each pixel's distance to the object, the second the object's nearest pixel.
 """
 
 from __future__ import annotations
@@ -149,10 +149,10 @@ def _steps() -> tuple[np.ndarray, np.ndarray]:
     steps = np.zeros((2, _NEAR + 1, 8), dtype=np.int64)
     for squared in range(_NEAR + 1):
         # The smaller column, then the smaller row: what SciPy's transform decides for.
-        found = [(row, column) for column in side for row in side
-                 if row**2 + column**2 == squared]
-        for i in range(8 if found else 0):
-            steps[:, squared, i] = found[min(i, len(found) - 1)]
+        reaching = [(row, column) for column in side for row in side
+                    if row**2 + column**2 == squared]
+        for i in range(8 if reaching else 0):
+            steps[:, squared, i] = reaching[min(i, len(reaching) - 1)]
     return steps[0], steps[1]
 
 

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         _require_sound(args)
     sets, refused = score_sets(Request(
         args.pred, args.root, args.gt, [absolute_spec(spec) for spec in args.data or []],
-        args.methods, args.profile, args.resize, args.allow_missing, RESULTS / ".scores.sqlite",
+        args.methods, args.profile, args.resize, args.allow_missing,
         Recipes(args.reported) if args.command == "page" else None))
     with terminable():  # so that half a page's pictures do not stay behind
         (_page if args.command == "page" else _curves)(args, sets)

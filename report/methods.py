@@ -10,8 +10,8 @@ from pathlib import Path
 
 from data.pairing import Pair, by_stem, list_images
 from metrics import CORE, Evaluator
-from scoring import How
-from scoring.jobs import Job, Scored, find_jobs, score_job
+from scoring import ScoringOptions
+from scoring.jobs import Job, JobScores, find_jobs, score_job
 from scoring.scores import Row
 from utils.errors import UserError
 from utils.origin import origin_of
@@ -33,7 +33,7 @@ class Method:
         elsewhere: its scores under other profiles that those numbers were made with.
     """
 
-    scored: Scored
+    scored: JobScores
     number: int
     maps: dict[str, Path]
     given: bool
@@ -86,7 +86,8 @@ class ScoredSet:
 
 @dataclass(frozen=True)
 class Request:
-    """What to report on; the fields are those of ``scoring.jobs.find_jobs`` and ``How``.
+    """What to report on; the fields are those of ``scoring.jobs.find_jobs`` and
+    ``ScoringOptions``.
 
     Attributes:
         recipes: to hold the methods against their papers' numbers; None to leave that out.
@@ -100,7 +101,6 @@ class Request:
     profile: str = "pysodmetrics"
     resize: bool = False
     allow_missing: bool = False
-    cache: Path | None = None
     recipes: Recipes | None = None
 
 
@@ -118,7 +118,7 @@ def score_sets(request: Request) -> tuple[list[ScoredSet], int]:
     if not jobs:
         raise UserError(f"no maps in {request.pred} that could be scored, see above")
     refused = 0 if request.allow_missing else len(absent)
-    how = How(measures=CORE, resize=request.resize, cache=request.cache).under(request.profile)
+    options = ScoringOptions(measures=CORE, resize=request.resize).under(request.profile)
     sets: dict[str, ScoredSet] = {}
     names = list(dict.fromkeys(job.method for job in jobs))
     if request.recipes:
@@ -128,7 +128,7 @@ def score_sets(request: Request) -> tuple[list[ScoredSet], int]:
             job.dataset, job.pairs, [], [name for name, where in absent if where == job.dataset]))
         if any(other.name == job.method for other in found.methods):
             raise UserError(f"two methods are called {job.method}; rename one of their folders")
-        method = _score(job, names.index(job.method), how, request.allow_missing)
+        method = _score(job, names.index(job.method), options, request.allow_missing)
         refused += not method.given
         if request.recipes and method.given:
             _find_paper(method, request.recipes)
@@ -136,19 +136,19 @@ def score_sets(request: Request) -> tuple[list[ScoredSet], int]:
     return list(sets.values()), refused
 
 
-def _score(job: Job, number: int, how: How, allow_missing: bool) -> Method:
-    scored = score_job(job, how)
+def _score(job: Job, number: int, options: ScoringOptions, allow_missing: bool) -> Method:
+    scored = score_job(job, options)
     return Method(scored, number, by_stem(list_images(job.maps), "maps")[0],
                   scored.is_given(allow_missing), _without_folders(scored.result.problems, job))
 
 
 def _find_paper(method: Method, recipes: Recipes) -> None:
-    job, how = method.scored.job, method.scored.how
+    job, options = method.scored.job, method.scored.options
     origin = origin_of(job.maps)
     method.recipe = recipes.of(job.method, origin)
-    method.elsewhere = [score_job(job, how.under(profile), say=False).row
+    method.elsewhere = [score_job(job, options.under(profile), quiet=True).row
                         for profile in recipes.profiles(job.method, job.dataset, origin)
-                        if profile != how.profile]
+                        if profile != options.profile]
 
 
 def _without_folders(problems: Sequence[str], job: Job) -> list[str]:

@@ -4,6 +4,6 @@
 folder, ``scores`` keeps the results in ``results/scores.json``.
 """
 
-from .folders import FolderScores, How, read_truth, score_folder
+from .folders import FolderScores, ScoringOptions, read_truth, score_folder
 
-__all__ = ["FolderScores", "How", "read_truth", "score_folder"]
+__all__ = ["FolderScores", "ScoringOptions", "read_truth", "score_folder"]

@@ -1,4 +1,4 @@
-"""Scoring a folder of saliency maps against a folder of masks, strictly."""
+"""Reads a folder of saliency maps and scores it, strictly, against the masks of a data set."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 
 import cv2
 import numpy as np
@@ -17,15 +18,12 @@ from tqdm import tqdm
 
 from data.decode import decode_mask, stored_shape
 from data.pairing import Pair, by_stem
-from metrics.evaluator import Evaluator, Result
-from metrics.profiles import CORE, PROFILES
+from metrics import CORE, PROFILES, Evaluator
+from utils.errors import UserError
+from utils.machine import cores
 from utils.maps import UnreadableError, read_map
 
-from .cache import ScoreCache, digest_of
-
 _CHUNK = 16  # maps that a thread takes at a time
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-_AHEAD = 2 * _CORES  # chunks in work or waiting to be taken
 
 #: A map's file and the pair that it is scored against.
 Task = tuple[Path, Pair]
@@ -36,6 +34,10 @@ class FolderScores:
     """Scores over the maps that could be scored, and everything that was wrong.
 
     Attributes:
+        evaluator: has the scores.
+        expected: how many maps there should be.
+        problems: a line for each map or mask that is missing, too many or unusable.
+        resized: how many maps were brought to their mask's size.
         digests: map → digest of what it and its mask hold, of those that could be scored.
     """
 
@@ -47,34 +49,34 @@ class FolderScores:
 
     @property
     def content(self) -> str:
-        """Tells apart scores of other maps or masks, whatever their folder is called."""
+        """Tells apart scores of different maps or masks, whatever their folder is called."""
         digest = hashlib.blake2b(digest_size=16)
-        for name, one in sorted(self.digests.items()):
-            digest.update(os.fsencode(name) + b"\0" + one)
+        for name, digest_of_map in sorted(self.digests.items()):
+            digest.update(os.fsencode(name) + b"\0" + digest_of_map)
         return digest.hexdigest()
 
 
 @dataclass(frozen=True)
-class How:
-    """How to score a folder: the evaluator's arguments, and what to do beside them.
+class ScoringOptions:
+    """How a folder is scored.
 
     Attributes:
         device, profile, measures: see ``Evaluator``.
         resize: bring maps of another size to their mask's, instead of refusing them.
-        cache: where results are kept between evaluations, or None.
     """
 
     device: object = "cpu"
     profile: str = "pysodmetrics"
     measures: tuple[str, ...] = CORE
     resize: bool = False
-    cache: Path | None = None
 
-    def under(self, profile: str) -> How:
-        """The same under another profile: those of the measures that it defines."""
-        measures = tuple(family for family in PROFILES[profile].families
-                         if family in self.measures)
+    def under(self, profile: str) -> ScoringOptions:
+        """The same under another profile, with those of the measures that it defines."""
+        measures = tuple(name for name in PROFILES[profile].measures if name in self.measures)
         return replace(self, profile=profile, measures=measures)
+
+    def evaluator(self) -> Evaluator:
+        return Evaluator(self.device, self.profile, self.measures)
 
 
 def read_truth(pair: Pair) -> np.ndarray:
@@ -87,162 +89,155 @@ def read_truth(pair: Pair) -> np.ndarray:
 
 
 def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
-                 how: How | None = None) -> FolderScores:
+                 options: ScoringOptions | None = None) -> FolderScores:
     """Score every map against the mask of the pair that it is named after.
 
     Missing, extra, unreadable and wrongly sized maps, maps that share a stem, and unreadable
     masks are listed by file in ``problems``; the scores are those of all other maps. Files are
     decoded by as many threads as there are cores, which on the CPU score them as well.
+
+    Args:
+        title: names the folder beside the progress bar.
+
+    Raises:
+        UserError: a measure needs a package that is not installed.
     """
-    how = how or How()
+    options = options or ScoringOptions()
     maps = list(maps)
     table, problems = by_stem(maps, "maps")
     shared = {stem for stem, number in Counter(path.stem for path in maps).items() if number > 1}
     names = {pair.name for pair in pairs}
     problems += [f"no map for {pair.mask}" for pair in pairs if pair.name not in table]
     problems += [f"no mask for {path}" for stem, path in table.items() if stem not in names]
-    jobs = [(table[pair.name], pair) for pair in pairs
-            if pair.name in table and pair.name not in shared]
-    scorer = _Scorer(how)
-    result = FolderScores(scorer.evaluator(), len(pairs), problems)
+    tasks = [(table[pair.name], pair) for pair in pairs
+             if pair.name in table and pair.name not in shared]
+    result = FolderScores(options.evaluator(), len(pairs), problems)
     try:
-        with tqdm(total=len(jobs), unit="map", desc=title, disable=None, leave=False) as bar:
-            for part in scorer.parts(jobs, result.evaluator):
+        with tqdm(total=len(tasks), unit="map", desc=title, disable=None, leave=False) as bar:
+            for part in _parts(tasks, options, result.evaluator):
                 result.problems += part.problems
                 result.resized += part.resized
                 result.digests |= part.digests
                 bar.update(part.expected)
-    finally:
-        scorer.close()
+    except ImportError as error:
+        raise UserError(str(error)) from None
     return result
 
 
-class _Scorer:
-    """Scores jobs in parts, with what is known of earlier evaluations."""
+def _parts(tasks: Sequence[Task], options: ScoringOptions,
+           evaluator: Evaluator) -> Iterator[FolderScores]:
+    """Score into ``evaluator``: on the CPU threads load and score, otherwise they only load.
 
-    def __init__(self, how: How):
-        self.how = how
-        settings = (how.profile, *how.measures, f"resize={how.resize}")
-        self.cache = ScoreCache(how.cache, settings) if how.cache else None
-        self._waiting: dict[str, tuple[bytes, bool]] = {}  # name → key, resized: to be kept
-        self._stopped = False
+    ``expected`` of what is yielded is the number of maps that were tried.
+    """
+    stopped = Event()
 
-    def evaluator(self) -> Evaluator:
-        evaluator = Evaluator(self.how.device, self.how.profile, self.how.measures)
-        if self.cache is not None:
-            evaluator.on_scored = self._keep
-        return evaluator
+    def load(chunk: Sequence[Task]) -> Iterator[LoadedPair]:
+        for path, pair in chunk:
+            if stopped.is_set():
+                return
+            yield load_pair(path, pair, options.resize)
 
-    def _keep(self, name: str, result: Result) -> None:
-        key, resized = self._waiting.pop(name)
-        self.cache.put(key, result | {"resized": float(resized)})
-
-    def close(self) -> None:
-        if self.cache is not None:
-            self.cache.close()
-
-    def parts(self, jobs: list[Task], evaluator: Evaluator) -> Iterator[FolderScores]:
-        """Score into ``evaluator``: on the CPU threads load and score, else they only load.
-
-        ``expected`` of what is yielded is the number of maps that were tried.
-        """
-        chunks = [jobs[i:i + _CHUNK] for i in range(0, len(jobs), _CHUNK)]
-        pool = ThreadPoolExecutor(_CORES)
-        try:
-            with _one_thread_each():
-                if str(self.how.device) == "cpu":
-                    for part in _in_order(pool, self._load_and_score, chunks):
-                        evaluator.merge(part.evaluator)
-                        yield part
-                else:
-                    for loaded in _in_order(pool, lambda chunk: list(self._load(chunk)), chunks):
-                        yield self._score(loaded, evaluator)
-                    evaluator.flush()
-        finally:  # after an error, or Ctrl-C, at once
-            self._stopped = True
-            pool.shutdown(cancel_futures=True)
-
-    def _load_and_score(self, chunk: list[Task]) -> FolderScores:
-        part = self._score(self._load(chunk), self.evaluator())
+    def load_and_score(chunk: Sequence[Task]) -> FolderScores:
+        part = _score(load(chunk), options.evaluator())
         part.evaluator.flush()
         return part
 
-    def _load(self, chunk: list[Task]) -> Iterator[_Loaded]:
-        for path, pair in chunk:
-            if self._stopped:
-                return
-            yield _Loaded(path, pair, self.how.resize, self.cache)
+    chunks = [tasks[i:i + _CHUNK] for i in range(0, len(tasks), _CHUNK)]
+    threads = cores()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        with _one_thread_each():
+            if str(options.device) == "cpu":
+                for part in _in_order(pool, load_and_score, chunks, 2 * threads):
+                    evaluator.merge(part.evaluator)
+                    yield part
+            else:
+                for loaded in _in_order(pool, lambda chunk: list(load(chunk)), chunks,
+                                        2 * threads):
+                    yield _score(loaded, evaluator)
+                evaluator.flush()
+    finally:  # after an error, or Ctrl-C, at once
+        stopped.set()
+        pool.shutdown(cancel_futures=True)
 
-    def _score(self, chunk: Iterable[_Loaded], evaluator: Evaluator) -> FolderScores:
-        """Score maps as they come; only those that wait for their batch stay in memory."""
-        part = FolderScores(evaluator, 0)
-        for loaded in chunk:
-            part.expected += 1
-            part.resized += loaded.resized
-            if loaded.problem is not None:
-                part.problems.append(loaded.problem)
-                continue
+
+def _score(pairs: Iterable[LoadedPair], evaluator: Evaluator) -> FolderScores:
+    """Score maps as they come; only those that wait for their batch stay in memory."""
+    part = FolderScores(evaluator, 0)
+    for loaded in pairs:
+        part.expected += 1
+        part.resized += loaded.resized
+        if loaded.problem:
+            part.problems.append(loaded.problem)
+        else:
             part.digests[loaded.name] = loaded.digest
-            if loaded.known is not None:
-                evaluator.recall(loaded.name, loaded.known)
-            else:
-                if self.cache is not None:
-                    self._waiting[loaded.name] = loaded.key, loaded.resized
-                evaluator.update(loaded.name, loaded.prediction, loaded.truth)
-        return part
+            evaluator.update(loaded.name, loaded.prediction, loaded.truth)
+    return part
 
 
-class _Loaded:
-    """A map read with its mask, or the result that is known of them, or what is wrong."""
+@dataclass
+class LoadedPair:
+    """A map that was read with its mask, or what is wrong with them.
 
-    def __init__(self, path: Path, pair: Pair, resize: bool, cache: ScoreCache | None):
-        self.name = pair.name
-        self.problem: str | None = None
-        self.known: Result | None = None
-        self.resized = False
-        try:
-            turn = stored_shape(pair.image) if pair.image else None
-            turns = turn is not None and turn[1] != 1  # the mask with it, see decode_mask
-            self.digest = digest_of((path, pair.mask), str(turn) if turns else "")
-            if cache is not None:
-                self.key = cache.key(self.digest)
-                self.known = cache.get(self.key)
-            if self.known is None:
-                self.prediction, self.truth = read_map(path), read_truth(pair)
-                self._fit(path, resize)
-            else:
-                self.resized = bool(self.known.pop("resized", 0))
-        except UnreadableError as error:
-            self.problem = str(error)
-        except OSError as error:
-            self.problem = f"{error.filename}: {error.strerror}"
+    Attributes:
+        digest: of what the files hold.
+        prediction, truth: uint8 (H, W), of the same size.
+        resized: whether the map had another size.
+        problem: why the map cannot be scored; empty when it can.
+    """
 
-    def _fit(self, path: Path, resize: bool) -> None:
-        size, wanted = (f"{array.shape[1]}×{array.shape[0]}"
-                        for array in (self.prediction, self.truth))
-        if size == wanted:
-            return
-        if not resize:
+    name: str
+    digest: bytes = b""
+    prediction: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    resized: bool = False
+    problem: str = ""
+
+
+def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
+    """Read a map and its mask; ``resize`` brings a map of another size to the mask's."""
+    try:
+        digest = _digest(path, pair)
+        prediction, truth = read_map(path), read_truth(pair)
+        resized = prediction.shape != truth.shape
+        if resized and not resize:
+            size, wanted = (f"{array.shape[1]}×{array.shape[0]}" for array in (prediction, truth))
             raise UnreadableError(f"{path} is {size}, its mask {wanted}")
-        self.resized = True
-        self.prediction = cv2.resize(self.prediction, self.truth.shape[::-1],
-                                     interpolation=cv2.INTER_LINEAR)
+        if resized:
+            prediction = cv2.resize(prediction, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return LoadedPair(pair.name, digest, prediction, truth, resized)
+    except UnreadableError as error:
+        return LoadedPair(pair.name, problem=str(error))
+    except OSError as error:
+        return LoadedPair(pair.name, problem=f"{error.filename}: {error.strerror}")
 
 
-def _in_order(pool: ThreadPoolExecutor, work: Callable, items: Iterable) -> Iterator:
-    """Results in order, a few items ahead of the reader: ``pool.map`` would run away from it."""
-    ahead: deque = deque()
+def _digest(path: Path, pair: Pair) -> bytes:
+    """Of what decides a map's scores: both files' content, and how the mask is turned."""
+    size, turn = stored_shape(pair.image) if pair.image else ((0, 0), 1)
+    turned = str((size, turn)) if turn != 1 else ""  # the mask follows its image, see decode_mask
+    digest = hashlib.blake2b(digest_size=16)
+    for content in (turned.encode(), path.read_bytes(), pair.mask.read_bytes()):
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.digest()
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable, items: Iterable,
+              ahead: int) -> Iterator:
+    """Results in order, ``ahead`` items in work or waiting: ``pool.map`` would take all at once."""
+    waiting: deque = deque()
     for item in items:
-        ahead.append(pool.submit(work, item))
-        if len(ahead) > _AHEAD:
-            yield ahead.popleft().result()
-    while ahead:
-        yield ahead.popleft().result()
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """OpenCV's own threads would only get in the way of ours."""
+    """Stops OpenCV from starting threads of its own inside those that score."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -1,4 +1,4 @@
-"""Which folders of maps there are, and which data set each is scored against."""
+"""Finds folders of maps and the data set that each is scored against, and scores them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.catalog import Located, canonical, find_set, lookup
+from data.catalog import canonical, find_set, lookup, same_set
 from data.pairing import Pair, by_stem, list_images
 from utils.errors import UserError, list_problems
 
-from .folders import FolderScores, How, score_folder
+from .folders import FolderScores, ScoringOptions, score_folder
 
 #: A method and a data set: a cell of a table.
 Cell = tuple[str, str]
@@ -32,11 +32,11 @@ class Job:
 
 
 @dataclass
-class Scored:
-    """A job, how it was scored, and what came of it."""
+class JobScores:
+    """The scores of a job, with the options that it was scored with."""
 
     job: Job
-    how: How
+    options: ScoringOptions
     result: FolderScores
 
     @property
@@ -44,46 +44,49 @@ class Scored:
         """The scores as a row of ``eval.py --json``."""
         row = {"method": self.job.method, "dataset": self.job.dataset,
                "images": self.result.evaluator.images, "expected": self.result.expected,
-               "profile": self.how.profile}
-        if self.how.resize:
+               "profile": self.options.profile}
+        if self.options.resize:
             row["resized"] = self.result.resized
         return row | self.result.evaluator.compute()
 
     def is_given(self, allow_missing: bool) -> bool:
-        """Whether there is a row: of all maps, or of some where some may be missing."""
+        """Whether there is a row: all maps were scored, or some were and some may be missing."""
         return bool(self.result.evaluator.images) and (not self.result.problems or allow_missing)
 
 
-def score_jobs(jobs: Sequence[Job], how: How, allow_missing: bool,
-               say: bool = True) -> tuple[list[Scored], list[Job]]:
-    """Score jobs; those with problems, which are said, are given only if some may be missing.
+def score_jobs(jobs: Sequence[Job], options: ScoringOptions, allow_missing: bool,
+               quiet: bool = False) -> tuple[list[JobScores], list[Job]]:
+    """Score jobs. Those with problems are given only if maps may be missing.
+
+    Args:
+        quiet: do not list the problems on stderr.
 
     Returns:
-        What was scored, and the jobs that were not.
+        The scores that are given, and the jobs whose scores are not.
     """
-    scored, failed = [], []
+    given, failed = [], []
     for job in jobs:
-        one = score_job(job, how, say)
-        if one.is_given(allow_missing):
-            scored.append(one)
+        scores = score_job(job, options, quiet)
+        if scores.is_given(allow_missing):
+            given.append(scores)
         else:
             failed.append(job)
-    return scored, failed
+    return given, failed
 
 
-def score_job(job: Job, how: How, say: bool = True) -> Scored:
-    """Score a job, whatever is wrong with it; that is said."""
-    result = score_folder(list_images(job.maps), job.pairs, f"{job.method} {job.dataset}", how)
+def score_job(job: Job, options: ScoringOptions, quiet: bool = False) -> JobScores:
+    """Score a job, whatever is wrong with it, and list that on stderr unless ``quiet``."""
+    result = score_folder(list_images(job.maps), job.pairs, f"{job.method} {job.dataset}", options)
     if result.evaluator.images == 0 and not result.problems:
         result.problems.append(f"no maps in {job.maps}")
-    if result.problems and say:
+    if result.problems and not quiet:
         print(list_problems(f"{job.method} on {job.dataset}", result.problems), file=sys.stderr)
-    return Scored(job, how, result)
+    return JobScores(job, options, result)
 
 
 def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
               methods: Sequence[str] | None = None) -> tuple[list[Job], list[Cell]]:
-    """What there is to score, and what cannot be for want of maps or masks.
+    """The jobs that there are, and the cells that lack maps or masks.
 
     Args:
         pred: ``<method>/<set>/`` folders, the ``<set>/`` folders of one method, or with ``gt``
@@ -104,16 +107,19 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
     for method in method_folders(pred, data, methods):
         for name in dict.fromkeys(data or [folder.name for folder in subfolders(method)]):
             try:
-                truth = truths.get(name) or find_truth(name, root)
+                if name not in truths:
+                    truths[name] = find_set(name, root)
+                    if note := truths[name].count_note:
+                        print(f"note: {note}; scored against these", file=sys.stderr)
             except UserError as error:
                 if data:
                     raise
                 print(f"note: {method / name} is not scored: {error}", file=sys.stderr)
-                # A folder of another kind is no score that is missing; a known set is.
+                # A known set is a score that is missing; a folder of another kind is none.
                 if lookup(name) is not None or (root / name).is_dir():
                     missing.append((method.absolute().name, canonical(name)))
                 continue
-            truths[name] = truth
+            truth = truths[name]
             maps = map_folder(method, truth.name)
             if maps is None:
                 print(f"note: {method.name} has no maps of {truth.name}", file=sys.stderr)
@@ -140,20 +146,12 @@ def folder_jobs(folders: Sequence[Path], masks: Path) -> list[Job]:
         if not folder.is_dir():
             raise UserError(f"folder not found: {folder}")
     pairs = [Pair(stem, None, path) for stem, path in table.items()]
-    # <method>/<set> as elsewhere, unless several folders have names of their own.
+    # Folders are <method>/<set>, unless several have different names: these are the methods'.
     folders = [folder.absolute() for folder in folders]
     if len({folder.name for folder in folders}) > 1:
         dataset = canonical(masks.absolute().name)
         return [Job(folder.name, dataset, folder, pairs) for folder in folders]
     return [Job(folder.parent.name, canonical(folder.name), folder, pairs) for folder in folders]
-
-
-def find_truth(name: str, root: Path) -> Located:
-    """A data set whose images and masks pair up; a count that surprises is said."""
-    found = find_set(name, root)
-    if found.count_note:
-        print(f"note: {found.count_note}; scored against these", file=sys.stderr)
-    return found
 
 
 def subfolders(folder: Path) -> Iterator[Path]:
@@ -164,14 +162,14 @@ def subfolders(folder: Path) -> Iterator[Path]:
 
 def method_folders(pred: Path, data: Sequence[str],
                    methods: Sequence[str] | None = None) -> list[Path]:
-    """``methods``, or ``pred`` itself when it holds data sets, else the folders in it."""
+    """Folders of methods: ``methods``, or ``pred`` itself if it holds sets, or those in it."""
     if methods:
         folders = []
         for name in methods:
-            found = [folder for folder in (pred / name, Path(name)) if folder.is_dir()]
-            if not found:
+            folder = next(filter(Path.is_dir, (pred / name, Path(name))), None)
+            if folder is None:
                 raise UserError(f"method {name}: neither {pred / name} nor {name} is a folder")
-            folders.append(found[0])
+            folders.append(folder)
         return folders
     if not pred.is_dir():
         raise UserError(f"folder not found: {pred}")
@@ -181,11 +179,9 @@ def method_folders(pred: Path, data: Sequence[str],
 
 
 def map_folder(method: Path, dataset: str) -> Path | None:
-    """The method's folder for a set, under the set's name or another that people use."""
-    entry = lookup(dataset)
-    found = [folder for folder in subfolders(method) if folder.name == dataset
-             or (entry is not None and lookup(folder.name) == entry)]
-    if len(found) > 1:
+    """The method's folder of maps of a set, under any of the names that people use for the set."""
+    folders = [folder for folder in subfolders(method) if same_set(folder.name, dataset)]
+    if len(folders) > 1:
         raise UserError(f"{method}: several folders hold maps of {dataset} "
-                        f"({', '.join(folder.name for folder in found)}); leave one")
-    return found[0] if found else None
+                        f"({', '.join(folder.name for folder in folders)}); leave one")
+    return folders[0] if folders else None

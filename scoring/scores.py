@@ -1,4 +1,4 @@
-"""``results/scores.json``: every score that eval.py gave, which tables and reports are made of.
+"""``results/scores.json`` keeps every score that eval.py gave; tables and reports are made of it.
 
 A list of rows, one for each method, data set and profile::
 
@@ -8,11 +8,11 @@ A list of rows, one for each method, data set and profile::
       "scored": {"date": "2026-11-21T22:08:28Z", "commit": "e9e1358…"},
       "origin": {"checkpoint": …, "sha256": …, …}}, …]
 
-Measures are not rounded. ``origin`` is what test.py left beside the maps (``utils/origin.py``),
-null for maps of others. ``content`` is a digest of maps and masks: when a method and set are
-scored again with others, under whatever profile, all rows of the old ones go, so that all numbers
-of a method on a set belong to the same maps. Rows of ``--json``, which have neither ``maps`` nor
-what follows, can be read too.
+Measures are not rounded. ``origin`` is what test.py wrote beside the maps (``utils/origin.py``),
+null for maps of others. ``content`` is a digest of maps and masks. When other maps or masks are
+scored under the same method and set, with whatever profile, all rows of the old ones go: all
+numbers of a method on a set belong to the same maps. Rows of ``--json``, which lack ``maps`` and
+what follows it, can be read too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from filelock import FileLock
 from utils.errors import UserError
 from utils.origin import commit, origin_of
 
-from .jobs import Scored
+from .jobs import JobScores
 
 #: What a row holds beside its measures.
 ABOUT = ("method", "dataset", "images", "expected", "resized", "profile", "maps", "content",
@@ -44,21 +44,25 @@ def measures_of(rows: Sequence[Row]) -> list[str]:
 
 
 def key_of(row: Row) -> tuple[str, str, str]:
+    """Method, set and profile, of which there is one row."""
     return row["method"], row["dataset"], row["profile"]
 
 
 def stamp() -> dict[str, str]:
-    """When, and by which code: the same for all scores of a run."""
+    """Date and commit of scores, the same for all of a run."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"date": now, "commit": commit()}
 
 
-def kept_row(one: Scored, when: dict[str, str]) -> Row:
-    """A row with what is kept beside its scores: which maps these are and what made them, and
-    ``stamp``."""
-    maps = one.job.maps.absolute()
-    return one.row | {"maps": str(maps), "content": one.result.content, "scored": when,
-                      "origin": origin_of(maps)}
+def kept_row(scores: JobScores, when: dict[str, str]) -> Row:
+    """A row with what is kept beside its scores: which maps were scored, what made them, ``when``.
+
+    Args:
+        when: see ``stamp``.
+    """
+    maps = scores.job.maps.absolute()
+    return scores.row | {"maps": str(maps), "content": scores.result.content, "scored": when,
+                         "origin": origin_of(maps)}
 
 
 def read_scores(path: Path) -> list[Row]:
@@ -83,8 +87,7 @@ def read_scores(path: Path) -> list[Row]:
 
 
 def _unusable(path: Path, problem: object) -> UserError:
-    return UserError(f"{path} cannot be used: {problem}. Delete it and score again; maps that were "
-                     "scored before take seconds")
+    return UserError(f"{path} cannot be used: {problem}. Delete it and score again")
 
 
 def _problem(row: object) -> str:
@@ -105,9 +108,9 @@ def _problem(row: object) -> str:
 
 
 def keep_scores(path: Path, new: Sequence[Row]) -> list[Row]:
-    """Lay new rows over those of ``path``; returns all. The file is whole at any moment, and keeps
-    what several evaluations give at the same time.
+    """Lay new rows over those of ``path``, and return all.
 
+    The file is whole at any moment, and keeps the rows of evaluations that end at the same time.
     Where it cannot be written, a note says so and the rows are only returned.
 
     Raises:
@@ -127,21 +130,22 @@ def keep_scores(path: Path, new: Sequence[Row]) -> list[Row]:
         print(f"note: the scores are not kept in {path}: {error.strerror}", file=sys.stderr)
         before = read_scores(path)
         merged = lay_over(before, new)
-    _say_replaced(before, new)
+    _note_replaced(before, new)
     return merged
 
 
 def lay_over(before: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-    """New rows over those of before, without what was scored of other maps or masks."""
+    """New rows and those of before, except rows of a new row's cell that are of other maps."""
     latest = {row_cell(row): row for row in new}
     rows = {}
     for row in before:
-        now = latest.get(row_cell(row))
-        if now is None:
+        newer = latest.get(row_cell(row))
+        if newer is None:
             rows[key_of(row)] = row
-        elif "content" in row and row["content"] == now.get("content"):
-            # The same maps, which may have been moved, or made anew by other code.
-            rows[key_of(row)] = row | {key: now[key] for key in ("maps", "origin") if key in now}
+        elif "content" in row and row["content"] == newer.get("content"):
+            # The same maps, which may have been moved, or predicted again by other code.
+            rows[key_of(row)] = row | {key: newer[key] for key in ("maps", "origin")
+                                       if key in newer}
     rows |= {key_of(row): row for row in new}
     return [rows[key] for key in sorted(rows)]
 
@@ -150,17 +154,18 @@ def row_cell(row: Row) -> tuple[str, str]:
     return row["method"], row["dataset"]
 
 
-def _say_replaced(before: Sequence[Row], new: Sequence[Row]) -> None:
+def _note_replaced(before: Sequence[Row], new: Sequence[Row]) -> None:
+    """Name the scores that go because they are of other maps, or may be."""
     latest = {row_cell(row): row for row in new}
-    again = {key_of(row) for row in new}
-    gone: dict[tuple[str, str, str], list[str]] = {}
+    rescored = {key_of(row) for row in new}
+    replaced: dict[tuple[str, str, str], list[str]] = {}
     for row in before:
-        now = latest.get(row_cell(row))
-        known = "content" in row
-        if now is not None and row.get("content") != now.get("content") \
-                and (known or key_of(row) not in again):
-            were = "were" if known else "may be"
-            gone.setdefault((*row_cell(row), were), []).append(row["profile"])
-    for (method, dataset, were), profiles in gone.items():
+        newer = latest.get(row_cell(row))
+        certain = "content" in row
+        if newer is not None and row.get("content") != newer.get("content") \
+                and (certain or key_of(row) not in rescored):
+            were = "were" if certain else "may be"
+            replaced.setdefault((*row_cell(row), were), []).append(row["profile"])
+    for (method, dataset, were), profiles in replaced.items():
         print(f"note: the scores of {method} on {dataset} kept before {were} of other maps or "
               f"masks (profiles {', '.join(profiles)}); they are not kept", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Maps and truths of every kind, and what PySODMetrics says of them."""
+"""Maps and truths of every kind, and the numbers that PySODMetrics gives them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import py_sod_metrics
 from hypothesis import strategies as st
 
-from metrics import FAMILIES, Evaluator
+from metrics import MEASURES, Evaluator
 
 #: The NumPy backend, and the torch backend on the CPU.
 DEVICES = ("cpu", "cpu:0")
@@ -92,7 +92,13 @@ def reference(prediction: np.ndarray, truth: np.ndarray) -> dict:
     return numbers
 
 
-def scored(samples, device="cpu", measures=FAMILIES, profile="pysodmetrics") -> Evaluator:
+def of_pysodmetrics(metric, sample) -> dict:
+    """The results of one of PySODMetrics' classes on one image."""
+    metric.step(pred=sample[0], gt=sample[1])
+    return metric.get_results()
+
+
+def scored(samples, device="cpu", measures=tuple(MEASURES), profile="pysodmetrics") -> Evaluator:
     evaluator = Evaluator(device, profile, measures)
     for number, sample in enumerate(samples):
         evaluator.update(str(number), *sample)

@@ -1,5 +1,6 @@
-"""What the three scripts share: configuration, devices, weights, checkpoints, optimizers, logs.
+"""What all packages share: configuration, errors, paths, command lines, devices, processes,
+weights, maps.
 
-One subject a file, imported from that file (``from utils.weights import load_weights``), so
-that a script pays only for what it uses: scoring maps need not import torch.
+Each file has one subject and is imported by its name (``from utils.weights import load_weights``),
+so that a script loads only what it uses: scoring maps does without torch.
 """

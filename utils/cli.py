@@ -1,4 +1,4 @@
-"""Command lines: options that take lists beside ``key=value`` words."""
+"""Command lines that take lists of words beside ``key=value`` words."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _KEY_VALUE = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
 
 def parse_with_overrides(parser: argparse.ArgumentParser, argv: list[str] | None,
                          lists: Sequence[str] = ()) -> argparse.Namespace:
-    """Parse, with ``key=value`` words allowed anywhere; they end up in ``args.overrides``.
+    """Parse arguments; ``key=value`` words may stand anywhere and end up in ``args.overrides``.
 
-    argparse gives all words after an option of type list to that option, so the ``key=value``
-    words among the values of ``lists`` are taken out again.
+    argparse gives an option that takes a list all words after it, so the ``key=value`` words among
+    the values of the options ``lists`` are moved from there.
     """
     parser.add_argument("overrides", nargs="*", metavar="key=value",
                         help="configuration keys, for example data.root=DIR")

@@ -50,7 +50,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, object]]:
-    """A recipe file and what it holds, after its bases; ``over`` are the files that led to it."""
+    """Files and their contents: the bases of a recipe, then the recipe itself.
+
+    Args:
+        over: the files that name this one as their base, the first one first.
+    """
     if not path.is_file():
         named = f", the base of {over[-1]}" if over else ""
         raise UserError(f"configuration file not found: {path}{named}; recipes are in "
@@ -67,13 +71,14 @@ def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, ob
     return [*_read_recipe(base, (*over, path.resolve())), (path, recipe)]
 
 
-def merge_config(recipe: dict, overrides: Sequence[str] = (), origin: str = "") -> DictConfig:
-    """Schema ← ``recipe`` (nested dict) ← ``key=value`` overrides, checked alike."""
+def merge_config(recipe: dict, overrides: Sequence[str] = (),
+                 origin: str = "configuration") -> DictConfig:
+    """As ``load_config``, for a recipe in a nested dict; ``origin`` names it in messages."""
     return _override(_lay(default_config(), recipe, origin), overrides, origin)
 
 
 def _lay(config: DictConfig, recipe: object, origin: str) -> DictConfig:
-    """A recipe, which may be anything that YAML can say, over a configuration."""
+    """Lay a recipe, which may hold anything that YAML can express, over a configuration."""
     if not isinstance(recipe, dict):
         raise UserError(f"{origin}: a recipe is a mapping of keys, not {type(recipe).__name__}")
     _refuse_interpolations(recipe, origin)
@@ -112,7 +117,7 @@ def _refuse_interpolations(given: object, origin: str) -> None:
 
 
 def _override(config: DictConfig, overrides: Sequence[str], origin: str) -> DictConfig:
-    """``key=value`` words over a configuration, and the check of the whole."""
+    """Lay ``key=value`` words over a configuration, and check the whole."""
     _refuse_interpolations(list(overrides), "command line")
     for override in overrides:
         key, separator, value = override.partition("=")
@@ -161,7 +166,7 @@ def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 def _anchor_paths(config: DictConfig, key: str) -> None:
-    """Make a path that was just given on the command line absolute."""
+    """Make the path absolute that the command line gives for a key."""
     if key == "data.root":
         config.data.root = absolute(config.data.root)
     elif key == "data.cache" and _is_folder(config.data.cache):
@@ -176,7 +181,7 @@ def _anchor_paths(config: DictConfig, key: str) -> None:
 
 
 def _is_folder(word: str) -> bool:
-    """Whether a word means a folder and not a choice that was mistyped."""
+    """Whether a word is a folder, and not a mistyped choice."""
     return "/" in word or os.sep in word or (bool(word) and Path(word).is_dir())
 
 
@@ -190,12 +195,13 @@ def _check(config: DictConfig, origin: str) -> None:
 
     for key, option in options():
         value = OmegaConf.select(config, key)
-        match = guess(value, list(option.choices)) if isinstance(value, str) else ""
-        require(option.allows(value), key, f"{option.rule} ({match or option.help})")
+        if not option.allows(value):
+            match = guess(value, option.choices) if isinstance(value, str) else ""
+            require(False, key, f"{option.rule} ({match or option.help})")
     _check_forms(config, require)
     _check_combinations(config, require)
     if problems:
-        raise UserError(f"{origin or 'configuration'}: " + "; ".join(problems))
+        raise UserError(f"{origin}: " + "; ".join(problems))
 
 
 def _check_forms(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
@@ -204,7 +210,8 @@ def _check_forms(config: DictConfig, require: Callable[[bool, str, str], None]) 
             "a plain folder name (letters, digits, . _ + -)")
     require(config.data.cache in ("memory", "none") or _is_folder(config.data.cache), "data.cache",
             "memory, none, or a folder (such as ./cache)")
-    require(config.data.edge_dilate % 2 == 1, "data.edge_dilate", "odd, 1 or more")
+    dilate = config.data.edge_dilate
+    require(dilate > 0 and dilate % 2 == 1, "data.edge_dilate", "odd, 1 or more")
     require(len(config.data.scales) > 0, "data.scales", "a list with one number or more")
 
 

@@ -1,4 +1,4 @@
-"""Which device to compute on."""
+"""The device to compute on, its threads and its memory."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from .machine import cores, local_processes
 
 
 def select_device(spec: str = "auto") -> torch.device:
-    """Device for a ``--gpu`` argument: an index, several, ``auto`` (the default) or ``cpu``.
+    """The device for a ``--gpu`` argument: an index, several, ``auto`` (the default) or ``cpu``.
 
-    The device is addressed by its index. ``CUDA_VISIBLE_DEVICES`` is the user's: it is read by
-    the driver when torch first asks for devices, so a script that sets it is often too late.
+    The device is addressed by its index. ``CUDA_VISIBLE_DEVICES`` is left to the user: the driver
+    reads it when torch first asks for devices, so a script that sets it is often too late.
     Under torchrun, the processes of a machine take the named (or all) GPUs in turn.
 
     Raises:
-        UserError: no such GPU beside others, not an index, or not one GPU for each process.
+        UserError: not an index, no such GPU on a machine that has GPUs, or not one GPU for each
+            process.
     """
     spec = spec.strip().lower()
     if spec == "cpu":
@@ -55,22 +56,22 @@ def select_device(spec: str = "auto") -> torch.device:
 
 
 def set_threads(wanted: int | None) -> None:
-    """Threads of torch on the CPU: ``wanted``, or as many as there are cores for this process.
+    """Let torch use ``wanted`` threads on the CPU, or one for each core of this process.
 
-    torch sees neither a container's share of the cores nor the other processes of the run.
+    torch itself regards neither a container's quota nor the other processes of the run.
     """
-    at_hand = cores()
-    if local_processes() == 1:  # torchrun sets one thread where nobody said otherwise
-        at_hand = min(at_hand, torch.get_num_threads())
-    torch.set_num_threads(wanted or at_hand)
+    count = cores()
+    if local_processes() == 1:  # under torchrun, torch's number is 1 unless the user sets it
+        count = min(count, torch.get_num_threads())
+    torch.set_num_threads(wanted or count)
 
 
 def keep_freed_memory() -> None:
     """Let glibc keep what a training step frees for the next step (CPU, Linux).
 
     By default every large tensor is mapped from and returned to the kernel, which must zero its
-    pages each time. benchmarks/cpu_memory.py prints what that costs on a machine: 8 % of a
-    training step of CPD-VGG in the last run on two cores. Elsewhere this does nothing.
+    pages each time. benchmarks/cpu_memory.py measures what that costs: 8 % of a training step of
+    CPD-VGG in the last run on two cores. On systems without glibc this does nothing.
     """
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # numbers of glibc's mallopt
     try:

@@ -1,4 +1,4 @@
-"""The one exception whose message is meant for the user, and how scripts report it."""
+"""The exception whose message is meant for the user, and how scripts report it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ SHOWN_PROBLEMS = 20
 
 
 class UserError(Exception):
-    """Something the user can put right: the message says what, where and how."""
+    """An error that the user can put right: the message says what, where and how."""
 
 
 def list_problems(title: str, problems: Sequence[str], advice: str = "") -> str:
-    """One message for many problems: the first 20 of them, the total, and what to do."""
+    """One message on many problems: their number, the first 20 of them, and advice."""
     lines = [f"{title} ({len(problems)} in all):"]
     lines += [f"  - {problem}" for problem in problems[:SHOWN_PROBLEMS]]
     if len(problems) > SHOWN_PROBLEMS:
@@ -45,7 +45,7 @@ def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
         try:
             return main(*args, **kwargs)
         except UserError as error:
-            # From a loader's process the message comes wrapped in that process's traceback.
+            # torch wraps an error of a loader process in that process's traceback.
             kind = f"{type(error).__module__}.{type(error).__qualname__}: "
             message = str(error).rpartition(kind)[2]
             rank = os.environ.get("RANK", "0")
@@ -56,7 +56,7 @@ def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
             print("interrupted", file=sys.stderr)
             return 130
         except OSError as error:
-            # A full disk, a folder that may not be written: what the system says is the message.
+            # A full disk or a folder without write permission: the system's message tells enough.
             where = f"{error.filename}: " if error.filename else ""
             print(f"error: {where}{error.strerror or error}", file=sys.stderr)
             return 2

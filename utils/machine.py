@@ -1,4 +1,4 @@
-"""What the machine has for this process: cores, memory, shared memory; containers included."""
+"""Cores and memory that this process may use, within the limits of its container."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def local_processes() -> int:
-    """Processes of this run on this machine, as torchrun says; 1 without it."""
+    """The number of this run's processes on this machine, as torchrun sets it; 1 without it."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def cores() -> int:
-    """Cores for this process: those it may run on, within its container's share, divided among
-    the run's processes on this machine; at least 1."""
+    """The number of cores for this process, at least 1: those that it may run on, within its
+    container's quota, divided by the number of the run's processes on this machine."""
     affinity = getattr(os, "sched_getaffinity", None)
     count = float(len(affinity(0)) if affinity else os.cpu_count() or 1)
     quota, _, period = _read(_CGROUP / "cpu.max").partition(" ")
+    if not quota:  # cgroup v1; its quota is -1 where there is no limit
+        quota, period = (_read(_CGROUP / "cpu" / f"cpu.cfs_{name}_us")
+                         for name in ("quota", "period"))
     if quota.isdigit() and period.isdigit():
         count = min(count, math.ceil(int(quota) / int(period)))
     return max(1, int(count) // local_processes())
@@ -29,22 +32,19 @@ def cores() -> int:
 
 def available_memory() -> int | None:
     """Bytes of memory that can be taken without swapping, within the container's limit; None
-    where the system does not say."""
-    found = []
-    for line in _read(Path("/proc/meminfo")).splitlines():
-        if line.startswith("MemAvailable:"):
-            found.append(int(line.split()[1]) * 1024)
+    where the system does not tell."""
+    free = [_meminfo("MemAvailable")]
     limit, used = _read(_CGROUP / "memory.max"), _read(_CGROUP / "memory.current")
     if limit.isdigit() and used.isdigit():
         files = [int(line.split()[1]) for line in _read(_CGROUP / "memory.stat").splitlines()
-                 if line.startswith("inactive_file ")]  # counted as used, and given up when needed
-        found.append(max(0, int(limit) - int(used) + sum(files)))
-    return min(found, default=None)
+                 if line.startswith("inactive_file ")]  # counted as used, but freed when needed
+        free.append(max(0, int(limit) - int(used) + sum(files)))
+    return min((size for size in free if size is not None), default=None)
 
 
 def free_shared_memory() -> int | None:
     """Free bytes of /dev/shm, through which loader processes hand over their batches; None where
-    there is none."""
+    the system has no such folder."""
     try:
         return shutil.disk_usage("/dev/shm").free
     except OSError:
@@ -52,7 +52,7 @@ def free_shared_memory() -> int | None:
 
 
 def processor() -> str:
-    """What the processor calls itself."""
+    """The processor's name."""
     for line in _read(Path("/proc/cpuinfo")).splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
@@ -61,9 +61,13 @@ def processor() -> str:
 
 
 def total_memory() -> int | None:
-    """Bytes of memory of the machine; None where the system does not say."""
+    """Bytes of memory of the machine; None where the system does not tell."""
+    return _meminfo("MemTotal")
+
+
+def _meminfo(name: str) -> int | None:
     for line in _read(Path("/proc/meminfo")).splitlines():
-        if line.startswith("MemTotal:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return None
 

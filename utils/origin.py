@@ -1,4 +1,4 @@
-"""Where a run came from, and where its maps came from."""
+"""Records of how a run and its maps were made: command, commit, versions, device, weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 
 def write_origin(folder: Path, device: torch.device, processes: int) -> None:
-    """``origin.json``: command, commit, versions, device and processes of a run."""
+    """Write a run's ``origin.json``: command, commit, versions, device and processes."""
     from .world import launch
 
     origin = {"command": command(), "commit": commit(), "device": name_of(device),
@@ -46,10 +46,10 @@ def of_this_launch(folder: Path) -> bool:
 
 
 class MapsOrigin:
-    """What made the maps of a method, kept set by set in ``results/<method>/origin.json``.
+    """How the maps of a method were made, set by set, in ``results/<method>/origin.json``.
 
-    An entry is there before the first map is, not yet ``finished``, so that maps of a killed run
-    are not taken for those of the run before.
+    A set's entry is written before its first map and is not yet ``finished``, so that the maps of
+    a killed run are not taken for those of the run before it.
 
     Args:
         checkpoint: the file of the weights.
@@ -62,9 +62,11 @@ class MapsOrigin:
                       "commit": commit(), "device": name_of(device), **versions()}
 
     def begin(self, folder: Path, kept: int = 0) -> None:
-        """Maps are about to be written to ``folder``, ``<method>/<set>``, beside ``kept`` others.
+        """To be called before maps are written to ``folder``, which is ``<method>/<set>``.
 
-        Kept maps that the same weights made do not count.
+        Args:
+            kept: the number of maps that are in it already; they count only if other weights made
+                them.
         """
         before = origin_of(folder) or {}
         if before.get("sha256") == self.entry["sha256"]:
@@ -72,7 +74,7 @@ class MapsOrigin:
         self._write(folder, {"finished": False, "kept": kept})
 
     def end(self, folder: Path) -> None:
-        """All maps are written."""
+        """To be called when all maps are written."""
         self._write(folder, {"finished": True, "kept": (origin_of(folder) or {}).get("kept", 0)})
 
     def _write(self, folder: Path, state: dict) -> None:
@@ -94,7 +96,7 @@ def sha256_of(path: Path) -> str:
 
 
 def origin_of(maps: Path) -> dict | None:
-    """What test.py left about the maps in ``<method>/<set>``; None for maps of others."""
+    """The entry that test.py wrote on the maps in ``<method>/<set>``; None for maps of others."""
     entry = _sets(maps.absolute().parent / "origin.json").get(maps.absolute().name)
     return entry if isinstance(entry, dict) else None
 
@@ -106,17 +108,18 @@ def _sets(path: Path) -> dict:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        print(f"note: {path} cannot be read, so it is not known what made the maps: {error}",
+        print(f"note: {path} cannot be read, so the origin of the maps is unknown: {error}",
               file=sys.stderr)
         return {}
 
 
 def command() -> list[str]:
+    """The script's name and its arguments."""
     return [Path(sys.argv[0]).name, *sys.argv[1:]]
 
 
 def name_of(device: torch.device) -> str:
-    """The device with what it is: ``cuda:0 (NVIDIA H100)``."""
+    """The device with its model, for example ``cuda:0 (NVIDIA H100)``."""
     if device.type != "cuda":
         return f"{device} ({platform.machine()})"
     import torch
@@ -125,7 +128,7 @@ def name_of(device: torch.device) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the libraries that predictions go through."""
+    """Versions of Python and of the libraries that predictions depend on."""
     return {"python": platform.python_version(),
             **{library: importlib.metadata.version(library) for library in _LIBRARIES}}
 

@@ -1,4 +1,4 @@
-"""Where things lie, whatever directory a script is started from."""
+"""Paths of the repository, whatever directory a script is started from."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _FOLDER_PAIR = re.compile(r"(?![A-Za-z]:[\\/][^:]*$)((?:[A-Za-z]:[\\/])?[^:]+)"
 
 def folder_pair(spec: str) -> tuple[str, str] | None:
     """The two folders that a data set's ``IMAGES:MASKS`` names, or None for any other spec."""
-    found = _FOLDER_PAIR.fullmatch(spec)
-    return (found[1], found[2]) if found else None
+    match = _FOLDER_PAIR.fullmatch(spec)
+    return (match[1], match[2]) if match else None
 
 
 def absolute(path: str) -> str:

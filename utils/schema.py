@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import ge, gt, le, lt
 from typing import Any
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -64,20 +65,10 @@ class Option:
         if self.choices:
             return " or ".join(self.choices) if len(self.choices) == 2 else \
                 f"one of {', '.join(self.choices)}"
-        upper = f"at most {self.high:g}" if self.high is not None else \
-            f"below {self.below:g}" if self.below is not None else ""
-        if upper:
-            lower = f"at least {self.low:g}" if self.low is not None else f"above {self.above:g}"
-            bounds = f"{lower} and {upper}"
-        elif self.low is not None:
-            bounds = f"{self.low:g} or more"
-        else:
-            bounds = "positive" if self.above == 0 else ""
-        if isinstance(self.default, list) and bounds:
-            bounds = f"each {bounds}"
-        if self.length is not None:
-            bounds = f"{self.length} numbers" + (f", {bounds}" if bounds else "")
-        return f"{bounds}, or null" if bounds and self.default is None else bounds
+        bounds = " and ".join(f"{word} {limit:g}" for word, limit, _ in self._bounds())
+        parts = [f"{self.length} numbers" if self.length else "", bounds,
+                 "or null" if bounds and self.default is None else ""]
+        return ", ".join(part for part in parts if part)
 
     def allows(self, value: Any) -> bool:
         """Whether a value of the right type is among the choices or within the bounds."""
@@ -90,11 +81,13 @@ class Option:
     def _allows_item(self, value: Any) -> bool:
         if self.choices:
             return value in self.choices
-        # Asked as "is within the bounds" and not as "is not outside": NaN is neither.
-        return ((self.low is None or value >= self.low)
-                and (self.above is None or value > self.above)
-                and (self.high is None or value <= self.high)
-                and (self.below is None or value < self.below))
+        return all(compare(value, limit) for _, limit, compare in self._bounds())
+
+    def _bounds(self) -> Iterator[tuple[str, float, Callable[[float, float], bool]]]:
+        for word, limit, compare in (("at least", self.low, ge), ("above", self.above, gt),
+                                     ("at most", self.high, le), ("below", self.below, lt)):
+            if limit is not None:
+                yield word, limit, compare
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:
@@ -129,8 +122,7 @@ class LossConfig:
     variant: str = option("released", "whose losses, where code and paper differ",
                           choices=("released", "paper"))
     options: dict[str, Any] = option({}, "single differences from the variant, see docs/")
-    smoothing: float = option(0.0, "share by which masks are drawn towards one half",
-                              low=0, below=1)
+    smoothing: float = option(0.0, "share by which masks are drawn towards 1/2", low=0, below=1)
 
 
 @dataclass
@@ -140,35 +132,28 @@ class DataConfig:
     root: str = option("datasets", "the folder that holds the data sets")
     target: str = option("mask", "the labels that are learned from", choices=("mask", "scribble"))
     edges: str = option("none", "where edge maps come from", choices=EDGES)
-    edge_dilate: int = option(1, "side in pixels of the square that dilates edges before the "
-                              "resize, an odd number")
-    image_resize: str = option("pillow", "whose bilinear resize; OpenCV's skips pixels",
+    edge_dilate: int = option(1, "side in pixels of the square that dilates edges, odd")
+    image_resize: str = option("pillow", "whose bilinear resize is used; OpenCV's skips pixels",
                                choices=("pillow", "opencv"))
     mask_resize: str = option("bilinear", "how masks and edges are resized",
                               choices=("bilinear", "nearest"))
     scribble_resize: str = option("nearest", "how scribbles are resized; released: bilinear, "
                                   "which invents labels", choices=("nearest", "released"))
     train: list[str] = option(["DUTS-TR"], "sets to train on: names, folders, or IMAGES:MASKS")
-    size: int = option(352, "height and width of the input in pixels; images are squashed to it",
-                       low=32)
-    scales: list[float] = option([1.0], "factors on the size, one of which is drawn for each batch",
-                                 above=0)
+    size: int = option(352, "height and width in pixels that images are squashed to", low=32)
+    scales: list[float] = option([1.0], "factors on the size, one drawn for each batch", above=0)
     flip: float = option(0.0, "probability of a horizontal flip", low=0, high=1)
     crop: float = option(1.0, "smallest share of the area that a random crop keeps; 1: no crop",
                          above=0, high=1)
     augment: str = option("none", "more augmentation, after crop and flip; tracer: flips, turns, "
                           "tones, blurs", choices=("none", "tracer"))
     soft_mask: bool = option(False, "keep the greys of masks, instead of cutting them at one half")
-    mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B (0 to 1) that is subtracted",
-                               length=3)
-    std: list[float] = option([0.229, 0.224, 0.225], "deviation of R, G, B that is divided by",
-                              length=3, above=0)
+    mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B, 0 to 1", length=3)
+    std: list[float] = option([0.229, 0.224, 0.225], "deviation of R, G, B", length=3, above=0)
     workers: int | None = option(None, "processes that load; 0: the main one does; null: one a "
                                  "core, at most 8", low=0)
-    cache: str = option("memory", "where decoded training samples are kept: memory, none, or a "
-                        "folder")
-    cache_gb: float = option(8.0, "most gigabytes that they take; in memory also at most half of "
-                             "what is free", low=0)
+    cache: str = option("memory", "keeps decoded training samples: memory, none, or a folder")
+    cache_gb: float = option(8.0, "its size in GB; in memory also at most half of the free", low=0)
 
 
 @dataclass
@@ -180,14 +165,12 @@ class OptimConfig:
     weight_decay: float = option(0.0, "weight decay", low=0)
     momentum: float = option(0.9, "momentum of sgd", low=0, below=1)
     nesterov: bool = option(False, "Nesterov's momentum for sgd")
-    betas: list[float] = option([0.9, 0.999], "decay of the two moments of adam and adamw",
-                                length=2, low=0, below=1)
+    betas: list[float] = option([0.9, 0.999], "decays of adam and adamw", length=2, low=0, below=1)
     decay_all: bool = option(True, "weight decay on biases and norms too")
     trunk_factor: float = option(1.0, "factor on the trunk's learning rate; optim.freeze=[trunk] "
                                  "leaves the trunk as it is", above=0)
     freeze: list[str] = option([], "parameters or modules that are not trained")
-    eval_norm: list[str] = option([], "modules (or all) whose batch norms use their running "
-                                  "statistics and keep them")
+    eval_norm: list[str] = option([], "modules (or all) whose batch norms keep running statistics")
     frozen_norm: list[str] = option([], "the same, and these batch norms are not trained")
     l1: float = option(0.0, "weight of the sum of the absolute values of weights that decay", low=0)
     clip_value: float | None = option(None, "clamp each element of the gradient to ± this", above=0)
@@ -215,17 +198,14 @@ class TrainConfig:
     precision: str = option("auto", "of the forward pass; auto: bf16 where the hardware has it",
                             choices=PRECISIONS)
     accumulate: int = option(1, "parts into which a batch is split to need less memory", low=1)
-    on_oom: str = option("stop", "when memory runs out: stop, or split the batch into more parts",
+    on_oom: str = option("stop", "when memory runs out: stop, or split batches into more parts",
                          choices=("stop", "split"))
     checkpoint_trunk: bool = option(False, "compute the trunk twice to need less memory")
     compile: bool = option(False, "torch.compile the network")
     sync_norm: bool = option(False, "batch norms over the batches of all processes")
-    max_skipped: int = option(0, "most steps that are left out for a loss or gradient that is not "
-                              "finite", low=0)
-    ema: float = option(0.0, "decay of an average of the weights, which is then tested; 0: none",
-                        low=0, below=1)
-    patience: int | None = option(None, "stop after this many validations without a better one",
-                                  low=1)
+    max_skipped: int = option(0, "most steps skipped for a loss or gradient not finite", low=0)
+    ema: float = option(0.0, "decay of averaged weights, which are tested; 0: none", low=0, below=1)
+    patience: int | None = option(None, "end after so many validations without a better one", low=1)
 
 
 @dataclass
@@ -233,10 +213,9 @@ class ValConfig:
     """Validation between epochs."""
 
     data: list[str] = option([], "sets to validate on")
-    fraction: float = option(0.0, "or this share of the training pairs, held out by the seed",
-                             low=0, below=1)
+    fraction: float = option(0.0, "or a share of the training pairs, held out", low=0, below=1)
     every: int = option(1, "epochs between validations", low=1)
-    watch: str = option("MAE", "what says which weights are best, and moves the plateau schedule",
+    watch: str = option("MAE", "what tells the best weights and moves the schedule plateau",
                         choices=("MAE", "loss"))
 
 
@@ -275,8 +254,7 @@ class Config:
     name: str = option("run", "folder of the run in checkpoints/ and of its maps in results/")
     paper: str = option("", "the paper's name, venue and year")
     seed: int = option(0, "seed of all random numbers", low=0)
-    threads: int | None = option(None, "threads of torch on a CPU; null: one for each core that "
-                                 "this process may use", low=1)
+    threads: int | None = option(None, "torch's threads on a CPU; null: one for each core", low=1)
     model: ModelConfig = field(default_factory=ModelConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     loss: LossConfig = field(default_factory=LossConfig)

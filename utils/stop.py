@@ -1,4 +1,4 @@
-"""Leaving a run in good order on SIGTERM and Ctrl-C."""
+"""Ending a run in good order on SIGTERM and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from types import FrameType
 
 
 class StopRequest:
-    """Set by the first SIGINT or SIGTERM inside the ``with``; a second one interrupts at once.
+    """Keeps the first SIGINT or SIGTERM inside the ``with``; a second one interrupts at once.
 
     Attributes:
-        signal: number of the signal, None while there was none.
+        signal: the number of the signal, None before one comes.
     """
 
     def __init__(self) -> None:
@@ -35,13 +35,13 @@ class StopRequest:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
-        print(f"\n{signal.Signals(number).name}: saving after this step, then leaving; once more "
-              "leaves at once", file=sys.stderr)
+        print(f"\n{signal.Signals(number).name}: saving after this step, then stopping; a second "
+              "signal stops at once", file=sys.stderr)
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM leaves the block by an exception, as Ctrl-C does, with exit status 143."""
+    """Inside the block SIGTERM raises an exception, as Ctrl-C does, with exit status 143."""
     def leave(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 

@@ -1,4 +1,4 @@
-"""Weights: ImageNet trunks, official checkpoints, our own. The one place that reads them.
+"""Reading weights: of ImageNet trunks, of papers' official checkpoints, of our own runs.
 
 Tensors are matched by name, never by position; loading is strict and lists every key that is
 missing, unexpected or of another shape. Files are read with ``weights_only=True``.
@@ -28,7 +28,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")  # torch colours some of its messages
 
 
 def read_file(path: Path) -> dict:
-    """What ``torch.load`` finds in ``path``, on the CPU, tensors and plain containers only.
+    """The content of a weights file, on the CPU: tensors and plain containers only.
 
     Raises:
         UserError: missing, empty, truncated or not a weights file.
@@ -88,25 +88,25 @@ def load_weights(network: nn.Module, source: str | Path | Mapping) -> None:
 
 
 def without_idle(state: State, idle: tuple[str, ...], origin: str) -> State:
-    """A released state dict without the tensors of parts that never run, which are named."""
-    found = {key for key in state if key.startswith(idle)}
-    if found:
-        values = sum(state[key].numel() for key in found)
-        parts = ", ".join(sorted({key.partition(".")[0] for key in found}))
-        print(f"note: {origin}: {len(found)} tensors ({values} values) of {parts} are left out: "
+    """A released state dict without the tensors of parts that never run; a note names the parts."""
+    left_out = {key for key in state if key.startswith(idle)}
+    if left_out:
+        values = sum(state[key].numel() for key in left_out)
+        parts = ", ".join(sorted({key.partition(".")[0] for key in left_out}))
+        print(f"note: {origin}: {len(left_out)} tensors ({values} values) of {parts} are left out: "
               "the released network never runs them")
-    return {key: value for key, value in state.items() if key not in found}
+    return {key: value for key, value in state.items() if key not in left_out}
 
 
 def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
-    """Load the trunks of ``network`` from ImageNet weights; returns a line saying what was done.
+    """Load the trunks of ``network`` from ImageNet weights; returns a line that reports it.
 
     Args:
         source: ``"imagenet"`` (the file that the trunk names, looked for in ``checkpoints/`` and
             the torch hub cache, then downloaded), ``"none"``, or a file with the same keys.
 
     Raises:
-        UserError: no weights to be had, or keys and shapes that do not fit.
+        UserError: no file and no download, or keys and shapes that do not fit.
     """
     trunks = {name: module for name, module in network.named_modules()
               if hasattr(module, "imagenet_keys")}
@@ -127,12 +127,12 @@ def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
         for ours, theirs in trunk.imagenet_keys().items():
             wanted[f"{theirs} (for {name}.{ours})"] = own[ours]
             used.add(theirs)
-    # A feature list of an older torch has no batch counters; they start at zero then.
+    # Files of older torch versions lack batch norms' counters, which then start at zero.
     counters = [key for key in used if key.endswith("num_batches_tracked") and key not in state]
     state |= {key: torch.zeros((), dtype=torch.long) for key in counters}
-    found = {key: state[key.split(" ")[0]] for key in wanted if key.split(" ")[0] in state}
-    found |= {key: value for key, value in state.items() if key not in used}
-    _copy(wanted, found, str(path))
+    given = {key: state[key.split(" ")[0]] for key in wanted if key.split(" ")[0] in state}
+    given |= {key: value for key, value in state.items() if key not in used}
+    _copy(wanted, given, str(path))
     note = f", {len(unused)} classifier tensors not needed" if unused else ""
     return f"trunk weights: {path.name}, {len(used)} tensors{note}"
 
@@ -144,7 +144,7 @@ def _copy(own: State, state: State, origin: str) -> None:
     shapes = [f"shape of {key}: file {tuple(state[key].shape)}, network {tuple(own[key].shape)}"
               for key in own if key in state and own[key].shape != state[key].shape]
     if missing or unexpected or shapes:
-        # Taken in turns, so that the few that are shown tell of every kind.
+        # In turns, so that the first few, which the message lists, include every kind.
         turns = zip_longest(shapes, unexpected, missing)
         raise UserError(list_problems(
             f"{origin} does not fit the network: {len(missing)} tensors missing, "
@@ -157,8 +157,11 @@ def _copy(own: State, state: State, origin: str) -> None:
 
 
 def _imagenet_file(source: str) -> Path:
-    """The ImageNet file of an address or of torchvision's network of that name: in checkpoints/,
-    the hub cache, or downloaded."""
+    """The file of ImageNet weights from checkpoints/, the hub cache, or else a download.
+
+    Args:
+        source: an address, or the name of a torchvision network.
+    """
     url = source if "://" in source else \
         torchvision.models.get_model_weights(source).IMAGENET1K_V1.url
     name = url.rsplit("/", 1)[-1]
@@ -171,7 +174,7 @@ def _imagenet_file(source: str) -> Path:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-        # The file name ends in the first digits of its hash, which torch checks.
+        # The file's name ends in the first digits of its SHA-256, which torch checks.
         digits = name.rsplit("-", 1)[-1].partition(".")[0]
         torch.hub.download_url_to_file(url, str(cache / name), hash_prefix=digits)
     except (OSError, RuntimeError) as error:
@@ -187,10 +190,10 @@ def _imagenet_file(source: str) -> Path:
 
 
 def initialise(network: nn.Module, config: DictConfig, resumed: Mapping | None = None) -> None:
-    """Fill a network that is to be trained, and say with what.
+    """Load the weights that training starts from, and print which they are.
 
-    Those of ``resumed``, a checkpoint, where a run goes on; else of ``config.network``; else of
-    the trunk alone, ``config.backbone``.
+    They come from ``resumed``, the checkpoint of a run that goes on; else from the file
+    ``config.network``; else the trunk alone gets weights, from ``config.backbone``.
     """
     if resumed is not None:
         load_weights(network, resumed["network"])

@@ -21,20 +21,21 @@ T = TypeVar("T")
 
 
 class World:
-    """This process among the others.
+    """This process among the run's processes.
 
-    Every method is called by all processes, in the same order.
+    All processes call every method, in the same order.
 
     Attributes:
-        rank, size: which of how many processes this is.
-        main: whether it is the one that writes and speaks.
+        rank: the number of this process, from 0.
+        size: how many processes there are.
+        main: whether this is the process that writes files and prints, rank 0.
     """
 
     def __init__(self, rank: int = 0, size: int = 1):
         self.rank, self.size, self.main = rank, size, rank == 0
 
     def gather(self, value: T) -> list[T]:
-        """What each process gave, by rank."""
+        """The values of all processes, in the order of their ranks."""
         if self.size == 1:
             return [value]
         values: list = [None] * self.size
@@ -49,19 +50,20 @@ class World:
         return values
 
     def highest(self, value: int) -> int:
-        """The largest of the processes' values. Over the network alone: devices go on computing."""
+        """The largest of the processes' values. It goes over the network, without the devices,
+        which go on computing."""
         if self.size == 1:
             return value
-        found = torch.tensor(value)
-        dist.all_reduce(found, dist.ReduceOp.MAX)
-        return int(found)
+        largest = torch.tensor(value)
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return int(largest)
 
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
         """A block that the main process has left before the others enter it.
 
-        When the main one fails with a UserError, which it reports, the others leave with its
-        status and without a word.
+        When the main process fails with a UserError, it reports the error, and the others exit
+        with the same status without printing anything.
         """
         if not self.main:
             if self.gather(True).count(False):
@@ -76,17 +78,17 @@ class World:
         self.gather(True)
 
     def from_main(self, value: T) -> T:
-        """What the main process gave."""
+        """The main process's value."""
         return self.gather(value)[0]
 
     def share_buffers(self, network: nn.Module) -> None:
-        """Give all processes the main one's buffers, such as the running means of batch norms."""
+        """Copy the main process's buffers, such as the running means of batch norms, to all."""
         if self.size > 1:
             for buffer in network.buffers():
                 dist.broadcast(buffer, 0)
 
     def parallel(self, network: nn.Module) -> nn.Module:
-        """A network whose gradients are averaged over the processes; itself where there is one."""
+        """The network, wrapped if several processes average their gradients."""
         if self.size == 1:
             return network
         # Batch norms' buffers are shared when they are needed (``share_buffers``), not each step.
@@ -97,23 +99,23 @@ class World:
 
 
 def launched() -> bool:
-    """Whether torchrun, or something that sets its environment, started this process."""
+    """Whether this process was started by torchrun, or by what sets the same variables."""
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 def launch() -> str:
-    """Names the torchrun that started this process: the same after it started it anew."""
+    """A name for the torchrun that started this process; the same after a restart by it."""
     return f"{os.environ.get('TORCHELASTIC_RUN_ID', '')} {socket.gethostname()} {os.getppid()}"
 
 
 def restarts() -> int:
-    """How often torchrun has started this machine's processes anew after a failure."""
+    """How often torchrun has restarted this machine's processes after a failure."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 @contextlib.contextmanager
 def joined(device: torch.device) -> Iterator[World]:
-    """Meet the other processes. Inside, all but the main one print nothing to stdout."""
+    """Connect to the run's other processes. Inside the block only the main one prints to stdout."""
     if not launched() or os.environ["WORLD_SIZE"] == "1":
         yield World()
         return
@@ -125,9 +127,10 @@ def joined(device: torch.device) -> Iterator[World]:
         raise UserError(f"RANK and WORLD_SIZE are set, but torchrun has not started this process "
                         f"({error}); unset them, or start with torchrun") from None
     if os.environ.get("GROUP_WORLD_SIZE") == "1":
-        # torchrun keeps its store when it starts the processes anew, with the addresses of those
-        # that are gone (pytorch/pytorch#135712). On several machines the counts differ, and
-        # torchrun needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 (docs/scaling.md).
+        # torchrun keeps its store when it restarts the processes, with the addresses of those that
+        # are gone (pytorch/pytorch#135712), so each attempt gets keys of its own. On several
+        # machines the counts differ; there torchrun needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+        # (docs/scaling.md).
         store = dist.PrefixStore(f"attempt {restarts()}", store)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
                             store=store, rank=rank, world_size=size)
@@ -139,7 +142,7 @@ def joined(device: torch.device) -> Iterator[World]:
                 stack.enter_context(contextlib.redirect_stdout(silence))
             yield world
     finally:
-        # A process that fails must not wait for the others, which torchrun stops.
+        # A process that fails must not wait for the others: torchrun stops them.
         if sys.exc_info()[0] is None:
             world.gather(None)
         dist.destroy_process_group()

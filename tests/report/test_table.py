@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,9 +14,9 @@ import torch
 from PIL import Image
 
 import eval as eval_script
-from scoring import How
+from scoring import ScoringOptions
 from scoring.jobs import find_jobs
-from scoring.scores import keep_scores, read_scores
+from scoring.scores import read_scores
 from utils.origin import MapsOrigin, origin_of
 
 
@@ -108,41 +107,11 @@ def test_a_methods_scores_under_all_profiles_are_of_the_same_maps(sets, maps, re
         *(("grey", "TINY-TE", profile) for profile in ("matlab", "pysodmetrics", "tracer"))]
 
 
-@pytest.mark.parametrize("content, said", [
-    ("", "Expecting value"), ('[{"method": "a"', "delimiter"), ("{}", "not a list"),
-    ("[3]", "row 0 is not a mapping"), ('[{"method": "a"}]', "row 0 has no dataset"),
-    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "MAE": "x"}]',
-     "row 0 has no number for MAE"),
-    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "origin": 3}]',
-     "row 0 has a damaged 'origin'"),
-    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "content": [1]}]',
-     "row 0 has a damaged 'content'"),
-    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "expected": null}]',
-     "expected images"), ("\xff", "")])
-def test_a_damaged_file_of_scores_is_one_clear_line(sets, maps, results, capsys, content, said):
-    results.mkdir()
-    (results / "scores.json").write_bytes(content.encode("latin-1"))
-    assert table(sets, maps) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {results / 'scores.json'} cannot be used: ")
-    assert said in line and "Delete it and score again" in line
-    assert (results / "scores.json").read_bytes() == content.encode("latin-1")
-
-
 def test_rows_of_json_can_be_read_too(sets, maps, results, tmp_path):
     assert table(sets, maps, "--json", str(tmp_path / "rows.json")) == 0
     (results / "scores.json").write_text((tmp_path / "rows.json").read_text())
     assert table(sets, maps / "exact", "--data", "TINY-TR") == 0
     assert len(read_scores(results / "scores.json")) == 3
-
-
-def test_where_scores_cannot_be_kept_they_are_returned_with_a_note(tmp_path, capsys):
-    rows = [{"method": "a", "dataset": "b", "profile": "c", "images": 1, "expected": 1, "MAE": .1}]
-    assert keep_scores(tmp_path / "new/scores.json", []) == []
-    assert not (tmp_path / "new").exists()
-    (tmp_path / "file").write_text("")
-    assert keep_scores(tmp_path / "file/scores.json", rows) == rows
-    assert "the scores are not kept in" in capsys.readouterr().err
 
 
 def test_a_set_has_one_name_however_its_folder_is_called(sets, maps, results, tmp_path, capsys):
@@ -170,14 +139,6 @@ def test_rows_that_say_not_which_maps_they_are_of_go_with_a_note(sets, maps, res
         assert table(sets, maps / "exact", "--data", "TINY-TE") == 0
         assert ("may be of other maps" in capsys.readouterr().err) == said
         assert [one["profile"] for one in kept(results)] == ["pysodmetrics"]
-
-
-def test_evaluations_at_the_same_time_keep_all_their_scores(tmp_path):
-    rows = [{"method": f"{number:02d}", "dataset": "SOD", "profile": "matlab", "images": 1,
-             "expected": 1, "MAE": 0.5} for number in range(40)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda row: keep_scores(tmp_path / "scores.json", [row]), rows))
-    assert read_scores(tmp_path / "scores.json") == rows
 
 
 def test_the_kept_file_is_not_written_as_a_list_of_this_runs_rows(sets, maps, results, capsys):
@@ -270,7 +231,8 @@ def test_measures_that_are_left_out_are_empty_cells(sets, maps, recipe, capsys):
 
 
 def test_profiles_that_lack_a_measure_are_scored_without_it():
-    assert How(measures=("MAE", "F", "E", "AUC")).under("tracer").measures == ("MAE", "F")
+    options = ScoringOptions(measures=("MAE", "F", "E", "AUC"))
+    assert options.under("tracer").measures == ("MAE", "F")
 
 
 # --- what made the maps -------------------------------------------------------------------------

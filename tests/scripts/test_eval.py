@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sqlite3
 import sys
 
 import cv2
@@ -13,10 +12,7 @@ import pytest
 from PIL import Image
 
 import eval as eval_script
-from data import Pair
 from metrics import Evaluator
-from scoring import How, cache, folders, score_folder
-from tests.maps import reference
 
 
 @pytest.fixture
@@ -93,23 +89,23 @@ def deep(folder):
         Image.fromarray(np.array(image).astype(np.uint16) * 257).save(folder / "01.png")
 
 
-@pytest.mark.parametrize("damage, said, scored_images", [
+@pytest.mark.parametrize("damage, message, scored_images", [
     (remove, "no map for", 3), (add, "surplus.png", 4), (shrink, "01.png is 5×5", 3),
     (truncate, "01.png: cannot be decoded", 3), (empty, "01.png: empty file", 3),
     (colour, "01.png: has colours", 3), (alpha, "has transparent pixels", 3),
     (transparent, "has transparent pixels", 3), (deep, "a map is 8-bit grey", 3)])
-def test_incomplete_input_gives_no_row_unless_asked(sets, scored, tmp_path, capsys, damage, said,
-                                                    scored_images):
+def test_incomplete_input_gives_no_row_unless_asked(sets, scored, tmp_path, capsys, damage,
+                                                    message, scored_images):
     damage(scored)
     file = tmp_path / "scores.json"
     assert evaluate(sets, scored, "--json", str(file)) == 2
     assert json.loads(file.read_text()) == []
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert evaluate(sets, scored, "--allow-missing", "--json", str(file)) == 0
     (row,) = json.loads(file.read_text())
     assert (row["images"], row["expected"]) == (scored_images, 4)
     captured = capsys.readouterr()
-    assert said in captured.err
+    assert message in captured.err
     assert ("3/4" in captured.out) == (scored_images == 3)
 
 
@@ -130,18 +126,13 @@ def test_maps_that_share_a_stem_are_not_scored(sets, scored, capsys):
     assert "3/4" in captured.out
 
 
-def test_folders_without_truth_are_said_and_requested_sets_must_be_there(sets, scored, capsys):
+def test_folders_without_truth_are_named_and_requested_sets_must_be_there(sets, scored, capsys):
     (scored.parent / "input").mkdir()
     assert evaluate(sets, scored) == 0
     assert "input is not scored" in capsys.readouterr().err
     assert evaluate(sets, scored, "--data", "TINY-TE", "TINY-TR") == 2
     assert "no maps of TINY-TR" in capsys.readouterr().err
     assert evaluate(sets, scored, "--data", "TINY-TE", "TINY-TR", "--allow-missing") == 0
-
-
-def test_one_methods_folder_can_be_given_for_custom_sets(sets, scored):
-    assert eval_script.main(["--pred", str(scored.parent), "--root", str(sets), "--data",
-                             "TINY-TE"]) == 0
 
 
 def test_the_truth_follows_the_orientation_of_its_image(tmp_path):
@@ -162,7 +153,7 @@ def test_the_truth_follows_the_orientation_of_its_image(tmp_path):
     assert json.loads(file.read_text())[0]["MAE"] == 0
 
 
-@pytest.mark.parametrize("arguments, said", [
+@pytest.mark.parametrize("arguments, message", [
     (["--gt", ".", "--data", "TINY-TE"], "leave --data out"),
     (["--pred", "nowhere"], "folder not found"),
     (["--measures", "maxF"], "known: core, all, MAE"),
@@ -170,9 +161,9 @@ def test_the_truth_follows_the_orientation_of_its_image(tmp_path):
     (["--measures", "core", "AUC", "--profile", "tracer"], "does not define AUC"),
     (["--compare", "copy", "nothing"], "nothing"),
     (["--data", "NO-SUCH-SET"], "not found")])
-def test_wrong_arguments(sets, scored, capsys, arguments, said):
+def test_wrong_arguments(sets, scored, capsys, arguments, message):
     assert evaluate(sets, scored, *arguments) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_scoring_does_not_import_torch(sets, scored, results):
@@ -182,7 +173,7 @@ def test_scoring_does_not_import_torch(sets, scored, results):
 
     program = ("import sys, pathlib, eval; eval.RESULTS = pathlib.Path(sys.argv.pop(1)); "
                "status = eval.main(); assert 'torch' not in sys.modules; sys.exit(status)")
-    subprocess.run([sys.executable, "-c", program, str(results), "--gpu", "cpu", "--no-cache",
+    subprocess.run([sys.executable, "-c", program, str(results), "--gpu", "cpu",
                     "--table", "--pred", str(scored.parents[1]), "--root", str(sets)],
                    check=True, cwd=Path(eval_script.__file__).parent, capture_output=True)
 
@@ -209,11 +200,10 @@ def test_every_map_is_scored_at_full_precision(sets, scored, tmp_path):
 def test_maps_of_another_size_are_resized_on_request_and_counted(sets, scored, tmp_path, capsys):
     Image.fromarray(np.arange(25, dtype=np.uint8).reshape(5, 5) * 10).save(scored / "01.png")
     file = tmp_path / "scores.json"
-    for _ in range(2):  # the second time from what was kept
-        assert evaluate(sets, scored, "--resize", "--json", str(file)) == 0
-        assert "4 (1 resized)" in capsys.readouterr().out
-        (row,) = json.loads(file.read_text())
-        assert row["resized"] == 1
+    assert evaluate(sets, scored, "--resize", "--json", str(file)) == 0
+    assert "4 (1 resized)" in capsys.readouterr().out
+    (row,) = json.loads(file.read_text())
+    assert row["resized"] == 1
     with Image.open(scored / "01.png") as small, \
             Image.open(sets / "TINY-TE/masks/01.png") as mask:
         evaluator = Evaluator()  # OpenCV's bilinear is the definition, half pixels aligned
@@ -222,129 +212,35 @@ def test_maps_of_another_size_are_resized_on_request_and_counted(sets, scored, t
     assert evaluate(sets, scored) == 2
 
 
-def test_an_interrupted_evaluation_continues(sets, results, monkeypatch, tmp_path, capsys):
-    maps = tmp_path / "results/copy/TINY-TR"
-    maps.mkdir(parents=True)
-    for path in (sets / "TINY-TR/masks").iterdir():
-        Image.open(path).save(maps / path.name)
-    monkeypatch.setattr(folders, "_CHUNK", 2)
-    monkeypatch.setattr(folders, "_CORES", 1)
-    monkeypatch.setattr(folders, "_AHEAD", 0)
-    monkeypatch.setattr(cache, "BURST", 2)
-    seen = []
-    original = Evaluator.update
-
-    def update(self, name, *rest):
-        seen.append(name)
-        if len(seen) == 7:
-            raise KeyboardInterrupt
-        original(self, name, *rest)
-
-    monkeypatch.setattr(Evaluator, "update", update)
-    monkeypatch.setattr(cache.ScoreCache, "close", lambda self: None)  # as if it was killed
-    assert evaluate(sets, maps) == 130
-    assert "interrupted" in capsys.readouterr().err
-    monkeypatch.undo()
-    monkeypatch.setattr(eval_script, "RESULTS", results)
-    monkeypatch.setattr(Evaluator, "update", update)
-    first, file = list(seen), tmp_path / "scores.json"
-    assert evaluate(sets, maps, "--json", str(file)) == 0
-    assert len(first) == 7
-    assert sorted(first[:6] + seen[7:]) == [f"{number:02d}" for number in range(10)]
-    assert json.loads(file.read_text())[0]["images"] == 10
-
-
-def test_changed_files_are_scored_again(sets, scored, results, monkeypatch, tmp_path):
-    assert evaluate(sets, scored) == 0
-    seen = []
-    original = Evaluator.update
-    monkeypatch.setattr(Evaluator, "update",
-                        lambda self, name, *rest: (seen.append(name), original(self, name, *rest)))
-    file = tmp_path / "scores.json"
-    assert evaluate(sets, scored, "--json", str(file)) == 0
-    before = json.loads(file.read_text())
-    assert seen == []
-    changed = np.array(Image.open(scored / "03.png"))
-    changed[0] = 200
-    Image.fromarray(changed).save(scored / "03.png")
-    assert evaluate(sets, scored) == 0
-    assert seen == ["03"]  # the map that changed
-    mask = sets / "TINY-TE/masks/00.png"
-    Image.fromarray(255 - np.array(Image.open(mask))).save(mask)
-    assert evaluate(sets, scored, "--json", str(file)) == 0
-    assert seen == ["03", "00"]  # the mask that changed
-    assert json.loads(file.read_text()) != before
-    assert evaluate(sets, scored, "--profile", "matlab") == 0
-    assert len(seen) == 6  # other definitions
-    assert evaluate(sets, scored, "--no-cache") == 0
-    assert len(seen) == 10
-
-
-def test_damaged_and_foreign_results_are_scored_again(sets, scored, results, tmp_path):
-    assert evaluate(sets, scored) == 0
-    with sqlite3.connect(results / ".scores.sqlite") as database:
-        database.execute("UPDATE results SET numbers = x'00'")
-    file = tmp_path / "scores.json"
-    assert evaluate(sets, scored, "--json", str(file)) == 0
-    assert json.loads(file.read_text())[0]["MAE"] == 0
-    reader = sqlite3.connect(results / ".scores.sqlite", isolation_level=None)
-    reader.execute("BEGIN")  # another evaluation reads while this one writes
-    reader.execute("SELECT * FROM results").fetchone()
-    assert evaluate(sets, scored, "--profile", "matlab") == 0
-    reader.close()
-
-
-def test_a_damaged_file_of_results_does_not_stop_scoring(sets, scored, results, capsys):
-    results.mkdir()
-    (results / ".scores.sqlite").write_bytes(b"not a database at all" * 100)
-    assert evaluate(sets, scored) == 0
-    assert "results are not kept" in capsys.readouterr().err
-
-
 def test_two_methods_are_compared(sets, scored, tmp_path, capsys):
-    other = tmp_path / "results/grey/TINY-TE"
-    other.mkdir(parents=True)
+    grey = tmp_path / "results/grey/TINY-TE"
+    grey.mkdir(parents=True)
     for path in scored.iterdir():
-        Image.fromarray(np.array(Image.open(path)) // 2 + 60).save(other / path.name)
-    Image.open(scored / "00.png").save(other / "00.png")
+        Image.fromarray(np.array(Image.open(path)) // 2 + 60).save(grey / path.name)
+    Image.open(scored / "00.png").save(grey / "00.png")
     flat = np.full(np.array(Image.open(scored / "01.png")).shape, 128, np.uint8)
-    Image.fromarray(flat).save(other / "01.png")
+    Image.fromarray(flat).save(grey / "01.png")
     assert evaluate(sets, scored, "--compare", "copy", "grey") == 0
     out = capsys.readouterr().out
     assert "copy against grey on TINY-TE, 4 images" in out
     assert "images that differ most in MAE" in out
-    assert eval_script.main(["--compare", str(scored), str(other), "--gt",
+    assert eval_script.main(["--compare", str(scored), str(grey), "--gt",
                              str(sets / "TINY-TE/masks")]) == 0
     assert "copy against grey" in capsys.readouterr().out
-    renamed = other.rename(other.with_name("half"))
+    renamed = grey.rename(grey.with_name("half"))
     assert eval_script.main(["--compare", str(scored), str(renamed), "--gt",
                              str(sets / "TINY-TE/masks")]) == 0
     assert "TINY-TE against half on masks, 4 images" in capsys.readouterr().out
-    renamed.rename(other)
-    assert eval_script.main(["--compare", str(scored.parent), str(other.parent), "--pred",
+    renamed.rename(grey)
+    assert eval_script.main(["--compare", str(scored.parent), str(grey.parent), "--pred",
                              str(tmp_path / "nowhere"), "--root", str(sets)]) == 0
     (scored.parent / "TINY-TR").mkdir()
     assert evaluate(sets, scored, "--compare", "copy", "grey") == 2
     (scored.parent / "TINY-TR").rmdir()
-    other.rename(other.with_name("TINY-TR"))
-    Image.open(sets / "TINY-TR/masks/00.png").save(other.with_name("TINY-TR") / "00.png")
+    grey.rename(grey.with_name("TINY-TR"))
+    Image.open(sets / "TINY-TR/masks/00.png").save(grey.with_name("TINY-TR") / "00.png")
     assert evaluate(sets, scored, "--compare", "copy", "grey", "--allow-missing") == 2
     assert "both methods need maps of TINY-TE" in capsys.readouterr().err
-
-
-def test_a_known_set_whose_truth_is_damaged_is_a_missing_score(sets, scored, capsys):
-    (sets / "TINY-TR/masks/03.png").unlink()
-    (scored.parent / "TINY-TR").mkdir()
-    assert evaluate(sets, scored) == 2
-    assert "TINY-TR is not scored" in capsys.readouterr().err
-
-
-def test_two_folders_of_one_set_are_refused(sets, scored, tmp_path, capsys):
-    (tmp_path / "results/copy/DUT-O").mkdir()
-    (tmp_path / "results/copy/OMRON").mkdir()
-    (sets / "TINY-TE").rename(sets / "DUT-OMRON")
-    assert evaluate(sets, scored) == 2
-    assert "several folders hold maps of DUT-OMRON (DUT-O, OMRON)" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_written_does_not_cost_the_table(sets, scored, tmp_path, capsys):
@@ -355,27 +251,31 @@ def test_a_file_that_cannot_be_written_does_not_cost_the_table(sets, scored, tmp
     assert "cannot write" in captured.err
 
 
-def test_a_device_scores_folders_the_same(sets, scored):
-    pairs = [Pair(path.stem, None, path) for path in (sets / "TINY-TE/masks").iterdir()]
-    maps = list(scored.iterdir())
-    on_cpu = score_folder(maps, pairs)
-    on_device = score_folder(maps, pairs, how=How(device="cpu:0"))
-    assert on_device.evaluator.compute() == pytest.approx(on_cpu.evaluator.compute(), abs=1e-12)
-    assert on_device.evaluator.per_image.keys() == on_cpu.evaluator.per_image.keys()
+def test_an_interrupted_evaluation_keeps_nothing(sets, scored, results, monkeypatch, capsys):
+    def update(self, name, *_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Evaluator, "update", update)
+    assert evaluate(sets, scored) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not results.exists()
 
 
-def test_the_published_maps_of_wssa(shared):
-    """16 of the 1000; docs/evaluation.md has the scores of all."""
-    maps = shared / "data/mini/maps/WSSA/ECSSD"
-    masks = shared / "data/mini/ECSSD/ground_truth_mask"
-    result = score_folder(maps.glob("*.png"), [Pair(path.stem, None, path)
-                                               for path in sorted(masks.glob("*.png"))])
-    assert (result.problems, result.evaluator.images) == ([], 16)
-    each = [reference(*(np.array(Image.open(folder / path.name).convert("L"))
-                        for folder in (maps, masks))) for path in sorted(maps.glob("*.png"))]
-    row = result.evaluator.compute()
-    for name in ("MAE", "adpF", "wF", "Sm", "adpE"):
-        assert row[name] == pytest.approx(np.mean([numbers[name] for numbers in each]), abs=1e-12)
-    for name in ("F", "E"):
-        curve = np.mean([numbers[name] for numbers in each], axis=0)
-        assert (row[f"max{name}"], row[f"mean{name}"]) == pytest.approx((curve.max(), curve.mean()))
+def test_no_cache_is_accepted_and_says_that_there_is_none(sets, scored, results, capsys):
+    assert evaluate(sets, scored) == 0
+    assert capsys.readouterr().err == ""
+    assert evaluate(sets, scored, "--no-cache") == 0
+    assert capsys.readouterr().err == \
+        "note: --no-cache does nothing: scores are not cached any more\n"
+    assert sorted(path.name for path in results.iterdir()) == [".scores.json.lock", "scores.json"]
+
+
+def test_what_is_scored_is_what_lies_there_now(sets, scored, tmp_path):
+    file = tmp_path / "scores.json"
+    assert evaluate(sets, scored, "--json", str(file)) == 0
+    (before,) = json.loads(file.read_text())
+    mask = sets / "TINY-TE/masks/00.png"
+    Image.fromarray(255 - np.array(Image.open(mask))).save(mask)
+    assert evaluate(sets, scored, "--json", str(file)) == 0
+    (row,) = json.loads(file.read_text())
+    assert (before["MAE"], row["MAE"]) == (0, 0.25)

@@ -9,8 +9,6 @@ from typing import get_type_hints
 import pytest
 from omegaconf import DictConfig
 
-import model
-from model import objectives
 from utils import config as config_module
 from utils.config import default_config, help_text, load_config, merge_config
 from utils.errors import UserError
@@ -24,17 +22,6 @@ def nested(key, value):
     """A recipe with one key."""
     group, _, name = key.rpartition(".")
     return {group: {name: value}} if group else {name: value}
-
-
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
-def test_every_recipe_is_valid_and_names_things_that_exist(path):
-    config = load_config(path)
-    assert config.name == path.stem
-    assert config.model.name in model.names()
-    assert config.loss.name in objectives.names()
-    for row in config.reported:
-        assert 0 < row.value < 1
-        assert row.source
 
 
 def test_a_recipe_is_laid_over_its_base(tmp_path):
@@ -59,40 +46,18 @@ def test_a_recipe_is_laid_over_its_base(tmp_path):
         load_config(tmp_path / "third.yaml")
 
 
-def test_the_recipes_of_tracer_differ_in_size_alone():
-    sizes = (320, 320, 352, 384, 448, 512, 576, 640)
-    first = load_config(CONFIGS / "tracer_te0.yaml")
-    assert (first.optim.lr, first.optim.weight_decay, first.optim.clip_norm) == (5e-5, 1e-4, 2)
-    assert (first.train.batch, first.train.epochs, first.train.patience) == (32, 100, 10)
-    assert (first.val.fraction, first.val.watch, first.optim.patience) == (0.05, "loss", 5)
-    for number, size in enumerate(sizes):
-        config = load_config(CONFIGS / f"tracer_te{number}.yaml")
-        assert (config.model.name, config.data.size) == (f"tracer_te{number}", size)
-        for group in ("optim", "val", "loss"):
-            assert config[group] == first[group]
-
-
-def test_the_recipe_of_cpd_is_the_released_one():
-    config = load_config(CONFIGS / "cpd_vgg.yaml")
-    assert (config.data.size, config.train.batch, config.train.epochs) == (352, 10, 99)
-    assert (config.optim.name, config.optim.lr, config.optim.clip_value) == ("adam", 1e-4, 0.5)
-    assert config.optim.schedule == "released"
-    assert config.data.soft_mask
-    assert config.test.minmax
-
-
-@pytest.mark.parametrize("override, said", [
+@pytest.mark.parametrize("override, message", [
     ("data.cache=Memory", "memory, none, or a folder"),
     ("optim.lrr=1", "did you mean 'optim.lr'"), ("trian.batch=4", "unknown configuration key"),
-    ("train.batch=many", "train.batch"), ("train.batch=0", "1 or more"),
+    ("train.batch=many", "train.batch"), ("train.batch=0", "at least 1"),
     ("data.flip=2", "probability"), ("data.size=[3]", "data.size"), ("batch", "key=value"),
-    ("name=a/b", "plain folder name"), ("seed=-1", "0 or more"),
-    ("name=${x}", "interpolations"), ("optim.clip_value=0", "positive"),
-    ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "positive")])
-def test_wrong_keys_and_values_are_named(override, said):
+    ("name=a/b", "plain folder name"), ("seed=-1", "at least 0"),
+    ("name=${x}", "interpolations"), ("optim.clip_value=0", "above 0"),
+    ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "above 0")])
+def test_wrong_keys_and_values_are_named(override, message):
     with pytest.raises(UserError) as error:
         load_config(CONFIGS / "cpd_vgg.yaml", [override])
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_unknown_keys_in_a_file_and_files_that_are_none(tmp_path):
@@ -128,6 +93,7 @@ def test_overrides_win_and_paths_are_anchored(tmp_path, monkeypatch):
 def test_two_folders_are_told_from_one(spec, folders):
     assert folder_pair(spec) == folders
 
+
 # --- what values may be --------------------------------------------------------------------------
 
 
@@ -157,12 +123,13 @@ def test_every_bound_divides_what_is_allowed_from_what_is_not(key, inside, outsi
 
 
 @pytest.mark.parametrize("override, rule", [
-    ("optim.lr=0", "positive (learning rate)"), ("optim.momentum=1", "at least 0 and below 1"),
+    ("optim.lr=0", "above 0 (learning rate)"), ("optim.momentum=1", "at least 0 and below 1"),
     ("optim.gamma=1", "above 0 and below 1"), ("data.crop=0", "above 0 and at most 1"),
-    ("data.size=31", "32 or more"), ("data.workers=-1", "0 or more, or null"),
-    ("train.patience=0", "1 or more, or null"), ("optim.clip_norm=0", "positive, or null"),
-    ("data.mean=[0,0]", "3 numbers"), ("optim.betas=[0,1]", "2 numbers, each at least 0 and below"),
-    ("data.scales=[]", "one number or more"), ("data.scales=[1,0]", "each positive"),
+    ("data.size=31", "at least 32"), ("data.workers=-1", "at least 0, or null"),
+    ("train.patience=0", "at least 1, or null"), ("optim.clip_norm=0", "above 0, or null"),
+    ("data.mean=[0,0]", "3 numbers"), ("optim.betas=[0,1]", "2 numbers, at least 0 and below 1"),
+    ("data.scales=[]", "one number or more"), ("data.scales=[1,0]", "above 0 (factors on the size"),
+    ("data.edge_dilate=-1", "odd, 1 or more"), ("data.edge_dilate=2", "odd, 1 or more"),
     ("optim.name=adma", "one of adam, adamw, sgd (did you mean 'adam'?)"),
     ("test.resize=logit", "logits or probabilities (did you mean 'logits'?)"),
     ("optim.schedule=zzz", "plateau, paper (the factor on the learning rate"),
@@ -242,7 +209,7 @@ def test_help_has_every_key_with_default_and_purpose():
     assert keys.keys() == expected
     assert (keys["optim.lr"], keys["data.train"], keys["train.steps"], keys["train.compile"]) == \
         ("0.0001", "[DUTS-TR]", "null", "false")
-    for part in ("clamp each element of the gradient to ± this (positive, or null)",
+    for part in ("clamp each element of the gradient to ± this (above 0, or null)",
                  "the optimizer (one of adam, adamw, sgd)", "    sobel: Sobel's gradients"):
         assert part in text
 

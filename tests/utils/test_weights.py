@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import urllib.error
 
 import pytest
@@ -32,9 +33,9 @@ def test_backbone_is_matched_by_name_not_by_position(tmp_path, dtype):
     shuffled = dict(reversed(state.items()))
     torch.save(shuffled, tmp_path / "vgg.pth")
     network = model.build("cpd_vgg")
-    said = weights.load_backbone(network, str(tmp_path / "vgg.pth"))
-    assert "26 tensors" in said
-    assert "1 classifier tensors not needed" in said
+    report = weights.load_backbone(network, str(tmp_path / "vgg.pth"))
+    assert "26 tensors" in report
+    assert "1 classifier tensors not needed" in report
     ours = network.state_dict()
     expected = {"trunk.conv1.conv1_1": "features.0", "attention.trunk.conv4.conv4_1": "features.17",
                 "detection.trunk.conv4.conv4_1": "features.17",
@@ -59,8 +60,9 @@ def test_resnet_backbone_fills_both_branches(tmp_path):
 
 def test_real_vgg_weights_load(shared):
     network = model.build("cpd_vgg")
-    said = weights.load_backbone(network, str(shared / "data/vgg16_imagenet_features_fp16.pth"))
-    assert "26 tensors" in said
+    report = weights.load_backbone(network,
+                                   str(shared / "data/vgg16_imagenet_features_fp16.pth"))
+    assert "26 tensors" in report
     assert network.trunk.conv1.conv1_1.weight.dtype == torch.float32
 
 
@@ -81,9 +83,9 @@ def test_backbone_files_that_do_not_fit_are_listed(tmp_path):
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s, "epoch": 3}])
 def test_own_weights_load_with_and_without_module(small, prefix, wrap):
     state = {f"{prefix}{key}": value + 1 for key, value in small.state_dict().items()}
-    other = model.build("cpd_vgg", width=0.125)
-    weights.load_weights(other, wrap(state))
-    for key, value in other.state_dict().items():
+    network = model.build("cpd_vgg", width=0.125)
+    weights.load_weights(network, wrap(state))
+    for key, value in network.state_dict().items():
         assert torch.equal(value, state[f"{prefix}{key}"])
 
 
@@ -99,13 +101,13 @@ def test_a_wrong_checkpoint_lists_keys_and_leaves_the_network_alone(small):
     assert all(torch.equal(value, before[key]) for key, value in small.state_dict().items())
 
 
-@pytest.mark.parametrize("content, said", [
+@pytest.mark.parametrize("content, reason", [
     (b"", "0 bytes"), (b"<html>quota exceeded</html>", "cannot read"), (None, "file not found")])
-def test_damaged_files_are_named(tmp_path, small, content, said):
+def test_damaged_files_are_named(tmp_path, small, content, reason):
     path = tmp_path / "weights.pth"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match=said) as error:
+    with pytest.raises(UserError, match=reason) as error:
         weights.load_weights(small, path)
     assert str(path) in str(error.value)
 
@@ -143,6 +145,24 @@ def test_a_failing_download_says_url_file_and_folder(monkeypatch, runs, tmp_path
         assert part in str(error.value)
 
 
+@pytest.mark.parametrize("intact", [True, False])
+def test_a_download_whose_hash_is_not_that_of_its_name_is_refused(monkeypatch, runs, tmp_path,
+                                                                  intact):
+    content = b"weights"
+    digits = hashlib.sha256(content).hexdigest()[:8]
+    site, hub = tmp_path / f"net-{digits}.pth", tmp_path / "hub"
+    site.write_bytes(content if intact else b"weighty")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(hub))
+    if intact:
+        assert weights._imagenet_file(site.as_uri()).read_bytes() == content
+        return
+    with pytest.raises(UserError) as error:
+        weights._imagenet_file(site.as_uri())
+    for part in (f'expected "{digits}"', site.as_uri(), site.name, str(runs)):
+        assert part in str(error.value)
+    assert list((hub / "checkpoints").iterdir()) == []
+
+
 def test_a_file_put_by_hand_is_found_before_any_download(monkeypatch, runs):
     monkeypatch.setattr(torch.hub, "download_url_to_file",
                         lambda *a, **k: pytest.fail("downloaded"))
@@ -150,7 +170,7 @@ def test_a_file_put_by_hand_is_found_before_any_download(monkeypatch, runs):
     assert "vgg16-397923af.pth" in weights.load_backbone(model.build("cpd_vgg"))
 
 
-def test_no_backbone_is_said():
+def test_training_from_scratch_is_reported():
     assert "from scratch" in weights.load_backbone(model.build("cpd_vgg", width=0.125), "none")
     with pytest.raises(UserError, match="no trunk"):
         weights.load_backbone(nn.Conv2d(3, 1, 1))

@@ -1,4 +1,4 @@
-"""Measures that need pixels: boundary IoU and accuracy, multi-scale IoU, context, effort."""
+"""Boundary IoU and accuracy against their formulas, multi-scale IoU against PySODMetrics."""
 
 from __future__ import annotations
 
@@ -11,40 +11,13 @@ import pytest
 from hypothesis import given, settings
 from scipy.ndimage import binary_dilation, binary_erosion, minimum_filter
 
-from metrics.context import slanted_line
-from tests.maps import pairs, scored
+from tests.maps import of_pysodmetrics, pairs, scored
 
 
 def values_of(prediction: np.ndarray) -> np.ndarray:
     values = prediction / 255
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else values
-
-
-def of_pysodmetrics(metric, sample) -> dict:
-    metric.step(pred=sample[0], gt=sample[1])
-    return metric.get_results()
-
-
-@settings(max_examples=80, deadline=None)
-@given(sample=pairs())
-def test_correction_effort_and_context_equal_pysodmetrics(sample):
-    got = scored([sample], measures=("HCE", "context")).compute()
-    hce = of_pysodmetrics(py_sod_metrics.HumanCorrectionEffortMeasure(), sample)["hce"]
-    assert got["HCE"] == hce
-    points = np.argwhere(sample[1] > 128)
-    if len(points) > 1 and slanted_line(np.cov(points, rowvar=False)):
-        assert 0 <= got["context"] <= 1
-        return
-    context = of_pysodmetrics(py_sod_metrics.ContextMeasure(), sample)["cm"]
-    assert got["context"] == pytest.approx(context, abs=1e-9)
-
-
-def test_the_context_of_a_slanted_line_is_finite():
-    for truth in (np.eye(9, dtype=np.uint8) * 255, np.eye(9, dtype=np.uint8)[::-1] * 255):
-        good, bad = (scored([(prediction, truth)], measures=("context",)).compute()["context"]
-                     for prediction in (truth, 255 - truth))
-        assert 0 <= bad < good <= 1
 
 
 @settings(max_examples=25, deadline=None)
@@ -82,13 +55,13 @@ def test_boundary_iou_is_the_formula(sample):
                        for y in range(2 * width + 1) for x in range(2 * width + 1)], axis=0)
         return mask & ~kept
 
-    one, other = band(values_of(prediction) > 0.5), band(truth > 128)
+    of_map, of_truth = band(values_of(prediction) > 0.5), band(truth > 128)
     evaluator = scored([sample], measures=("BIoU",))
-    expected = (one & other).sum() / max((one | other).sum(), 1)
+    expected = (of_map & of_truth).sum() / max((of_map | of_truth).sum(), 1)
     assert evaluator.compute()["binBIoU"] == pytest.approx(expected, abs=1e-12)
     levels = (values_of(prediction) * 255).astype(int)
     grey = levels - minimum_filter(levels, 2 * width + 1, mode="constant", cval=0)
-    curve = [(other & (grey >= k)).sum() / max((other | (grey >= k)).sum(), 1)
+    curve = [(of_truth & (grey >= k)).sum() / max((of_truth | (grey >= k)).sum(), 1)
              for k in range(255, -1, -1)]
     assert evaluator.curves()["BIoU"] == pytest.approx(np.array(curve), abs=1e-12)
 

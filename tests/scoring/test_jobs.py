@@ -1,0 +1,88 @@
+"""Which folders are scored against which data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from scoring import ScoringOptions
+from scoring.jobs import find_jobs, folder_jobs, score_jobs
+from utils.errors import UserError
+
+
+@pytest.fixture
+def method(sets, tmp_path) -> Path:
+    """A method ``copy`` that predicts TINY-TE perfectly."""
+    folder = tmp_path / "results/copy"
+    (folder / "TINY-TE").mkdir(parents=True)
+    for path in (sets / "TINY-TE/masks").iterdir():
+        Image.open(path).save(folder / "TINY-TE" / path.name)
+    return folder
+
+
+def test_methods_and_one_method_are_told_apart(sets, method):
+    for pred, data in ((method.parent, []), (method, ["TINY-TE"])):
+        (job,), missing = find_jobs(pred, None, data, sets)
+        assert (job.cell, job.maps, missing) == (("copy", "TINY-TE"), method / "TINY-TE", [])
+        assert [pair.name for pair in job.pairs] == ["00", "01", "02", "03"]
+
+
+def test_a_folder_of_another_kind_is_named_and_not_missing(sets, method, capsys):
+    (method / "input").mkdir()
+    (method / "_hidden").mkdir()
+    jobs, missing = find_jobs(method.parent, None, [], sets)
+    assert (len(jobs), missing) == (1, [])
+    err = capsys.readouterr().err
+    assert "input is not scored" in err and "_hidden" not in err
+
+
+def test_requested_sets_and_sets_that_are_known_are_missing(sets, method, capsys):
+    jobs, missing = find_jobs(method.parent, None, ["TINY-TE", "TINY-TR"], sets)
+    assert (len(jobs), missing) == (1, [("copy", "TINY-TR")])
+    assert "copy has no maps of TINY-TR" in capsys.readouterr().err
+    (sets / "TINY-TR/masks/03.png").unlink()
+    (method / "TINY-TR").mkdir()
+    jobs, missing = find_jobs(method.parent, None, [], sets)
+    assert (len(jobs), missing) == (1, [("copy", "TINY-TR")])
+    assert "TINY-TR is not scored" in capsys.readouterr().err
+    with pytest.raises(UserError, match="03"):
+        find_jobs(method.parent, None, ["TINY-TR"], sets)
+
+
+def test_two_folders_of_one_set_are_refused(sets, method):
+    (sets / "TINY-TE").rename(sets / "DUT-OMRON")
+    (method / "DUT-O").mkdir()
+    (method / "TINY-TE").rename(method / "OMRON")
+    with pytest.raises(UserError, match=r"several folders hold maps of DUT-OMRON \(DUT-O, OMRON\)"):
+        find_jobs(method.parent, None, [], sets)
+    (method / "DUT-O").rmdir()
+    (job,), _ = find_jobs(method.parent, None, [], sets)
+    assert job.cell == ("copy", "DUT-OMRON") and job.maps == method / "OMRON"
+
+
+def test_folders_are_named_after_what_tells_them_apart(sets, method):
+    masks = sets / "TINY-TE/masks"
+    second = method.parent / "grey/TINY-TE"
+    second.mkdir(parents=True)
+    jobs = folder_jobs([method / "TINY-TE", second], masks)
+    assert [job.cell for job in jobs] == [("copy", "TINY-TE"), ("grey", "TINY-TE")]
+    jobs = folder_jobs([method / "TINY-TE", second.rename(second.with_name("half"))], masks)
+    assert [job.cell for job in jobs] == [("TINY-TE", "masks"), ("half", "masks")]
+
+
+def test_scores_with_problems_are_given_only_if_maps_may_be_missing(sets, method, capsys):
+    (method / "TINY-TE/02.png").unlink()
+    jobs, _ = find_jobs(method.parent, None, [], sets)
+    assert score_jobs(jobs, ScoringOptions(), allow_missing=False, quiet=True) == ([], jobs)
+    assert capsys.readouterr().err == ""
+    (scores,), failed = score_jobs(jobs, ScoringOptions(resize=True), allow_missing=True)
+    assert "no map for" in capsys.readouterr().err and failed == []
+    assert list(scores.row)[:6] == ["method", "dataset", "images", "expected", "profile", "resized"]
+    assert (scores.row["images"], scores.row["expected"], scores.row["MAE"]) == (3, 4, 0)
+    for path in (method / "TINY-TE").iterdir():
+        path.unlink()
+    jobs[0].pairs = []
+    assert score_jobs(jobs, ScoringOptions(), allow_missing=True) == ([], jobs)  # no images at all
+    assert f"no maps in {method / 'TINY-TE'}" in capsys.readouterr().err

@@ -1,0 +1,77 @@
+"""``results/scores.json``: what is kept, what goes, and what cannot be read."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from scoring.scores import keep_scores, read_scores
+from utils.errors import UserError
+
+
+def row(profile: str = "matlab", mae: float = 0.5, **more) -> dict:
+    return {"method": "a", "dataset": "SOD", "images": 1, "expected": 1, "profile": profile,
+            "MAE": mae} | more
+
+
+@pytest.mark.parametrize("content, message", [
+    ("", "Expecting value"), ('[{"method": "a"', "delimiter"), ("{}", "not a list"),
+    ("[3]", "row 0 is not a mapping"), ('[{"method": "a"}]', "row 0 has no dataset"),
+    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "MAE": "x"}]',
+     "row 0 has no number for MAE"),
+    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "origin": 3}]',
+     "row 0 has a damaged 'origin'"),
+    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "content": [1]}]',
+     "row 0 has a damaged 'content'"),
+    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "expected": null}]',
+     "expected images"), ("\xff", "")])
+def test_a_damaged_file_is_one_clear_line_and_stays(tmp_path, content, message):
+    path = tmp_path / "scores.json"
+    path.write_bytes(content.encode("latin-1"))
+    for use in (lambda: read_scores(path), lambda: keep_scores(path, [row()])):
+        with pytest.raises(UserError) as raised:
+            use()
+        text = str(raised.value)
+        assert text.startswith(f"{path} cannot be used: ") and "\n" not in text
+        assert message in text and "Delete it and score again" in text
+    assert path.read_bytes() == content.encode("latin-1")
+
+
+def test_new_scores_of_the_same_maps_leave_the_other_profiles(tmp_path, capsys):
+    path = tmp_path / "scores.json"
+    keep_scores(path, [row("matlab", content="x", maps="old"), row("tracer", 0.4, content="x")])
+    kept = keep_scores(path, [row("matlab", 0.3, content="x", maps="new", origin=None)])
+    assert kept == read_scores(path) == json.loads(path.read_text())
+    assert [(r["profile"], r["MAE"], r["maps"]) for r in kept] == [
+        ("matlab", 0.3, "new"), ("tracer", 0.4, "new")]  # the same maps, moved
+    assert capsys.readouterr().err == ""
+
+
+def test_scores_of_other_maps_replace_those_under_all_profiles(tmp_path, capsys):
+    path = tmp_path / "scores.json"
+    keep_scores(path, [row("matlab", content="x"), row("tracer", content="x"),
+                       row("tracer", method="b", content="x")])
+    kept = keep_scores(path, [row("matlab", 0.3, content="y")])
+    assert [(r["method"], r["profile"], r["MAE"]) for r in kept] == [
+        ("a", "matlab", 0.3), ("b", "tracer", 0.5)]
+    assert ("scores of a on SOD kept before were of other maps or masks (profiles matlab, tracer)"
+            in capsys.readouterr().err)
+
+
+def test_where_scores_cannot_be_kept_they_are_returned_with_a_note(tmp_path, capsys):
+    rows = [{"method": "a", "dataset": "b", "profile": "c", "images": 1, "expected": 1, "MAE": .1}]
+    assert keep_scores(tmp_path / "new/scores.json", []) == []
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    assert keep_scores(tmp_path / "file/scores.json", rows) == rows
+    assert "the scores are not kept in" in capsys.readouterr().err
+
+
+def test_evaluations_at_the_same_time_keep_all_their_scores(tmp_path):
+    rows = [{"method": f"{number:02d}", "dataset": "SOD", "profile": "matlab", "images": 1,
+             "expected": 1, "MAE": 0.5} for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda row: keep_scores(tmp_path / "scores.json", [row]), rows))
+    assert read_scores(tmp_path / "scores.json") == rows
