@@ -34,7 +34,6 @@ from engine.run import Run
 from engine.seed import set_seed
 from engine.summary import print_summary
 from metrics import Evaluator
-from model import objectives
 from model.trunks.trunk import Trunk
 from report.picture import batch_grid
 from scoring import read_truth
@@ -84,8 +83,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     precision = Precision(config.train.precision, device)
     print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
           f"threads of each: {torch.get_num_threads()}")
-    objective = objectives.build(config.loss.name, config.loss.variant, config.loss.smoothing,
-                             **config.loss.options)
+    objective = model.objective_of(config)
     folder = CHECKPOINTS / config.name
     with world.main_first():
         path = checkpoint_to_resume(folder, config, args.resume, args.resume_if_any,
@@ -106,7 +104,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     with world.main_first():
         loader = training_loader(training, config.data, config.train.batch, config.seed, device,
                                  world.rank, world.size)
-    loader.data.require_layers(objectives.targets(config.loss.name), config.loss.name)
+    loader.data.require_layers(objective.targets, config.name)
     loader.data.require_sound("training data", world)
     if world.rank:  # or all would drop out the same units
         set_seed(config.seed + world.rank)

@@ -76,7 +76,6 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
     from engine.optimizer import build_optimizer
     from engine.precision import Precision
     from engine.step import Step
-    from model import objectives
     from utils.config import load_config
     from utils.device import keep_freed_memory, select_device, set_threads
     from utils.world import World
@@ -97,8 +96,7 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
     optimizer = build_optimizer(config.optim, network)
     for group in optimizer.param_groups if "optimizer" in without else ():
         group["fused"] = None
-    objective = objectives.build(config.loss.name, config.loss.variant, config.loss.smoothing,
-                                 **config.loss.options)
+    objective = model.objective_of(config)
     loader = training_loader(find_data(config, World())[0], config.data, config.train.batch, 0,
                              device)
     loader.data.require_sound("made data")

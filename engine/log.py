@@ -133,6 +133,7 @@ class RunLog:
                 # A row cut short by a crash has empty fields or half a number: it is left out.
                 kept = [row for row in csv.DictReader(file) if None not in row.values()
                         and row["step"].isdigit() and int(row["step"]) <= self.resume_step]
+        columns += [name for name in (kept[0] if kept else ()) if name not in columns]
         self._file = self.path.open("w", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._file, columns)
         self._writer.writeheader()

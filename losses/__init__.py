@@ -1,14 +1,62 @@
-"""Losses: pure functions of tensors, one file for each idea."""
+"""Losses: pure functions of tensors, one file for each idea, and the names that recipes call them.
+
+A row of ``LOSSES`` is a loss of one output against one target, which ``loss.terms`` of a recipe
+can name (docs/objectives.md). Smoothness, coherence and structure consistency also look at the
+image or at a second prediction; the objectives of WSSA and SCWSSOD call them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from torch import Tensor
+
 from .coherence import saliency_coherence
 from .consistency import structure_consistency
-from .cross_entropy import bce
-from .intensity import adaptive_pixel_intensity
+from .cross_entropy import balanced_bce, balanced_bce_sum, bce, bce_sum
+from .intensity import adaptive_pixel_intensity, pixel_intensity
+from .overlap import dice, iou
 from .scribbles import balanced_ce, partial_bce
+from .similarity import ssim
 from .smoothness import smoothness
-from .structure import dice, structure
+from .structure import outline_weights, structure
 
-__all__ = ["adaptive_pixel_intensity", "balanced_ce", "bce", "dice", "partial_bce",
-           "saliency_coherence", "smoothness", "structure", "structure_consistency"]
+__all__ = ["LOSSES", "Loss", "adaptive_pixel_intensity", "balanced_bce", "balanced_bce_sum",
+           "balanced_ce", "bce", "bce_sum", "dice", "iou", "partial_bce", "saliency_coherence",
+           "smoothness", "ssim", "structure", "structure_consistency"]
+
+
+class Loss(NamedTuple):
+    """A loss that recipes can name.
+
+    Attributes:
+        function: (logits, target, **options) → scalar, both tensors (N, 1, H, W).
+        scribbles: whether the target holds labels (1 foreground, 0 background, 255 unknown) and
+            not values in [0, 1].
+        paper: the options of ``loss.variant=paper`` where the released code, whose options are
+            the function's defaults, differs from the paper.
+        weigh: target → the weights of its pixels, which the function takes as ``weights``. All
+            losses of one name on one target share them, so that they are computed once.
+    """
+
+    function: Callable[..., Tensor]
+    scribbles: bool = False
+    paper: Mapping[str, object] = MappingProxyType({})
+    weigh: Callable[[Tensor], Tensor] | None = None
+
+
+LOSSES = {
+    "bce": Loss(bce),
+    "bce_sum": Loss(bce_sum),
+    "balanced_bce": Loss(balanced_bce),
+    "balanced_bce_sum": Loss(balanced_bce_sum),
+    "iou": Loss(iou),
+    "dice": Loss(dice),
+    "ssim": Loss(ssim),
+    "structure": Loss(structure, paper={"reduced_first": False}, weigh=outline_weights),
+    "api": Loss(adaptive_pixel_intensity, paper={"reduced_first": False}, weigh=pixel_intensity),
+    "partial_bce": Loss(partial_bce, scribbles=True),
+    "balanced_ce": Loss(balanced_ce, scribbles=True, paper={"double_softmax": False}),
+}

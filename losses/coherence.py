@@ -1,12 +1,12 @@
-"""Local saliency coherence (SCWSSOD, Eq. 2 and 3): near pixels of like colour, like saliency.
+"""Local saliency coherence (SCWSSOD, Eq. 2 and 3): neighbours of one colour share their saliency.
 
-The loss of a map is the mean over its pixels i of Σⱼ wᵢⱼ |pᵢ − pⱼ| with
-wᵢⱼ = exp(−|xᵢ − xⱼ|² / 2σₓ² − |Iᵢ − Iⱼ|² / 2σ_I²), j in the window around i.
+The loss of a map is the mean over its pixels i of Σⱼ wᵢⱼ |pᵢ − pⱼ|, where j lies in the window
+around i and wᵢⱼ = exp(−|xᵢ − xⱼ|² / 2σₓ² − |Iᵢ − Iⱼ|² / 2σ_I²).
 
-Unfolding the window, as the released code does, makes 121 copies of the maps, keeps them for the
-backward pass, and weighs each pair twice. Here each pair of pixels is met once: a shift of the map
-by (dy, dx) meets all pairs of that offset, half of the window's offsets meet them all, and the
-gradient is added up on the way. Nothing but it is kept.
+The released code unfolds the windows: it makes 121 copies of the maps, keeps them for the backward
+pass, and weighs each pair twice. Here each pair of pixels is visited once. A shift of the map by
+(dy, dx) visits all pairs of that offset, and half of the window's offsets suffice for all pairs.
+The gradient is added up in the same loop, and nothing else is kept for the backward pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 
 def offsets(radius: int) -> Iterator[tuple[int, int]]:
-    """Half of the window's offsets (dy, dx): each pair of opposite ones once."""
+    """Half of the window's offsets (dy, dx): one of each two that are opposite."""
     for dy in range(radius + 1):
         for dx in range(-radius, radius + 1):
             if dy > 0 or dx > 0:
@@ -27,11 +27,12 @@ def offsets(radius: int) -> Iterator[tuple[int, int]]:
 
 
 def shifted(x: Tensor, dy: int, dx: int) -> tuple[Tensor, Tensor]:
-    """Views of (…, H, W) of all pixels i and j = i + (dy, dx) that both lie in it; dy ≥ 0."""
+    """Views of all pixels i and of all pixels j = i + (dy, dx), for dy ≥ 0, as far as both lie in
+    the map: (…, H, W) → two of (…, H − dy, W − |dx|)."""
     height, width = x.shape[-2:]
-    here = x[..., :height - dy, max(0, -dx):width - max(0, dx)]
-    there = x[..., dy:, max(0, dx):width - max(0, -dx)]
-    return here, there
+    first = x[..., :height - dy, max(0, -dx):width - max(0, dx)]
+    second = x[..., dy:, max(0, dx):width - max(0, -dx)]
+    return first, second
 
 
 class _Coherence(torch.autograd.Function):
@@ -46,17 +47,17 @@ class _Coherence(torch.autograd.Function):
         for dy, dx in offsets(radius):
             if dy >= height or abs(dx) >= width:
                 continue
-            one, other = shifted(features, dy, dx)
-            weight = (one - other).square_().sum(dim=1, keepdim=True)
+            features_i, features_j = shifted(features, dy, dx)
+            weight = (features_i - features_j).square_().sum(dim=1, keepdim=True)
             weight.add_((dy * dy + dx * dx) / (2 * sigma_xy**2)).neg_().exp_()
-            p, q = shifted(saliency, dy, dx)
-            difference = p - q
+            p_i, p_j = shifted(saliency, dy, dx)
+            difference = p_i - p_j
             total += (difference.abs() * weight).sum()
             pull = difference.sign_().mul_(weight)
-            into, out_of = shifted(gradient, dy, dx)
-            into += pull
-            out_of -= pull
-        total, gradient = 2 * total, 2 * gradient  # each pair has two centres
+            gradient_i, gradient_j = shifted(gradient, dy, dx)
+            gradient_i += pull
+            gradient_j -= pull
+        total, gradient = 2 * total, 2 * gradient  # the window of either pixel holds the pair
         if padded:
             weight = border_weights(features, radius, sigma_xy)
             total += (saliency.abs() * weight).sum()
@@ -71,10 +72,10 @@ class _Coherence(torch.autograd.Function):
 
 
 def border_weights(features: Tensor, radius: int, sigma_xy: float) -> Tensor:
-    """(N, 1, H, W): for each pixel, the weights of the window's places outside of the image.
+    """The sum of the weights of each window's places outside of the image: (N, 1, H, W).
 
-    Unfolding pads with zeros, so all those places lie at the image's first pixel, are black in the
-    features and not salient; each weighs as its distance from there says.
+    Unfolding pads with zeros. So all these places count as pixels that lie at the image's first
+    pixel, are black in the features and are not salient.
     """
     height, width = features.shape[-2:]
     rows = torch.arange(height, device=features.device, dtype=features.dtype)
@@ -95,13 +96,14 @@ def saliency_coherence(saliency: Tensor, image: Tensor, radius: int = 5, sigma_x
     Args:
         saliency: (N, 1, H, W) in [0, 1].
         image: (N, C, H, W) of the same height and width; no gradient is taken of it.
-        radius: of the square window, (2 radius + 1)² pixels.
-        sigma_xy: in pixels. sigma_rgb: in units of ``image``.
-        padded: as released, places of the window outside of the image count as pixels that are
-            black, not salient and at its first pixel; otherwise they do not count.
+        radius: of the square window of (2 radius + 1)² pixels.
+        sigma_xy: σₓ, in pixels.
+        sigma_rgb: σ_I, in units of ``image``.
+        padded: as in the released code, places of a window outside of the image count as pixels,
+            see ``border_weights``. Otherwise they do not count.
 
     Raises:
-        ValueError: shapes that do not fit, or values that are not positive.
+        ValueError: the shapes do not fit, or a number is not positive.
     """
     if saliency.shape[1:2] != (1,) or saliency.shape[2:] != image.shape[2:] \
             or len(saliency) != len(image):

@@ -1,4 +1,4 @@
-"""Cross-entropy on the few pixels that scribbles label."""
+"""Cross-entropy on the pixels that scribbles label."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def require_scribbles(logits: Tensor, scribble: Tensor) -> None:
-    """Raise ValueError unless logits (N, 1, H, W) and scribbles of integers have one shape."""
+    """Raise ValueError unless the scribbles are integers and of the logits' shape."""
     if logits.shape != scribble.shape or scribble.is_floating_point():
-        raise ValueError(f"logits {tuple(logits.shape)} want integer scribbles of their shape, not "
+        raise ValueError(f"logits {tuple(logits.shape)} need integer scribbles of their shape, not "
                          f"{scribble.dtype} {tuple(scribble.shape)}")
 
 
@@ -23,11 +23,11 @@ def partial_bce(logits: Tensor, scribble: Tensor) -> Tensor:
 
     Args:
         logits: (N, 1, H, W).
-        scribble: (N, 1, H, W) integers, 1 foreground, 0 background, 255 unknown. Without any
+        scribble: (N, 1, H, W) integers: 1 foreground, 0 background, 255 unknown. Without any
             label the loss is 0.
 
     Raises:
-        ValueError: shapes differ, or scribbles of floats.
+        ValueError: the shapes differ, or the scribbles are no integers.
     """
     require_scribbles(logits, scribble)
     foreground, labelled = (scribble == 1).to(logits.dtype), (scribble <= 1).to(logits.dtype)
@@ -36,17 +36,18 @@ def partial_bce(logits: Tensor, scribble: Tensor) -> Tensor:
 
 
 def balanced_ce(logits: Tensor, scribble: Tensor, double_softmax: bool = True) -> Tensor:
-    """Mean over the foreground strokes plus mean over the background strokes, as SCWSSOD's code.
+    """Mean over the foreground's strokes plus mean over the background's (SCWSSOD's code).
 
     Args:
-        logits, scribble: as for ``partial_bce``. A class without a stroke adds 0; in the released
-            code its mean over nothing was NaN.
-        double_softmax: as released, the probabilities (1 − p, p) are taken for the scores of a
-            softmax: the loss of a pixel lies between 0.313 and 1.313 whatever the network says.
-            Otherwise the cross-entropy of p itself.
+        logits: (N, 1, H, W); p is their sigmoid.
+        scribble: as for ``partial_bce``. A class without a stroke adds 0; the released code's
+            mean over nothing is NaN.
+        double_softmax: as in the released code, the probabilities (1 − p, p) are the scores of a
+            softmax. The loss of a pixel then lies between 0.313 and 1.313, whatever the network
+            predicts. Otherwise it is the cross-entropy of p itself.
 
     Raises:
-        ValueError: shapes differ, or scribbles of floats.
+        ValueError: the shapes differ, or the scribbles are no integers.
     """
     require_scribbles(logits, scribble)
     score = 2 * logits.sigmoid() - 1 if double_softmax else logits

@@ -1,19 +1,20 @@
-"""Losses that weigh the pixels near an outline (structure loss: F3Net, AAAI 2020), and dice."""
+"""The structure loss, which weighs the pixels near an object's outline (F3Net, AAAI 2020)."""
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor
 
-PIXELS = (2, 3)  # the dimensions that a sum over an image goes over
+from .cross_entropy import require_same_shape
+from .overlap import PIXELS, weighted_iou
 
 
 def local_contrast(mask: Tensor, window: int) -> Tensor:
-    """How far each value lies from the mean of the ``window``² around it, zeros outside.
+    """The distance of each value from the mean of the ``window``² values around it.
 
-    The means are differences of sums over all that lies above and to the left, four for any
-    window; in float64, in which such sums lose nothing that counts. (N, 1, H, W) in [0, 1] → the
-    same.
+    Zeros outside of the mask count. The means are differences of running sums over all that lies
+    above and to the left, so four additions suffice for any window; in float64 these sums lose
+    nothing that counts. (N, 1, H, W) in [0, 1] → the same.
     """
     before, after = window // 2 + 1, window // 2
     sums = F.pad(mask.double(), (before, after, before, after)).cumsum(2).cumsum(3)
@@ -23,55 +24,31 @@ def local_contrast(mask: Tensor, window: int) -> Tensor:
 
 
 def outline_weights(mask: Tensor) -> Tensor:
-    """1 far from the outline, up to 6 at it (F3Net, Eq. 8)."""
+    """ω = 1 + 5 |mean of 31² around − m|: 1 far from the outline, up to 6 at it (F3Net, Eq. 8).
+    (N, 1, H, W) in [0, 1] → (N, 1, H, W)."""
     return 1 + 5 * local_contrast(mask, 31)
 
 
-def weighted_iou(probability: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
-    """1 − weighted intersection over union, one added to both; (N, 1)."""
-    both = (probability * mask * weights).sum(PIXELS)
-    either = ((probability + mask) * weights).sum(PIXELS)
-    return 1 - (both + 1) / (either - both + 1)
-
-
-def structure(logits: Tensor, mask: Tensor, released: bool = True,
+def structure(logits: Tensor, mask: Tensor, reduced_first: bool = True,
               weights: Tensor | None = None) -> Tensor:
-    """Weighted cross-entropy plus weighted IoU, mean over the images (F3Net, Eq. 6 to 9).
+    """Σω·ce / Σω plus the IoU loss weighted by ω, mean over the images (F3Net, Eq. 6 to 9).
 
     Args:
-        logits, mask: (N, 1, H, W), the mask in [0, 1].
-        released: as in the codes of F3Net and BGNet the cross-entropy is reduced to the mean of
-            the batch before it is weighed, so that its weights cancel out.
-        weights: ``outline_weights(mask)``, where several losses share it.
+        logits: (N, 1, H, W).
+        mask: (N, 1, H, W) in [0, 1].
+        reduced_first: as in the codes of F3Net and BGNet, the cross-entropy is reduced to the
+            mean of the batch before it is weighted, so that its weights cancel out.
+        weights: ω, ``outline_weights(mask)``, where it is known already.
 
     Raises:
-        ValueError: shapes differ.
+        ValueError: the shapes differ.
     """
     require_same_shape(logits, mask)
     weights = outline_weights(mask) if weights is None else weights
     logits = logits.float()
-    if released:
+    if reduced_first:
         ce = F.binary_cross_entropy_with_logits(logits, mask)
     else:
         each = F.binary_cross_entropy_with_logits(logits, mask, reduction="none")
         ce = (weights * each).sum(PIXELS) / weights.sum(PIXELS)
     return (ce + weighted_iou(logits.sigmoid(), mask, weights)).mean()
-
-
-def dice(logits: Tensor, mask: Tensor) -> Tensor:
-    """1 − dice coefficient with squares in its denominator, one added to both, mean over the
-    images (V-Net, 3DV 2016); logits and mask (N, 1, H, W).
-
-    Raises:
-        ValueError: shapes differ.
-    """
-    require_same_shape(logits, mask)
-    probability = logits.float().sigmoid()
-    both = 2 * (probability * mask).sum(PIXELS) + 1
-    return (1 - both / ((probability.square() + mask.square()).sum(PIXELS) + 1)).mean()
-
-
-def require_same_shape(logits: Tensor, mask: Tensor) -> None:
-    """Raise ValueError where a loss would broadcast."""
-    if logits.shape != mask.shape:
-        raise ValueError(f"logits {tuple(logits.shape)} and mask {tuple(mask.shape)} differ")

@@ -18,6 +18,7 @@ from utils.errors import UserError, nearest
 
 from .bgnet import bgnet
 from .cpd import cpd_resnet, cpd_vgg
+from .objectives import objective_of
 from .scwssod import scwssod, scwssod_vgg
 from .tracer import tracer_resnet50, tracer_te, tracer_vgg
 from .wssa import WSSA
@@ -34,7 +35,7 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "tracer_vgg": tracer_vgg,
 }
 
-__all__ = ["build", "from_recipe", "names"]
+__all__ = ["build", "from_recipe", "names", "objective_of"]
 
 
 def names() -> list[str]:

@@ -1,61 +1,218 @@
-"""What the recipes train: each runs its network and returns outputs and weighted terms.
+"""What a recipe trains: an objective runs the network and returns its outputs and loss terms.
 
-An objective is built from ``variant`` (``released`` or ``paper``) and the recipe's
-``loss.options``, which switch single differences between the two; ``targets`` are the layers of a
-sample (``data.transforms.LAYERS``) that it learns from.
+Most recipes name the losses of each output in a table, ``loss.terms`` (docs/objectives.md). The
+papers that do more have a class here. Both follow ``loss.variant`` (``released`` or ``paper``) and
+``loss.options``, which change single differences between the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
+from inspect import signature
+from typing import NamedTuple, Protocol
 
 import torch.nn.functional as F
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from losses.coherence import saliency_coherence
-from losses.consistency import structure_consistency
-from losses.cross_entropy import bce
-from losses.intensity import adaptive_pixel_intensity, pixel_intensity
-from losses.scribbles import balanced_ce, partial_bce
-from losses.smoothness import smoothness
-from losses.structure import dice, outline_weights, structure
+from losses import (
+    LOSSES,
+    balanced_ce,
+    bce,
+    partial_bce,
+    saliency_coherence,
+    smoothness,
+    structure_consistency,
+)
 from utils.errors import UserError, nearest
 
 from .norm import uncounted
 
 Terms = dict[str, Tensor]
-Objective = Callable[[nn.Module, dict], tuple[dict[str, Tensor], Terms]]
+
+
+class Objective(Protocol):
+    """Runs a network on a batch; training minimises the sum of the terms.
+
+    Attributes:
+        targets: layers of a sample that it learns from.
+    """
+
+    targets: tuple[str, ...]
+
+    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        """The outputs (N, 1, H, W) and the weighted terms (scalars), by name.
+
+        Args:
+            sample: ``image`` (N, 3, H, W) and the targets (N, 1, H, W).
+        """
+
+
+def objective_of(config: DictConfig) -> Objective:
+    """The objective of a recipe: its table ``loss.terms``, else the network's own class.
+
+    Raises:
+        UserError: there is neither, the table is wrong, or an option is unknown.
+    """
+    variant, options = config.loss.variant, OmegaConf.to_container(config.loss.options)
+    if config.loss.terms:
+        objective = TableObjective(OmegaConf.to_container(config.loss.terms), variant, options)
+    elif config.model.name in _OWN:
+        try:
+            objective = _OWN[config.model.name](variant, **options)
+        except TypeError as error:
+            raise UserError(f"the objective of {config.model.name} does not take these "
+                            f"loss.options: {error}") from None
+    else:
+        raise UserError(f"loss.terms is empty, and {config.model.name} has no objective of its "
+                        "own. Name the losses of its outputs, for example with "
+                        "'loss.terms.saliency={bce: 1}'; see docs/objectives.md")
+    return Smoothed(objective, config.loss.smoothing) if config.loss.smoothing else objective
+
+
+class Term(NamedTuple):
+    """``weight`` × a loss of ``output`` against ``target``."""
+
+    output: str
+    loss: str
+    weight: float
+    target: str
+
+
+class TableObjective:
+    """The losses that a table names for each output.
+
+    The terms are called ``<output>_<loss>`` and keep the table's order, in which training adds
+    them up.
+
+    Args:
+        table: output → {name in ``losses.LOSSES``: weight, …, ``target``: layer}; the target is
+            ``mask`` where none is named.
+        variant: ``released`` or ``paper``.
+        options: arguments of losses; each goes to all losses of the table that take it.
+
+    Raises:
+        UserError: an unknown loss or option, a weight that is no number, an output without a
+            loss, or a target of the wrong kind.
+    """
+
+    def __init__(self, table: Mapping[str, object], variant: str = "released",
+                 options: Mapping[str, object] | None = None):
+        self.terms = [term for output, entry in table.items() for term in terms_of(output, entry)]
+        self.targets = tuple(dict.fromkeys(term.target for term in self.terms))
+        self.options = options_of({term.loss for term in self.terms}, variant, options or {})
+
+    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        outputs = network(sample["image"])
+        weights: dict[tuple[str, str], Tensor] = {}
+        terms = {}
+        for output, name, weight, target in self.terms:
+            if output not in outputs:
+                raise UserError(f"loss.terms.{output}: the network has no output {output!r}; its "
+                                f"outputs are {', '.join(outputs)}")
+            if target not in sample:
+                raise UserError(f"loss.terms.{output}: the samples have no layer {target!r}; they "
+                                f"hold {', '.join(sample)}")
+            loss, options = LOSSES[name], self.options[name]
+            if loss.weigh is not None:
+                if (name, target) not in weights:
+                    weights[name, target] = loss.weigh(sample[target])
+                options = options | {"weights": weights[name, target]}
+            value = loss.function(outputs[output], sample[target], **options)
+            terms[f"{output}_{name}"] = weight * value
+        return outputs, terms
+
+
+def terms_of(output: str, entry: object) -> list[Term]:
+    """The terms of one output, checked; ``entry`` is what the table holds for it."""
+    key = f"loss.terms.{output}"
+    weights = dict(entry) if isinstance(entry, Mapping) else {}
+    target = weights.pop("target", "mask")
+    if not weights:
+        raise UserError(f"{key} = {entry!r} names no loss; write, for example, {{bce: 1}}. Losses: "
+                        f"{', '.join(LOSSES)}")
+    for name, weight in weights.items():
+        if name not in LOSSES:
+            raise UserError(f"{key}: unknown loss {name!r}; {nearest(str(name), list(LOSSES))}")
+        if not is_number(weight):
+            raise UserError(f"{key}.{name} = {weight!r}: a weight is a number, such as 1 or 0.5")
+        if LOSSES[name].scribbles and target != "scribble":
+            raise UserError(f"{key}: {name} learns from scribbles, not from {target}; add target: "
+                            "scribble")
+        if target == "scribble" and not LOSSES[name].scribbles:
+            able = ", ".join(name for name, loss in LOSSES.items() if loss.scribbles)
+            raise UserError(f"{key}: {name} does not learn from scribbles; these do: {able}")
+    return [Term(output, name, float(weight), target) for name, weight in weights.items()]
+
+
+def is_number(value: object) -> bool:
+    """Whether a finite number is meant; YAML 1.1 reads 1e-1 as text."""
+    try:
+        return not isinstance(value, bool) and math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def options_of(names: Collection[str], variant: str,
+               options: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """The keyword arguments of each named loss, checked."""
+    takes = {name: {parameter.name: parameter.default
+                    for parameter in signature(LOSSES[name].function).parameters.values()
+                    if parameter.default is not parameter.empty and parameter.name != "weights"}
+             for name in names}
+    defaults = {key: default for each in takes.values() for key, default in each.items()}
+    for key, value in options.items():
+        if key not in defaults:
+            raise UserError(f"loss.options.{key}: no loss of loss.terms takes it; "
+                            f"{nearest(key, sorted(defaults) or ['none'])}")
+        binary = isinstance(defaults[key], bool)
+        if type(value) not in ((bool,) if binary else (int, float)):
+            raise UserError(f"loss.options.{key} = {value!r}: must be "
+                            f"{'true or false' if binary else 'a number'}")
+    return {name: (LOSSES[name].paper if variant == "paper" else {})
+            | {key: value for key, value in options.items() if key in takes[name]}
+            for name in names}
+
+
+class Smoothed:
+    """An objective with label smoothing s (Szegedy et al., CVPR 2016, for two classes): the mask m
+    becomes (1 − s) m + s / 2.
+
+    Raises:
+        UserError: the objective does not learn from masks.
+    """
+
+    def __init__(self, objective: Objective, smoothing: float):
+        if "mask" not in objective.targets:
+            raise UserError("loss.smoothing is for masks, but this recipe learns from "
+                            f"{', '.join(objective.targets)}")
+        self.objective, self.smoothing, self.targets = objective, smoothing, objective.targets
+
+    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        mask = sample["mask"] * (1 - self.smoothing) + self.smoothing / 2
+        return self.objective(network, sample | {"mask": mask})
 
 
 def switch(name: str, wanted: bool | None, default: bool) -> bool:
-    """The option ``name``, or what the variant has; a TypeError for what is neither."""
+    """The option ``name``, or the variant's value where it is not given.
+
+    Raises:
+        TypeError: it is neither true nor false.
+    """
     if wanted not in (True, False, None):
         raise TypeError(f"{name} is true or false, not {wanted!r}")
     return default if wanted is None else wanted
 
 
-class CPDObjective:
-    """The mean BCE on both outputs, equally weighted. Paper and released code agree."""
-
-    targets = ("mask",)
-
-    def __init__(self, variant: str):
-        pass
-
-    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
-        outputs = network(sample["image"])
-        return outputs, {
-            "attention_bce": bce(outputs["attention"], sample["mask"]),
-            "detection_bce": bce(outputs["saliency"], sample["mask"]),
-        }
-
-
 class WSSAObjective:
-    """Partial BCE and smoothness of the initial and the refined map, BCE of the edges.
+    """Partial cross-entropy and 0.3 × smoothness of the initial and of the refined map, and the
+    cross-entropy of the edges (WSSA). Beside its targets it needs the layer ``gray``.
 
     Args:
-        gate: smoothness as the paper has it, see ``smoothness``; off as released.
+        variant: ``released`` or ``paper``.
+        gate: whether smoothness is the paper's (``losses.smoothness``); off as released.
     """
 
     targets = ("scribble", "edge")
@@ -76,18 +233,20 @@ class WSSAObjective:
 
 
 class SCWSSODObjective:
-    """Cross-entropy and coherence of all four outputs, structure consistency of the prediction
-    with that on the image at 0.3 of its size.
+    """Cross-entropy and coherence of all four outputs, and structure consistency of the prediction
+    with the one on the image at 0.3 of its size (SCWSSOD).
 
-    Args: what the released code does without the paper's saying so; all off for ``paper``.
-        double_softmax: cross-entropy balanced between the classes, of probabilities taken for
-            scores (``balanced_ce``); else the partial cross-entropy of the paper.
-        shrinking_sigma: σ_I is divided by ten from output to output, 0.1, 0.01, …: the image is
-            divided in place at each use.
-        padded: see ``saliency_coherence``.
-        count_small: batch norms count the pass on the small image too, the last of each step, so
-            what they use in evaluation lies nearer to it than to an image of full size. As
-            released, and not said in the paper: on in both variants.
+    The first three options are on as released and off in the paper.
+
+    Args:
+        variant: ``released`` or ``paper``.
+        double_softmax: whether the cross-entropy is ``balanced_ce``, or else ``partial_bce``.
+        shrinking_sigma: whether σ_I is divided by ten from output to output (0.1, 0.01, …),
+            because the released code divides the image in place at each use.
+        padded: whether windows reach over the image's border (``saliency_coherence``).
+        count_small: whether batch norms count the pass on the small image. That pass is the last
+            of each step, so the statistics for evaluation lie nearer to it than to an image of
+            full size. On in both variants: the paper does not mention it.
     """
 
     targets = ("scribble",)
@@ -108,10 +267,10 @@ class SCWSSODObjective:
         outputs = network(image)
         small = F.interpolate(image, scale_factor=0.3, mode="bilinear", align_corners=True)
         with nullcontext() if self.count_small else uncounted(network):
-            again = network(small)["saliency"].float().sigmoid()
-        once = outputs["saliency"].float().sigmoid()
-        once = F.interpolate(once, size=again.shape[-2:], mode="bilinear", align_corners=True)
-        terms = {"consistency": structure_consistency(again, once)}
+            on_small = network(small)["saliency"].float().sigmoid()
+        on_whole = F.interpolate(outputs["saliency"].float().sigmoid(), size=on_small.shape[-2:],
+                                 mode="bilinear", align_corners=True)
+        terms = {"consistency": structure_consistency(on_small, on_whole)}
         quarter = F.interpolate(image, scale_factor=0.25, mode="bilinear", align_corners=True)
         for number, (name, weight) in enumerate(self.WEIGHTS.items()):
             logits = outputs[name].float()
@@ -126,100 +285,5 @@ class SCWSSODObjective:
         return outputs, terms
 
 
-class TRACERObjective:
-    """Adaptive pixel intensity loss of the prediction, the three maps it is the mean of, and the
-    edges, equally weighted.
-
-    Args:
-        reduced_first: see ``adaptive_pixel_intensity``; off for ``paper``.
-    """
-
-    targets = ("mask", "edge")
-    MAPS = ("saliency", "side0", "side1", "side2")
-
-    def __init__(self, variant: str, reduced_first: bool | None = None):
-        self.reduced_first = switch("reduced_first", reduced_first, variant == "released")
-
-    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
-        outputs = network(sample["image"])
-        mask, edge = sample["mask"], sample["edge"]
-        intensity = pixel_intensity(mask)
-        terms = {f"{name}_api": adaptive_pixel_intensity(outputs[name], mask, self.reduced_first,
-                                                         intensity) for name in self.MAPS}
-        terms["edge_api"] = adaptive_pixel_intensity(outputs["edge"], edge, self.reduced_first)
-        return outputs, terms
-
-
-class BGNetObjective:
-    """Structure loss of the three outputs, and three times the dice loss of the edges.
-
-    Args:
-        reduced_first: see ``structure``; off for ``paper``.
-    """
-
-    targets = ("mask", "edge")
-    MAPS = ("saliency", "side2", "side3")
-
-    def __init__(self, variant: str, reduced_first: bool | None = None):
-        self.reduced_first = switch("reduced_first", reduced_first, variant == "released")
-
-    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
-        outputs = network(sample["image"])
-        weights = outline_weights(sample["mask"])
-        terms = {f"{name}_structure": structure(outputs[name], sample["mask"], self.reduced_first,
-                                                weights) for name in self.MAPS}
-        terms["edge_dice"] = 3 * dice(outputs["edge"], sample["edge"])
-        return outputs, terms
-
-
-_OBJECTIVES: dict[str, Callable[..., Objective]] = {
-    "cpd": CPDObjective,
-    "wssa": WSSAObjective,
-    "scwssod": SCWSSODObjective,
-    "tracer": TRACERObjective,
-    "bgnet": BGNetObjective,
-}
-
-
-def names() -> list[str]:
-    """Names that ``build`` knows."""
-    return sorted(_OBJECTIVES)
-
-
-def build(name: str, variant: str = "released", smoothing: float = 0.0, **options) -> Objective:
-    """The objective ``name``; ``variant`` is ``"released"`` or ``"paper"`` where they differ, and
-    ``options`` switch single differences, see the classes above.
-
-    ``smoothing`` s is label smoothing (Szegedy et al., CVPR 2016, of two classes): the objective
-    sees the mask m as (1 − s) m + s / 2.
-
-    Raises:
-        UserError: unknown name, variant or option.
-    """
-    if name not in _OBJECTIVES:
-        raise UserError(f"unknown loss {name!r}; {nearest(name, names())}")
-    if smoothing and "mask" not in targets(name):
-        raise UserError(f"loss.smoothing is for masks; {name!r} learns from "
-                        f"{', '.join(targets(name))}")
-    if variant not in ("released", "paper"):
-        raise UserError(f"loss.variant must be 'released' or 'paper', not {variant!r}")
-    try:
-        objective = _OBJECTIVES[name](variant, **options)
-    except TypeError as error:
-        raise UserError(f"loss {name!r} does not take these options: {error}") from None
-    return smoothed(objective, smoothing) if smoothing else objective
-
-
-def targets(name: str) -> tuple[str, ...]:
-    """Layers of a sample that the objective ``name`` learns from."""
-    return _OBJECTIVES[name].targets
-
-
-def smoothed(objective: Objective, smoothing: float) -> Objective:
-    """The objective on masks that are drawn towards one half."""
-
-    def on_smoothed(network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
-        mask = sample["mask"] * (1 - smoothing) + smoothing / 2
-        return objective(network, sample | {"mask": mask})
-
-    return on_smoothed
+#: The objectives of the networks that need code.
+_OWN = {"wssa": WSSAObjective, "scwssod": SCWSSODObjective, "scwssod_vgg": SCWSSODObjective}

@@ -35,17 +35,18 @@ SHARED = {
     "test.precision": "fp32",
 }
 CPD = {  # wuzhe71/CPD @ e7373b4: train.py, data.py, test_CPD.py
-    "loss.name": "cpd", "data.size": 352, "train.batch": 10, "train.epochs": 99,
+    "loss.terms": {"attention": {"bce": 1}, "saliency": {"bce": 1}}, "data.size": 352,
+    "train.batch": 10, "train.epochs": 99,
     "optim.clip_value": 0.5, "optim.schedule": "released", "optim.gamma": 0.1,
     "optim.drop_every": 50,
     "test.data": ["ECSSD", "PASCAL-S", "HKU-IS", "DUT-OMRON", "DUTS-TE"]}
 WSSA = {  # JingZhang617/Scribble_Saliency @ 4709407
-    "loss.name": "wssa", "data.target": "scribble", "data.edges": "auto", "data.soft_mask": False,
+    "loss.terms": {}, "data.target": "scribble", "data.edges": "auto", "data.soft_mask": False,
     "data.size": 352, "train.batch": 10, "train.epochs": 30, "optim.clip_value": 0.5,
     "optim.schedule": "released", "optim.gamma": 0.9, "optim.drop_every": 20,
     "test.data": ["ECSSD", "DUT-OMRON", "PASCAL-S", "HKU-IS", "THUR15K", "DUTS-TE"]}
 SCWSSOD = {  # siyueyu/SCWSSOD @ f865056; mean and deviation of DUTS, of 255
-    "loss.name": "scwssod", "data.target": "scribble", "data.soft_mask": False, "data.size": 320,
+    "loss.terms": {}, "data.target": "scribble", "data.soft_mask": False, "data.size": 320,
     "data.image_resize": "opencv", "data.flip": 0.5,
     "data.mean": [124.55 / 255, 118.90 / 255, 102.94 / 255],
     "data.std": [56.77 / 255, 55.97 / 255, 57.50 / 255],
@@ -54,7 +55,9 @@ SCWSSOD = {  # siyueyu/SCWSSOD @ f865056; mean and deviation of DUTS, of 255
     "optim.weight_decay": 5e-4, "optim.schedule": "triangular", "test.statistics": "per_set",
     "test.data": ["ECSSD", "DUT-OMRON", "PASCAL-S", "HKU-IS", "THUR15K", "DUTS-TE"]}
 TRACER = {  # Karel911/TRACER @ 8dacecc
-    "seed": 42, "loss.name": "tracer", "data.edges": "mask", "data.image_resize": "opencv",
+    "seed": 42, "loss.terms": {
+        **{output: {"api": 1} for output in ("saliency", "side0", "side1", "side2")},
+        "edge": {"api": 1, "target": "edge"}}, "data.edges": "mask", "data.image_resize": "opencv",
     "data.mask_resize": "nearest", "data.augment": "tracer",
     "train.batch": 32, "train.epochs": 100, "train.patience": 10, "optim.lr": 5e-5,
     "optim.weight_decay": 1e-4, "optim.clip_norm": 2.0, "optim.schedule": "plateau",
@@ -62,7 +65,9 @@ TRACER = {  # Karel911/TRACER @ 8dacecc
     "test.minmax": False, "test.resize": "probabilities",
     "test.data": ["DUTS-TE", "DUT-OMRON", "HKU-IS", "ECSSD", "PASCAL-S"]}
 BGNET = {  # thograce/BGNet @ 54e412f
-    "seed": 2021, "loss.name": "bgnet", "data.train": ["COD-TR"], "data.edges": "auto",
+    "seed": 2021, "loss.terms": {
+        **{output: {"structure": 1} for output in ("saliency", "side2", "side3")},
+        "edge": {"dice": 3, "target": "edge"}}, "data.train": ["COD-TR"], "data.edges": "auto",
     "data.edge_dilate": 5, "data.size": 416, "data.flip": 0.5, "train.batch": 16,
     "train.epochs": 25, "optim.clip_value": 0.5, "optim.schedule": "poly_epoch",
     "optim.power": 0.9, "test.data": ["CAMO", "CHAMELEON", "COD10K", "NC4K"]}
@@ -74,7 +79,8 @@ RECIPES = {
     "tracer_resnet50": TRACER | {"data.size": 352}, "tracer_vgg": TRACER | {"data.size": 320},
     "demo": {  # ours, as README describes it
         "model.name": "cpd_vgg", "model.options": {"width": 0.25}, "weights.backbone": "none",
-        "loss.name": "cpd", "data.train": ["SAMPLE-TR"], "data.size": 96, "data.flip": 0.5,
+        "loss.terms": CPD["loss.terms"], "data.train": ["SAMPLE-TR"], "data.size": 96,
+        "data.flip": 0.5,
         "data.soft_mask": False, "optim.lr": 1e-3, "optim.clip_value": 0.5,
         "optim.schedule": "constant", "train.batch": 8, "train.epochs": 11, "train.log_every": 32,
         "train.precision": "fp32",
@@ -198,10 +204,10 @@ def same(value, expected) -> bool:
 
 
 def leaves(values: dict, start: str = "") -> set[str]:
-    """Dotted keys of all values, without those below ``options``, which are one value."""
+    """Dotted keys of all values; ``options`` and ``terms`` are one value each."""
     keys: set[str] = set()
     for key, value in values.items():
-        deeper = isinstance(value, dict) and key != "options"
+        deeper = isinstance(value, dict) and key not in ("options", "terms")
         keys |= leaves(value, f"{start}{key}.") if deeper else {start + key}
     return keys
 

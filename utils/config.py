@@ -22,7 +22,18 @@ from .schema import Config, groups, options
 
 #: (key, value of before) → the entries that mean the same now. Recipes, checkpoints and command
 #: lines that hold the old value go on working, with a note.
-RENAMED: dict[tuple[str, Any], dict[str, Any]] = {}
+RENAMED: dict[tuple[str, Any], dict[str, Any]] = {
+    ("loss.name", "cpd"): {"loss.terms": {
+        "*": None, "attention": {"bce": 1}, "saliency": {"bce": 1}}},
+    ("loss.name", "bgnet"): {"loss.terms": {
+        "*": None, "saliency": {"structure": 1}, "side2": {"structure": 1},
+        "side3": {"structure": 1}, "edge": {"dice": 3, "target": "edge"}}},
+    ("loss.name", "tracer"): {"loss.terms": {
+        "*": None, "saliency": {"api": 1}, "side0": {"api": 1}, "side1": {"api": 1},
+        "side2": {"api": 1}, "edge": {"api": 1, "target": "edge"}}},
+    ("loss.name", "wssa"): {"loss.terms": {}},  # these two are the networks' own objectives
+    ("loss.name", "scwssod"): {"loss.terms": {}},
+}
 
 _HELP = 34  # column of --help in which the lines on the keys begin
 
@@ -130,7 +141,8 @@ def _override(config: DictConfig, overrides: Sequence[str], origin: str) -> Dict
                 entry = OmegaConf.from_dotlist([f"{key}=[{value}]"])
         except (yaml.YAMLError, OmegaConfBaseException) as error:
             raise UserError(f"cannot read {override!r}: {error}") from None
-        config = _merge(config, entry, "command line")
+        config = _merge(config, entry, "command line",
+                        replaces=key.count(".") < 3)  # loss.terms.saliency.bce is one weight
         _anchor_paths(config, key)
     _check(config, origin)
     return config
@@ -140,7 +152,9 @@ def _is_list(config: DictConfig, key: str) -> bool:
     return isinstance(OmegaConf.select(config, key), ListConfig)
 
 
-def _merge(config: DictConfig, change: DictConfig, origin: str) -> DictConfig:
+def _merge(config: DictConfig, change: DictConfig, origin: str,
+           replaces: bool = True) -> DictConfig:
+    """``change`` over a configuration; an entry of loss.terms ``replaces`` an older one."""
     known = {key: option.default for key, option in options()}
     known |= {prefix.removesuffix("."): None for prefix in groups()}
     free = tuple(f"{key}." for key, default in known.items() if isinstance(default, dict))
@@ -148,11 +162,34 @@ def _merge(config: DictConfig, change: DictConfig, origin: str) -> DictConfig:
         if key not in known and not key.startswith(free):
             raise UserError(f"unknown configuration key {key!r} in {origin}; "
                             f"{nearest(key, sorted(known))}")
+    if replaces:
+        _replace_terms(config.loss.terms, OmegaConf.select(change, "loss.terms"), origin)
     try:
         return OmegaConf.unsafe_merge(config, change)  # without a copy: neither is used again
     except OmegaConfBaseException as error:
         first_line = str(error).splitlines()[0]
         raise UserError(f"{origin}: {error.full_key or 'value'}: {first_line}") from None
+
+
+def _replace_terms(table: DictConfig, entries: DictConfig | None, origin: str) -> None:
+    """Move ``entries`` into loss.terms, whole. An output whose entry is null is dropped; all are
+    with ``*: null`` or without any entry."""
+    if entries is None:
+        return
+    if not isinstance(entries, DictConfig):
+        raise UserError(f"{origin}: loss.terms is a mapping such as {{saliency: {{bce: 1}}}}, not "
+                        f"{entries!r}")
+    if not entries or "*" in entries:
+        table.clear()
+        entries.pop("*", None)
+    for output in list(entries):
+        if (entry := entries.pop(output)) is not None:
+            table[output] = entry  # in the old one's place: terms are added up in this order
+        elif output in table:
+            del table[output]
+        else:
+            raise UserError(f"{origin}: loss.terms.{output}=null drops an output that has no loss; "
+                            f"these have: {', '.join(table)}")
 
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:

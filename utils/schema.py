@@ -118,7 +118,8 @@ class WeightsConfig:
 class LossConfig:
     """What the network learns from."""
 
-    name: str = option("cpd", "a name that objectives.names() lists")
+    terms: dict[str, Any] = option({}, "output: {loss: weight, target: layer}, see "
+                                   "docs/objectives.md; empty: the network's own objective")
     variant: str = option("released", "whose losses, where code and paper differ",
                           choices=("released", "paper"))
     options: dict[str, Any] = option({}, "single differences from the variant, see docs/")

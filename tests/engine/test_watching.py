@@ -44,7 +44,7 @@ def test_a_run_can_be_watched(made_sets, runs):
     values = [(event.step, value) for event in events(runs / "watched")
               for value in event.summary.value]
     tags = {value.tag for _, value in values}
-    assert {"lr", "lr_trunk", "loss", "attention_bce", "detection_bce", "gradient_norm",
+    assert {"lr", "lr_trunk", "loss", "attention_bce", "saliency_bce", "gradient_norm",
             "images_per_second", "memory_mib", "val_MAE", "val_maxF"} <= tags
     assert {f"validation/{name}" for name in ("MAE", "maxF", "meanF", "adpF")} <= tags
     scalars = {tag: {step: value.simple_value for step, value in values if value.tag == tag}

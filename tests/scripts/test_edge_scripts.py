@@ -17,7 +17,6 @@ import train as train_script
 from data import find_pairs
 from data.edges import mask_edges
 from data.transforms import finish, squash
-from model import objectives
 from utils.config import load_config
 from utils.paths import CONFIGS
 from utils.weights import load_weights
@@ -72,7 +71,7 @@ def test_the_validation_loss_is_the_objectives_on_held_out_pairs(made_sets, runs
     network = model.build("tracer_te0").eval()
     load_weights(network, best["network"])
     with torch.no_grad():
-        _, terms = objectives.build("tracer")(network, batch)
+        _, terms = model.objective_of(config)(network, batch)
     assert float(sum(terms.values())) == pytest.approx(min(found), rel=1e-4)
 
 

@@ -9,6 +9,7 @@ from typing import get_type_hints
 import pytest
 from omegaconf import DictConfig
 
+import model
 from utils import config as config_module
 from utils.config import default_config, help_text, load_config, merge_config
 from utils.errors import UserError
@@ -22,6 +23,17 @@ def nested(key, value):
     """A recipe with one key."""
     group, _, name = key.rpartition(".")
     return {group: {name: value}} if group else {name: value}
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_recipe_is_valid_and_names_things_that_exist(path):
+    config = load_config(path)
+    assert config.name == path.stem
+    assert config.model.name in model.names()
+    assert model.objective_of(config).targets
+    for row in config.reported:
+        assert 0 < row.value < 1
+        assert row.source
 
 
 def test_a_recipe_is_laid_over_its_base(tmp_path):
