@@ -103,7 +103,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
             module.recompute = config.train.checkpoint_trunk
     with world.main_first():
         loader = training_loader(training, config.data, config.train.batch, config.seed, device,
-                                 world.rank, world.size)
+                                 world.rank, world.size, objective.targets)
     loader.data.require_layers(objective.targets, config.name)
     loader.data.require_sound("training data", world)
     if world.rank:  # or all would drop out the same units
@@ -211,7 +211,7 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
         chosen = [pairs[n] if losses_of else Pair(pairs[n].name, pairs[n].image) for n in mine]
         precision = Precision(config.test.precision, run.precision.device)
         for batch in evaluation_loader(chosen, config.data, config.test.batch, precision.device,
-                                       losses_of):
+                                       run.objective.targets if losses_of else ()):
             logits, loss = forward(network, batch, precision, run.objective if losses_of else None)
             total += loss * len(batch["name"])
             endless += [] if math.isfinite(loss) else batch["name"]

@@ -25,7 +25,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from data import Pair, find_pairs, pair_folders
+from data import Pair, find_pairs
 from data.loader import Batches, training_loader
 from data.sample import draw_pair
 from utils.config import default_config
@@ -63,7 +63,7 @@ def make_pairs(folder: Path, count: int) -> list[Pair]:
         image, mask = (Image.fromarray(part).resize((400, 300)) for part in draw_pair(random))
         image.save(folder / "images" / f"{number:04d}.jpg", quality=92)
         mask.save(folder / "masks" / f"{number:04d}.png")
-    return pair_folders(folder / "images", folder / "masks")
+    return find_pairs(str(folder), folder)
 
 
 def epoch(loader: Iterable) -> float:

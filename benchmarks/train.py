@@ -98,7 +98,7 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
         group["fused"] = None
     objective = model.objective_of(config)
     loader = training_loader(find_data(config, World())[0], config.data, config.train.batch, 0,
-                             device)
+                             device, targets=objective.targets)
     loader.data.require_sound("made data")
 
     marks: list[float] = []

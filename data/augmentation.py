@@ -1,122 +1,294 @@
-"""The augmentation that TRACER was trained with: its released code's "aug_ver 2".
+"""Augmentations by name, which ``data.augment`` lists, after the crop and flip of ``data.crop`` and
+``data.flip``.
 
-One of three moves with probability one half, then one of three tones, then one of three blurs or
-noise, each with probability one half too and its limits from albumentations. In the released code
-this comes before the resize, at each image's own resolution; here it works on the resized bytes
-that the cache keeps, where five pixels are a larger part of a large photo.
-
-Flips, contrast and gamma are torchvision's transforms. It has none for the others or, for the
-Gaussian blur, one that takes forty times as long as OpenCV's; its noise cannot be drawn from a
-generator of one's own. Tones go through a table of the 256 bytes, which is the same with any number
-of threads.
+They work on the resized bytes that the cache keeps. All that is random is drawn from the sample's
+own seed. Moves come first, in the order of the list, and move all layers alike; then come the
+changes of the image's colours and sharpness. Many of these go through a table of the 256 bytes:
+their results do not depend on the number of threads, as a mean of floats would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TypeVar
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-Kind = TypeVar("Kind")
-Move = Callable[[Tensor], Tensor]
+from utils.errors import UserError, nearest
+from utils.schema import DataConfig
 
-SHARE = 0.5  # of the samples, for the moves, the tones and the blurs each
-LIMIT = 0.2  # of contrast and gamma around 1, and of brightness in the range of values
-NOISE = (5, 20)  # variance, in grey levels²
-SIDES = (3, 5)  # of a blur's square
+from .layers import LAYERS
+
+Layers = dict[str, Tensor]  # uint8 (C, S, S)
+Random = np.random.Generator
 
 
-def tracer(layers: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """Squashed layers, uint8 (C, S, S), all moved alike, and the image's tones and sharpness
-    changed; drawn from ``seed`` alone."""
+def augment(layers: Layers, seed: int, options: DataConfig, steps: tuple[Step, ...] = ()) -> Layers:
+    """Squashed layers, cropped, flipped and changed as ``options`` and ``steps`` say; drawn from
+    ``seed`` alone, so results do not depend on the number of loader processes."""
+    layers = _crop_and_flip(layers, seed, options)
     random = np.random.default_rng((seed, 1))  # not the numbers that crop and flip are drawn from
-    if make_move := _one_of(MOVES, random):
-        move = make_move(random)
-        layers = {name: move(layer).contiguous() for name, layer in layers.items()}
-    changes = [change for kinds in (TONES, BLURS) if (change := _one_of(kinds, random))]
+    changes = []
+    for step in steps:
+        name, values = step.members[random.integers(len(step.members))]
+        if random.random() >= step.p:
+            continue
+        if name in MOVES:
+            layers = MOVES[name].apply(layers, random, options, **values)
+        else:
+            changes.append((CHANGES[name].apply, values))
     if not changes:
         return layers
     image = cv2.merge(list(layers["image"].numpy()))
-    for change in changes:
-        image = change(image, random)
+    for change, values in changes:
+        image = change(image, random, **values)
     return layers | {"image": torch.from_numpy(np.stack(cv2.split(image)))}
 
 
-def _one_of(kinds: Mapping[str, Kind], random: np.random.Generator) -> Kind | None:
-    chosen = list(kinds.values())[random.integers(len(kinds))]
-    return chosen if random.random() < SHARE else None
+def _crop_and_flip(layers: Layers, seed: int, options: DataConfig) -> Layers:
+    """``data.crop``: a square of the squashed layers, which has the image's own aspect ratio, of at
+    least this share of the area. ``data.flip``: the probability of a horizontal flip."""
+    share, down, right, turn = torch.rand(4, generator=torch.Generator().manual_seed(seed)).tolist()
+    if options.crop < 1:
+        size = layers["image"].shape[-1]
+        side = max(1, round(size * math.sqrt(options.crop + (1 - options.crop) * share)))
+        top, left = int(down * (size - side + 1)), int(right * (size - side + 1))
+        layers = _cropped(layers, (top, left, side, side), options)
+    return _flipped(layers, -1) if turn < options.flip else layers
 
 
-def _turn(random: np.random.Generator) -> Move:
-    """By 0, 90, 180 or 270 degrees: one in four stands as it did, as in albumentations."""
-    return partial(torch.rot90, k=int(random.integers(4)), dims=(-2, -1))
+def _flipped(layers: Layers, axis: int) -> Layers:
+    return {name: layer.flip(axis) for name, layer in layers.items()}
 
 
-def _contrast(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Away from black, as albumentations has it, which torchvision calls brightness; its contrast
-    is away from the mean grey."""
-    return _through_table(image, F.adjust_brightness(_bytes(), _factor(random)))
+def _cropped(layers: Layers, box: tuple[int, int, int, int], options: DataConfig) -> Layers:
+    """A box (top, left, height, width) of all layers, brought back to their size."""
+    return {name: F.resized_crop(layer, *box, list(layer.shape[-2:]), _method(name, options))
+            for name, layer in layers.items()}
 
 
-def _gamma(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return _through_table(image, F.adjust_gamma(_bytes(), _factor(random)))
+def _method(name: str, options: DataConfig) -> InterpolationMode:
+    return InterpolationMode(LAYERS[name].resample(options))
 
 
-def _brightness(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+# --- moves: all layers alike -------------------------------------------------------------------
+
+
+def _turn(layers: Layers, random: Random, options: DataConfig) -> Layers:
+    """By 0, 90, 180 or 270 degrees: one in four stays upright, as in albumentations."""
+    quarters = int(random.integers(4))
+    return {name: torch.rot90(layer, quarters, (-2, -1)).contiguous()
+            for name, layer in layers.items()}
+
+
+def _rotate(layers: Layers, random: Random, options: DataConfig, degrees: float) -> Layers:
+    """By up to ± ``degrees`` around the middle; each layer's ``fill`` comes into the corners."""
+    angle = random.uniform(-degrees, degrees)
+    return {name: F.rotate(layer, angle, _method(name, options), fill=LAYERS[name].fill)
+            for name, layer in layers.items()}
+
+
+def _crop(layers: Layers, random: Random, options: DataConfig, smallest: float,
+          largest: float) -> Layers:
+    """Height and width are drawn on their own, as shares of the sides, then the place."""
+    size = layers["image"].shape[-1]
+    height, width = (max(1, round(size * random.uniform(smallest, largest))) for _ in range(2))
+    top, left = (int(random.integers(size - side + 1)) for side in (height, width))
+    return _cropped(layers, (top, left, height, width), options)
+
+
+# --- changes: of the image, uint8 (S, S, 3), alone ---------------------------------------------
+
+
+def _tone(change: Callable[[Tensor, float], Tensor]) -> Callable:
+    """A change of each byte by a number that is drawn between 1 − ``limit`` and 1 + ``limit``."""
+    def tone(image: np.ndarray, random: Random, limit: float) -> np.ndarray:
+        table = change(torch.arange(256, dtype=torch.uint8).view(1, 1, 256),
+                       random.uniform(1 - limit, 1 + limit))
+        return cv2.LUT(image, table.flatten().numpy())
+
+    return tone
+
+
+def _brightness(image: np.ndarray, random: Random, limit: float) -> np.ndarray:
     """Added, not multiplied; fractions are cut off, as in albumentations and torchvision."""
-    added = 255 * random.uniform(-LIMIT, LIMIT)
-    return _through_table(image, (_bytes() + added).clamp(0, 255).byte())
+    table = torch.arange(256) + 255 * random.uniform(-limit, limit)
+    return cv2.LUT(image, table.clamp(0, 255).byte().numpy())
 
 
-def _bytes() -> Tensor:
-    """All that a byte may be, as a grey picture of 1×256 pixels."""
-    return torch.arange(256, dtype=torch.uint8).view(1, 1, 256)
+def _color_jitter(image: np.ndarray, random: Random, brightness: float, contrast: float,
+                  saturation: float, hue: float) -> np.ndarray:
+    """torchvision's ColorJitter: the four in random order, each by a factor between 1 − x and
+    1 + x, the hue by up to ± x of the circle."""
+    grays = [lambda image: np.float32(0),  # black, the mean gray, and each pixel's own gray
+             lambda image: np.float32(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean()),
+             lambda image: cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]]
+    for number in random.permutation(4):
+        if number == 3:
+            image = _shift_hue(image, random.uniform(-hue, hue))
+        else:
+            reach = (brightness, contrast, saturation)[number]
+            factor = np.float32(random.uniform(max(0, 1 - reach), 1 + reach))
+            blend = factor * image + (1 - factor) * grays[number](image)
+            image = blend.round().clip(0, 255).astype(np.uint8)
+    return image
 
 
-def _factor(random: np.random.Generator) -> float:
-    return random.uniform(1 - LIMIT, 1 + LIMIT)
+def _shift_hue(image: np.ndarray, turn: float) -> np.ndarray:
+    if turn == 0:
+        return image
+    hsv = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0] + 360 * turn) % 360
+    return (cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255).round().clip(0, 255).astype(np.uint8)
 
 
-def _through_table(image: np.ndarray, table: Tensor) -> np.ndarray:
-    return cv2.LUT(image, table.flatten().numpy())
+def _odd_side(random: Random, side: int) -> int:
+    """The side of a blur's square: 3, 5, … up to ``side``."""
+    return int(random.choice(range(3, int(side) + 1, 2)))
 
 
-def _motion_blur(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _motion_blur(image: np.ndarray, random: Random, side: int) -> np.ndarray:
     """Along the line between two different pixels of a square. As in albumentations, it need not
     run through the middle, so the image may also shift against its mask by a pixel or two."""
-    side = int(random.choice(SIDES))
+    side = _odd_side(random, side)
     ends = [divmod(int(pixel), side) for pixel in random.choice(side ** 2, 2, replace=False)]
     line = cv2.line(np.zeros((side, side), np.float32), *ends, 1.0)
     return cv2.filter2D(image, -1, line / line.sum())
 
 
-def _median_blur(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return cv2.medianBlur(image, int(random.choice(SIDES)))
+def _median_blur(image: np.ndarray, random: Random, side: int) -> np.ndarray:
+    return cv2.medianBlur(image, _odd_side(random, side))
 
 
-def _gaussian_blur(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _gaussian_blur(image: np.ndarray, random: Random, side: int) -> np.ndarray:
     """Of 0.8 pixels in a square of 3, 1.1 in one of 5: OpenCV's choice."""
-    side = int(random.choice(SIDES))
+    side = _odd_side(random, side)
     return cv2.GaussianBlur(image, (side, side), 0)
 
 
-def _noise(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _noise(image: np.ndarray, random: Random, smallest: float, largest: float) -> np.ndarray:
     noise = random.standard_normal(image.shape, np.float32) * np.float32(
-        np.sqrt(random.uniform(*NOISE)))
+        np.sqrt(random.uniform(smallest, largest)))
     return (image + noise).round().clip(0, 255).astype(np.uint8)
 
 
-MOVES: dict[str, Callable[[np.random.Generator], Move]] = {
-    "mirror": lambda _: F.horizontal_flip,
-    "upend": lambda _: F.vertical_flip,
-    "turn": _turn,
+# --- names -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A function, and its options: name → default, least and greatest value."""
+
+    apply: Callable
+    options: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+
+
+_LIMIT = {"limit": (0.2, 0, 1)}  # around 1, or of the range of values
+_SIDE = {"side": (5, 3, 31)}  # of the largest square, in pixels
+_REACH = (0.2, 0, 10)
+MOVES = {
+    "flip": Augmentation(lambda layers, *_: _flipped(layers, -1)),
+    "vertical_flip": Augmentation(lambda layers, *_: _flipped(layers, -2)),
+    "turn": Augmentation(_turn),
+    "rotate": Augmentation(_rotate, {"degrees": (10, 0, 180)}),
+    "crop": Augmentation(_crop, {"smallest": (0.875, 0.01, 1), "largest": (1, 0.01, 1)}),
 }
-TONES = {"contrast": _contrast, "gamma": _gamma, "brightness": _brightness}
-BLURS = {"motion": _motion_blur, "median": _median_blur, "gaussian": _gaussian_blur,
-         "noise": _noise}
+CHANGES = {
+    # Away from black, as albumentations has it, which torchvision calls brightness.
+    "contrast": Augmentation(_tone(F.adjust_brightness), _LIMIT),
+    "gamma": Augmentation(_tone(F.adjust_gamma), _LIMIT),
+    "brightness": Augmentation(_brightness, _LIMIT),
+    "color_jitter": Augmentation(_color_jitter, {
+        "brightness": _REACH, "contrast": _REACH, "saturation": _REACH, "hue": (0, 0, 0.5)}),
+    "motion_blur": Augmentation(_motion_blur, _SIDE),
+    "median_blur": Augmentation(_median_blur, _SIDE),
+    "gaussian_blur": Augmentation(_gaussian_blur, _SIDE),
+    "noise": Augmentation(_noise, {  # variance, in gray levels²
+        "smallest": (5, 0, 65025), "largest": (20, 0, 65025)}),
+}
+#: Names of whole lists. TRACER's released code trains with the second, before the resize.
+PRESETS = {
+    "none": [],
+    "moves_tones_blurs": [
+        {"one_of": {"of": ["flip", "vertical_flip", "turn"]}},
+        {"one_of": {"of": ["contrast", "gamma", "brightness"]}},
+        {"one_of": {"of": ["motion_blur", "median_blur", "gaussian_blur", "noise"]}}],
+}
+SHARE = 0.5  # the probability of a step that gives none
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of its members, each as likely as the others, with probability ``p``."""
+
+    p: float
+    members: tuple[tuple[str, dict[str, float]], ...]
+
+
+def read_steps(spec: object) -> tuple[Step, ...]:
+    """The steps that ``data.augment`` names: a name, or a list of names and of mappings from names
+    to options. ``p`` is an option of each, ``one_of`` takes such a list as ``of``.
+
+    Raises:
+        UserError: an unknown name or option, or a value out of its range.
+    """
+    steps: list[Step] = []
+    for name, options in _entries(spec):
+        if name in PRESETS:
+            _check_options(name, options, {})
+            steps += read_steps(PRESETS[name])
+            continue
+        own = dict(options)
+        p = own.pop("p", SHARE)
+        _check_options(name, {"p": p}, {"p": (SHARE, 0, 1)})
+        if name == "one_of":
+            members = tuple(_member(*entry, [*MOVES, *CHANGES])
+                            for entry in _entries(own.pop("of", [])))
+            if own or not members:
+                raise UserError("data.augment: one_of takes a list of names as of, and p, for "
+                                "example {one_of: {of: [flip, turn], p: 0.5}}")
+        else:
+            members = (_member(name, own, [*MOVES, *CHANGES, "one_of", *PRESETS]),)
+        steps.append(Step(p, members))
+    return tuple(steps)
+
+
+def _entries(spec: object) -> Iterator[tuple[str, dict]]:
+    """Names and their options, in order."""
+    for entry in spec if isinstance(spec, list) else [spec]:
+        named = {entry: None} if isinstance(entry, str) else entry
+        if not isinstance(named, dict):
+            raise UserError(f"data.augment: {entry!r} is neither a name nor a name with options")
+        for name, options in named.items():
+            if not isinstance(options, dict | None):
+                raise UserError(f"data.augment: {name}: options are a mapping, such as "
+                                f"{{{name}: {{p: 0.5}}}}, not {options!r}")
+            yield str(name), options or {}
+
+
+def _member(name: str, options: dict, known: list[str]) -> tuple[str, dict[str, float]]:
+    """An augmentation with all of its options; ``known`` are the names that could be meant."""
+    augmentation = (MOVES | CHANGES).get(name)
+    if augmentation is None:
+        raise UserError(f"data.augment: unknown augmentation {name!r}; {nearest(name, known)}")
+    _check_options(name, options, augmentation.options)
+    return name, {option: options.get(option, default)
+                  for option, (default, _, _) in augmentation.options.items()}
+
+
+def _check_options(name: str, options: dict, known: dict[str, tuple]) -> None:
+    for option, value in options.items():
+        if option not in known:
+            hint = nearest(str(option), [*known]) if known else "it has none"
+            raise UserError(f"data.augment: {name} has no option {option!r}; {hint}")
+        _, low, high = known[option]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not low <= value <= high:
+            raise UserError(f"data.augment: {name}.{option} = {value!r}: must be a number from "
+                            f"{low:g} to {high:g}")

@@ -26,11 +26,10 @@ _HEADER = struct.Struct("<16sIII4x")  # digest of the files, CRC of the planes, 
 class SampleCache:
     """Planes (C, S, S) uint8 of pairs at some sizes, in memory or in a file.
 
-    A record says which files it was made from (paths, byte counts, modification times), so a
-    file that changed is decoded again, and it carries a checksum, so a record that a crash cut
-    short, or that another process is just writing, is one that is not there. Processes that are
-    forked share the memory, and processes of all kinds the file. When not all samples fit, the
-    first ones are kept.
+    A record holds a digest of its files' paths, byte counts and modification times: a file that
+    changed is decoded again. It also holds a checksum: a record that a crash cut short, or that
+    another process is just writing, counts as missing. Forked processes share the memory, and
+    processes of all kinds the file. When not all samples fit, the first ones are kept.
 
     Args:
         planes: C.
@@ -68,11 +67,11 @@ class SampleCache:
         key = repr((self._variant, list(self._offsets), [str(p.image) for p in self._pairs]))
         path = folder / f"{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.samples"
         room = budget - self.kept * self._stride
-        others = [other for other in folder.glob("*.samples") if other != path]
-        for other in sorted(others, key=lambda file: file.stat().st_mtime, reverse=True):
-            room -= other.stat().st_size
+        files = [file for file in folder.glob("*.samples") if file != path]
+        for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
+            room -= file.stat().st_size
             if room < 0:
-                other.unlink()
+                file.unlink()
         return path
 
     def _open(self) -> mmap.mmap | None:
@@ -110,7 +109,7 @@ class SampleCache:
         self._buffer = self._open()
 
     def get(self, index: int, size: int) -> tuple[np.ndarray, tuple[int, int]] | None:
-        """Planes of a sample, and height and width of the original; None when not there."""
+        """Planes of a sample, and height and width of the original; None when it is not kept."""
         if index >= self.kept or size not in self._offsets:
             return None
         start = index * self._stride + self._offsets[size]
@@ -136,25 +135,25 @@ class SampleCache:
         _HEADER.pack_into(self._buffer, start, digest, zlib.crc32(planes), *original)
 
     def holds(self, index: int) -> bool:
-        """Whether a sample is there in all sizes and still what its files say."""
+        """Whether a sample is kept in all sizes, and its files have not changed."""
         return index < self.kept and all(self.get(index, size) for size in self._offsets)
 
     def digest(self, index: int) -> bytes | None:
-        """Of a sample's files as they are now; None when one cannot be found."""
+        """The digest of a sample's files as they are now; None when one of them is missing."""
         words = [self._variant]
         for path in self._pairs[index].files:
             try:
-                found = path.stat()
+                status = path.stat()
             except OSError:
                 return None
-            words += [str(path), str(found.st_size), str(found.st_mtime_ns)]
+            words += [str(path), str(status.st_size), str(status.st_mtime_ns)]
         return hashlib.blake2b("\n".join(words).encode(), digest_size=16).digest()
 
 
 def open_cache(spec: str, gigabytes: float, pairs: Sequence[Pair], sizes: Sequence[int],
                planes: int, variant: str) -> SampleCache | None:
-    """The cache that ``data.cache`` asks for: ``memory``, ``none``, or a folder; says when it is
-    too small for all pairs."""
+    """The cache that ``data.cache`` names: ``memory``, ``none``, or a folder. A note is printed
+    when it is too small for all pairs."""
     if spec == "none" or not gigabytes:
         return None
     cache = SampleCache(pairs, sizes, planes, variant, int(gigabytes * 1e9),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,7 +130,7 @@ CATALOG = {entry.name: entry for entry in (
 
 @dataclass
 class Located:
-    """A set found on disk, paired, with everything that is wrong about the pairing."""
+    """A set on the disk, paired, with everything that is wrong about the pairing."""
 
     name: str
     pairs: list[Pair]
@@ -178,14 +178,8 @@ def locate(spec: str, root: Path) -> Located:
         UserError: no such folder, or a folder whose layout is not recognised.
     """
     path = Path(spec).expanduser()
-    folders = None if path.is_dir() else folder_pair(spec)
-    if folders:
-        images, masks = (ROOT / Path(folder).expanduser() for folder in folders)
-        for folder in (images, masks):
-            if not folder.is_dir():
-                raise UserError(f"data set {spec!r}: folder not found: {folder}")
-        return Located(_absolute(images).parent.name,
-                       *match(list_images(images), list_images(masks)))
+    if folders := two_folders(spec):
+        return Located(_absolute(folders[0]).parent.name, *match(*map(list_images, folders)))
     entry = lookup(spec)
     if entry is not None:
         return _locate_entry(entry, root)
@@ -196,6 +190,20 @@ def locate(spec: str, root: Path) -> Located:
             return _pair(_files(folder, entry, folder.parent), name, folder, entry)
     raise UserError(f"data set {spec!r} not found: no such folder in {root}, and the catalog does "
                     f"not know it; {nearest(spec, list(CATALOG))}; IMAGES:MASKS names two folders")
+
+
+def two_folders(spec: str) -> tuple[Path, ...]:
+    """The folders of ``IMAGES:MASKS``; none where ``spec`` is of another form.
+
+    Raises:
+        UserError: one of the two is missing.
+    """
+    names = () if Path(spec).expanduser().is_dir() else folder_pair(spec) or ()
+    folders = tuple(ROOT / Path(name).expanduser() for name in names)
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"data set {spec!r}: folder not found: {folder}")
+    return folders
 
 
 def lookup(name: str) -> DataSet | None:
@@ -212,9 +220,9 @@ def canonical(name: str) -> str:
     return entry.name if entry else name
 
 
-def same_set(one: str, other: str) -> bool:
+def same_set(first: str, second: str) -> bool:
     """Whether two names, as people write them, mean the same data set."""
-    return canonical(one) == canonical(other)
+    return canonical(first) == canonical(second)
 
 
 def installed(root: Path) -> Iterator[Located]:
@@ -223,8 +231,7 @@ def installed(root: Path) -> Iterator[Located]:
         try:
             yield _locate_entry(entry, root)
         except UserError as error:
-            folders = [f for name in entry.folders if (f := subfolder(root, name))]
-            if folders:
+            if any(subfolder(root, name) for name in entry.folders):
                 yield Located(entry.name, [], [str(error)], entry)
 
 
@@ -254,19 +261,12 @@ def _locate_entry(entry: DataSet, root: Path) -> Located:
 def _files(folder: Path, entry: DataSet | None, root: Path) -> tuple[list[Path], list[Path]]:
     """Image and mask files of a set's folder, in whichever layout it has."""
     for images, masks in entry.layouts if entry else ():
-        found = subfolder(folder, images), subfolder(folder, masks)
-        if all(found):
-            return list_images(found[0]), list_images(found[1])
+        if all(own := (subfolder(folder, images), subfolder(folder, masks))):
+            return list_images(own[0]), list_images(own[1])
     if folder == root and entry is not None:  # the root is shared, generic names prove nothing
         raise UserError(f"{entry.name} not found in {folder}")
-    image_folders = [f for name in IMAGE_FOLDERS if (f := subfolder(folder, name))]
-    mask_folders = [f for name in MASK_FOLDERS if (f := subfolder(folder, name))]
-    if len(image_folders) > 1 or len(mask_folders) > 1:
-        names = ", ".join(f.name for f in image_folders + mask_folders)
-        raise UserError(f"{folder}: several folders could hold the images or the masks ({names}); "
-                        "name the two with IMAGES:MASKS")
-    if image_folders and mask_folders:
-        return list_images(image_folders[0]), list_images(mask_folders[0])
+    if folders := folders_beside(folder, IMAGE_FOLDERS, MASK_FOLDERS, "masks"):
+        return list_images(folders[0]), list_images(folders[1])
     mixed = [f for f in (folder, *sorted(folder.rglob("*")))
              if f.is_dir() and (f == folder or _plain(f.name) in MIXED_FOLDERS)]
     files = sorted({path for f in mixed for path in list_images(f)})
@@ -278,18 +278,28 @@ def _files(folder: Path, entry: DataSet | None, root: Path) -> tuple[list[Path],
                     f"({', '.join(MASK_FOLDERS)}), and no .jpg with .png in one folder")
 
 
+def folders_beside(folder: Path, image_names: Sequence[str], label_names: Sequence[str],
+                   what: str) -> tuple[Path, Path] | None:
+    """The folder of images and that of labels in ``folder``, if it has both.
+
+    Raises:
+        UserError: several have one of the names.
+    """
+    images, labels = ([f for name in names if (f := subfolder(folder, name))]
+                      for names in (image_names, label_names))
+    if len(images) > 1 or len(labels) > 1:
+        names = ", ".join(path.name for path in images + labels)
+        raise UserError(f"{folder}: several folders could hold the images or the {what} ({names}); "
+                        f"name the two with IMAGES:{what.upper()}")
+    return (images[0], labels[0]) if images and labels else None
+
+
 def _pair(files: tuple[list[Path], list[Path]], name: str, folder: Path,
           entry: DataSet | None) -> Located:
     images, masks = files
     problems = []
-    stems_file = folder / entry.stem_list if entry and entry.stem_list else None
-    if stems_file is not None and stems_file.is_file():
-        stems = read_stems(stems_file)
-        images = [path for path in images if path.stem in stems]
-        masks = [path for path in masks if path.stem in stems]
-        present = {path.stem for path in images} | {path.stem for path in masks}
-        problems = [f"listed in {stems_file}, not found: {stem}"
-                    for stem in sorted(stems - present)]
+    if entry is not None and entry.stem_list:
+        images, masks, problems = listed(images, masks, folder / entry.stem_list)
     if entry is not None and entry.left_out:
         images, masks = ([path for path in files if entry.left_out not in path.stem]
                          for files in (images, masks))
@@ -302,8 +312,19 @@ def _pair(files: tuple[list[Path], list[Path]], name: str, folder: Path,
     return Located(name, pairs, [_with_note(p, known) for p in problems + more], entry)
 
 
-def _with_partner(files: list[Path], others: list[Path]) -> list[Path]:
-    stems = {path.stem for path in others}
+def listed(images: list[Path], labels: list[Path],
+           stem_list: Path) -> tuple[list[Path], list[Path], list[str]]:
+    """The files whose stems a list file names, and what it names in vain; all without the file."""
+    if not stem_list.is_file():
+        return images, labels, []
+    stems = read_stems(stem_list)
+    images, labels = ([path for path in files if path.stem in stems] for files in (images, labels))
+    missing = stems - {path.stem for path in images + labels}
+    return images, labels, [f"listed in {stem_list}, not found: {stem}" for stem in sorted(missing)]
+
+
+def _with_partner(files: list[Path], partners: list[Path]) -> list[Path]:
+    stems = {path.stem for path in partners}
     return [path for path in files if path.stem in stems]
 
 

@@ -1,4 +1,4 @@
-"""The doctor: reads every file of a data set and says what it found."""
+"""The doctor: reads every file of a data set, and prints what it is and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from utils.errors import UserError, list_problems
+from utils.machine import cores
 
 from .catalog import Located, installed, locate, lookup
 from .decode import decode_mask, stored_shape
@@ -22,7 +23,7 @@ from .pairing import Pair, file_problems
 
 @dataclass
 class Finding:
-    """What one pair turned out to be."""
+    """What the files of a pair are, and what is wrong with them."""
 
     problems: list[str] = field(default_factory=list)
     size: tuple[int, int] | None = None  # width, height of the image
@@ -99,7 +100,7 @@ def _range(sizes: Sequence[tuple[int, int]]) -> str:
 
 def diagnose(located: Located) -> Diagnosis:
     """Examine all pairs of a set, on all cores."""
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         findings = list(tqdm(pool.map(examine, located.pairs), total=len(located.pairs),
                              unit="pair", desc=located.name, disable=None, leave=False))
     return Diagnosis(located, findings)
@@ -109,27 +110,27 @@ def find_sets(root: Path) -> list[Located]:
     """The sets under ``root``: those of the catalog, other folder pairs, or ``root`` itself.
 
     Raises:
-        UserError: nothing there that looks like a data set.
+        UserError: it holds nothing that looks like a data set.
     """
     if not root.is_dir():
         raise UserError(f"folder not found: {root}")
-    found = list(installed(root))
+    sets = list(installed(root))
     # A folder such as TestDataset holds sets and is none.
-    holders = {parent for located in found for pair in located.pairs[:1]
+    holders = {parent for located in sets for pair in located.pairs[:1]
                for parent in pair.image.parents}
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         if lookup(folder.name) is None and folder not in holders:
             try:
-                found.append(locate(str(folder.absolute()), root))
+                sets.append(locate(str(folder.absolute()), root))
             except UserError as error:
                 print(f"note: {folder.name}: not examined: {error}")
-    if not found:
+    if not sets:
         try:
-            found.append(locate(str(root.absolute()), root))
+            sets.append(locate(str(root.absolute()), root))
         except UserError as error:
             raise UserError(f"no data set in {root}: neither one of the catalog nor a folder of "
                             f"images beside a folder of masks\n{error}") from None
-    return found
+    return sets
 
 
 def check(root: Path) -> int:

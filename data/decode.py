@@ -1,4 +1,4 @@
-"""Image files → RGB, masks and scribbles, whatever way they were saved."""
+"""Image files → RGB, masks and scribbles, however they were saved."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 (upright) to 8; 1 when there is none or it is out of range."""
+    """EXIF orientation, 1 (upright) to 8; 1 where it is missing or out of range."""
     value = image.getexif().get(_ORIENTATION, 1)
     return value if value in _TRANSPOSE else 1
 
@@ -73,7 +73,7 @@ def decode_mask(path: Path, image: Path | None = None) -> np.ndarray:
 
 
 def _upright(values: np.ndarray, file: Image.Image, image: Path | None) -> np.ndarray:
-    """What a mask's file holds, turned as it says itself, else as its image is turned."""
+    """The values of a mask, turned by its file's own orientation, else by its image's."""
     turn = orientation(file)
     if turn == 1 and image is not None:
         size, turn = stored_shape(image)

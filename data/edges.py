@@ -15,29 +15,29 @@ from .catalog import find_set, subfolder
 from .pairing import Pair, attach
 
 EDGE_FOLDERS = ("edges", "edge")
-#: What edge maps that are not made of the image come from.
+#: Source of edge maps → the file of a pair that it needs.
 _SOURCES = {"files": "edge", "mask": "mask", "mask_canny": "mask"}
 
 
 def find_masks(spec: str, root: Path, edges: str = "none") -> list[Pair]:
-    """Images with their masks, by stem, see ``find_set``; a count that surprises is said.
+    """Images with their masks, by stem, see ``find_set``; a count that surprises is printed.
 
     Args:
         edges: ``files`` finds an edge map for each image too, in ``edges`` or ``edge`` beside the
-            masks' folder; ``auto`` does if there is such a folder.
+            masks' folder; ``auto`` does where such a folder exists.
 
     Raises:
-        UserError: not found, or files without partner, listed.
+        UserError: no such set, or files without partner, all of which it lists.
     """
-    found = find_set(spec, root)
-    if found.count_note:
-        print(f"note: {found.count_note}; going on with these")
+    located = find_set(spec, root)
+    if located.count_note:
+        print(f"note: {located.count_note}; going on with these")
     # A set may have a folder of masks for each of its classes.
-    homes = sorted({pair.mask.parent.parent for pair in found.pairs})
+    homes = sorted({pair.mask.parent.parent for pair in located.pairs})
     folders = [edge_folder(home, edges, "masks", "mask or mask_canny") for home in homes]
-    pairs, problems = attach(found.pairs, "edge", [folder for folder in folders if folder])
+    pairs, problems = attach(located.pairs, "edge", [folder for folder in folders if folder])
     if problems:
-        raise UserError(list_problems(f"{found.name}: images and edges do not pair up", problems,
+        raise UserError(list_problems(f"{located.name}: images and edges do not pair up", problems,
                                       "data.edges=mask makes edge maps of the masks."))
     return pairs
 
@@ -47,21 +47,21 @@ def edge_folder(home: Path, edges: str, targets: str, makers: str) -> Path | Non
     none.
 
     Raises:
-        UserError: ``files`` are wanted and not there; it names the values that make edge maps of
-            the ``targets``.
+        UserError: ``files`` are wanted and the folder is missing; it names the values (``makers``)
+            that make edge maps of the ``targets``.
     """
     if edges not in ("files", "auto"):
         return None
-    found = next((f for name in EDGE_FOLDERS if (f := subfolder(home, name))), None)
-    if found is None and edges == "files":
+    folder = next((f for name in EDGE_FOLDERS if (f := subfolder(home, name))), None)
+    if folder is None and edges == "files":
         raise UserError(f"{home}: no folder {' or '.join(EDGE_FOLDERS)} beside the {targets}; "
                         f"data.edges={makers} makes edge maps")
-    return found
+    return folder
 
 
 def edge_source(spec: str, pairs: Sequence[Pair]) -> str:
-    """Where ``data.edges`` takes edge maps from: of ``auto``, the files if all pairs have one,
-    else the masks, or with scribbles Canny's edges of the images.
+    """The source of edge maps that ``data.edges`` means: for ``auto``, the files if all pairs have
+    one, else the masks, or with scribbles Canny's edges of the images.
 
     Raises:
         UserError: pairs without the file that the edges come from.

@@ -1,22 +1,21 @@
 """Data sets and loaders that yield the samples the networks and losses expect.
 
-A sample is a dict: ``image``, ``mask`` or ``scribble`` (see ``transforms``), ``name`` (the
-stem) and ``size`` (height and width of the original, two ints). Loader processes hand over bytes;
-``Batches`` makes them floats on the device.
+A sample is a dict: its layers (see ``layers.LAYERS``), ``name`` (the stem) and ``size`` (height and
+width of the original, two ints). Loader processes hand over bytes; ``Batches`` makes them floats on
+the device.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
-from omegaconf import DictConfig
-from PIL import Image
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -24,12 +23,11 @@ from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
 from utils.world import World
 
-from .augmentation import tracer
+from .augmentation import augment, read_steps
 from .cache import open_cache
-from .decode import decode_image, decode_mask, decode_scribble, decode_strokes
-from .edges import dilate, edge_source, image_edges, mask_edges
+from .edges import edge_source
+from .layers import LAYERS, RESIZING, decode_pair, finish, layer_names, squash
 from .pairing import Pair, file_problems, require_sound
-from .transforms import LAYERS, augment, finish, squash
 
 
 @dataclass(frozen=True)
@@ -44,31 +42,33 @@ class Draw:
 class SaliencyData(Dataset):
     """Pairs as uint8 layers with ``name`` and ``size``.
 
-    Indexed by a ``Draw``, or by an int for the unaugmented base size. With ``augment``, samples
-    are cropped, flipped and changed as ``config`` says, and kept in the cache that it asks for;
-    without, they have edges only if asked for by ``targets``.
+    Indexed by a ``Draw``, or by an int for the unaugmented base size. With ``augmented``, samples
+    are cropped, flipped and changed as ``config`` says, and kept in the cache that it asks for.
+
+    Args:
+        config: a recipe's ``data`` group.
+        targets: the layers that a loss learns from; without ``augmented``, edges are left out
+            unless they are among them.
+
+    Raises:
+        UserError: ``data.edges`` needs files that pairs lack, or ``data.augment`` is wrong.
     """
 
-    def __init__(self, pairs: Sequence[Pair], config: DictConfig, augment: bool,
-                 targets: bool = False):
+    def __init__(self, pairs: Sequence[Pair], config: DictConfig, augmented: bool,
+                 targets: Sequence[str] = ()):
         self.pairs = list(pairs)
         self.size = config.size
-        self.sizes = training_sizes(config.size, config.scales) if augment else [config.size]
-        self._edges = edge_source(config.edges, self.pairs) if augment or targets else "none"
-        self._dilate = config.edge_dilate
-        self._options = {name: config[name] for name in
-                         ("soft_mask", "image_resize", "mask_resize", "scribble_resize")}
-        first = self.pairs[0]
-        there = {"image": True, "mask": first.mask is not None,
-                 "scribble": first.scribble is not None, "edge": self._edges != "none"}
-        self.names = [name for name in LAYERS if there[name]]
-        self._moves = {"flip": config.flip, "crop": config.crop,
-                       "mask_resize": config.mask_resize} if augment else None
-        self._tracer = augment and config.augment == "tracer"
+        self.sizes = training_sizes(config.size, config.scales) if augmented else [config.size]
+        edges = edge_source(config.edges, self.pairs) if augmented or "edge" in targets else "none"
+        self.options = replace(OmegaConf.to_object(config), edges=edges)
+        self.names = layer_names(self.pairs[0], self.options, targets)
+        self.channels = [LAYERS[name].channels for name in self.names]
+        self._steps = read_steps(self.options.augment) if augmented else None
+        resizing = {key: config[key] for key in RESIZING}
         self._cache = open_cache(
             cache_for(config.cache, config.workers), config.cache_gb, self.pairs, self.sizes,
-            sum(LAYERS[name] for name in self.names),
-            f"{self.names} {self._options} {self._edges} {self._dilate}") if augment else None
+            sum(self.channels),
+            f"{self.names} {resizing} {edges} {config.edge_dilate}") if augmented else None
 
     @property
     def fork_only(self) -> bool:
@@ -82,19 +82,17 @@ class SaliencyData(Dataset):
         if isinstance(draw, int):
             draw = Draw(draw, self.size, seed=0)
         layers, original = self._layers(draw.index, draw.size)
-        if self._moves is not None:
-            layers = augment(layers, draw.seed, **self._moves)
-        if self._tracer:
-            layers = tracer(layers, draw.seed)
+        if self._steps is not None:
+            layers = augment(layers, draw.seed, self.options, self._steps)
         return {**layers, "name": self.pairs[draw.index].name, "size": original}
 
     def _layers(self, index: int, size: int) -> tuple[dict[str, Tensor], tuple[int, int]]:
         """Layers of a sample before they are moved, and the original's height and width."""
-        found = self._cache and self._cache.get(index, size)
-        if not found:
+        record = self._cache and self._cache.get(index, size)
+        if not record:
             return self._decode(index, [size])
-        planes, original = found
-        layers = torch.from_numpy(planes).split([LAYERS[name] for name in self.names])
+        planes, original = record
+        layers = torch.from_numpy(planes).split(self.channels)
         return dict(zip(self.names, layers, strict=True)), original
 
     def _decode(self, index: int,
@@ -102,22 +100,25 @@ class SaliencyData(Dataset):
         """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
         # What the files are is asked before they are read: they may change in between.
         digest = self._cache and self._cache.digest(index)
-        image, targets = decode_pair(self.pairs[index], self._edges, self._dilate)
-        original = image.height, image.width
+        decoded = decode_pair(self.pairs[index], self.names, self.options)
+        original = decoded["image"].height, decoded["image"].width
         for size in sizes:
-            layers = squash(image, size, **targets, **self._options)
+            layers = squash(decoded, size, self.options)
             if digest is not None:
                 self._cache.put(index, torch.cat(list(layers.values())).numpy(), original, digest)
         return layers, original
 
-    def require_layers(self, wanted: Iterable[str], loss: str) -> None:
-        """Raise a UserError unless a loss finds what it learns from."""
-        missing = [name for name in wanted if name not in self.names]
+    def require_layers(self, targets: Sequence[str], loss: str) -> None:
+        """Raise a UserError unless a loss finds the ``targets`` that it learns from."""
+        missing = [name for name in targets if name not in self.names]
         if missing:
-            raise UserError(f"the loss {loss!r} learns from {', '.join(wanted)}, but these data "
-                            f"have no {' and no '.join(missing)}: see data.target and data.edges")
-        if "edge" in self.names and "edge" not in wanted:
-            print(f"note: the loss {loss!r} does not learn from edges; data.edges=none spares them")
+            raise UserError(f"the loss {loss!r} learns from {', '.join(targets)}, but these data "
+                            f"have no {' and no '.join(missing)}: see data.target and data.edges; "
+                            f"they have {', '.join(self.names)}")
+        for name in self.names:
+            if (switch := LAYERS[name].switch) and name not in targets:
+                print(f"note: the loss {loss!r} does not learn from the layer {name}; "
+                      f"data.{switch}=none leaves it out")
 
     def require_sound(self, title: str, world: World | None = None) -> None:
         """Read every file once, which also fills the cache; see ``pairing.require_sound``."""
@@ -125,8 +126,7 @@ class SaliencyData(Dataset):
 
     def _problems(self, index: int) -> list[str]:
         pair = self.pairs[index]
-        masks_only = pair.scribble is None and self._edges != "files"
-        if masks_only and (self._cache is None or index >= self._cache.kept):
+        if pair.scribble is None and (self._cache is None or index >= self._cache.kept):
             return file_problems(pair)
         try:
             if self._cache is None or not self._cache.holds(index):
@@ -134,38 +134,6 @@ class SaliencyData(Dataset):
         except (UserError, OSError) as error:
             return file_problems(pair) or [str(error)]
         return []
-
-
-def decode_pair(pair: Pair, edges: str = "none",
-                edge_dilate: int = 1) -> tuple[Image.Image, dict[str, np.ndarray]]:
-    """The image, and its mask, scribble and edges as far as there are any, uint8 (H, W).
-
-    ``edges``: ``files``, or how to make them, see ``mask_edges`` and ``image_edges``;
-    ``edge_dilate``: the square that they are dilated with.
-
-    Raises:
-        UserError: a file that cannot be decoded, or has another size than the image.
-    """
-    image = decode_image(pair.image)
-    targets = {}
-    if pair.mask is not None:
-        targets["mask"] = decode_mask(pair.mask, pair.image)
-    if pair.scribble is not None:
-        targets["scribble"] = decode_scribble(pair.scribble, pair.image) \
-            if pair.labelled is None else decode_strokes(pair.scribble, pair.labelled, pair.image)
-    if edges == "files":
-        targets["edge"] = decode_mask(pair.edge, pair.image)
-    for name, layer in targets.items():
-        if layer.shape != (image.height, image.width):
-            raise UserError(f"sizes differ: {pair.image} is {image.width}×{image.height}, "
-                            f"{getattr(pair, name)} is {layer.shape[1]}×{layer.shape[0]}")
-    if edges in ("mask", "mask_canny"):
-        targets["edge"] = mask_edges(targets["mask"], edges)
-    if edges in ("canny", "sobel"):
-        targets["edge"] = image_edges(image, edges)
-    if "edge" in targets:
-        targets["edge"] = dilate(targets["edge"], edge_dilate)
-    return image, targets
 
 
 class BatchDraws(Sampler[list[Draw]]):
@@ -275,9 +243,7 @@ class Batches:
     def __init__(self, data: SaliencyData, draws: BatchDraws, config: DictConfig,
                  device: torch.device | str):
         self.data, self.batch_sampler, self.device = data, draws, torch.device(device)
-        self._finish = {"mean": list(config.mean), "std": list(config.std),
-                        "soft_mask": config.soft_mask, "device": self.device}
-        largest = sum(LAYERS[name] for name in data.names) * max(draws.sizes) ** 2
+        largest = sum(data.channels) * max(draws.sizes) ** 2
         workers = loader_processes(config.workers, draws.batch * largest)
         cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork of a loader process
         # A generator of its own, or starting an epoch would advance the one that dropout draws
@@ -300,7 +266,7 @@ class Batches:
     def __iter__(self) -> Iterator[dict]:
         try:
             for batch, share in zip(self._loader, self.batch_sampler.shares(), strict=True):
-                yield finish(batch, **self._finish) | {"share": share}
+                yield finish(batch, self.data.options, self.device) | {"share": share}
         except RuntimeError as error:
             if "bus error" not in str(error).lower() and "shared memory" not in str(error):
                 raise
@@ -333,8 +299,8 @@ def cache_for(spec: str, workers: int | None) -> str:
 
 
 def loader_processes(wanted: int | None, batch_bytes: int) -> int:
-    """How many loader processes to start: ``wanted``, or one for each core up to 8; fewer, which
-    is said, where /dev/shm has no room for the batches that they hand over."""
+    """How many loader processes to start: ``wanted``, or one for each core up to 8; fewer, with a
+    note, where /dev/shm has no room for the batches that they hand over."""
     count = min(cores(), 8) if wanted is None else wanted
     free = free_shared_memory()
     if free is None or count == 0:
@@ -348,18 +314,19 @@ def loader_processes(wanted: int | None, batch_bytes: int) -> int:
 
 
 def training_loader(pairs: Sequence[Pair], config: DictConfig, batch: int, seed: int,
-                    device: torch.device | str = "cpu", rank: int = 0, world: int = 1) -> Batches:
-    """Shuffled, augmented batches of ``batch`` images for process ``rank`` of ``world``; call
-    ``set_epoch`` before each epoch."""
-    data = SaliencyData(pairs, config, augment=True)
+                    device: torch.device | str = "cpu", rank: int = 0, world: int = 1,
+                    targets: Sequence[str] = ()) -> Batches:
+    """Shuffled, augmented batches of ``batch`` images for process ``rank`` of ``world``, with the
+    layers ``targets`` that are made for a loss; call ``set_epoch`` before each epoch."""
+    data = SaliencyData(pairs, config, augmented=True, targets=targets)
     draws = BatchDraws(len(pairs), batch, data.sizes, seed, True, rank, world)
     return Batches(data, draws, config, device)
 
 
 def evaluation_loader(pairs: Sequence[Pair], config: DictConfig, batch: int,
-                      device: torch.device | str = "cpu", targets: bool = False) -> Batches:
+                      device: torch.device | str = "cpu", targets: Sequence[str] = ()) -> Batches:
     """All pairs once, in order, at the base size, without augmentation; with what pairs have to
-    learn from, edges if ``targets``."""
+    learn from, and edges and layers made for a loss if they are among its ``targets``."""
     draws = BatchDraws(len(pairs), batch, [config.size], seed=0, shuffle=False)
-    return Batches(SaliencyData(pairs, config, augment=False, targets=targets), draws, config,
+    return Batches(SaliencyData(pairs, config, augmented=False, targets=targets), draws, config,
                    device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,15 +43,14 @@ class Pair:
 
     @property
     def files(self) -> list[Path]:
-        """All that there are."""
-        every = (self.image, self.mask, self.scribble, self.labelled, self.edge)
-        return [path for path in every if path is not None]
+        """The files that it has, the image first."""
+        return [path for part in fields(self) if isinstance(path := getattr(self, part.name), Path)]
 
 
 def list_images(folder: Path, recursive: bool = False) -> list[Path]:
     """Image files of a folder by extension, sorted; hidden and __MACOSX files left out."""
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(path for path in found
+    paths = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(path for path in paths
                   if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
                   and "__MACOSX" not in path.parts and path.is_file())
 
@@ -67,17 +66,19 @@ def by_stem(files: Iterable[Path], what: str) -> tuple[dict[str, Path], list[str
     return table, problems
 
 
-def match(images: Sequence[Path], masks: Sequence[Path]) -> tuple[list[Pair], list[str]]:
-    """Pairs by stem in the order of the stems, and the problems: partners missing, duplicates."""
+def match(images: Sequence[Path], labels: Sequence[Path],
+          part: str = "mask") -> tuple[list[Pair], list[str]]:
+    """Pairs by stem, in the order of the stems, with ``labels`` as their ``part``; and the
+    problems: partners missing, duplicates."""
     image_table, problems = by_stem(images, "images")
-    mask_table, more = by_stem(masks, "masks")
+    label_table, more = by_stem(labels, f"{part}s")
     problems += more
-    problems += [f"no mask for {path}" for stem, path in image_table.items()
-                 if stem not in mask_table]
-    problems += [f"no image for {path}" for stem, path in mask_table.items()
+    problems += [f"no {part} for {path}" for stem, path in image_table.items()
+                 if stem not in label_table]
+    problems += [f"no image for {path}" for stem, path in label_table.items()
                  if stem not in image_table]
-    common = sorted(image_table.keys() & mask_table.keys())
-    return [Pair(stem, image_table[stem], mask_table[stem]) for stem in common], problems
+    common = sorted(image_table.keys() & label_table.keys())
+    return [Pair(stem, image_table[stem], **{part: label_table[stem]}) for stem in common], problems
 
 
 def attach(pairs: Sequence[Pair], part: str,
@@ -94,46 +95,26 @@ def attach(pairs: Sequence[Pair], part: str,
     return [replace(pair, **{part: table.get(pair.name)}) for pair in pairs], problems
 
 
-def pair_folders(images: Path, masks: Path) -> list[Pair]:
-    """Pairs of two folders.
-
-    Raises:
-        UserError: a folder is missing or empty, or files without partner or with equal stems.
-    """
-    for folder in (images, masks):
-        if not folder.is_dir():
-            raise UserError(f"folder not found: {folder}")
-    pairs, problems = match(list_images(images), list_images(masks))
-    if problems:
-        raise UserError(list_problems(f"{images} and {masks} do not pair up", problems))
-    if not pairs:
-        raise UserError(f"no images in {images} (looked for {', '.join(SUFFIXES)})")
-    return pairs
-
-
 def file_problems(pair: Pair) -> list[str]:
     """What is wrong with the files of a pair: unreadable, truncated, sizes that differ."""
     problems = []
-    for path, decode in ((pair.image, decode_image), (pair.mask, decode_mask),
-                         (pair.edge, decode_mask)):
-        if path is None:
-            continue
+    for path in pair.files:
         try:
             if not jpeg_decodes(path):
-                decode(path)
+                (decode_image if path is pair.image else decode_mask)(path)
         except UnreadableError as error:
             problems.append(str(error))
-    if problems or pair.image is None or pair.mask is None:
+    if problems or pair.image is None:
         return problems
     size, turn = stored_shape(pair.image)
     upright = size[::-1] if turn >= 5 else size
-    for path in (pair.mask, *([pair.edge] if pair.edge else [])):
-        mask_size, mask_turn = stored_shape(path)
-        mask_upright = mask_size[::-1] if mask_turn >= 5 else mask_size
-        # A mask without orientation lies as its image lies, or stands already: see decode_mask.
-        if mask_upright != upright and not (mask_turn == 1 and mask_size == size):
+    for path in pair.files[1:]:
+        map_size, map_turn = stored_shape(path)
+        map_upright = map_size[::-1] if map_turn >= 5 else map_size
+        # A map without orientation lies as its image lies, or stands already: see decode_mask.
+        if map_upright != upright and not (map_turn == 1 and map_size == size):
             problems.append(f"sizes differ: {pair.image} is {_text(upright)}, {path} is "
-                            f"{_text(mask_upright)}")
+                            f"{_text(map_upright)}")
     return problems
 
 
@@ -162,8 +143,8 @@ def require_sound(items: Sequence[T], title: str, find: Callable[[T], list[str]]
     """Read every file once, on all cores, and raise one error that lists all that is wrong.
 
     Args:
-        items: pairs, or what else ``find`` takes.
-        find: what is wrong with an item.
+        items: pairs, or whatever ``find`` takes.
+        find: item → what is wrong with it.
         world: processes that share the work; all raise the same error.
 
     Raises:
@@ -174,9 +155,9 @@ def require_sound(items: Sequence[T], title: str, find: Callable[[T], list[str]]
     with ThreadPoolExecutor(cores()) as pool:
         results = tqdm(pool.map(find, mine), total=len(mine), unit="pair", leave=False,
                        desc=f"checking {title}", disable=quiet)
-        problems = [problem for found in results for problem in found]
+        problems = [problem for result in results for problem in result]
     if world:
-        problems = [problem for found in world.gather(problems) for problem in found]
+        problems = [problem for part in world.gather(problems) for problem in part]
     if problems:
         raise UserError(list_problems(f"{title}: files that cannot be used", problems,
                                       "Repair or remove them, image and mask together."))

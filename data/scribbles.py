@@ -41,7 +41,11 @@ COLOURS = {1: (255, 40, 40), 0: (40, 120, 255)}  # foreground red, background bl
 
 @dataclass(frozen=True)
 class Pen:
-    """The options of ``python -m data scribbles``; out of its range, one raises UserError."""
+    """The options of ``python -m data scribbles``.
+
+    Raises:
+        UserError: an option is out of its range.
+    """
 
     thickness: int = 3  # pixels
     length: float = 0.5  # the longest stroke, as a share of the image's longer side
@@ -249,10 +253,10 @@ def write_scribbles(pairs: Sequence[Pair], folder: Path, pen: Pen, seed: int = 0
     save_map(picture, overview(pairs, folder))
     names = np.array([pair.name for pair in pairs])
     empty, full = names[np.array(shares) == 0], names[np.array(shares) == 1]
-    others = sorted({path.name for path in folder.iterdir()} - {f"{name}.png" for name in names})
+    strays = sorted({path.name for path in folder.iterdir()} - {f"{name}.png" for name in names})
     return [*_note("empty masks, background strokes only", empty),
             *_note("full masks, foreground strokes only", full),
-            *_note(f"other files in {folder}, left as they are", others)]
+            *_note(f"other files in {folder}, left as they are", strays)]
 
 
 def _note(what: str, names: Sequence[str]) -> list[str]:
@@ -268,9 +272,9 @@ def _require_free(folder: Path, picture: Path, pairs: Sequence[Pair], overwrite:
                         "masks of the set; name a folder elsewhere")
     if folder.is_file():
         raise UserError(f"{folder} is a file; name a folder for the scribbles")
-    there = [str(path) for path in (folder, picture) if path.is_file() or any(path.glob("*"))]
-    if there and not overwrite:
-        raise UserError(f"{' and '.join(there)}: there already; name another folder, or give "
+    taken = [str(path) for path in (folder, picture) if path.is_file() or any(path.glob("*"))]
+    if taken and not overwrite:
+        raise UserError(f"{' and '.join(taken)}: exists already; name another folder, or give "
                         "--overwrite to replace scribbles of the same names")
 
 

@@ -15,7 +15,7 @@ from .weak import find_scribbles
 
 
 def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]:
-    """Training and validation pairs; counts that surprise are said."""
+    """Training and validation pairs; how many they are, and counts that surprise, are printed."""
     root = ROOT / config.data.root
     find = find_scribbles if config.data.target == "scribble" else find_masks
     training = [pair for spec in config.data.train for pair in find(spec, root, config.data.edges)]

@@ -1,5 +1,5 @@
-"""Mean and standard deviation of each published set's images, as SCWSSOD's and GCPANet's codes
-have them: they normalise every test set with its own. RGB in 0 … 255."""
+"""Mean and standard deviation of the published sets' images, RGB in 0 … 255: the numbers in the
+codes of SCWSSOD and GCPANet, which normalise every test set with its own."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ STATISTICS = {
 
 
 def with_statistics_of(name: str, config: DictConfig) -> DictConfig:
-    """A recipe's ``data`` group with the mean and deviation of the set ``name``, by any name that
-    the catalog knows; as it was, which is said, for a set that is not in the table."""
+    """A recipe's ``data`` group with the mean and deviation of the set ``name``, as the catalog
+    knows it; unchanged, with a note, for a set that is not in the table."""
     entry = lookup(name)
     if entry is None or entry.name not in STATISTICS:
         print(f"note: {name}: no statistics of its own are known, the recipe's are used")

@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from utils.errors import UserError, list_problems
-from utils.paths import ROOT, folder_pair
+from utils.paths import ROOT
 
-from .catalog import IMAGE_FOLDERS, Located, lookup, read_stems, subfolder
+from .catalog import (
+    IMAGE_FOLDERS,
+    Located,
+    folders_beside,
+    listed,
+    lookup,
+    subfolder,
+    two_folders,
+)
 from .edges import edge_folder
 from .pairing import Pair, attach, list_images, match
 
@@ -23,24 +31,21 @@ def find_scribbles(spec: str, root: Path, edges: str = "none") -> list[Pair]:
             beside ``scribbles`` or ``scribble`` (and ``train.txt`` to pick stems, as SCWSSOD has
             it), or with ``img``, ``gt`` and ``mask`` as WSSA has them; or ``IMAGES:SCRIBBLES``.
         edges: ``files`` finds an edge map for each image too, in ``edges`` or ``edge`` beside them;
-            ``auto`` does if there is such a folder.
+            ``auto`` does where such a folder exists.
 
     Raises:
-        UserError: not found, or files without partner, listed.
+        UserError: no such set, or files without partner, all of which it lists.
     """
-    folders = None if Path(spec).expanduser().is_dir() else folder_pair(spec)
-    if folders:
-        images, scribbles = (ROOT / Path(name).expanduser() for name in folders)
-        for folder in (images, scribbles):
-            if not folder.is_dir():
-                raise UserError(f"data set {spec!r}: folder not found: {folder}")
-        folder, labelled = scribbles.parent, None
+    if folders := two_folders(spec):
+        (images, scribbles), labelled, folder = folders, None, folders[1].parent
     else:
         folder, images, scribbles, labelled = _in_folder(spec, root)
-    pairs, problems = _matched(images, scribbles, folder)
-    found = {"labelled": labelled,
+    chosen = listed(list_images(images), list_images(scribbles), folder / "train.txt")
+    pairs, more = match(*chosen[:2], "scribble")
+    problems = chosen[2] + more
+    parts = {"labelled": labelled,
              "edge": edge_folder(folder, edges, "scribbles", "canny or sobel")}
-    for part, within in found.items():
+    for part, within in parts.items():
         pairs, more = attach(pairs, part, [within] if within else [])
         problems += more
     if problems:
@@ -63,30 +68,11 @@ def _in_folder(spec: str, root: Path) -> tuple[Path, Path, Path, Path | None]:
         wssa = [subfolder(folder, name) for name in _WSSA]
         if all(wssa):
             return folder, *wssa
-        images = [f for name in (*own, *IMAGE_FOLDERS) if (f := subfolder(folder, name))]
-        scribbles = [f for name in SCRIBBLE_FOLDERS if (f := subfolder(folder, name))]
-        if len(images) > 1 or len(scribbles) > 1:
-            names = ", ".join(part.name for part in images + scribbles)
-            raise UserError(f"{folder}: several folders could hold the images or the scribbles "
-                            f"({names}); name the two with IMAGES:SCRIBBLES")
-        if images and scribbles:
-            return folder, images[0], scribbles[0], None
+        if folders := folders_beside(folder, (*own, *IMAGE_FOLDERS), SCRIBBLE_FOLDERS, "scribbles"):
+            return folder, *folders, None
     tried = ", ".join(str(folder) for folder in candidates if folder) or f"nothing in {root}"
     raise UserError(
         f"no scribbles for {spec!r}: looked in {tried} for an image folder beside "
         f"{' or '.join(SCRIBBLE_FOLDERS)}, or for {', '.join(_WSSA)}. S-DUTS has them "
         "(docs/datasets.md), `python -m data scribbles` makes them of masks, and "
         "IMAGES:SCRIBBLES names two folders.")
-
-
-def _matched(images: Path, scribbles: Path, folder: Path) -> tuple[list[Pair], list[str]]:
-    stems = folder / "train.txt"
-    chosen = read_stems(stems) if stems.is_file() else None
-    files = [[path for path in list_images(part) if chosen is None or path.stem in chosen]
-             for part in (images, scribbles)]
-    pairs, problems = match(*files)
-    if chosen is not None:
-        present = {path.stem for part in files for path in part}
-        problems += [f"listed in {stems}, not found: {stem}" for stem in sorted(chosen - present)]
-    return [Pair(pair.name, pair.image, scribble=pair.mask) for pair in pairs], \
-        [problem.replace("no mask for", "no scribble for") for problem in problems]

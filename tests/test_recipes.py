@@ -57,7 +57,7 @@ TRACER = {  # Karel911/TRACER @ 8dacecc
     "seed": 42, "loss.terms": {
         **{output: {"api": 1} for output in ("saliency", "side0", "side1", "side2")},
         "edge": {"api": 1, "target": "edge"}}, "data.edges": "mask", "data.image_resize": "opencv",
-    "data.mask_resize": "nearest", "data.augment": "tracer",
+    "data.mask_resize": "nearest", "data.augment": "moves_tones_blurs",
     "train.batch": 32, "train.epochs": 100, "train.patience": 10, "optim.lr": 5e-5,
     "optim.weight_decay": 1e-4, "optim.clip_norm": 2.0, "optim.schedule": "plateau",
     "optim.gamma": 0.1, "optim.patience": 5, "val.fraction": 0.05, "val.watch": "loss",

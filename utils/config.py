@@ -33,6 +33,7 @@ RENAMED: dict[tuple[str, Any], dict[str, Any]] = {
         "side2": {"api": 1}, "edge": {"api": 1, "target": "edge"}}},
     ("loss.name", "wssa"): {"loss.terms": {}},  # these two are the networks' own objectives
     ("loss.name", "scwssod"): {"loss.terms": {}},
+    ("data.augment", "tracer"): {"data.augment": "moves_tones_blurs"},
 }
 
 _HELP = 34  # column of --help in which the lines on the keys begin

@@ -146,8 +146,8 @@ class DataConfig:
     flip: float = option(0.0, "probability of a horizontal flip", low=0, high=1)
     crop: float = option(1.0, "smallest share of the area that a random crop keeps; 1: no crop",
                          above=0, high=1)
-    augment: str = option("none", "more augmentation, after crop and flip; tracer: flips, turns, "
-                          "tones, blurs", choices=("none", "tracer"))
+    augment: Any = option("none", "more augmentation, after crop and flip: a list of names, of "
+                          "which each may have options, see docs/datasets.md")
     soft_mask: bool = option(False, "keep the greys of masks, instead of cutting them at one half")
     mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B, 0 to 1", length=3)
     std: list[float] = option([0.229, 0.224, 0.225], "deviation of R, G, B", length=3, above=0)

@@ -1,20 +1,29 @@
-"""TRACER's augmentation: what it does, how often, and that it repeats."""
+"""Augmentations by name: what each does, how often, and that all repeats."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from PIL import Image
+from torchvision.transforms.v2 import functional as F
 
-from data import augmentation, find_pairs
-from data.augmentation import BLURS, MOVES, TONES, tracer
+from data import find_pairs
+from data.augmentation import CHANGES, MOVES, augment, read_steps
+from data.layers import finish, squash
 from data.loader import evaluation_loader, training_loader
-from utils.config import default_config
+from utils.errors import UserError
+from utils.paths import ROOT
+
+from .made import data_config, options_of, same_batches
 
 SIZE = 24
+PRESET = read_steps("moves_tones_blurs")
+OPTIONS = options_of()
 seeds = st.integers(0, 2**62 - 1)
 
 
@@ -27,41 +36,95 @@ def layers_of(seed: int = 0, size: int = SIZE) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(layer) for name, layer in layers.items()}
 
 
-@pytest.fixture
-def only(monkeypatch):
-    """Let nothing but one kind of change happen, always."""
-    def choose(kind: str):
-        for kinds in (MOVES, TONES, BLURS):
-            for name in list(kinds):
-                if name != kind:
-                    monkeypatch.delitem(kinds, name)
-            if not kinds:
-                monkeypatch.setitem(kinds, "none", None)
-        monkeypatch.setattr(augmentation, "SHARE", 1)
+def always(name: str, layers: dict[str, torch.Tensor], seed: int, mask_resize: str = "bilinear",
+           **values) -> dict[str, torch.Tensor]:
+    """What one augmentation makes of layers."""
+    steps = read_steps([{name: {"p": 1, **values}}])
+    return augment(layers, seed, replace(OPTIONS, mask_resize=mask_resize), steps)
 
-    return choose
+
+# --- crop and flip -------------------------------------------------------------------------------
+
+
+def test_image_and_targets_move_together():
+    """An image that is its own mask stays so under every crop and flip."""
+    mask = np.zeros((40, 60), np.uint8)
+    mask[5:20, 10:30] = 255
+    image = Image.fromarray(np.repeat(mask[..., None], 3, axis=2))
+    options = options_of(flip=0.5, crop=0.3, soft_mask=True, mean=[0, 0, 0], std=[1, 1, 1])
+    layers = squash({"image": image, "mask": mask, "scribble": mask // 255}, 32, options)
+    results = []
+    for seed in range(20):
+        sample = finish(augment(layers, seed, options), options)
+        assert torch.equal(sample["image"][:1], sample["mask"])
+        clear = (sample["mask"] == 0) | (sample["mask"] == 1)
+        assert (sample["scribble"][clear] == sample["mask"][clear]).float().mean() > 0.97
+        results.append(sample["mask"])
+    assert len({tuple(r.flatten().tolist()) for r in results}) > 10
+    assert any(r[..., :16].sum() < r[..., 16:].sum() for r in results)  # some are flipped
+
+
+def ramp(size: int = 256) -> dict[str, torch.Tensor]:
+    """An image whose rows go from 0 to 255, and a mask whose columns do."""
+    row = torch.linspace(0, 255, size).byte().expand(1, size, size)
+    return {"image": row.expand(3, -1, -1).contiguous(),
+            "mask": row.transpose(1, 2).contiguous()}
+
+
+def test_a_crop_keeps_at_least_its_share_of_the_area():
+    """A ramp says by its ends which part of it was kept."""
+    shares, lefts = [], []
+    for seed in range(200):
+        row = augment(ramp(), seed, replace(OPTIONS, crop=0.25))["image"][0, 0].float()
+        lefts.append(row.min().item())
+        shares.append(((row.max() - row.min() + 1) / 256).item() ** 2)
+    assert min(shares) == pytest.approx(0.25, abs=0.03)
+    assert max(shares) == pytest.approx(1, abs=0.05)
+    assert np.mean(shares) == pytest.approx(0.625, abs=0.06)  # uniform in the area
+    assert min(lefts) == 0 and max(lefts) > 90
+
+
+@pytest.mark.parametrize("mask_resize", ["bilinear", "nearest"])
+@pytest.mark.parametrize("changes, steps", [
+    ({"crop": 0.5, "flip": 1.0}, "none"), ({}, [{"crop": {"p": 1, "smallest": 0.5}}]),
+    ({}, [{"rotate": {"p": 1, "degrees": 45}}])])
+def test_labels_are_never_interpolated_and_masks_as_the_recipe_says(mask_resize, changes, steps):
+    """Between background (0) and unknown (255) lies foreground (1) for any interpolation."""
+    codes = torch.full((1, 32, 32), 255, dtype=torch.uint8)
+    codes[:, 5:9] = 0
+    layers = {"image": codes.expand(3, -1, -1), "mask": codes, "scribble": codes, "edge": codes}
+    moved = augment(layers, 3, replace(OPTIONS, mask_resize=mask_resize, **changes),
+                    read_steps(steps))
+    levels = {name: len(layer.unique()) for name, layer in moved.items()}
+    assert levels["scribble"] == 2 and levels["image"] > 2
+    assert (levels["mask"] > 2) == (levels["edge"] > 2) == (mask_resize == "bilinear")
+    assert all(layer.shape[-2:] == (32, 32) and layer.is_contiguous() for layer in moved.values())
+
+
+# --- moves, tones and blurs ----------------------------------------------------------------------
 
 
 @given(seeds)
 @settings(max_examples=60, deadline=None)
 def test_it_is_a_pure_function_of_the_seed(seed):
-    given_layers = layers_of()
-    first = tracer(given_layers, seed)
+    steps = (*PRESET, *read_steps(["rotate", "crop", "color_jitter"]))
+    original = layers_of()
+    first = augment(original, seed, OPTIONS, steps)
     torch.manual_seed(seed % 7)  # whatever the rest of the program draws
     np.random.seed(seed % 5)
-    second = tracer(layers_of(), seed)
+    second = augment(layers_of(), seed, OPTIONS, steps)
     for name, layer in first.items():
         assert torch.equal(layer, second[name])
-        assert torch.equal(given_layers[name], layers_of()[name])  # not changed in place
+        assert torch.equal(original[name], layers_of()[name])  # not changed in place
         assert layer.dtype == torch.uint8
-        assert layer.shape == given_layers[name].shape
+        assert layer.shape == original[name].shape
         assert layer.is_contiguous()
 
 
 @given(seeds)
 @settings(max_examples=100, deadline=None)
 def test_all_targets_move_together_and_only_move(seed):
-    moved = tracer(layers_of(), seed)
+    moved = augment(layers_of(), seed, OPTIONS, PRESET)
     number = moved["edge"]
     assert torch.equal(moved["mask"], number * 100)
     assert torch.equal(moved["scribble"], torch.where(number == 2, 255, number))
@@ -76,50 +139,115 @@ def test_the_image_moves_as_its_targets_do(seed):
     mask = torch.zeros(1, 2 * SIZE, 2 * SIZE, dtype=torch.uint8)
     mask[:, 4:20, 8:40] = 255
     image = (mask // 2 + 60).expand(3, -1, -1).contiguous()
-    moved = tracer({"image": image, "mask": mask}, seed)
-    darkest, brightest = moved["image"].float().aminmax()
-    brighter = moved["image"] > (darkest + brightest) / 2
-    assert ((moved["mask"] > 0) == brighter).float().mean() > 0.9
+    for steps in (PRESET, read_steps([{"crop": {"p": 1}}])):
+        moved = augment({"image": image, "mask": mask}, seed, OPTIONS, steps)
+        darkest, brightest = moved["image"].float().aminmax()
+        brighter = moved["image"] > (darkest + brightest) / 2
+        assert ((moved["mask"] > 0) == brighter).float().mean() > 0.9
 
 
-def test_each_kind_occurs_as_often_as_it_should(monkeypatch):
+#: What moves_tones_blurs, the former ``tracer``, made of a mask [[0, 1], [2, 3]] and an image of
+#: 100s, written down from the code before augmentations had names.
+DRAWN = {1: ([0, 1, 2, 3], 100), 2: ([0, 1, 2, 3], 97), 3: ([1, 3, 0, 2], 141),
+         4: ([2, 3, 0, 1], 53), 5: ([1, 0, 3, 2], 100), 7: ([2, 0, 3, 1], 100),
+         8: ([0, 1, 2, 3], 118), 12: ([3, 2, 1, 0], 100), 15: ([1, 3, 0, 2], 111),
+         16: ([2, 3, 0, 1], 81), 19: ([0, 1, 2, 3], 120), 22: ([1, 3, 0, 2], 85)}
+
+
+def test_the_preset_draws_what_it_always_drew():
+    for seed, (places, level) in DRAWN.items():
+        moved = augment({"image": torch.full((3, 2, 2), 100, dtype=torch.uint8),
+                         "mask": torch.tensor([[[0, 1], [2, 3]]], dtype=torch.uint8)}, seed,
+                        OPTIONS, PRESET)
+        assert moved["mask"].flatten().tolist() == places, seed
+        assert moved["image"].unique().tolist() == [level], seed
+
+
+@pytest.mark.parametrize("spec, shares", [
+    ("none", {}),
+    ("vertical_flip", {"vertical_flip": 0.5}),
+    (["turn", {"noise": {"p": 0.2}, "contrast": None}],
+     {"turn": 0.5, "noise": 0.2, "contrast": 0.5}),
+    ([{"one_of": {"of": ["gamma", "turn"], "p": 0.8}}], {"gamma": 0.4, "turn": 0.4}),
+    ([{"flip": {"p": 0}, "turn": {"p": 1}}], {"turn": 1}),
+    ("moves_tones_blurs", {
+        **dict.fromkeys(("flip", "vertical_flip", "turn", "contrast", "gamma", "brightness"), 1/6),
+        **dict.fromkeys(("motion_blur", "median_blur", "gaussian_blur", "noise"), 1/8)})])
+def test_each_step_happens_as_often_as_it_should(monkeypatch, spec, shares):
     seen = []
-    for kinds in (MOVES, TONES, BLURS):
-        for name, change in kinds.items():
-            monkeypatch.setitem(kinds, name, lambda *given, name=name, change=change: (
-                seen.append(name), change(*given))[1])
-    draws = 3000
+    for table in (MOVES, CHANGES):
+        for name, row in table.items():
+            monkeypatch.setitem(table, name, replace(row, apply=lambda *given, name=name, **values:
+                                                     (seen.append(name), given[0])[1]))
+    steps, draws = read_steps(spec), 2000
     for seed in range(draws):
-        tracer(layers_of(size=4), seed)
-    for kinds in (MOVES, TONES, BLURS):
-        for name in kinds:
-            assert seen.count(name) / draws == pytest.approx(0.5 / len(kinds), abs=0.03), name
+        augment(layers_of(size=4), seed, OPTIONS, steps)
+    assert set(seen) == set(shares)
+    for name, share in shares.items():
+        assert seen.count(name) / draws == pytest.approx(share, abs=0.03), name
 
 
-def test_moves_are_the_flips_and_turns(only):
-    stood = layers_of()["image"]
-    turns = {k: torch.rot90(stood, k, (-2, -1)) for k in range(4)}
-    only("turn")
-    found = [next(k for k, turned in turns.items() if torch.equal(turned, moved["image"]))
-             for moved in (tracer(layers_of(), seed) for seed in range(200))]
-    assert all(30 < found.count(k) < 70 for k in turns)
+def test_turns_are_by_any_multiple_of_ninety_degrees():
+    turned = [torch.rot90(layers_of()["image"], quarters, (-2, -1)) for quarters in range(4)]
+    counts = [0] * 4
+    for seed in range(200):
+        image = always("turn", layers_of(), seed)["image"]
+        counts[next(number for number in range(4) if torch.equal(turned[number], image))] += 1
+    assert all(30 < count < 70 for count in counts)
 
 
-@pytest.mark.parametrize("kind, axis", [("mirror", -1), ("upend", -2)])
-def test_flips(only, kind, axis):
-    only(kind)
-    moved = tracer(layers_of(), 5)
-    for name, layer in layers_of().items():
-        assert torch.equal(moved[name], layer.flip(axis))
+@pytest.mark.parametrize("name, axis", [("flip", -1), ("vertical_flip", -2)])
+def test_flips(name, axis):
+    moved = always(name, layers_of(), 5)
+    for layer_name, layer in layers_of().items():
+        assert torch.equal(moved[layer_name], layer.flip(axis))
 
 
-@pytest.mark.parametrize("kind", [*TONES, *BLURS])
-def test_photometry_leaves_the_targets_alone(only, kind):
-    only(kind)
-    changed = [tracer(layers_of(), seed) for seed in range(10)]
+def test_a_rotation_turns_both_ways_and_fills_the_corners():
+    mask = torch.zeros(1, 65, 65, dtype=torch.uint8)
+    mask[:, 30:35] = 255  # a bar across the middle, its ends at the rims
+    layers = {"image": mask.expand(3, -1, -1).contiguous(), "mask": mask,
+              "scribble": torch.ones_like(mask)}
+    heights = []
+    for seed in range(300):
+        moved = always("rotate", layers, seed, degrees=20)
+        rows = torch.arange(65)
+        weights = moved["mask"][0, :, 60].float()  # 28 pixels right of the middle
+        heights.append(((rows * weights).sum() / weights.sum() - 32).item())
+        assert torch.equal(moved["image"][:1], moved["mask"])
+        assert set(moved["scribble"].unique().tolist()) <= {1, 255}  # unknown comes in
+    largest = 28 * np.tan(np.radians(20))
+    assert max(heights) == pytest.approx(largest, abs=0.8)
+    assert min(heights) == pytest.approx(-largest, abs=0.8)
+    assert (moved["scribble"] == 255).any() and moved["scribble"][0, 32, 32] == 1
+
+
+@pytest.mark.parametrize("smallest, largest", [(0.5, 0.8), (0.9, 0.9)])
+def test_a_crop_draws_height_and_width_on_their_own(smallest, largest):
+    """Rows of the image say how wide a crop was and where it began, columns of the mask how high.
+    """
+    boxes = []
+    for seed in range(300):
+        cropped = always("crop", ramp(), seed, smallest=smallest, largest=largest)
+        row, column = cropped["image"][0, 0].float(), cropped["mask"][0, :, 0].float()
+        boxes.append([*((ends[-1] - ends[0] + 1) / 256 for ends in (row, column)),
+                      row[0], column[0]])
+    sides, starts = np.array(boxes)[:, :2], np.array(boxes)[:, 2:]
+    assert sides.min() == pytest.approx(smallest, abs=0.02)
+    assert sides.max() == pytest.approx(largest, abs=0.02)
+    if smallest < largest:
+        assert abs(np.corrcoef(sides.T)[0, 1]) < 0.2
+    assert starts.min() == 0
+    assert starts.max() == pytest.approx(256 * (1 - smallest), abs=25)
+    assert abs(np.corrcoef(starts.T)[0, 1]) < 0.2
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_changes_of_the_image_leave_the_targets_alone(name):
+    changed = [always(name, layers_of(), seed) for seed in range(10)]
     for layers in changed:
-        for name in ("mask", "scribble", "edge"):
-            assert torch.equal(layers[name], layers_of()[name])
+        for target in ("mask", "scribble", "edge"):
+            assert torch.equal(layers[target], layers_of()[target])
     assert not all(torch.equal(layers["image"], layers_of()["image"]) for layers in changed)
 
 
@@ -127,63 +255,116 @@ def grey(level: int, size: int = SIZE) -> dict[str, torch.Tensor]:
     return {"image": torch.full((3, size, size), level, dtype=torch.uint8)}
 
 
-@pytest.mark.parametrize("kind, low, high", [
-    ("contrast", 80, 120), ("brightness", 49, 151),
-    ("gamma", 255 * (100 / 255) ** 1.2, 255 * (100 / 255) ** 0.8)])
-def test_tones_keep_to_their_limits(only, kind, low, high):
-    only(kind)
-    images = [tracer(grey(100), seed)["image"] for seed in range(300)]
+@pytest.mark.parametrize("limit", [0.2, 0.1])
+@pytest.mark.parametrize("name, ends", [
+    ("contrast", lambda limit: (100 * (1 - limit), 100 * (1 + limit))),
+    ("brightness", lambda limit: (100 - 255 * limit, 100 + 255 * limit)),
+    ("gamma", lambda limit: (255 * (100 / 255) ** (1 + limit), 255 * (100 / 255) ** (1 - limit)))])
+def test_tones_keep_to_their_limits(name, ends, limit):
+    images = [always(name, grey(100), seed, limit=limit)["image"] for seed in range(300)]
     assert all(len(image.unique()) == 1 for image in images)
     levels = [image[0, 0, 0].item() for image in images]
-    assert min(levels) == pytest.approx(low, abs=2)
-    assert max(levels) == pytest.approx(high, abs=2)
-    ends = [tracer(grey(level), seed)["image"][0, 0, 0].item() for seed in range(50)
-            for level in (0, 255)]  # nothing runs over into the other end
-    assert all(level <= 51 or level >= 200 for level in ends)
+    assert (min(levels), max(levels)) == pytest.approx(ends(limit), abs=2)
+    levels = [always(name, grey(level), seed, limit=limit)["image"][0, 0, 0].item()
+              for seed in range(50) for level in (0, 255)]
+    assert all(level <= 51 or level >= 200 for level in levels)  # nothing runs over
 
 
-@pytest.mark.parametrize("kind", ["motion", "median", "gaussian"])
-def test_blurs_keep_flat_parts_and_reach_two_pixels(only, kind):
-    only(kind)
+@pytest.mark.parametrize("name, adjust, low, high", [
+    ("brightness", F.adjust_brightness, 0.6, 1.4), ("contrast", F.adjust_contrast, 0.6, 1.4),
+    ("saturation", F.adjust_saturation, 0.6, 1.4), ("hue", F.adjust_hue, -0.4, 0.4)])
+def test_jitter_is_torchvisions(name, adjust, low, high):
+    """Each image is what torchvision makes of some factor within the limits, up to rounding."""
+    none = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0)
+    smooth = F.resize(layers_of()["image"], [8, 8]) // 2  # whose mean is not the middle grey
+    chosen = []
+    for seed in range(40):
+        image = always("color_jitter", {"image": smooth}, seed, **{**none, name: 0.4})["image"]
+        factors = np.linspace(low, high, 161)
+        errors = [(adjust(smooth, factor).int() - image.int()).abs().float().mean().item()
+                  for factor in factors]
+        assert min(errors) < 1.5
+        chosen.append(factors[int(np.argmin(errors))])
+    assert min(chosen) < low + 0.15 * (high - low) and max(chosen) > high - 0.15 * (high - low)
+    assert torch.equal(always("color_jitter", {"image": smooth}, 0, **none)["image"], smooth)
+
+
+@pytest.mark.parametrize("name", ["motion_blur", "median_blur", "gaussian_blur"])
+@pytest.mark.parametrize("side", [3, 5])
+def test_blurs_keep_flat_parts_and_reach_half_their_side(name, side):
     half = grey(40)
     half["image"][..., SIZE // 2:] = 200
-    spread = set()
+    reach, spread = side // 2, set()
     for seed in range(60):
-        assert torch.equal(tracer(grey(77), seed)["image"], grey(77)["image"])
-        row = tracer(half, seed)["image"][0, SIZE // 2]
+        assert torch.equal(always(name, grey(77), seed, side=side)["image"], grey(77)["image"])
+        row = always(name, half, seed, side=side)["image"][0, SIZE // 2]
         spread.add(int(((row != 40) & (row != 200)).sum()))
-        assert (row[:SIZE // 2 - 2] == 40).all() and (row[SIZE // 2 + 2:] == 200).all()
-    assert max(spread) == (0 if kind == "median" else 4)  # a median keeps straight borders
+        assert (row[:SIZE // 2 - reach] == 40).all() and (row[SIZE // 2 + reach:] == 200).all()
+    assert max(spread) == (0 if name == "median_blur" else 2 * reach)  # it keeps straight borders
 
 
-def test_noise_has_the_variance_that_is_asked_for(only):
-    only("noise")
-    variances = [tracer(grey(128, 96), seed)["image"].float().var().item() for seed in range(60)]
-    assert min(variances) == pytest.approx(5, abs=1.5)
-    assert max(variances) == pytest.approx(20, abs=1.5)
-    image = tracer(grey(128, 96), 0)["image"]
+@pytest.mark.parametrize("values, low, high", [
+    ({}, 5, 20), ({"smallest": 50, "largest": 60}, 50, 60)])
+def test_noise_has_the_variance_that_is_asked_for(values, low, high):
+    variances = [always("noise", grey(128, 96), seed, **values)["image"].float().var().item()
+                 for seed in range(60)]
+    assert min(variances) == pytest.approx(low, abs=1.5)
+    assert max(variances) == pytest.approx(high, abs=1.5)
+    image = always("noise", grey(128, 96), 0)["image"]
     assert abs(image.float().mean().item() - 128) < 0.2
     assert not torch.equal(image[0], image[1])
+
+
+# --- what recipes say ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec, message", [
+    ("rotat", "unknown augmentation 'rotat'; did you mean 'rotate'?"),
+    (["flip", "xyz"], "unknown augmentation 'xyz'; known: flip, "),
+    ([{"colour_jitter": {}}], "did you mean 'color_jitter'?"),
+    ([{"one_of": {"of": ["flip", "spin"]}}], "unknown augmentation 'spin'"),
+    ([{"rotate": {"degree": 5}}], "rotate has no option 'degree'; did you mean 'degrees'?"),
+    ([{"flip": {"axis": 1}}], "flip has no option 'axis'; it has none"),
+    ([{"rotate": {"degrees": 200}}], "rotate.degrees = 200: must be a number from 0 to 180"),
+    ([{"rotate": {"degrees": "ten"}}], "rotate.degrees = 'ten': must be a number from 0 to 180"),
+    ([{"flip": {"p": 1.5}}], "flip.p = 1.5: must be a number from 0 to 1"),
+    ([{"flip": {"p": True}}], "flip.p = True"),
+    ([{"one_of": {"of": []}}], "one_of takes a list of names"),
+    ([{"one_of": {"of": ["flip"], "q": 1}}], "one_of takes a list of names as of, and p"),
+    ([{"one_of": {"of": [{"flip": {"p": 0.5}}]}}], "flip has no option 'p'"),
+    ([{"rotate": 10}], "rotate: options are a mapping, such as {rotate: {p: 0.5}}, not 10"),
+    ([3], "3 is neither a name nor a name with options"),
+    ([{"moves_tones_blurs": {"p": 1}}], "moves_tones_blurs has no option 'p'")])
+def test_wrong_names_and_values_are_named_when_the_loader_is_built(made_sets, spec, message):
+    pairs = find_pairs("TINY-TR", made_sets)
+    with pytest.raises(UserError) as error:
+        training_loader(pairs, data_config(augment=spec), batch=5, seed=0)
+    assert str(error.value).startswith("data.augment: ")
+    assert message in str(error.value)
+
+
+def test_every_augmentation_is_documented():
+    text = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
+    for name, row in (MOVES | CHANGES).items():
+        (line,) = (line for line in text.splitlines() if line.startswith(f"| `{name}`"))
+        for option, (default, _, _) in row.options.items():
+            assert f"`{option}` {default:g}" in line
 
 
 def test_it_is_asked_for_by_the_recipe_and_repeats_in_loader_processes(made_sets):
     pairs = find_pairs("TINY-TR", made_sets)
 
-    def epoch(number: int = 1, **changes) -> list[torch.Tensor]:
-        config = OmegaConf.merge(default_config().data, {"size": 64, "workers": 0, **changes})
-        loader = training_loader(pairs, config, batch=5, seed=0)
+    def epoch(number: int = 1, **changes) -> list[dict]:
+        loader = training_loader(pairs, data_config(size=64, **changes), batch=5, seed=0)
         loader.set_epoch(number)
-        return [batch[name] for batch in loader for name in ("image", "mask")]
+        return list(loader)
 
-    def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
-        return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
-    changed = epoch(augment="tracer")
-    assert same(changed, epoch(augment="tracer", workers=2))
-    assert same(changed, epoch(augment="tracer", cache="none"))
-    assert not same(changed, epoch())
-    assert not same(changed, epoch(2, augment="tracer"))
-    config = OmegaConf.merge(default_config().data, {"size": 64, "workers": 0})
-    plain, asked = (next(iter(evaluation_loader(pairs, OmegaConf.merge(config, {"augment": kind}),
-                                                10)))["image"] for kind in ("none", "tracer"))
-    assert torch.equal(plain, asked)
+    steps = ["moves_tones_blurs", {"rotate": {"p": 1}}, "crop", "color_jitter"]
+    changed = epoch(augment=steps)
+    assert same_batches(changed, epoch(augment=steps, workers=2))
+    assert same_batches(changed, epoch(augment=steps, cache="none"))
+    assert not same_batches(changed, epoch())
+    assert not same_batches(changed, epoch(2, augment=steps))
+    plain, asked = (list(evaluation_loader(pairs, data_config(augment=kind), 10))
+                    for kind in ("none", "moves_tones_blurs"))
+    assert same_batches(plain, asked)

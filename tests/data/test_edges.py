@@ -1,4 +1,4 @@
-"""Edge maps beside masks: from files, made of the mask, dilated and resized."""
+"""Edge maps: from files, made of the mask or the image, dilated and resized."""
 
 from __future__ import annotations
 
@@ -11,29 +11,24 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from omegaconf import OmegaConf
 from PIL import Image
 
 from data import find_pairs
 from data.decode import decode_mask
-from data.edges import dilate, edge_source, find_masks, mask_edges
-from data.loader import decode_pair, training_loader
+from data.edges import dilate, edge_source, find_masks, image_edges, mask_edges
+from data.layers import decode_pair
+from data.loader import training_loader
 from data.pairing import Pair
-from data.split import find_data
-from data.transforms import augment, squash
-from utils.config import default_config, merge_config
+from utils.config import merge_config
 from utils.errors import UserError
-from utils.world import World
+
+from .made import data_config, options_of
 
 
 def square(side: int = 12, start: int = 4, end: int = 8) -> np.ndarray:
     mask = np.zeros((side, side), np.uint8)
     mask[start:end, start:end] = 255
     return mask
-
-
-def data_config(**changes):
-    return OmegaConf.merge(default_config().data, {"size": 32, "workers": 0, **changes})
 
 
 def edges_of(pairs, **changes) -> dict[str, torch.Tensor]:
@@ -44,9 +39,9 @@ def edges_of(pairs, **changes) -> dict[str, torch.Tensor]:
             for name, edge in zip(batch["name"], batch["edge"], strict=True)}
 
 
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(edge, other[name])
-                                              for name, edge in one.items())
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(edge, second[name])
+                                                 for name, edge in first.items())
 
 
 def write_edges(folder: Path, value: int = 77, size: tuple[int, int] | None = None) -> None:
@@ -55,9 +50,6 @@ def write_edges(folder: Path, value: int = 77, size: tuple[int, int] | None = No
     (folder / name).mkdir()
     for mask in (folder / "masks").iterdir():
         Image.new("L", size or Image.open(mask).size, value).save(folder / name / mask.name)
-
-
-# --- edges of masks ----------------------------------------------------------------------------
 
 
 def test_the_band_is_two_pixels_wide_one_on_each_side():
@@ -110,47 +102,17 @@ def test_dilation_makes_a_square_of_each_pixel():
 def test_edges_are_dilated_at_the_original_resolution(made_sets):
     pair = find_pairs("TINY-TR", made_sets)[0]
     mask = decode_mask(pair.mask)
-    thin, thick = (decode_pair(pair, "mask", side)[1]["edge"] for side in (1, 5))
+    thin, thick = (decode_pair(pair, ["image", "mask", "edge"],
+                               options_of(edges="mask", edge_dilate=side))["edge"]
+                   for side in (1, 5))
     assert thin.shape == thick.shape == mask.shape
     assert (thin == mask_edges(mask, "mask")).all()
     assert (thick == cv2.dilate(thin, np.ones((5, 5)))).all()
     assert (edges_of([pair], edges="mask", edge_dilate=5)[pair.name]
             >= edges_of([pair], edges="mask")[pair.name]).all()
     expected = Image.fromarray(thick).resize((32, 32), Image.Resampling.BILINEAR)
-    found = edges_of([pair], edges="mask", edge_dilate=5)[pair.name][0]
-    assert np.allclose(found.numpy(), np.asarray(expected) / 255, atol=1e-6)
-
-
-# --- resizing ----------------------------------------------------------------------------------
-
-
-def test_nearest_keeps_masks_and_edges_at_0_and_255():
-    random = np.random.default_rng(0)
-    mask = random.choice([0, 255], (50, 70)).astype(np.uint8)
-    edge = mask_edges(mask, "mask")
-    image = Image.new("RGB", (70, 50))
-    near = squash(image, 32, mask, edge=edge, mask_resize="nearest")
-    assert np.array_equal(near["mask"][0].numpy(),
-                          cv2.resize(mask, (32, 32), interpolation=cv2.INTER_NEAREST))
-    cropped = augment(near, seed=3, crop=0.3, mask_resize="nearest")
-    for layers in (near, cropped):
-        for name in ("mask", "edge"):
-            assert layers[name].shape == (1, 32, 32)
-            assert set(layers[name].unique().tolist()) == {0, 255}
-    linear = squash(image, 32, mask, edge=edge)
-    expected = Image.fromarray(edge).resize((32, 32), Image.Resampling.BILINEAR)
-    assert np.array_equal(linear["edge"][0].numpy(), np.asarray(expected))
-    assert len(linear["mask"].unique()) > 2
-
-
-def test_nearest_reads_flipped_arrays_as_they_look():
-    mask = np.zeros((4, 4), np.uint8)
-    mask[0, 0] = 255
-    flipped = squash(Image.new("RGB", (4, 4)), 4, mask[::-1, ::-1], mask_resize="nearest")
-    assert flipped["mask"][0, 3, 3] == 255
-
-
-# --- edges from files --------------------------------------------------------------------------
+    squashed = edges_of([pair], edges="mask", edge_dilate=5)[pair.name][0]
+    assert np.allclose(squashed.numpy(), np.asarray(expected) / 255, atol=1e-6)
 
 
 def test_files_beside_the_masks_are_found(sets):
@@ -164,9 +126,9 @@ def test_files_beside_the_masks_are_found(sets):
             pairs = find_masks(spec, sets, edges)
             assert edge_source(edges, pairs) == "files"
             assert all(pair.edge.stem == pair.name == pair.mask.stem for pair in pairs)
-    found = edges_of(pairs, edges="files")
-    assert len(found) == 10
-    assert all(((edge * 255).round() == 77).all() for edge in found.values())
+    read = edges_of(pairs, edges="files")
+    assert len(read) == 10
+    assert all(((edge * 255).round() == 77).all() for edge in read.values())
     assert all(pair.edge is None for pair in find_masks("TINY-TR", sets, "mask"))
 
 
@@ -211,14 +173,12 @@ def test_edge_files_of_another_size_or_unreadable_are_listed(sets, cache):
         loader.data.require_sound("pairs")
 
 
-# --- on their way through the loader -----------------------------------------------------------
-
-
 @pytest.mark.parametrize("edges", ["mask", "mask_canny", "files"])
 def test_edges_survive_caches_and_loader_processes(sets, tmp_path, edges):
     write_edges(sets / "TINY-TR", value=200)
     pairs = find_masks("TINY-TR", sets, edges)
-    options = {"edges": edges, "flip": 0.5, "crop": 0.5, "augment": "tracer", "edge_dilate": 3}
+    options = {"edges": edges, "flip": 0.5, "crop": 0.5, "edge_dilate": 3,
+               "augment": ["moves_tones_blurs", "rotate"]}
     expected = edges_of(pairs, cache="none", **options)
     for cache in ("memory", str(tmp_path / "kept")):
         assert same(expected, edges_of(pairs, cache=cache, **options))
@@ -241,20 +201,6 @@ def test_soft_masks_do_not_change_their_edges(made_sets):
     assert same(edges_of(pairs, edges="mask"), edges_of(pairs, edges="mask", soft_mask=True))
 
 
-@pytest.mark.parametrize("edges, source", [("auto", "mask"), ("mask_canny", "mask_canny"),
-                                           ("files", "files"), ("none", None)])
-def test_a_held_out_share_leaves_the_others_their_edges(sets, capsys, edges, source):
-    if edges == "files":
-        write_edges(sets / "TINY-TR")
-    config = merge_config({"data": {"root": str(sets), "train": ["TINY-TR"], "edges": edges},
-                           "val": {"fraction": 0.2}})
-    training, validation = find_data(config, World())
-    assert (len(training), len(validation)) == (8, 2)
-    assert all((pair.edge is not None) == (edges == "files") for pair in training)
-    said = capsys.readouterr().out
-    assert (f"edges: {source}" in said) if source else ("edges:" not in said)
-
-
 def test_pairs_without_what_edges_come_from_are_named():
     photo, scribbled = Pair("a", Path("a.jpg")), Pair("b", Path("b.jpg"), scribble=Path("b.png"))
     with pytest.raises(UserError, match=r"data\.edges=mask: 1 pairs have no mask file.*b\.jpg"):
@@ -265,16 +211,25 @@ def test_pairs_without_what_edges_come_from_are_named():
     assert edge_source("sobel", [photo]) == "sobel"
 
 
-@pytest.mark.parametrize("changes, said", [
+@pytest.mark.parametrize("changes, rule", [
     ({"edges": "band"}, "one of none, auto, files, mask, mask_canny, canny, sobel"),
     ({"edges": "mask", "target": "scribble"}, "no masks to make edges of"),
     ({"edges": "mask_canny", "target": "scribble"}, "no masks to make edges of"),
     ({"edge_dilate": 0}, "data.edge_dilate = 0: must be odd"),
     ({"edge_dilate": 4}, "odd, 1 or more"),
-    ({"mask_resize": "cubic"}, "bilinear or nearest"),
-    ({"augment": "strong"}, "none or tracer")])
-def test_wrong_values_are_refused(changes, said):
+    ({"mask_resize": "cubic"}, "bilinear or nearest")])
+def test_wrong_values_are_refused(changes, rule):
     with pytest.raises(UserError) as error:
         merge_config({"data": changes})
-    assert said in str(error.value)
+    assert rule in str(error.value)
     assert merge_config({"data": {"edges": "files"}}).data.edges == "files"
+
+
+def test_made_edges_follow_the_outline():
+    pixels = np.full((40, 60, 3), 90, np.uint8)
+    pixels[10:30, 20:40] = 160
+    for kind in ("canny", "sobel"):
+        edges = image_edges(Image.fromarray(pixels), kind)
+        assert edges.shape == (40, 60) and edges.dtype == np.uint8
+        assert edges[20, 18:22].max() > 200 and edges[9:12, 30].max() > 200
+        assert edges[20, 25:35].max() == 0 and edges[:5].max() == 0

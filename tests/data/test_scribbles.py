@@ -87,15 +87,15 @@ def test_no_stroke_lies_on_the_wrong_side(mask, pen, seed):
 @given(masks(), PENS, st.integers(0, 2**40))
 @settings(max_examples=150, deadline=None)
 def test_no_stroke_is_longer_or_thicker_than_asked(mask, pen, seed):
-    one = Pen(pen.thickness, pen.length, 1, 1)
-    longest = max(1.0, one.length * max(mask.shape))
-    codes = draw_with(mask, one, seed)
+    single = Pen(pen.thickness, pen.length, 1, 1)
+    longest = max(1.0, single.length * max(mask.shape))
+    codes = draw_with(mask, single, seed)
     for code in (FOREGROUND, BACKGROUND):
         if (codes == code).any():
             stroke = codes == code
             assert extent_of(stroke) <= longest + 2
-            assert stroke.sum() <= (longest + 2) * one.thickness * 1.15
-            assert thickness_of(stroke) <= one.thickness + 1  # a disc's pixels round up in bends
+            assert stroke.sum() <= (longest + 2) * single.thickness * 1.15
+            assert thickness_of(stroke) <= single.thickness + 1  # a disc's pixels round up in bends
 
 
 @pytest.mark.parametrize("thickness", [1, 2, 3, 4, 5, 8, 12])
@@ -180,18 +180,18 @@ def test_strokes_depend_on_seed_and_name_only():
     mask = ellipse()
     drawn = draw_with(mask)
     assert (draw_with(mask) == drawn).all()
-    for other in (draw_with(mask, seed=1), draw_with(mask, name="b")):
+    for changed in (draw_with(mask, seed=1), draw_with(mask, name="b")):
         for code in (FOREGROUND, BACKGROUND):
-            assert ((other == code) != (drawn == code)).any()
+            assert ((changed == code) != (drawn == code)).any()
 
 
-@pytest.mark.parametrize("options, said", [
+@pytest.mark.parametrize("options, rule", [
     ({"thickness": 0}, "--thickness 0"), ({"thickness": 101}, "1 to 100 pixels"),
     ({"length": 0.0}, "--length 0"), ({"length": 1.5}, "--length 1.5"),
     ({"length": float("nan")}, "--length nan"), ({"strokes": 0}, "--strokes 0"),
     ({"background_strokes": -1}, "--background-strokes -1")])
-def test_options_out_of_range_are_named(options, said):
-    with pytest.raises(UserError, match=said):
+def test_options_out_of_range_are_named(options, rule):
+    with pytest.raises(UserError, match=rule):
         Pen(**options)
 
 
@@ -230,10 +230,10 @@ def test_order_and_threads_change_nothing(made_sets, tmp_path):
     write_scribbles(pairs[::-1], tmp_path / "many", Pen(), workers=7)
     write_scribbles(pairs[3:5], tmp_path / "part", Pen())
     write_scribbles(pairs, tmp_path / "other", Pen(), seed=1)
-    one = contents(tmp_path / "one")
-    assert contents(tmp_path / "many") == one
-    assert contents(tmp_path / "part").items() < one.items()
-    assert all(content != one[name] for name, content in contents(tmp_path / "other").items())
+    first = contents(tmp_path / "one")
+    assert contents(tmp_path / "many") == first
+    assert contents(tmp_path / "part").items() < first.items()
+    assert all(content != first[name] for name, content in contents(tmp_path / "other").items())
 
 
 def test_options_reach_the_pen(made_sets, tmp_path):

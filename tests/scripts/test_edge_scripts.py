@@ -16,7 +16,7 @@ import test as test_script
 import train as train_script
 from data import find_pairs
 from data.edges import mask_edges
-from data.transforms import finish, squash
+from data.layers import finish, squash
 from utils.config import load_config
 from utils.paths import CONFIGS
 from utils.weights import load_weights
@@ -63,11 +63,11 @@ def test_the_validation_loss_is_the_objectives_on_held_out_pairs(made_sets, runs
     layers = []
     for pair in pairs:
         mask = np.asarray(Image.open(pair.mask))
-        layers.append(squash(Image.open(pair.image).convert("RGB"), 64, mask=mask,
-                             edge=mask_edges(mask, "mask"), soft_mask=True,
-                             image_resize="opencv", mask_resize="nearest"))
+        decoded = {"image": Image.open(pair.image).convert("RGB"), "mask": mask,
+                   "edge": mask_edges(mask, "mask")}
+        layers.append(squash(decoded, 64, config.data))
     batch = finish({name: torch.stack([one[name] for one in layers]) for name in layers[0]},
-                   config.data.mean, config.data.std, soft_mask=True)
+                   config.data)
     network = model.build("tracer_te0").eval()
     load_weights(network, best["network"])
     with torch.no_grad():

@@ -1,0 +1,162 @@
+"""The layers of a sample in one table, from the files of a pair to the tensors that losses get.
+
+``decode_pair`` reads or makes the layers at the image's own size. ``squash`` brings them to the
+input size as bytes, which the cache keeps and ``augmentation`` moves. ``finish`` makes a batch what
+networks and losses expect, on the device. All of them read ``LAYERS``: a new layer is a row of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from utils.errors import UserError
+from utils.schema import DataConfig
+
+from .decode import SCRIBBLE_CODES, decode_image, decode_mask, decode_scribble, decode_strokes
+from .edges import dilate, image_edges, mask_edges
+from .pairing import Pair
+from .transforms import linear_gray, normalise, resize_image, resize_map, resize_scribble
+
+Decoded = Image.Image | np.ndarray  # the image as PIL RGB, all others uint8 (H, W)
+
+#: The keys of ``data`` that the bytes of a layer depend on, beside its edges.
+RESIZING = ("soft_mask", "image_resize", "mask_resize", "scribble_resize")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """How a layer comes about, and what becomes of it; the defaults suit soft maps of one channel.
+
+    Attributes:
+        decode: pair, layers before it in the table, options → the layer at the image's own size.
+        part: the file of a ``Pair`` that it is read from. Pairs that have the file have the layer.
+        switch: a key of ``data`` that the layer hangs on instead; ``none`` leaves it out.
+        made_of: the layers that it is made of. A layer without part and switch is made for a loss
+            that learns from it.
+        channels: planes in the cache.
+        resize: decoded, input size S, options → uint8 (S, S), or (S, S, 3).
+        resample: options → ``bilinear`` or ``nearest``: how moved pixels are interpolated.
+        fill: the value that a rotation puts into the corners.
+        finish: uint8 batch on the device, options → what the network or the loss gets.
+    """
+
+    decode: Callable[[Pair, Mapping[str, Decoded], DataConfig], Decoded]
+    part: str = ""
+    switch: str = ""
+    made_of: tuple[str, ...] = ()
+    channels: int = 1
+    resize: Callable[[Decoded, int, DataConfig], np.ndarray] = \
+        lambda values, size, options: resize_map(values, size, options.mask_resize)
+    resample: Callable[[DataConfig], str] = lambda options: options.mask_resize
+    fill: int = 0
+    finish: Callable[[Tensor, DataConfig], Tensor] = \
+        lambda values, options: values.float().div_(255)
+
+
+def _decode_scribble(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig) -> np.ndarray:
+    if pair.labelled is None:
+        return decode_scribble(pair.scribble, pair.image)
+    return decode_strokes(pair.scribble, pair.labelled, pair.image)
+
+
+def _decode_edge(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig) -> np.ndarray:
+    if options.edges == "files":
+        edge = decode_mask(pair.edge, pair.image)
+    elif options.edges in ("mask", "mask_canny"):
+        edge = mask_edges(layers["mask"], options.edges)
+    else:
+        edge = image_edges(layers["image"], options.edges)
+    return dilate(edge, options.edge_dilate)
+
+
+def _resize_mask(mask: np.ndarray, size: int, options: DataConfig) -> np.ndarray:
+    """A mask is cut at one half before it is resized, unless it is soft."""
+    hard = mask if options.soft_mask else np.where(mask > 127, 255, 0).astype(np.uint8)
+    return resize_map(hard, size, options.mask_resize)
+
+
+def _finish_mask(mask: Tensor, options: DataConfig) -> Tensor:
+    return mask.float().div_(255) if options.soft_mask else (mask > 127).float()
+
+
+#: Name → layer, in the order in which layers are decoded and a cache keeps them. ``image`` is
+#: float32 RGB, normalised; ``mask`` float32 in {0, 1}, or in [0, 1] when soft; ``scribble`` int64
+#: in {0, 1, 255}; ``edge``, and what has no ``finish`` of its own, float32 in [0, 1].
+LAYERS = {
+    "image": Layer(lambda pair, layers, options: decode_image(pair.image), part="image", channels=3,
+                   resize=lambda image, size, options: resize_image(image, size,
+                                                                    options.image_resize),
+                   resample=lambda options: "bilinear",
+                   finish=lambda image, options: normalise(image, options.mean, options.std)),
+    "mask": Layer(lambda pair, layers, options: decode_mask(pair.mask, pair.image), part="mask",
+                  resize=_resize_mask, finish=_finish_mask),
+    "scribble": Layer(_decode_scribble, part="scribble",
+                      resize=lambda scribble, size, options: resize_scribble(
+                          scribble, size, options.scribble_resize),
+                      resample=lambda options: "nearest", fill=SCRIBBLE_CODES[0],
+                      finish=lambda scribble, options: scribble.long()),
+    "edge": Layer(_decode_edge, part="edge", switch="edges"),
+}
+
+
+def layer_names(pair: Pair, options: DataConfig, targets: Sequence[str] = ()) -> list[str]:
+    """The layers of samples of pairs like ``pair``; ``targets`` are those that a loss learns from.
+    """
+    names = []
+    for name, layer in LAYERS.items():
+        if layer.switch:
+            present = getattr(options, layer.switch) != "none"
+        elif layer.part:
+            present = getattr(pair, layer.part) is not None
+        else:
+            present = name in targets and set(layer.made_of) <= set(names)
+        if present:
+            names.append(name)
+    return names
+
+
+def decode_pair(pair: Pair, names: Sequence[str], options: DataConfig) -> dict[str, Decoded]:
+    """The layers ``names`` of a pair, in the table's order, upright and of the image's own size.
+
+    Raises:
+        UserError: a file that cannot be decoded, or that has another size than the image.
+    """
+    layers: dict[str, Decoded] = {}
+    for name in names:
+        layer = LAYERS[name]
+        values = layers[name] = layer.decode(pair, layers, options)
+        width, height = layers["image"].size
+        if name != "image" and values.shape != (height, width):
+            file = getattr(pair, layer.part) if layer.part else f"its {name}"
+            raise UserError(f"sizes differ: {pair.image} is {width}×{height}, {file} is "
+                            f"{values.shape[1]}×{values.shape[0]}")
+    return layers
+
+
+def squash(layers: Mapping[str, Decoded], size: int, options: DataConfig) -> dict[str, Tensor]:
+    """Decoded layers → uint8 tensors (C, size, size); the aspect ratio is not kept, as in the
+    papers."""
+    squashed = {}
+    for name, values in layers.items():
+        pixels = LAYERS[name].resize(values, size, options)
+        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        squashed[name] = torch.from_numpy(np.array(planes, order="C"))
+    return squashed
+
+
+def finish(batch: Mapping, options: DataConfig, device: torch.device | str = "cpu") -> dict:
+    """A batch of uint8 layers (…, C, S, S) → the tensors of the table above, on ``device``.
+
+    With a ``scribble`` comes ``gray``, see ``linear_gray``. What is no layer stays as it is.
+    """
+    moved = {name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+             for name, value in batch.items()}
+    finished = {name: LAYERS[name].finish(value, options) if name in LAYERS else value
+                for name, value in moved.items()}
+    return finished | ({"gray": linear_gray(moved["image"])} if "scribble" in moved else {})

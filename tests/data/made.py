@@ -1,0 +1,46 @@
+"""Small files that the tests of data/ make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+from utils.config import default_config
+from utils.schema import DataConfig
+
+SQUARE = np.zeros((6, 8), np.uint8)
+SQUARE[1:4, 2:7] = 255
+COLOUR = np.zeros((6, 8, 3), np.uint8)
+COLOUR[..., 0], COLOUR[:3, :, 1], COLOUR[:, 4:, 2] = 200, 120, 60
+
+
+def save(path: Path, array: np.ndarray, orientation: int | None = None, **options) -> Path:
+    """Write an array as an image file, with its folders and an EXIF orientation if one is given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if orientation is not None:
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = orientation
+    Image.fromarray(np.asarray(array)).save(path, **options)
+    return path
+
+
+def data_config(**changes) -> DictConfig:
+    """A recipe's ``data`` group for small images, loaded in the main process."""
+    return OmegaConf.merge(default_config().data, {"size": 32, "workers": 0, **changes})
+
+
+def options_of(**changes) -> DataConfig:
+    """The same as the loaders hand it to the layers."""
+    return OmegaConf.to_object(data_config(**changes))
+
+
+def same_batches(first: list[dict], second: list[dict]) -> bool:
+    """Whether two lists of batches hold the same names and the same tensors."""
+    return len(first) == len(second) and all(
+        a["name"] == b["name"] and all(torch.equal(value, b[key]) for key, value in a.items()
+                                       if isinstance(value, torch.Tensor))
+        for a, b in zip(first, second, strict=True))

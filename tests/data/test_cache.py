@@ -1,0 +1,164 @@
+"""The cache: what it gives is what the files give, within its bounds."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+import torch
+from PIL import Image
+
+import data.cache
+import data.layers
+import data.loader
+from data import find_pairs
+from data.loader import training_loader
+from utils.errors import UserError
+
+from .made import data_config, same_batches
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("filled", [False, True])
+def test_cached_samples_equal_decoded_ones(made_sets, tmp_path, workers, filled):
+    pairs = find_pairs("TINY-TR", made_sets)
+    moves = {"flip": 0.5, "crop": 0.5, "scales": [0.75, 1.0], "size": 64, "workers": workers}
+    expected = [epoch_of(pairs, number, cache="none", **moves) for number in (1, 2)]
+    for cache in ("memory", str(tmp_path)):
+        loader = training_loader(pairs, data_config(cache=cache, **moves), batch=3, seed=7)
+        if filled:
+            loader.data.require_sound("pairs")
+        for number in (1, 2):
+            loader.set_epoch(number)
+            assert same_batches(expected[number - 1], list(loader))
+
+
+def epoch_of(pairs, number: int, **changes) -> list[dict]:
+    loader = training_loader(pairs, data_config(**changes), batch=3, seed=7)
+    loader.set_epoch(number)
+    return list(loader)
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[str]:
+    """Stems of the images that are decoded."""
+    seen = []
+    real = data.layers.decode_image
+    monkeypatch.setattr(data.layers, "decode_image",
+                        lambda path: (seen.append(path.stem), real(path))[1])
+    return seen
+
+
+def test_files_are_decoded_once_until_they_change(sets, tmp_path, decoded):
+    pairs = find_pairs("TINY-TR", sets)
+    for cache in ("memory", str(tmp_path / "kept")):
+        loader = training_loader(pairs, data_config(cache=cache), batch=3, seed=0)
+        loader.data.require_sound("pairs")
+        for number in range(3):
+            loader.set_epoch(number)
+            list(loader)
+        assert sorted(decoded) == [pair.name for pair in pairs]
+        before = loader.data[4]["image"]
+        changed = Image.open(pairs[4].image).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        changed.save(pairs[4].image, quality=80)
+        decoded.clear()
+        assert not torch.equal(loader.data[4]["image"], before)
+        assert decoded == ["04"]
+        decoded.clear()
+    again = training_loader(pairs, data_config(cache=str(tmp_path / "kept")), batch=3, seed=0)
+    again.data.require_sound("pairs")  # another run, the same folder
+    list(again)
+    assert decoded == []
+
+
+def test_a_damaged_record_is_decoded_again(made_sets, tmp_path, decoded):
+    pairs = find_pairs("TINY-TR", made_sets)
+    config = data_config(cache=str(tmp_path))
+    expected = training_loader(pairs, config, batch=3, seed=0).data
+    expected.require_sound("pairs")
+    (file,) = tmp_path.glob("*.samples")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    decoded.clear()
+    again = training_loader(pairs, config, batch=3, seed=0).data
+    assert all(torch.equal(again[i]["image"], expected[i]["image"]) for i in range(len(pairs)))
+    assert len(decoded) == 1
+
+
+def test_the_cache_keeps_to_its_bounds(made_sets, tmp_path, decoded, capsys):
+    pairs = find_pairs("TINY-TR", made_sets)
+    record = 4 * 32 * 32 + 40
+    config = data_config(cache=str(tmp_path), cache_gb=4.5 * record / 1e9)
+    loader = training_loader(pairs, config, batch=3, seed=0)
+    assert "4 of 10 pairs fit" in capsys.readouterr().err
+    loader.data.require_sound("pairs")
+    assert len(decoded) == 4
+    decoded.clear()
+    assert len({name for batch in loader for name in batch["name"]}) == 10
+    assert len(decoded) == 6
+    for size in (32, 64, 96):  # other sizes: other files, of which the older ones go
+        training_loader(pairs, data_config(cache=str(tmp_path), cache_gb=1e-4, size=size), 3, 0)
+        assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 1e5
+
+
+def test_a_cache_without_room_says_so(made_sets, tmp_path, monkeypatch):
+    pairs = find_pairs("TINY-TR", made_sets)
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(data.cache.os, "posix_fallocate", full)
+    with pytest.raises(UserError, match=r"data\.cache.*No space left.*Lower data\.cache_gb"):
+        training_loader(pairs, data_config(cache=str(tmp_path)), batch=3, seed=0)
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(sets, tmp_path, monkeypatch):
+    pairs = find_pairs("TINY-TR", sets)
+    loader = training_loader(pairs, data_config(cache=str(tmp_path / "kept")), batch=3, seed=0)
+    real, red = data.layers.decode_image, Image.new("RGB", (64, 64), (200, 0, 0))
+
+    def decode_then_change(path):
+        image = real(path)
+        red.resize(image.size).save(path)
+        return image
+
+    monkeypatch.setattr(data.layers, "decode_image", decode_then_change)
+    loader.data[0]
+    monkeypatch.setattr(data.layers, "decode_image", real)
+    assert abs(int(loader.data[0]["image"][0].float().mean()) - 200) < 5
+
+
+def test_a_file_that_vanishes_is_named(sets):
+    pairs = find_pairs("TINY-TR", sets)
+    loader = training_loader(pairs, data_config(), batch=3, seed=0)
+    loader.data.require_sound("pairs")
+    pairs[0].image.unlink()
+    with pytest.raises(UserError, match=r"00\.jpg: cannot be decoded \(no such file\)"):
+        loader.data[0]
+
+
+def test_a_lower_bound_shortens_the_file(made_sets, tmp_path):
+    pairs = find_pairs("TINY-TR", made_sets)
+    for gigabytes in (1, 2e-5):
+        config = data_config(cache=str(tmp_path), cache_gb=gigabytes)
+        training_loader(pairs, config, 3, 0).data.require_sound("pairs")
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 2e4
+
+
+def test_without_a_fork_there_is_no_cache_in_memory(made_sets, monkeypatch, capsys):
+    monkeypatch.setattr(data.loader, "_CAN_FORK", False)
+    pairs = find_pairs("TINY-TR", made_sets)
+    assert not training_loader(pairs, data_config(workers=1), 3, 0).data.fork_only
+    assert "data.cache=FOLDER" in capsys.readouterr().err
+    assert training_loader(pairs, data_config(workers=0), 3, 0).data.fork_only
+
+
+def test_all_bad_files_are_listed_with_and_without_a_cache(sets):
+    pairs = find_pairs("TINY-TR", sets)
+    pairs[2].image.write_bytes(b"no image")
+    Image.new("L", (7, 7)).save(pairs[5].mask)
+    for cache in ("memory", "none"):
+        loader = training_loader(pairs, data_config(cache=cache), batch=3, seed=0)
+        with pytest.raises(UserError, match=r"2 in all[\s\S]*02\.jpg[\s\S]*sizes differ.*05\.jpg"):
+            loader.data.require_sound("pairs")

@@ -1,0 +1,185 @@
+"""The published sets: their counts, the layouts that they have, what is known bad."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data import find_pairs, require_sound
+from data.catalog import CATALOG, locate, lookup
+from data.edges import edge_source, find_masks
+from utils.errors import UserError
+
+from .made import COLOUR, SQUARE, save
+
+
+def test_counts_of_the_published_sets():
+    expected = {"DUTS-TR": 10553, "DUTS-TE": 5019, "ECSSD": 1000, "PASCAL-S": 850, "HKU-IS": 4447,
+                "DUT-OMRON": 5168, "THUR15K": 6232, "SOD": 300}
+    assert {name: CATALOG[name].pairs for name in expected} == expected
+
+
+@pytest.mark.parametrize("name, images, masks", [
+    ("DUTS-TR", "DUTS-TR/DUTS-TR-Image/x.jpg", "DUTS-TR/DUTS-TR-Mask/x.png"),
+    ("DUTS-TE", "DUTS/DUTS-TE/DUTS-TE-Image/x.jpg", "DUTS/DUTS-TE/DUTS-TE-Mask/x.png"),
+    ("DUTS-TR", "DUTS/Train/images/x.jpg", "DUTS/Train/masks/x.png"),
+    ("ECSSD", "ECSSD/images/x.jpg", "ECSSD/ground_truth_mask/x.png"),
+    ("ECSSD", "ecssd/Image/x.jpg", "ecssd/GT/x.png"),
+    ("ECSSD", "ECSSD/Test/images/x.jpg", "ECSSD/Test/masks/x.png"),
+    ("PASCAL-S", "PASCAL/images/x.jpg", "PASCAL/gts/x.png"),
+    ("PASCAL-S", "PASCAL-S/datasets/imgs/pascal/x.jpg", "PASCAL-S/datasets/masks/pascal/x.png"),
+    ("HKU-IS", "HKUIS/imgs/x.png", "HKUIS/gt/x.png"),
+    ("DUT-OMRON", "DUT-OMRON-image/x.jpg", "pixelwiseGT-new-PNG/x.png"),
+    ("DUT-OMRON", "DUT-O/images/x.jpg", "DUT-O/masks/x.png"),
+    ("SOD", "SOD/Imgs/x.jpg", "SOD/Imgs/x.png")])
+def test_layouts_are_recognised(tmp_path, name, images, masks):
+    save(tmp_path / images, COLOUR)
+    save(tmp_path / masks, SQUARE)
+    (pair,) = find_pairs(name, tmp_path)
+    assert (pair.image, pair.mask) == (tmp_path / images, tmp_path / masks)
+
+
+def test_one_folder_with_train_and_test_lists(tmp_path):
+    for stem in ("one", "two", "three"):
+        save(tmp_path / f"DUTS/image/{stem}.jpg", COLOUR)
+        save(tmp_path / f"DUTS/mask/{stem}.png", SQUARE)
+    (tmp_path / "DUTS/train.txt").write_text("one\ntwo\n")
+    (tmp_path / "DUTS/test.txt").write_text("\ufeffimage\\three.jpg mask\\three.png\r\n",
+                                            encoding="utf-8")
+    assert [p.name for p in find_pairs("DUTS-TR", tmp_path)] == ["one", "two"]
+    assert [p.name for p in find_pairs("DUTS-TE", tmp_path)] == ["three"]
+    (tmp_path / "DUTS/train.txt").write_text("one\nfour\n")
+    with pytest.raises(UserError, match="not found: four"):
+        find_pairs("DUTS-TR", tmp_path)
+
+
+def test_thur_leaves_out_images_that_were_never_masked(tmp_path):
+    for kind in ("Butterfly", "Giraffe"):
+        save(tmp_path / f"THUR15000/{kind}/Src/{kind}1.jpg", COLOUR)
+        save(tmp_path / f"THUR15000/{kind}/Src/{kind}1.png", SQUARE)
+        save(tmp_path / f"THUR15000/{kind}/Src/{kind}2.jpg", COLOUR)
+        save(tmp_path / f"THUR15000/{kind}/Sketch.jpg", COLOUR)
+    assert [p.name for p in find_pairs("THUR15K", tmp_path)] == ["Butterfly1", "Giraffe1"]
+
+
+def test_known_bad_items_are_explained(tmp_path):
+    stem = "n01532829_13482"
+    save(tmp_path / f"DUTS-TR/DUTS-TR-Image/{stem}.jpg", COLOUR)
+    for suffix in ("png", "jpg"):
+        save(tmp_path / f"DUTS-TR/DUTS-TR-Mask/{stem}.{suffix}", SQUARE)
+    with pytest.raises(UserError, match="delete the"):
+        find_pairs("DUTS-TR", tmp_path)
+
+
+def test_custom_sets_and_unknown_names(sets, tmp_path):
+    assert len(find_pairs("TINY-TE", sets)) == 4
+    spec = f"{sets / 'TINY-TE/images'}:{sets / 'TINY-TE/masks'}"
+    assert len(find_pairs(spec, tmp_path)) == 4
+    assert locate(spec, tmp_path).name == "TINY-TE"
+    with pytest.raises(UserError, match="did you mean 'ECSSD'"):
+        find_pairs("ECSD", sets)
+    with pytest.raises(UserError, match=r"folder not found: .*TINY-TE/gts"):
+        find_pairs(f"{sets / 'TINY-TE/images'}:{sets / 'TINY-TE/gts'}", sets)
+    with pytest.raises(UserError, match="'' not found"):
+        find_pairs("", sets)
+    with pytest.raises(UserError, match="ECSSD not found under"):
+        find_pairs("ECSSD", sets)
+    (sets / "TINY-TE/gt").mkdir()
+    with pytest.raises(UserError, match="several folders"):
+        find_pairs("TINY-TE", sets)
+
+
+def test_names_are_compared_without_case_and_punctuation():
+    assert lookup("duts_te") is lookup("DUTS-TEST") is CATALOG["DUTS-TE"]
+    assert lookup("something") is None
+
+
+def test_real_sets_pair_up(shared):
+    root = shared / "data/mini"
+    for name, count in (("DUTS-TR", 24), ("ECSSD", 16)):
+        pairs = find_pairs(name, root)
+        assert len(pairs) == count
+        require_sound(pairs, name)
+    assert "10553" in locate("DUTS-TR", root).count_note
+
+
+# --- camouflaged objects -------------------------------------------------------------------------
+
+FISH, NOTHING_HIDDEN = "COD10K-CAM-1-Aquatic-1-BatFish-4", "COD10K-NonCAM-1-Aquatic-1-BatFish-11"
+
+
+def put(root: Path, *names: str, pixels: np.ndarray = SQUARE) -> None:
+    for name in names:
+        save(root / name, pixels)
+
+
+def stems_of(name: str, root: Path) -> list[str]:
+    """Stems of a set's pairs, of which each is in order."""
+    pairs = find_pairs(name, root)
+    assert all(pair.image.stem == pair.mask.stem == pair.name for pair in pairs)
+    return [pair.name for pair in pairs]
+
+
+def test_counts_of_the_camouflaged_sets():
+    expected = {"COD10K": 2026, "COD10K-TR": 3040, "CAMO": 250, "CAMO-TR": 1000, "CHAMELEON": 76,
+                "NC4K": 4121, "COD-TR": 4040}
+    assert {name: CATALOG[name].pairs for name in expected} == expected
+    assert expected["COD-TR"] == expected["COD10K-TR"] + expected["CAMO-TR"]
+
+
+@pytest.mark.parametrize("name, images, masks", [
+    *((name, f"TestDataset/{name}/Imgs/x.jpg", f"TestDataset/{name}/GT/x.png")
+      for name in ("COD10K", "CAMO", "CHAMELEON", "NC4K")),
+    *((name, f"{name}/images/x.jpg", f"{name}/masks/x.png")
+      for name in ("COD10K", "COD10K-TR", "CAMO", "CAMO-TR", "CHAMELEON", "NC4K", "COD-TR")),
+    ("CHAMELEON", "CHAMELEON_TestingDataset/Image/x.jpg", "CHAMELEON_TestingDataset/GT/x.png"),
+    ("NC4K", "NC4K/Test/images/x.jpg", "NC4K/Test/masks/x.png"),
+    ("COD-TR", "TrainDataset/Imgs/x.jpg", "TrainDataset/GT/x.png"),
+    ("COD-TR", "TrainValDataset/Imgs/x.jpg", "TrainValDataset/GT/x.png")])
+def test_layouts_of_camouflaged_sets_are_recognised(tmp_path, name, images, masks):
+    put(tmp_path, images, masks)
+    (pair,) = find_pairs(name, tmp_path)
+    assert (pair.image, pair.mask) == (tmp_path / images, tmp_path / masks)
+
+
+@pytest.mark.parametrize("folder", ["COD10K-v3/", "COD10K/", "COD10K/COD10K-v3/", ""])
+def test_cod10ks_own_layout_has_both_splits_and_images_that_hide_nothing(tmp_path, folder):
+    for split, number in (("Train", 1), ("Test", 2)):
+        here = tmp_path / f"{folder}{split}"
+        put(here, f"Image/{FISH}{number}.jpg", f"GT_Object/{FISH}{number}.png",
+            f"Image/{NOTHING_HIDDEN}{number}.jpg", f"Image/{NOTHING_HIDDEN}9.jpg",
+            f"GT_Edge/{FISH}{number}.png")
+        put(here, f"GT_Object/{NOTHING_HIDDEN}{number}.png", pixels=SQUARE * 0)
+    assert stems_of("COD10K-TR", tmp_path) == [f"{FISH}1"]
+    assert stems_of("COD10K", tmp_path) == [f"{FISH}2"]
+
+
+@pytest.mark.parametrize("folder", ["CAMO-V.1.0-CVIU2019/", "CAMO/", "CAMO/CAMO-V.1.0-CVIU2019/",
+                                    "CAMO-COCO-V.1.0-CVIU2019/Camouflage/", ""])
+def test_camos_own_layout_has_one_folder_of_masks_for_both_splits(tmp_path, folder):
+    put(tmp_path / folder, *(f"GT/camourflage_{number:05d}.png" for number in (1, 2, 3)),
+        "Images/Train/camourflage_00001.jpg", "Images/Train/camourflage_00003.jpg",
+        "Images/Test/camourflage_00002.jpg")
+    assert stems_of("CAMO-TR", tmp_path) == ["camourflage_00001", "camourflage_00003"]
+    assert stems_of("CAMO", tmp_path) == ["camourflage_00002"]
+    (tmp_path / folder / "GT/camourflage_00002.png").unlink()
+    assert "no mask for" in locate("CAMO", tmp_path).problems[0]
+
+
+def test_splits_are_not_taken_for_each_other(tmp_path):
+    put(tmp_path, "COD10K/images/a.jpg", "COD10K/masks/a.png", "CAMO/Imgs/b.jpg", "CAMO/GT/b.png")
+    for name in ("COD10K-TR", "CAMO-TR", "COD-TR"):
+        with pytest.raises(UserError, match=f"{name} not found"):
+            find_pairs(name, tmp_path)
+    assert lookup("COD10K_TestingDataset") is CATALOG["COD10K"]
+    assert lookup("cod10k_tr") is CATALOG["COD10K-TR"]
+    assert lookup("COD10K-v3") is lookup("TestDataset") is None  # they hold more than one set
+
+
+def test_the_edges_of_the_joint_training_set_are_found(tmp_path):
+    put(tmp_path, *(f"TrainDataset/{part}" for part in ("Imgs/a.jpg", "GT/a.png", "Edge/a.png")))
+    pairs = find_masks("COD-TR", tmp_path, "auto")
+    assert edge_source("auto", pairs) == "files"
+    assert pairs[0].edge == tmp_path / "TrainDataset/Edge/a.png"

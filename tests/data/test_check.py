@@ -1,0 +1,136 @@
+"""The doctor, ``python -m data check``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from data import decode_mask
+from data.__main__ import main as data_main
+from data.catalog import CATALOG, Located
+from data.check import Diagnosis, Finding, examine, mask_values
+from data.pairing import Pair
+
+from .made import COLOUR, SQUARE, save
+
+
+def test_the_doctor_passes_a_sound_set(made_sets, capsys):
+    assert data_main(["check", str(made_sets)]) == 0
+    out = capsys.readouterr().out
+    assert "TINY-TR" in out
+    assert "10 binary" in out
+    assert data_main(["check", str(made_sets / "TINY-TE")]) == 0
+
+
+@pytest.mark.parametrize("damage, complaint", [
+    (lambda s: (s / "TINY-TE/masks/00.png").unlink(), "no mask for"),
+    (lambda s: (s / "TINY-TE/images/00.jpg").write_bytes(b"x"), "not an image"),
+    (lambda s: save(s / "TINY-TE/masks/00.png", SQUARE), "sizes differ"),
+    (lambda s: save(s / "TINY-TE/masks/00.png", np.zeros_like(decode_mask(
+        s / "TINY-TE/masks/00.png"))), "empty mask")])
+def test_the_doctor_finds_what_is_wrong(sets, capsys, damage, complaint):
+    damage(sets)
+    assert data_main(["check", str(sets)]) == 1
+    assert complaint in capsys.readouterr().out
+
+
+def test_the_doctor_counts_against_the_catalog(tmp_path, capsys):
+    save(tmp_path / "ECSSD/images/0001.jpg", COLOUR)
+    save(tmp_path / "ECSSD/ground_truth_mask/0001.png", SQUARE)
+    assert data_main(["check", str(tmp_path)]) == 1
+    assert "the published set has 1000" in capsys.readouterr().out
+
+
+def test_the_doctor_reports_a_set_that_it_does_not_understand(tmp_path, capsys):
+    save(tmp_path / "ECSSD/images/0001.jpg", COLOUR)
+    save(tmp_path / "ECSSD/maskz/0001.png", SQUARE)
+    save(tmp_path / "GOOD/images/a.jpg", COLOUR)
+    save(tmp_path / "GOOD/masks/a.png", SQUARE)
+    assert data_main(["check", str(tmp_path)]) == 1
+    assert "no image folder" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_the_doctor_names_the_sets_and_not_the_folders_that_hold_them(tmp_path, capsys):
+    for name in ("CAMO-V.1.0-CVIU2019/GT/a.png", "CAMO-V.1.0-CVIU2019/GT/b.png",
+                 "CAMO-V.1.0-CVIU2019/Images/Test/a.jpg", "CAMO-V.1.0-CVIU2019/Images/Train/b.jpg",
+                 "TestDataset/NC4K/Imgs/1.jpg", "TestDataset/NC4K/GT/1.png",
+                 "COD10K-v3/Test/Image/COD10K-CAM-1.jpg",
+                 "COD10K-v3/Test/GT_Object/COD10K-CAM-1.png"):
+        save(tmp_path / name, SQUARE)
+    assert data_main(["check", str(tmp_path)]) == 1
+    report = capsys.readouterr().out
+    for count in ("1 of 250", "1 of 1000", "1 of 4121", "1 of 2026"):
+        assert count in report
+    assert "CVIU2019" not in report
+    assert "not examined" not in report
+
+
+def test_the_doctor_examines_one_published_set(shared, capsys):
+    assert data_main(["check", str(shared / "data/mini/ECSSD")]) == 1  # 16 of 1000
+    assert "16 of 1000" in capsys.readouterr().out
+
+
+def test_the_doctor_needs_something_to_examine(tmp_path, capsys):
+    assert data_main(["check", str(tmp_path / "nowhere")]) == 2
+    assert data_main(["check", str(tmp_path)]) == 2
+    assert "no data set in" in capsys.readouterr().err
+
+
+def mask_of(*counts: tuple[int, int]) -> np.ndarray:
+    """A mask of one row that holds each value so many times."""
+    return np.repeat([value for value, _ in counts], [count for _, count in counts])[None].astype(
+        np.uint8)
+
+
+@pytest.mark.parametrize("mask, kind", [
+    (mask_of((0, 500), (255, 500)), "binary"),
+    (mask_of((0, 999), (1, 1)), "anti-aliased"),
+    (mask_of((255, 999), (254, 1)), "anti-aliased"),
+    (mask_of((0, 951), (100, 49)), "anti-aliased"),
+    (mask_of((0, 950), (100, 50)), "grey"),  # 5 % and more
+])
+def test_a_mask_is_grey_from_five_percent_of_grey_pixels_on(mask, kind):
+    assert mask_values(mask) == kind
+
+
+@pytest.mark.parametrize("mask, area", [
+    (mask_of((0, 46), (128, 2)), "empty"), (mask_of((0, 47), (129, 1)), ""),
+    (mask_of((128, 48)), "empty"), (mask_of((129, 48)), "full"),
+    (mask_of((255, 47), (128, 1)), ""), (mask_of((255, 47), (129, 1)), "full")])
+def test_a_mask_is_foreground_above_128_as_in_scoring(tmp_path, mask, area):
+    pair = Pair("a", save(tmp_path / "a.jpg", COLOUR),
+                save(tmp_path / "a.png", mask.reshape(6, 8)))
+    finding = examine(pair)
+    assert finding.area == area
+    assert finding.problems == ([f"{area} mask: {pair.mask}"] if area else [])
+    assert finding.size == (8, 6)
+
+
+@pytest.mark.parametrize("turn", [None, *range(1, 9)])
+def test_turned_images_are_counted(tmp_path, turn):
+    pair = Pair("a", save(tmp_path / "a.png", COLOUR, turn), save(tmp_path / "b.png", SQUARE))
+    finding = examine(pair)
+    assert finding.turned == (turn not in (None, 1))
+    note = Diagnosis(Located("SET", [pair], []), [finding]).note
+    assert note == ("SET: 1 images are turned by their EXIF orientation" if finding.turned else "")
+
+
+@pytest.mark.parametrize("count, fits", [(999, False), (1000, True), (1001, False)])
+def test_a_published_set_has_its_count_and_no_other(count, fits):
+    pairs = [Pair("a", COLOUR)] * count
+    diagnosis = Diagnosis(Located("ECSSD", pairs, [], CATALOG["ECSSD"]), [Finding()] * count)
+    assert diagnosis.problems == ([] if fits else [
+        f"ECSSD: {count} pairs here, the published set has 1000"])
+    assert diagnosis.row()[1] == f"{count} of 1000"
+
+
+def test_a_set_without_pairs_is_a_problem():
+    assert Diagnosis(Located("SET", [], []), []).problems == ["SET: no pairs"]
+    assert Diagnosis(Located("SET", [], ["no mask for x"]), []).problems == ["no mask for x"]
+
+
+def test_the_table_sums_up(tmp_path):
+    findings = [Finding(size=(8, 6), values="grey"), Finding(size=(5, 9), values="grey"),
+                Finding(["empty mask: x"], (7, 7), "binary", "empty"), Finding(["x: no image"])]
+    row = Diagnosis(Located("SET", [Pair("a", None)] * 4, []), findings).row()
+    assert row == ["SET", "4", "5–8 × 6–9", "1 binary, 2 grey", "1/0", "2"]

@@ -1,0 +1,149 @@
+"""Image files of every kind, read as images, masks and scribbles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data import decode_image, decode_mask, decode_scribble
+from data.decode import decode_strokes
+from utils.errors import UserError
+from utils.maps import UnreadableError
+
+from .made import COLOUR, SQUARE, save
+
+
+def palette_of(rgb):
+    return Image.fromarray(rgb).quantize(16)
+
+
+@pytest.mark.parametrize("name, image", [
+    ("rgb.png", Image.fromarray(COLOUR)),
+    ("palette.png", palette_of(COLOUR)),
+    ("rgba.png", Image.fromarray(COLOUR).convert("RGBA")),
+    ("cmyk.tif", Image.fromarray(COLOUR).convert("CMYK"))])
+def test_colour_files_decode_to_the_same_rgb(tmp_path, name, image):
+    image.save(tmp_path / name)
+    decoded = decode_image(tmp_path / name)
+    assert decoded.mode == "RGB"
+    assert np.abs(np.asarray(decoded).astype(int) - COLOUR).max() <= 1
+
+
+def test_channels_are_rgb_not_bgr(tmp_path):
+    red = decode_image(save(tmp_path / "red.png", np.full((2, 2, 3), (255, 0, 0), np.uint8)))
+    assert red.getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_cmyk_jpeg_decodes_to_its_colours(tmp_path):
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "red.jpg")
+    r, g, b = decode_image(tmp_path / "red.jpg").getpixel((8, 8))
+    assert r > 240
+    assert max(g, b) < 15
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
+    ramp = np.linspace(0, 65535, 48).reshape(6, 8).astype(np.uint16)
+    path = save(tmp_path / "deep.png", ramp)
+    decoded = np.asarray(decode_image(path))
+    assert np.abs(decoded[..., 0] - ramp / 257).max() <= 0.5
+    assert np.abs(decode_mask(path) - ramp / 257).max() <= 0.5
+
+
+@pytest.mark.parametrize("name, make", [
+    ("binary.png", lambda m: Image.fromarray(m)),
+    ("bilevel.png", lambda m: Image.fromarray(m).convert("1")),
+    ("zero_one.png", lambda m: Image.fromarray(m // 255)),
+    ("rgb.png", lambda m: Image.fromarray(m).convert("RGB")),
+    ("rgba.png", lambda m: Image.fromarray(m).convert("RGBA")),
+    ("sixteen.png", lambda m: Image.fromarray(m.astype(np.uint16) * 257)),
+    ("twelve_bit.png", lambda m: Image.fromarray((m > 0).astype(np.uint16) * 4095)),
+    ("invisible.png", lambda m: Image.merge("LA", (Image.fromarray(m),
+                                                   Image.new("L", m.shape[::-1])))),
+    ("alpha_only.png", lambda m: Image.merge("LA", (Image.new("L", m.shape[::-1]),
+                                                    Image.fromarray(m)))),
+    ("white_on_nothing.png", lambda m: Image.merge("LA", (Image.fromarray(m),
+                                                          Image.fromarray(m))))])
+def test_masks_in_every_coding_are_the_same(tmp_path, name, make):
+    make(SQUARE).save(tmp_path / name)
+    mask = decode_mask(tmp_path / name)
+    assert mask.dtype == np.uint8
+    assert (mask == SQUARE).all()
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (128, 0, 0), (1, 1, 1), (0, 255, 0)])
+def test_palette_masks(tmp_path, colour):
+    image = Image.fromarray(SQUARE // 255).convert("P")
+    image.putpalette([0, 0, 0, *colour])
+    image.save(tmp_path / "palette.png")
+    assert (decode_mask(tmp_path / "palette.png") == SQUARE).all()
+
+
+def test_grey_mask_values_are_kept(tmp_path):
+    grey = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+    assert (decode_mask(save(tmp_path / "grey.png", grey)) == grey).all()
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_exif_orientation_turns_image_and_mask_together(tmp_path, turn):
+    lying = np.repeat(SQUARE[..., None], 3, axis=2)
+    image_path = save(tmp_path / "photo.png", lying, turn)
+    mask_path = save(tmp_path / "mask.png", SQUARE)
+    image = decode_image(image_path)
+    mask = decode_mask(mask_path, image_path)
+    assert (np.asarray(image)[..., 0] == mask).all()
+    assert mask.shape == ((6, 8) if turn < 5 else (8, 6))
+
+
+def test_a_mask_drawn_on_the_upright_image_is_left_upright(tmp_path):
+    image_path = save(tmp_path / "photo.jpg", np.zeros((6, 8, 3), np.uint8), 6)
+    upright = np.ascontiguousarray(np.rot90(SQUARE, -1))
+    mask_path = save(tmp_path / "mask.png", upright)
+    assert (decode_mask(mask_path, image_path) == upright).all()
+
+
+@pytest.mark.parametrize("content, reason", [
+    (b"", "empty file"), (b"not an image", "not an image"), (None, "no such file")])
+def test_unreadable_files_are_named(tmp_path, content, reason):
+    path = tmp_path / "x.png"
+    if content is not None:
+        path.write_bytes(content)
+    for decode in (decode_image, decode_mask, decode_scribble):
+        with pytest.raises(UnreadableError, match=reason) as error:
+            decode(path)
+        assert str(path) in str(error.value)
+
+
+def test_a_jpeg_under_a_png_name_decodes(tmp_path):
+    """The published repair of DUTS-TR's two known masks leaves such files."""
+    save(tmp_path / "x.jpg", SQUARE, quality=95).rename(tmp_path / "x.png")
+    assert decode_mask(tmp_path / "x.png").shape == SQUARE.shape
+
+
+def test_scribbles_are_remapped(tmp_path):
+    codes = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
+    expected = [[255, 1, 0], [0, 1, 255]]
+    assert decode_scribble(save(tmp_path / "s.png", codes)).tolist() == expected
+    palette = Image.fromarray(codes).convert("P")
+    palette.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
+    palette.save(tmp_path / "p.png")
+    assert decode_scribble(tmp_path / "p.png").tolist() == expected
+    for mode in ("RGB", "LA", "RGBA"):  # three equal channels, and alpha, say nothing more
+        Image.fromarray(codes).convert(mode).save(tmp_path / f"{mode}.png")
+        assert decode_scribble(tmp_path / f"{mode}.png").tolist() == expected
+
+
+def test_a_scribble_value_outside_the_table_names_file_and_value(tmp_path):
+    path = save(tmp_path / "bad.png", np.array([[0, 1, 7]], np.uint8))
+    with pytest.raises(UserError, match="value 7") as error:
+        decode_scribble(path)
+    assert "bad.png" in str(error.value)
+
+
+def test_foreground_strokes_are_labelled_strokes(tmp_path):
+    strokes = save(tmp_path / "strokes.png", SQUARE)
+    more = save(tmp_path / "more.png", np.maximum(SQUARE, SQUARE[::-1]))
+    assert decode_strokes(strokes, more).tolist() == np.select(
+        [SQUARE > 0, SQUARE[::-1] > 0], [1, 0], 255).tolist()
+    with pytest.raises(UserError, match="does not label"):
+        decode_strokes(more, strokes)
