@@ -10,7 +10,7 @@ and the parts of ``benchmarks/released.py`` as the released code writes them. Ou
 does. Both sides take the same steps of the recipe, from the same random weights, on the same made
 images, masks, scribbles and edges, each in a process of its own. The command prints a Markdown row
 for each recipe: images a second in training and inference with their ratios, our peak memory over
-the plain side's, and the parts of our step in seconds. Below it stand the losses of both sides.
+the plain side's, and the parts of our step in seconds; and to stderr the losses of both sides.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
     import torch
 
     import model
+    import train
     from data.loader import training_loader
     from data.split import find_data
-    from engine.optimizer import build_optimizer
     from engine.precision import Precision
-    from engine.step import Step
+    from engine.run import Run
     from utils.config import load_config
     from utils.device import keep_freed_memory, select_device, set_threads
     from utils.world import World
@@ -92,16 +92,15 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
     if "layout" in without:
         precision.layout = torch.contiguous_format
     torch.manual_seed(0)
-    network = precision.place(model.from_recipe(config)).train()
-    optimizer = build_optimizer(config.optim, network)
-    for group in optimizer.param_groups if "optimizer" in without else ():
-        group["fused"] = None
-    objective = model.objective_of(config)
-    loader = training_loader(find_data(config, World())[0], config.data, config.train.batch, 0,
-                             device, targets=objective.targets)
+    network, objective = precision.place(model.from_recipe(config)), model.objective_of(config)
+    pairs, _ = find_data(config, World())
+    loader = training_loader(pairs, config.data, config.train.batch, config.seed, device,
+                             targets=objective.targets)
     loader.data.require_sound("made data")
-
-    marks: list[float] = []
+    run = Run(config, network, objective, loader, Path(config.data.root), precision)
+    for group in run.optimizer.param_groups if "optimizer" in without else ():
+        group["fused"] = None
+    marks, rows, losses, images = [], [], [], []
 
     def mark(*_) -> None:
         if device.type == "cuda":
@@ -109,23 +108,24 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
         marks.append(time.perf_counter())
 
     def marked_objective(*arguments):
+        mark()
         result = objective(*arguments)
         mark()
         return result
 
-    step = Step(torch.compile(network) if config.train.compile else network, marked_objective,
-                optimizer, precision, config)
-    optimizer.register_step_pre_hook(mark)
-    rows, losses, images, batches = [], [], [], iter(loader)
-    for _ in range(steps + WARM_UP):
-        marks.clear()
-        mark()
-        sample = precision.batch(next(batches))
-        mark()
-        losses.append(step(sample).loss.item())
+    def watch(run, log, sample, result) -> None:
+        """In place of the loop's bookkeeping: note what the step took."""
         mark()
         rows.append([after - before for before, after in pairwise(marks)])
+        losses.append(result.loss.item())
         images.append(sample["image"])
+        marks.clear()
+        mark()
+
+    run.objective, run.save, train.watch = marked_objective, lambda name: None, watch
+    run.optimizer.register_step_pre_hook(mark)
+    mark()
+    train.train(run, [])
     network.eval()
     for batch in images:
         with torch.inference_mode(), precision.autocast():
@@ -148,11 +148,12 @@ def make_data(folder: Path, count: int) -> list[str]:
     (folder / "MADE").mkdir()
     pairs = make_pairs(folder / "MADE", count)
     write_scribbles(pairs, folder / "MADE/scribbles", Pen(), seed=0)
-    return [f"data.root={folder}", "data.train=[MADE]", "val.fraction=0", "weights.backbone=none"]
+    return [f"data.root={folder}", "data.train=[MADE]", "val.fraction=0", "weights.backbone=none",
+            "train.epochs=1"]
 
 
 def row_of(name: str, plain: dict, ours: dict) -> str:
-    """The Markdown row of a recipe, and below it the losses."""
+    """The Markdown row of a recipe."""
     sides = (plain, ours)
     cells = [name, f"{ours['size']}, {ours['batch']}"]
     for what in ("step", "infer"):
@@ -160,8 +161,7 @@ def row_of(name: str, plain: dict, ours: dict) -> str:
         cells.append(f"{plain[what] / ours[what]:.2f}")
     cells.append(f"{ours['mib'] / plain['mib']:.2f}")
     cells.append(" ".join(f"{ours['parts'][part]:.3f}" for part in STEP))
-    losses = (" ".join(f"{value:.4g}" for value in side["losses"]) for side in sides)
-    return f"| {' | '.join(cells)} |\n<!-- losses: plain {', here '.join(losses)} -->"
+    return f"| {' | '.join(cells)} |"
 
 
 @reports_errors
@@ -176,12 +176,16 @@ def main(argv: list[str] | None = None) -> int:
           f"| ratio | memory | {', '.join(STEP)} |\n|{' --- |' * 10}")
     with tempfile.TemporaryDirectory() as folder:
         words += in_a_process(make_data, Path(folder), max(batches) * (args.steps + WARM_UP))
+        words.append(f"train.steps={args.steps + WARM_UP}")
         for path in args.config:
             plain, ours = (in_a_process(measure, path, words, args.steps, args.gpu, without)
                            for without in (args.without, []))
             print(row_of(path.stem, plain, ours), flush=True)
-    print(f"<!-- {plain['device']} against {ours['device']}; plain is without "
-          f"{', '.join(args.without)} -->")
+            for name, side in (("plain", plain), ("here", ours)):
+                print(f"losses, {name}:", *(f"{loss:.4g}" for loss in side["losses"]),
+                      file=sys.stderr)
+    print(f"\n{plain['device']} against {ours['device']}; plain is without "
+          f"{', '.join(args.without)}")
     return 0
 
 

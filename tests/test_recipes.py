@@ -36,13 +36,13 @@ SHARED = {
 CPD = {  # wuzhe71/CPD @ e7373b4: train.py, data.py, test_CPD.py
     "loss.terms": {"attention": {"bce": 1}, "saliency": {"bce": 1}}, "data.size": 352,
     "train.batch": 10, "train.epochs": 99,
-    "optim.clip_value": 0.5, "optim.schedule": "released", "optim.gamma": 0.1,
+    "optim.clip_value": 0.5, "optim.schedule": "compounding", "optim.gamma": 0.1,
     "optim.drop_every": 50,
     "test.data": ["ECSSD", "PASCAL-S", "HKU-IS", "DUT-OMRON", "DUTS-TE"]}
 WSSA = {  # JingZhang617/Scribble_Saliency @ 4709407
     "loss.terms": {}, "data.target": "scribble", "data.edges": "auto", "data.soft_mask": False,
     "data.size": 352, "train.batch": 10, "train.epochs": 30, "optim.clip_value": 0.5,
-    "optim.schedule": "released", "optim.gamma": 0.9, "optim.drop_every": 20,
+    "optim.schedule": "compounding", "optim.gamma": 0.9, "optim.drop_every": 20,
     "test.data": ["ECSSD", "DUT-OMRON", "PASCAL-S", "HKU-IS", "THUR15K", "DUTS-TE"]}
 SCWSSOD = {  # siyueyu/SCWSSOD @ f865056; mean and deviation of DUTS, of 255
     "loss.terms": {}, "data.target": "scribble", "data.soft_mask": False, "data.size": 320,
@@ -60,7 +60,8 @@ TRACER = {  # Karel911/TRACER @ 8dacecc
     "data.mask_resize": "nearest", "data.augment": "moves_tones_blurs",
     "train.batch": 32, "train.epochs": 100, "train.patience": 10, "optim.lr": 5e-5,
     "optim.weight_decay": 1e-4, "optim.clip_norm": 2.0, "optim.schedule": "plateau",
-    "optim.gamma": 0.1, "optim.patience": 5, "val.fraction": 0.05, "val.watch": "loss",
+    "optim.gamma": 0.1, "optim.patience": 5, "optim.watch": "validation",
+    "val.fraction": 0.05, "val.watch": "loss",
     "test.minmax": False, "test.resize": "probabilities",
     "test.data": ["DUTS-TE", "DUT-OMRON", "HKU-IS", "ECSSD", "PASCAL-S"]}
 BGNET = {  # thograce/BGNet @ 54e412f
