@@ -6,7 +6,7 @@
     python test.py --config configs/cpd_vgg.yaml --checkpoint CPD.pth --data ECSSD
 
 Maps go to <out>/<name>/<set>/<image stem>.png, at the image's own size; those of --input to
-<out>/<name>/input/. What made them is told in <out>/<name>/origin.json.
+<out>/<name>/input/. <out>/<name>/origin.json records what made them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="where the maps go (default: results/)")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto); with "
                         "torchrun auto or several, such as 0,1")
-    parser.add_argument("--skip-existing", action="store_true", help="keep maps that are there")
+    parser.add_argument("--skip-existing", action="store_true", help="keep maps that exist")
     parser.add_argument("--show", action="store_true",
                         help="also a sheet <out>/<name>/<set>.png: input, ground truth, "
                              "prediction, overlay")
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, precision: Precision,
                  world: World, origin: MapsOrigin | None) -> None:
-    """Find all images first; then the maps of each set, each process its share of them."""
+    """Find the images of all sets first; then predict set by set, each process its share."""
     jobs = [("input", collect_inputs(args.input, world))] if args.input else \
         [images_of_set(spec, ROOT / config.data.root, world)
          for spec in args.data or config.test.data]
@@ -106,10 +106,10 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, pr
     network = precision.place(network)
     for name, pairs in jobs:
         folder = args.out / config.name / name
-        with world.main_first():  # the others' maps are not those of an earlier run
+        with world.main_first():  # maps are counted before the other processes write theirs
             if origin is not None:
-                there = {path.stem for path in folder.glob("*.png")} if args.skip_existing else ()
-                origin.begin(folder, sum(pair.name in there for pair in pairs))
+                kept = {path.stem for path in folder.glob("*.png")} if args.skip_existing else ()
+                origin.begin(folder, sum(pair.name in kept for pair in pairs))
         write_maps(network, pairs, folder, config, precision, world, args.skip_existing)
         if origin is not None:
             origin.end(folder)
@@ -118,10 +118,10 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, pr
 
 
 def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, dict, Path]:
-    """The configuration, the weights, and the file that they are from.
+    """The configuration, the weights, and the file that the weights are from.
 
-    A checkpoint of ours is run as it was trained, with its own configuration; other weights are
-    run with ``--config``. ``key=value`` arguments go over either.
+    A checkpoint of train.py runs with its own configuration, other weights with ``--config``.
+    ``key=value`` arguments change either.
     """
     if args.checkpoint is not None and args.config is not None:
         content = read_file(args.checkpoint)
@@ -146,11 +146,12 @@ def find_run(recipe: str, overrides: Sequence[str]) -> Path:
 
 def images_of_set(spec: str, root: Path, world: World) -> tuple[str, list[Pair]]:
     """Name and pairs of a data set, every image checked."""
-    found = find_set(spec, root)
-    if found.count_note and world.main:
-        print(f"note: {found.count_note}; predicting these", file=sys.stderr)
-    require_sound([Pair(pair.name, pair.image) for pair in found.pairs], found.name, world=world)
-    return found.name, found.pairs
+    data_set = find_set(spec, root)
+    if data_set.count_note and world.main:
+        print(f"note: {data_set.count_note}; predicting these", file=sys.stderr)
+    require_sound([Pair(pair.name, pair.image) for pair in data_set.pairs], data_set.name,
+                  world=world)
+    return data_set.name, data_set.pairs
 
 
 def collect_inputs(inputs: Sequence[str], world: World) -> list[Pair]:
@@ -158,14 +159,14 @@ def collect_inputs(inputs: Sequence[str], world: World) -> list[Pair]:
     files: list[Path] = []
     for entry in inputs:
         matches = [entry] if Path(entry).exists() else glob.glob(entry, recursive=True)
-        found = [Path(match) for match in matches]
-        if not found:
+        paths = sorted(Path(match) for match in matches)
+        if not paths:
             raise UserError(f"--input {entry}: no such file, folder or match")
-        here = [image for path in sorted(found)
-                for image in (list_images(path) if path.is_dir() else [path])]
-        if not here:
-            raise UserError(f"--input {entry}: no images there")
-        files += here
+        images = [image for path in paths
+                  for image in (list_images(path) if path.is_dir() else [path])]
+        if not images:
+            raise UserError(f"--input {entry}: no images in it")
+        files += images
     table, problems = by_stem(dict.fromkeys(path.absolute() for path in files), "images")
     if problems:
         raise UserError(list_problems("maps are named by stem, and these share one", problems,
@@ -178,7 +179,7 @@ def collect_inputs(inputs: Sequence[str], world: World) -> list[Pair]:
 def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: DictConfig,
                precision: Precision, world: World, skip_existing: bool) -> None:
     """Predict every image and save its map under the image's stem."""
-    # Shared out first: what the others have written meanwhile must not move the shares.
+    # The pairs are shared out first: what other processes write meanwhile must not move the shares.
     images = [Pair(pair.name, pair.image) for pair in pairs[world.rank::world.size]]
     if skip_existing:
         images = [pair for pair in images if not (folder / f"{pair.name}.png").is_file()]

@@ -28,13 +28,14 @@ from data.split import find_data
 from engine.checkpoint import checkpoint_to_resume
 from engine.log import NoLog, RunLog
 from engine.norm import synchronise
+from engine.optimizer import add_l1, clip_gradients
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
 from engine.run import Run
 from engine.seed import set_seed
+from engine.step import StepResult
 from engine.summary import print_summary
 from metrics import Evaluator
-from model.trunks.trunk import Trunk
 from report.picture import batch_grid
 from scoring import read_truth
 from utils.cli import parse_with_overrides
@@ -79,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def prepare(config: DictConfig, device: torch.device, world: World,
             args: argparse.Namespace) -> tuple[Run, list[Pair]]:
-    """The run, from its start or from where it stopped, and the pairs that it is validated on."""
+    """The run, new or as its checkpoint left it, and the pairs that it is validated on."""
     precision = Precision(config.train.precision, device)
     print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
           f"threads of each: {torch.get_num_threads()}")
@@ -98,15 +99,12 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     if config.train.sync_norm and world.size > 1:
         network = synchronise(network, device)
     network = precision.place(network)
-    for module in network.modules():
-        if isinstance(module, Trunk):
-            module.recompute = config.train.checkpoint_trunk
     with world.main_first():
         loader = training_loader(training, config.data, config.train.batch, config.seed, device,
                                  world.rank, world.size, objective.targets)
     loader.data.require_layers(objective.targets, config.name)
     loader.data.require_sound("training data", world)
-    if world.rank:  # or all would drop out the same units
+    if world.rank:  # dropout must draw other units in each process
         set_seed(config.seed + world.rank)
     run = Run(config, network, objective, loader, folder, precision, world)
     if world.main:
@@ -119,11 +117,11 @@ def prepare(config: DictConfig, device: torch.device, world: World,
 
 def start_folder(folder: Path, config: DictConfig, device: torch.device, world: World,
                  anew: bool) -> None:
-    """The run's folder, with what it came from; ``anew`` without what an earlier run left."""
+    """Write the run's configuration and origin; ``anew`` removes what an earlier run left."""
     folder.mkdir(parents=True, exist_ok=True)
     if anew:
-        for old in ("last.pt", "previous.pt", "best.pt", "log.csv", "events.*"):
-            for path in folder.glob(old):
+        for pattern in ("last.pt", "previous.pt", "best.pt", "log.csv", "events.*"):
+            for path in folder.glob(pattern):
                 path.unlink()
     write_origin(folder, device, world.size)
     OmegaConf.save(config, folder / "config.yaml")
@@ -131,34 +129,38 @@ def start_folder(folder: Path, config: DictConfig, device: torch.device, world: 
 
 def train(run: Run, validation: list[Pair]) -> int:
     """The loop that every recipe shares. Returns the exit status."""
-    at, every, stopped = run.at, run.config.train, 0
-    log = RunLog(run.folder, run.last_step, every.log_every, at["step"],
-                 OmegaConf.to_yaml(run.config)) if run.world.main else NoLog()
+    config, optimizer, scaler, progress = run.config, run.optimizer, run.scaler, run.progress
+    log = RunLog(run.folder, run.last_step, config.train.log_every, progress.step,
+                 OmegaConf.to_yaml(config)) if run.world.main else NoLog()
+    stopped = 0  # by which signal
     with StopRequest() as stop:
         while not stopped and not run.finished():
-            run.loader.set_epoch(at["epoch"], start=at["batch"])
-            run.mode.train()
-            for sample in run.loader:
-                sample = run.precision.batch(sample)
-                run.schedule.start_step(at["step"] + 1, at["epoch"])
-                done = run.step(sample)
+            for sample in run.batches():
+                run.schedule.set_rates(progress.step + 1, progress.epoch)
+                for part in run.parts(sample):  # one, or several where memory is short
+                    outputs = terms = loss = None  # frees an attempt that memory ran out in
+                    if part.first:
+                        optimizer.zero_grad(set_to_none=True)
+                    with part.attempt():
+                        with run.precision.autocast():
+                            outputs, terms = run.objective(run.parallel, part.sample)
+                        terms = part.weigh(terms)
+                        loss = sum(terms.values())
+                        scaler.scale(loss).backward()
+                scaler.unscale_(optimizer)
+                add_l1(run.network, config.optim)
+                norm = clip_gradients(run.network.parameters(), config.optim.clip_value,
+                                      config.optim.clip_norm)
+                scaler.step(optimizer)  # leaves out a step that is not finite
+                scaler.update()
                 if run.average is not None:
                     run.average.update_parameters(run.network)
-                at["step"] += 1
-                at["batch"] += 1
-                run.guard.add(at["step"], sample["name"], done.loss, done.norm)
-                if at["step"] % every.log_every == 0 or at["step"] == run.last_step:
-                    run.settle()
-                    run.guard.look_at(at["step"], done.outputs["saliency"])
-                log.step(at["step"], at["epoch"], run.optimizer, done)
-                if at["step"] % every.images_every == 0 and run.world.main:
-                    log.images(at["step"], batch_grid(sample, done.outputs, run.config.data.mean,
-                                                      run.config.data.std))
-                    log.histograms(at["step"], run.network)
+                progress.count_step()
+                watch(run, log, sample, run.parts.result(outputs, norm))
                 stopped = run.world.highest(stop.signal or 0)
-                if at["step"] == run.last_step or at["batch"] == run.per_epoch or stopped:
+                if stopped or run.epoch_is_over():
                     break
-                if at["step"] % every.save_every == 0:
+                if progress.step % config.train.save_every == 0:
                     run.save("last.pt")
             if not stopped:
                 end_epoch(run, validation, log)
@@ -166,36 +168,47 @@ def train(run: Run, validation: list[Pair]) -> int:
             run.save("last.pt")
     log.close()
     if stopped:
-        print(f"stopped after {at['step']} of {run.last_step} steps, saved in {run.folder}; "
+        print(f"stopped after {progress.step} of {run.last_step} steps, saved in {run.folder}; "
               "go on with --resume")
         return 128 + stopped
-    print(f"done: {at['step']} steps; weights in {run.folder}")
+    print(f"done: {progress.step} steps; weights in {run.folder}")
     return 0
 
 
-def end_epoch(run: Run, validation: list[Pair], log: RunLog) -> None:
+def watch(run: Run, log: RunLog | NoLog, sample: dict, result: StepResult) -> None:
+    """Guard and log a step. Only at every ``log_every``-th does the host wait for the device."""
+    step, epoch, every = run.progress.step, run.progress.epoch, run.config.train
+    run.guard.add(step, sample["name"], result.loss, result.norm)
+    if step % every.log_every == 0 or step == run.last_step:
+        run.settle()
+        run.guard.look_at(step, result.outputs["saliency"])
+    log.step(step, epoch, run.optimizer, result)
+    if step % every.images_every == 0 and run.world.main:
+        log.images(step, batch_grid(sample, result.outputs, run.config.data.mean,
+                                    run.config.data.std))
+        log.histograms(step, run.network)
+
+
+def end_epoch(run: Run, validation: list[Pair], log: RunLog | NoLog) -> None:
     """Validate and save; also at the run's last step, in the middle of an epoch."""
-    at, config = run.at, run.config
+    progress, config, watched = run.progress, run.config, None
     run.settle()
-    scores = None
-    if validation and (at["step"] == run.last_step or at["epoch"] % config.val.every == 0):
+    if validation and (progress.step == run.last_step or progress.epoch % config.val.every == 0):
         tested = run.network if run.average is None else run.average.module
         try:
             evaluator, loss = validate(tested, validation, run)
         except UserError:
-            if run.world.size == 1:  # the others are waiting elsewhere
+            if run.world.size == 1:  # a save needs all processes, and the others wait elsewhere
                 run.save("last.pt")
             raise
         scores = evaluator.compute() | loss
-        log.validation(at["step"], at["epoch"], scores, evaluator.curves())
-        at["stale"] += 1
-        if at["best"] is None or scores[config.val.watch] < at["best"]:
-            at |= {"best": scores[config.val.watch], "stale": 0}
+        log.validation(progress.step, progress.epoch, scores, evaluator.curves())
+        watched = scores[config.val.watch]
+        if progress.count_validation(watched):
             run.save("best.pt")
-    if at["batch"] == run.per_epoch:
-        run.schedule.end_epoch(at["loss_sum"] / run.per_epoch, scores and scores[config.val.watch],
-                               waits=bool(validation))
-        at |= {"epoch": at["epoch"] + 1, "batch": 0, "loss_sum": 0.0}
+    if progress.batch == run.per_epoch:
+        run.schedule.end_epoch(progress.loss_sum / run.per_epoch, watched, waits=bool(validation))
+        progress.count_epoch()
     run.save("last.pt")
     log.restart_clock()
 
@@ -203,31 +216,31 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog) -> None:
 def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator, dict]:
     """The maps that test.py would write for ``pairs``, scored as eval.py would score them, and
     with val.watch=loss their mean ``loss``; each process predicts its share of them."""
-    config, world, losses_of = run.config, run.world, run.config.val.watch == "loss"
+    config, world, with_loss = run.config, run.world, run.config.val.watch == "loss"
     world.share_buffers(network)
-    evaluator, total, endless = Evaluator(measures=("MAE", "F")), 0.0, []
+    evaluator, total, not_finite = Evaluator(measures=("MAE", "F")), 0.0, []
     if mine := range(len(pairs))[world.rank::world.size]:
         numbers = iter(mine)  # name the maps, as two sets may share a stem
-        chosen = [pairs[n] if losses_of else Pair(pairs[n].name, pairs[n].image) for n in mine]
+        chosen = [pairs[n] if with_loss else Pair(pairs[n].name, pairs[n].image) for n in mine]
         precision = Precision(config.test.precision, run.precision.device)
         for batch in evaluation_loader(chosen, config.data, config.test.batch, precision.device,
-                                       run.objective.targets if losses_of else ()):
-            logits, loss = forward(network, batch, precision, run.objective if losses_of else None)
+                                       run.objective.targets if with_loss else ()):
+            logits, loss = forward(network, batch, precision, run.objective if with_loss else None)
             total += loss * len(batch["name"])
-            endless += [] if math.isfinite(loss) else batch["name"]
+            not_finite += [] if math.isfinite(loss) else batch["name"]
             for saliency in maps_of(logits, batch, config.test.resize):
                 number = next(numbers)
                 evaluator.update(str(number), to_bytes(saliency, config.test.minmax),
                                  read_truth(pairs[number]))
     evaluator.flush()
-    found, totals, bad = zip(*world.gather((evaluator, total, endless)), strict=True)
-    if bad := [name for part in bad for name in part]:
-        raise UserError(f"the validation's loss is not finite on the images {', '.join(bad)}, so "
+    evaluators, totals, names = zip(*world.gather((evaluator, total, not_finite)), strict=True)
+    if names := [name for share in names for name in share]:
+        raise UserError(f"the validation's loss is not finite on the images {', '.join(names)}, so "
                         "no weights are better than others. Where a mask or its edges are empty, "
                         "loss.variant=paper is finite (TRACER); val.watch=MAE needs no loss.")
-    for other in found[1:]:
-        found[0].merge(other)
-    return found[0], {"loss": sum(totals) / len(pairs)} if losses_of else {}
+    for share in evaluators[1:]:
+        evaluators[0].merge(share)
+    return evaluators[0], {"loss": sum(totals) / len(pairs)} if with_loss else {}
 
 
 if __name__ == "__main__":

@@ -1,213 +1,191 @@
-"""Training and inference: plain float32 against this repository's loop, in one run.
+"""Training and inference of every recipe: plain float32 against this repository's way.
 
-    python -m benchmarks.train [--network cpd_vgg] [--size 352] [--batch 4] [--steps 4] [--gpu 0]
-    python -m benchmarks.train --network tracer_te0 --loss tracer --size 320
+    python -m benchmarks.train                                   every recipe, at its size and batch
+    python -m benchmarks.train --config wssa scwssod --size 160 --batch 4 --steps 3
+    python -m benchmarks.train --config cpd_vgg --without memory     what one part is worth
+    python -m benchmarks.train --config cpd_vgg train.compile=true
 
-Plain: float32, channels first, eager, PyTorch's default optimizer, the plain loader of
-benchmarks/loader.py; for TRACER also the frequency mask and the loss's weights made as the released
-code makes them (benchmarks/released_tracer.py). Ours: ``engine.step.Step`` and the loader as
-train.py has them (mixed precision, channels-last, fused optimizer, freed memory kept on a CPU;
-``--compile`` for torch.compile). Each side runs in a process of its own on the same random weights
-and made images; it prints images a second, the peak memory, where the time of a step goes, the
-losses of the steps, and the ratios.
+Plain: float32, channels first, PyTorch's default optimizer, memory returned to the system at once,
+and the parts of ``benchmarks/released.py`` as the released code writes them. Ours is what train.py
+does. Both sides take the same steps of the recipe, from the same random weights, on the same made
+images, masks, scribbles and edges, each in a process of its own. The command prints a Markdown row
+for each recipe: images a second in training and inference with their ratios, our peak memory over
+the plain side's, and the parts of our step in seconds; and to stderr the losses of both sides.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from utils.cli import parse_with_overrides
+from utils.errors import UserError, reports_errors
+from utils.paths import CONFIGS
+
+from .process import in_a_process, peak_mib
+
+PARTS = ("precision", "layout", "optimizer", "memory", "released")  # in which the sides differ
+STEP = ("data", "forward", "backward", "update")
+WARM_UP = 2  # steps that are not timed
+MOVED = {"loss": "the recipe says it (--config, loss.… as key=value)",
+         "precision": "now train.precision=…", "compile": "now train.compile=true"}
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", default="cpd_vgg")
-    parser.add_argument("--loss", default="cpd")
-    parser.add_argument("--size", type=int, default=352)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=4, help="timed steps, after two that are not")
-    parser.add_argument("--precision", default="auto", help="of our side (default: auto)")
+    parser.add_argument("--config", "--network", nargs="+", metavar="RECIPE",
+                        help="files, or names in configs/ (default: all but the demo)")
+    parser.add_argument("--size", type=int, help="of the images, in place of the recipe's")
+    parser.add_argument("--batch", type=int, help="in place of the recipe's")
+    parser.add_argument("--steps", type=int, default=4,
+                        help=f"timed steps (default: 4), after {WARM_UP} that are not")
+    parser.add_argument("--without", nargs="+", choices=PARTS, default=list(PARTS),
+                        help="what the plain side lacks (default: all)")
     parser.add_argument("--gpu", default="auto")
-    parser.add_argument("--compile", action="store_true", help="torch.compile our side")
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--side", choices=["plain", "ours"], help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
+    for name in MOVED:
+        parser.add_argument(f"--{name}", nargs="?", const="", help=argparse.SUPPRESS)
+    args = parse_with_overrides(parser, argv, ["config"])
+    for name, place in MOVED.items():
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name}: {place}")
+    names = args.config or sorted(path.stem for path in CONFIGS.glob("*.yaml")
+                                  if path.stem != "demo")
+    args.config = [Path(name) if name.endswith(".yaml") else CONFIGS / f"{name}.yaml"
+                   for name in names]
+    return args
 
 
-def measure(args: argparse.Namespace) -> dict:
-    """One side: seconds of training and inference, peak memory, parts of a step, losses."""
+def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: list[str]) -> dict:
+    """One side: median seconds of a step's parts and of inference, peak memory, losses.
+
+    Args:
+        overrides: key=value words, which name the made data.
+        without: the parts that this side lacks, of ``PARTS``.
+    """
     import torch
 
     import model
-    from engine.optimizer import build_optimizer
+    import train
+    from data.loader import training_loader
+    from data.split import find_data
     from engine.precision import Precision
-    from engine.step import Step
-    from utils.config import default_config
-    from utils.device import keep_freed_memory, select_device
+    from engine.run import Run
+    from utils.config import load_config
+    from utils.device import keep_freed_memory, select_device, set_threads
+    from utils.world import World
 
-    device = select_device(args.gpu)
-    ours = args.side == "ours"
-    if not ours and args.loss == "tracer":
-        from benchmarks.released_tracer import install
+    from .released import install
 
+    config, device = load_config(path, overrides), select_device(gpu)
+    set_threads(config.threads)
+    if "released" in without:
         install()
-    if ours and device.type == "cpu":
+    if "memory" not in without and device.type == "cpu":
         keep_freed_memory()
-    torch.manual_seed(0)
-    config = default_config()
-    config.optim.clip_value = 0.5
-    precision = Precision(args.precision if ours else "fp32", device)
-    if not ours:
+    precision = Precision("fp32" if "precision" in without else config.train.precision, device)
+    if "layout" in without:
         precision.layout = torch.contiguous_format
-    network = precision.place(model.build(args.network)).train()
-    optimizer = build_optimizer(config.optim, network) if ours else \
-        torch.optim.Adam(network.parameters(), lr=config.optim.lr)
-    step = Step(torch.compile(network) if ours and args.compile else network,
-                objective_of(args), optimizer, precision, config)
-    marks: dict[str, float] = {}
-    for name, parts in (("forward", step.objective), ("optimizer", step.scaler.step)):
-        timed = timer(parts, name, marks, device)
-        if name == "forward":
-            step.objective = timed
-        else:
-            step.scaler.step = timed
-    rows, values, batches, kept = [], [], iter(batches_of(args, device)), []
-    for number in range(args.steps + 2):
-        start = now(device)
-        marks.clear()
-        sample = precision.batch(next(batches))
-        marks["data"] = now(device) - start
-        done = step(sample)
-        seconds = now(device) - start
-        values.append(done.loss.item())
-        kept.append(sample["image"])
-        if number >= 2:
-            rows.append({"step": seconds, **marks,
-                         "backward and clipping": seconds - sum(marks.values())})
-    infer = infer_seconds(network, kept, precision)
-    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else \
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    middle = sorted(rows, key=lambda row: row["step"])[len(rows) // 2]
-    return {"device": str(device), "precision": precision.name, "train": middle,
-            "infer": sorted(infer[2:])[args.steps // 2], "peak_mib": peak / 2**20,
-            "losses": values}
+    torch.manual_seed(0)
+    network, objective = precision.place(model.from_recipe(config)), model.objective_of(config)
+    pairs, _ = find_data(config, World())
+    loader = training_loader(pairs, config.data, config.train.batch, config.seed, device,
+                             targets=objective.targets)
+    loader.data.require_sound("made data")
+    run = Run(config, network, objective, loader, Path(config.data.root), precision)
+    for group in run.optimizer.param_groups if "optimizer" in without else ():
+        group["fused"] = None
+    marks, rows, losses, images = [], [], [], []
 
+    def mark(*_) -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        marks.append(time.perf_counter())
 
-def objective_of(args: argparse.Namespace):
-    """The objective that ``--loss`` names."""
-    import model
-    from utils.config import merge_config
-
-    return model.objective_of(merge_config({"model": {"name": args.network},
-                                            "loss": {"name": args.loss}}))
-
-
-def infer_seconds(network, batches: list, precision) -> list[float]:
-    """Seconds of a forward pass on each batch of images."""
-    import torch
-
-    network.eval()
-    seconds = []
-    for images in batches:
-        start = now(precision.device)
-        with torch.inference_mode(), precision.autocast():
-            network(images)
-        seconds.append(now(precision.device) - start)
-    return seconds
-
-
-def batches_of(args: argparse.Namespace, device) -> Iterator[dict]:
-    """Batches of the made pairs, in the same order on both sides."""
-    from omegaconf import OmegaConf
-    from torch.utils.data import DataLoader
-
-    from benchmarks.loader import Plain
-    from benchmarks.released_tracer import PlainWithEdges
-    from data import find_pairs
-    from data.loader import BatchDraws, training_loader
-    from utils.config import default_config
-
-    pairs = find_pairs(str(args.folder), args.folder)
-    config = OmegaConf.merge(default_config().data,
-                             {"size": args.size, "soft_mask": True, "workers": 2})
-    edges = "edge" in objective_of(args).targets
-    if args.side == "ours":
-        config.edges = "mask" if edges else "none"
-        loader = training_loader(pairs, config, args.batch, 0, device)
-        loader.data.require_sound("pairs")
-        yield from loader
-    else:
-        draws = BatchDraws(len(pairs), args.batch, [args.size], 0, shuffle=True)
-        order = [[draw.index for draw in batch] for batch in draws]
-        data = (PlainWithEdges if edges else Plain)(pairs, config)
-        for layers in DataLoader(data, batch_sampler=order, num_workers=2,
-                                 pin_memory=device.type == "cuda"):
-            yield {**dict(zip(("image", "mask", "edge"), layers, strict=False)),
-                   "name": ["x"] * len(layers[0])}
-
-
-def now(device) -> float:
-    """Seconds, once the device has done all it was told."""
-    if device.type == "cuda":
-        import torch
-
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
-def timer(function, name: str, marks: dict[str, float], device):
-    """The function, adding the seconds that it takes to ``marks[name]``."""
-    def timed(*arguments):
-        start = now(device)
-        result = function(*arguments)
-        marks[name] = marks.get(name, 0.0) + now(device) - start
+    def marked_objective(*arguments):
+        mark()
+        result = objective(*arguments)
+        mark()
         return result
-    return timed
+
+    def watch(run, log, sample, result) -> None:
+        """In place of the loop's bookkeeping: note what the step took."""
+        mark()
+        rows.append([after - before for before, after in pairwise(marks)])
+        losses.append(result.loss.item())
+        images.append(sample["image"])
+        marks.clear()
+        mark()
+
+    run.objective, run.save, train.watch = marked_objective, lambda name: None, watch
+    run.optimizer.register_step_pre_hook(mark)
+    mark()
+    train.train(run, [])
+    network.eval()
+    for batch in images:
+        with torch.inference_mode(), precision.autocast():
+            network(batch)
+        mark()
+    infer = [after - before for before, after in pairwise(marks[-steps - 1:])]
+    parts = [statistics.median(column) for column in zip(*rows[WARM_UP:], strict=True)]
+    return {"device": f"{device}, {precision.name}", "batch": config.train.batch,
+            "size": config.data.size, "parts": dict(zip(STEP, parts, strict=True)),
+            "step": statistics.median(map(sum, rows[WARM_UP:])),
+            "infer": statistics.median(infer), "mib": peak_mib(device), "losses": losses}
 
 
+def make_data(folder: Path, count: int) -> list[str]:
+    """Write a set with images, masks and scribbles; the key=value words that train on it."""
+    from data.scribbles import Pen, write_scribbles
+
+    from .loader import make_pairs
+
+    (folder / "MADE").mkdir()
+    pairs = make_pairs(folder / "MADE", count)
+    write_scribbles(pairs, folder / "MADE/scribbles", Pen(), seed=0)
+    return [f"data.root={folder}", "data.train=[MADE]", "val.fraction=0", "weights.backbone=none",
+            "train.epochs=1"]
+
+
+def row_of(name: str, plain: dict, ours: dict) -> str:
+    """The Markdown row of a recipe."""
+    sides = (plain, ours)
+    cells = [name, f"{ours['size']}, {ours['batch']}"]
+    for what in ("step", "infer"):
+        cells += [f"{side['batch'] / side[what]:.2f}" for side in sides]
+        cells.append(f"{plain[what] / ours[what]:.2f}")
+    cells.append(f"{ours['mib'] / plain['mib']:.2f}")
+    cells.append(" ".join(f"{ours['parts'][part]:.3f}" for part in STEP))
+    return f"| {' | '.join(cells)} |"
+
+
+@reports_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    if args.side:
-        print(json.dumps(measure(args)))
-        return 0
+    from utils.config import load_config
+
+    words = [*args.overrides, *(f"{key}={value}" for key, value in
+                                (("data.size", args.size), ("train.batch", args.batch)) if value)]
+    batches = [load_config(path, words).train.batch for path in args.config]
+    print("| recipe | size, batch | training: plain | here | ratio | inference: plain | here "
+          f"| ratio | memory | {', '.join(STEP)} |\n|{' --- |' * 10}")
     with tempfile.TemporaryDirectory() as folder:
-        from benchmarks.loader import make_pairs
-
-        make_pairs(Path(folder), args.batch * (args.steps + 2))
-        return compare(args, folder)
-
-
-def compare(args: argparse.Namespace, folder: str) -> int:
-    """Run both sides and print what they found."""
-    found = {}
-    for side in ("plain", "ours"):
-        command = [sys.executable, "-m", "benchmarks.train", "--side", side, "--folder", folder]
-        for name in ("network", "loss", "size", "batch", "steps", "precision", "gpu"):
-            command += [f"--{name}", str(getattr(args, name))]
-        if args.compile:
-            command.append("--compile")
-        output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-        found[side] = result = json.loads(output.stdout.splitlines()[-1])
-        where = ", ".join(f"{name} {seconds:.3f}" for name, seconds in result["train"].items()
-                          if name != "step")
-        print(f"{side:5} ({result['device']}, {result['precision']}): training "
-              f"{args.batch / result['train']['step']:.2f} images/s (seconds a step: {where}), "
-              f"inference {args.batch / result['infer']:.2f} images/s, peak "
-              f"{result['peak_mib']:.0f} MiB", flush=True)
-        print("      losses " + " ".join(f"{value:.4f}" for value in result["losses"]))
-    plain, ours = found["plain"], found["ours"]
-    print(f"ratio: training {plain['train']['step'] / ours['train']['step']:.2f}, inference "
-          f"{plain['infer'] / ours['infer']:.2f}, peak memory "
-          f"{ours['peak_mib'] / plain['peak_mib']:.2f}")
+        words += in_a_process(make_data, Path(folder), max(batches) * (args.steps + WARM_UP))
+        words.append(f"train.steps={args.steps + WARM_UP}")
+        for path in args.config:
+            plain, ours = (in_a_process(measure, path, words, args.steps, args.gpu, without)
+                           for without in (args.without, []))
+            print(row_of(path.stem, plain, ours), flush=True)
+            for name, side in (("plain", plain), ("here", ours)):
+                print(f"losses, {name}:", *(f"{loss:.4g}" for loss in side["losses"]),
+                      file=sys.stderr)
+    print(f"\n{plain['device']} against {ours['device']}; plain is without "
+          f"{', '.join(args.without)}")
     return 0
 
 

@@ -1,5 +1,5 @@
 """The engine: what trains a network and what predicts with it.
 
-One subject a file, imported from that file (``from engine.step import Step``), so that a script
-pays only for what it uses.
+Each file has one subject and is imported by itself (``from engine.run import Run``), so that a
+script pays only for what it uses.
 """

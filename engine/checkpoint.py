@@ -46,7 +46,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], DictConfig]:
     """State and configuration of a checkpoint that ``save_checkpoint`` wrote.
 
     Raises:
-        UserError: unreadable, or not one of ours.
+        UserError: the file cannot be read, or ``save_checkpoint`` did not write it.
     """
     content = read_file(path)
     if "network" not in content or "config" not in content:
@@ -59,7 +59,7 @@ def load_latest(folder: Path) -> tuple[dict[str, Any], DictConfig, Path]:
     """The run's last checkpoint that can be read: ``last.pt``, else ``previous.pt``.
 
     Raises:
-        UserError: neither is there, or can be read.
+        UserError: none of them exists and can be read.
     """
     problems = []
     for path in (folder / "last.pt", folder / "previous.pt"):
@@ -68,7 +68,8 @@ def load_latest(folder: Path) -> tuple[dict[str, Any], DictConfig, Path]:
                 return *load_checkpoint(path), path
             except UserError as error:
                 problems.append(str(error))
-                damaged = path.replace(path.with_suffix(".damaged"))  # or it would become the spare
+                # Renamed, or the next save would make it previous.pt.
+                damaged = path.replace(path.with_suffix(".damaged"))
                 print(f"note: {path} cannot be read (now {damaged.name}), trying the one before",
                       file=sys.stderr)
     raise UserError("\n".join(problems) or
@@ -77,22 +78,23 @@ def load_latest(folder: Path) -> tuple[dict[str, Any], DictConfig, Path]:
 
 def checkpoint_to_resume(folder: Path, config: DictConfig, resume: bool, if_any: bool,
                          overwrite: bool) -> Path | None:
-    """Refuse to lose a run; the checkpoint to resume from, if any.
+    """The checkpoint to resume from, None for a run that starts.
 
     With ``if_any``, and in processes that torchrun started anew in the middle of their own run, a
-    run goes on if there is a checkpoint yet.
+    run goes on if it has a checkpoint yet.
 
     Raises:
-        UserError: a run is there and nothing was said of it, or it cannot be resumed.
+        UserError: the folder holds a run that the options neither resume nor overwrite, or one
+            that cannot be resumed.
     """
     if (resume or if_any) and overwrite:
         raise UserError("--resume and --overwrite exclude each other")
-    there = any((folder / name).is_file() for name in ("last.pt", "previous.pt"))
-    if resume or (there and (if_any or (restarts() and of_this_launch(folder)))):
+    exists = any((folder / name).is_file() for name in ("last.pt", "previous.pt"))
+    if resume or (exists and (if_any or (restarts() and of_this_launch(folder)))):
         _, before, path = load_latest(folder)
         require_same_recipe(before, config, path)
         return path
-    if there and not overwrite:
+    if exists and not overwrite:
         raise UserError(f"{folder} holds a run already: go on with --resume, replace it with "
                         "--overwrite, or give this run its own name=…")
     return None
@@ -106,7 +108,7 @@ def tested_weights(content: dict[str, Any]) -> dict[str, Any]:
             if key != "n_averaged"}
 
 
-#: Keys that may change when a run is resumed: they do not enter the weights.
+#: Keys that may change when a run is resumed, because the weights do not depend on them.
 _FREE_KEYS = ("train.epochs", "train.steps", "train.log_every", "train.save_every",
               "train.images_every", "train.accumulate", "train.on_oom", "train.checkpoint_trunk",
               "train.max_skipped", "train.patience", "val.every", "test", "data.root",
@@ -133,9 +135,9 @@ def require_same_recipe(before: DictConfig, now: DictConfig, path: Path) -> None
 def flat(config: DictConfig) -> dict[str, Any]:
     """Dotted key → plain value; lists count as one value."""
     def walk(node: dict, prefix: str) -> dict[str, Any]:
-        found = {}
+        values = {}
         for key, value in node.items():
-            found |= walk(value, f"{prefix}{key}.") if isinstance(value, dict) \
+            values |= walk(value, f"{prefix}{key}.") if isinstance(value, dict) \
                 else {f"{prefix}{key}": value}
-        return found
+        return values
     return walk(OmegaConf.to_container(config, resolve=True), "")

@@ -1,4 +1,4 @@
-"""What a run shows and leaves behind besides its weights: progress, log.csv, TensorBoard events."""
+"""What a run leaves behind besides its weights: lines of progress, log.csv, TensorBoard events."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tensorboardX import SummaryWriter
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .step import Done
+from .step import StepResult
 
 BINS = 64  # of histograms
 
 
 class NoLog:
-    """Stands in for ``RunLog`` in the processes that do not speak."""
+    """Stands in for ``RunLog`` in the processes that log nothing."""
 
     def __getattr__(self, name: str):
         return lambda *arguments, **named: None
@@ -31,8 +31,13 @@ class NoLog:
 class RunLog:
     """Progress on the screen, rows of ``log.csv``, and the same numbers as TensorBoard scalars.
 
-    The columns of log.csv follow from the first step's loss terms. On resume, rows of steps
-    after the checkpoint are taken out: they will be written again.
+    The first step's loss terms make the columns of log.csv. On resume, the rows of steps after the
+    checkpoint are taken out, because those steps are taken again.
+
+    Args:
+        every: steps between rows; the run's ``last_step`` has one too.
+        resume_step: the step of the checkpoint that the run goes on from, 0 without one.
+        configuration: YAML, which TensorBoard shows.
     """
 
     def __init__(self, folder: Path, last_step: int, every: int, resume_step: int = 0,
@@ -49,33 +54,34 @@ class RunLog:
         self.restart_clock()
 
     def restart_clock(self) -> None:
-        """Leave what just happened (a validation, a checkpoint) out of the images per second."""
+        """Leave the time since the last step (a validation, a checkpoint) out of the speed."""
         self._since, self._images, self._steps = time.perf_counter(), 0, 0
 
-    def step(self, step: int, epoch: int, optimizer: torch.optim.Optimizer, done: Done) -> None:
+    def step(self, step: int, epoch: int, optimizer: torch.optim.Optimizer,
+             result: StepResult) -> None:
         """Count a step; every few steps write a row of its values."""
         self._bar.update()
-        self._images += done.images
+        self._images += result.images
         self._steps += 1
         if self._file is None:
-            self._open(["step", "epoch", *rates(optimizer), "loss", *done.terms, "gradient_norm",
+            self._open(["step", "epoch", *rates(optimizer), "loss", *result.terms, "gradient_norm",
                         "images_per_second", "memory_mib", "val_MAE", "val_maxF", "val_loss"])
         if step % self.every and step != self.last_step:
             return
-        values = {**rates(optimizer), "loss": done.loss.item(),
-                  **{name: term.item() for name, term in done.terms.items()},
-                  "gradient_norm": done.norm.item()}
+        values = {**rates(optimizer), "loss": result.loss.item(),
+                  **{name: term.item() for name, term in result.terms.items()},
+                  "gradient_norm": result.norm.item()}
         speed = self._images / (time.perf_counter() - self._since)
         self.row(step, epoch, **values, images_per_second=speed,
-                 memory_mib=peak_memory(done.loss.device))
-        shown = {name: f"{value:.3g}" for name, value in values.items()} | {"img/s": f"{speed:.1f}"}
+                 memory_mib=peak_memory(result.loss.device))
+        texts = {name: f"{value:.3g}" for name, value in values.items()} | {"img/s": f"{speed:.1f}"}
         if self._bar.disable:  # not a terminal
             left = (self.last_step - step) * self._seconds_per_step()
             print(f"step {step}/{self.last_step}, epoch {epoch}: "
-                  + ", ".join(f"{name} {value}" for name, value in shown.items())
+                  + ", ".join(f"{name} {value}" for name, value in texts.items())
                   + f", {timedelta(seconds=round(left))} left", flush=True)
         else:
-            self._bar.set_postfix(shown)
+            self._bar.set_postfix(texts)
         self.restart_clock()
 
     def _seconds_per_step(self) -> float:
@@ -88,10 +94,10 @@ class RunLog:
                                  for name in ("MAE", "maxF", "loss") if name in scores})
         for name, value in scores.items():
             self._events.add_scalar(f"validation/{name}", value, step)
-        # The plugin wants threshold 0 first. Counts of pixels it shows beside; there are none.
+        # The plugin wants threshold 0 first, and counts of pixels, which are not known here.
         precision, recall = curves["precision"][::-1], curves["recall"][::-1]
-        nothing = np.zeros_like(precision)
-        self._events.add_pr_curve_raw("validation", nothing, nothing, nothing, nothing, precision,
+        unknown = np.zeros_like(precision)
+        self._events.add_pr_curve_raw("validation", unknown, unknown, unknown, unknown, precision,
                                       recall, step, num_thresholds=len(precision))
         tqdm.write(f"validation at step {step}: " + ", ".join(
             f"{name} {scores[name]:.4f}" for name in ("MAE", "maxF", "loss") if name in scores))
@@ -105,7 +111,7 @@ class RunLog:
             self._events.add_scalar(key, value, step)
 
     def images(self, step: int, picture: Tensor) -> None:
-        """Add a picture (3, H, W) in [0, 1], input, targets, prediction, side outputs."""
+        """Add a picture (3, H, W), values in [0, 1], to the events."""
         self._events.add_image("pictures", picture.numpy(), step)
 
     def histograms(self, step: int, network: nn.Module) -> None:
@@ -119,7 +125,7 @@ class RunLog:
         values = values.float()
         low, high = (bound.item() for bound in values.aminmax())
         if not np.isfinite(high - low):
-            return  # the guard says so
+            return  # the guard reports it
         counts = torch.histc(values, BINS, low, high).cpu().numpy()
         edges = np.linspace(low, high, BINS + 1)[1:]
         self._events.add_histogram_raw(tag, low, high, values.numel(), values.sum().item(),
@@ -148,14 +154,14 @@ class RunLog:
 
 
 def rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """``lr``, and ``lr_trunk`` where the backbone has a rate of its own."""
-    found = {"lr" if group["factor"] == 1 else "lr_trunk": group["lr"]
-             for group in optimizer.param_groups}
-    return dict(sorted(found.items()))
+    """``lr``, and ``lr_trunk`` where the trunk has a rate of its own."""
+    columns = {"lr" if group["factor"] == 1 else "lr_trunk": group["lr"]
+               for group in optimizer.param_groups}
+    return dict(sorted(columns.items()))
 
 
 def peak_memory(device: torch.device) -> float:
-    """MiB that this process has had at most, on the GPU if it computes there; NaN if unknown."""
+    """Peak memory of this process, MiB, of the GPU if it computes there; NaN where unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:

@@ -16,10 +16,11 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
     """Batch norm over the batches of all processes, on any device.
 
     torch's ``SyncBatchNorm`` does this on GPUs only. Batches may differ in size. In evaluation
-    mode an ordinary batch norm.
+    mode it is an ordinary batch norm.
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → the same shape, normalised by channel."""
         if not self.training:
             return super().forward(x)
         values = x.float()
@@ -52,7 +53,8 @@ def norms_in(network: nn.Module, names: Sequence[str], key: str) -> Iterator[Bat
     """The batch norms in the modules called ``names``; ``all`` is the whole network.
 
     Raises:
-        UserError: a name that is no module's, or holds no batch norm; ``key`` is where it stands.
+        UserError: a name that is no module's, or a module without a batch norm; ``key`` is the
+            configuration key that names it.
     """
     modules = dict(network.named_modules())
     for name in names:
@@ -60,27 +62,28 @@ def norms_in(network: nn.Module, names: Sequence[str], key: str) -> Iterator[Bat
             raise UserError(f"{key}: no module is called {name!r}; "
                             f"{nearest(name, ['all', *dict(network.named_children())])}")
         inside = network if name == "all" else modules[name]
-        found = [module for module in inside.modules() if isinstance(module, BatchNorm)]
-        if not found:
+        norms = [module for module in inside.modules() if isinstance(module, BatchNorm)]
+        if not norms:
             raise UserError(f"{key}: there is no batch norm in {name!r}")
-        yield from found
+        yield from norms
 
 
 class Mode:
-    """Puts a network into training mode, but for the batch norms that a recipe keeps out.
+    """Puts a network into training mode, but for the batch norms that a recipe names.
 
-    Those of ``eval_norm`` use and keep their running statistics; those of ``frozen_norm`` are not
-    trained besides.
+    Those in ``eval_norm`` use their running statistics and do not change them; the weights of
+    those in ``frozen_norm`` are not trained either.
     """
 
     def __init__(self, network: nn.Module, eval_norm: Sequence[str], frozen_norm: Sequence[str]):
         self._network = network
         frozen = list(norms_in(network, frozen_norm, "optim.frozen_norm"))
-        self._still = [*norms_in(network, eval_norm, "optim.eval_norm"), *frozen]
+        self._kept = [*norms_in(network, eval_norm, "optim.eval_norm"), *frozen]
         for norm in frozen:
             norm.requires_grad_(False)
 
     def train(self) -> None:
+        """Training mode, for a new epoch."""
         self._network.train()
-        for norm in self._still:
+        for norm in self._kept:
             norm.eval()

@@ -40,7 +40,7 @@ class Precision:
         self.layout = torch.channels_last if fast else torch.contiguous_format
 
     def autocast(self) -> AbstractContextManager:
-        """Where the forward pass and the losses are computed."""
+        """The context in which the forward pass and the losses are computed."""
         return torch.autocast(self.device.type, self.dtype or torch.bfloat16,
                               enabled=self.dtype is not None)
 
@@ -58,8 +58,8 @@ class Precision:
     def scaler(self) -> torch.amp.GradScaler:
         """Scales the loss in fp16, and in every precision leaves out steps that are not finite.
 
-        It does the latter on the device, without making the host wait. The scale of bf16 and fp32
-        stays a power of two up to 1, which changes no bit.
+        It leaves them out on the device, without making the host wait. In bf16 and fp32 the scale
+        is 1, or a smaller power of two after such a step, which changes no bit.
         """
         if self.name == "fp16":
             return torch.amp.GradScaler(self.device.type)
@@ -69,7 +69,7 @@ class Precision:
 def _best(device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    # torch has no public word for it; where it has none at all, float32 is right on any CPU.
+    # torch has no public function for it; where it has none at all, float32 is right on any CPU.
     native = (getattr(torch.cpu, name, lambda: False)
               for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return "bf16" if any(supported() for supported in native) else "fp32"

@@ -35,8 +35,8 @@ def predict(network: nn.Module, batch: dict, precision: Precision,
 @torch.inference_mode()
 def forward(network: nn.Module, batch: dict, precision: Precision,
             objective: Callable | None = None) -> tuple[Tensor, float]:
-    """Saliency logits (N, 1, h, w) of a batch, and the loss that an ``objective`` of losses/ makes
-    of it, 0 without one; in evaluation mode."""
+    """Saliency logits (N, 1, h, w) of a batch in evaluation mode, and the loss that an
+    ``objective`` makes of it, 0 without one."""
     with evaluating(network), precision.autocast():
         batch = precision.batch(batch)
         if objective is None:
@@ -46,20 +46,20 @@ def forward(network: nn.Module, batch: dict, precision: Precision,
 
 
 def maps_of(logits: Tensor, batch: dict, resize: str = "logits") -> Iterator[np.ndarray]:
-    """Logits (N, 1, h, w) of a batch → its maps, as ``predict`` gives them.
+    """Logits (N, 1, h, w) of a batch → its maps, as ``predict`` yields them.
 
     Args:
-        resize: what is brought to an image's size, bilinear, corners not aligned: ``logits``, or
-            ``probabilities``, which gives softer outlines where maps grow.
+        resize: what is interpolated to an image's size (bilinear, corners not aligned):
+            ``logits``, or ``probabilities``, which gives softer outlines where maps grow.
 
     Raises:
         UserError: an image's logits are not numbers.
     """
-    for name, one, size in zip(batch["name"], logits.float(), batch["size"], strict=True):
-        if one.isnan().any():
+    for name, values, size in zip(batch["name"], logits.float(), batch["size"], strict=True):
+        if values.isnan().any():
             raise UserError(f"the network gives NaN for the image {name}: its weights hold "
                             "NaN or are too large; train again or take earlier weights")
-        values = one[None] if resize == "logits" else one[None].sigmoid()
+        values = values[None] if resize == "logits" else values[None].sigmoid()
         height, width = (int(side) for side in size)
         values = F.interpolate(values, size=(height, width), mode="bilinear", align_corners=False)
         values = values.sigmoid() if resize == "logits" else values.clamp(0, 1)

@@ -1,9 +1,10 @@
-"""A training run: its parts, where it stands, and how both are saved and restored."""
+"""A training run: its parts, its progress, and how both are saved and restored."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,69 +13,103 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from model.trunks.trunk import Trunk
 from utils.world import World
 
 from .checkpoint import save_checkpoint
 from .guard import Guard
 from .norm import Mode
-from .optimizer import Schedule, build_optimizer
+from .optimizer import build_optimizer
 from .precision import Precision
+from .schedule import Schedule
 from .seed import random_state, restore_random_state
-from .step import Step
+from .step import Parts
 
 if TYPE_CHECKING:
     from data.loader import Batches
 
 
+@dataclass
+class Progress:
+    """How far a run has come; checkpoints hold it as a dict under the key ``at``."""
+
+    step: int = 0  # optimisation steps that were taken
+    epoch: int = 1  # the epoch that is being trained, from 1
+    batch: int = 0  # its batches that were trained on
+    loss_sum: float = 0.0  # their losses, added up
+    best: float | None = None  # the lowest value of val.watch yet
+    stale: int = 0  # validations since then
+
+    def count_step(self) -> None:
+        """One more step, on one more batch of the epoch."""
+        self.step += 1
+        self.batch += 1
+
+    def count_epoch(self) -> None:
+        """The next epoch begins."""
+        self.epoch, self.batch, self.loss_sum = self.epoch + 1, 0, 0.0
+
+    def count_validation(self, score: float) -> bool:
+        """Whether a validation's score is the best yet (the lowest); the first one always is."""
+        improved = self.best is None or score < self.best
+        self.best, self.stale = (score, 0) if improved else (self.best, self.stale + 1)
+        return improved
+
+
 class Run:
-    """What a run consists of and where it stands: all that a checkpoint holds."""
+    """All that a checkpoint holds, and what it takes to train on.
+
+    Attributes:
+        network: holds the weights.
+        parallel: the network as the loop calls it: it averages its gradients over the processes,
+            and is compiled where the recipe says so.
+        average: the moving average of the weights, None where the recipe wants none.
+        per_epoch, last_step: batches of an epoch, steps of the whole run.
+    """
 
     def __init__(self, config: DictConfig, network: nn.Module, objective: Callable,
                  loader: Batches, folder: Path, precision: Precision, world: World | None = None):
         self.config, self.network, self.folder, self.precision = config, network, folder, precision
-        self.world = world or World()
+        self.world, self.progress = world or World(), Progress()
         self.objective, self.loader, self.per_epoch = objective, loader, len(loader)
         planned = config.train.epochs * self.per_epoch
         self.last_step = min(planned, config.train.steps or planned)
+        for module in network.modules():
+            if isinstance(module, Trunk):
+                module.recompute = config.train.checkpoint_trunk
         self.mode = Mode(network, config.optim.eval_norm, config.optim.frozen_norm)
         self.optimizer = build_optimizer(config.optim, network)
-        self.schedule = Schedule(config.optim, self.optimizer, self.last_step,
-                                 self.per_epoch)
+        self.schedule = Schedule(config.optim, self.optimizer, self.last_step, self.per_epoch)
+        self.scaler = precision.scaler()
         parallel = self.world.parallel(network)  # after freezing: it waits for what is trained
-        self.step = Step(torch.compile(parallel) if config.train.compile else parallel,
-                         objective, self.optimizer, precision, config, self.world)
+        self.parallel = torch.compile(parallel) if config.train.compile else parallel
+        self.parts = Parts(self.parallel, config.train, self.world)
         self.average = average_of(network, config.train.ema)
         self.guard = Guard(config.train.max_skipped, self.world)
-        self.at = {"step": 0, "epoch": 1, "batch": 0, "loss_sum": 0.0, "best": None, "stale": 0}
 
-    def _parts(self) -> dict:
-        parts = {"network": self.network, "optimizer": self.optimizer, "schedule": self.schedule,
-                 "scaler": self.step.scaler, "average": self.average}
-        return {name: part for name, part in parts.items() if part is not None}
+    def batches(self) -> Iterator[dict]:
+        """What is left of the epoch, on the device; the network is put into training mode."""
+        self.loader.set_epoch(self.progress.epoch, start=self.progress.batch)
+        self.mode.train()
+        for sample in self.loader:
+            yield self.precision.batch(sample)
 
-    def restore(self, state: dict) -> None:
-        """Go on where a checkpoint was written. Its network's weights are loaded already."""
-        for name, part in self._parts().items():
-            if name != "network":
-                part.load_state_dict(state[name])
-        self.at |= state["at"]
-        self.guard.skipped = self.at.pop("skipped")
-        self.step.parts = max(self.step.parts, self.at.pop("parts"))
-        processes = len(state["random"])
-        if self.world.rank < processes:
-            restore_random_state(state["random"][self.world.rank], self.precision.device)
-        if processes != self.world.size:
-            self._move_to(processes)
+    def settle(self) -> None:
+        """Read the losses since the last time; stops on too many steps that are not finite."""
+        for loss in self.guard.check():  # singly, so that a resumed run adds them up alike
+            self.progress.loss_sum += loss
 
-    def _move_to(self, before: int) -> None:
-        """Find the place in the epoch for batches that hold more or fewer images than they did."""
-        done = self.at["batch"]
-        self.at["batch"] = min(done * before // self.world.size, self.per_epoch - 1)
-        self.at["loss_sum"] *= self.at["batch"] / max(done, 1)  # of as many batches
-        self.at["step"] = (self.at["epoch"] - 1) * self.per_epoch + self.at["batch"]
-        print(f"note: saved by {before} process(es), resumed by {self.world.size}: a batch has "
-              f"{self.config.train.batch * self.world.size} images from here on, and the run goes "
-              f"on at step {self.at['step']}")
+    def epoch_is_over(self) -> bool:
+        """Whether no batch of the epoch is left, or no step of the run."""
+        return self.progress.batch == self.per_epoch or self.progress.step == self.last_step
+
+    def finished(self) -> bool:
+        """Whether the last step is taken, or validation has not improved for too long."""
+        patience = self.config.train.patience
+        if patience is not None and self.progress.stale >= patience:
+            print(f"stopped early: {self.progress.stale} validations without a better one")
+            return True
+        return self.progress.step >= self.last_step
 
     def save(self, name: str) -> None:
         """Write a checkpoint; the one before ``last.pt`` becomes ``previous.pt``."""
@@ -84,31 +119,49 @@ class Run:
         if not self.world.main:
             return
         save_checkpoint(self.folder / name, {
-            **{key: part.state_dict() for key, part in self._parts().items()},
+            **{key: member.state_dict() for key, member in self._members().items()},
             "random": random,
-            "at": self.at | {"skipped": self.guard.skipped, "parts": self.step.parts},
+            "at": asdict(self.progress) | {"skipped": self.guard.skipped,
+                                           "parts": self.parts.count},
         }, self.config, keep=self.folder / "previous.pt" if name == "last.pt" else None)
 
-    def settle(self) -> None:
-        """Look at the steps that were taken since the last time; stops on too many bad ones."""
-        for loss in self.guard.check():  # one by one, so that a resumed run adds up alike
-            self.at["loss_sum"] += loss
+    def restore(self, state: dict) -> None:
+        """Go on where a checkpoint was written. Its network's weights are loaded already."""
+        for name, member in self._members().items():
+            if name != "network":
+                member.load_state_dict(state[name])
+        saved = dict(state["at"])
+        self.guard.skipped = saved.pop("skipped")
+        self.parts.count = max(self.parts.count, saved.pop("parts"))
+        self.progress = Progress(**saved)
+        processes = len(state["random"])
+        if self.world.rank < processes:
+            restore_random_state(state["random"][self.world.rank], self.precision.device)
+        if processes != self.world.size:
+            self._convert_progress(processes)
 
-    def finished(self) -> bool:
-        """Whether the last step is done, or validation has not improved for too long."""
-        patience = self.config.train.patience
-        if patience is not None and self.at["stale"] >= patience:
-            print(f"stopped early: {self.at['stale']} validations without a better one")
-            return True
-        return self.at["step"] >= self.last_step
+    def _members(self) -> dict:
+        members = {"network": self.network, "optimizer": self.optimizer, "schedule": self.schedule,
+                   "scaler": self.scaler, "average": self.average}
+        return {name: member for name, member in members.items() if member is not None}
+
+    def _convert_progress(self, before: int) -> None:
+        """Find the place in the epoch for batches of ``world.size`` processes' images, not of
+        ``before`` processes': as many images are behind, to within a batch."""
+        progress, batches = self.progress, self.progress.batch
+        progress.batch = min(batches * before // self.world.size, self.per_epoch - 1)
+        progress.loss_sum *= progress.batch / max(batches, 1)  # of as many batches
+        progress.step = (progress.epoch - 1) * self.per_epoch + progress.batch
+        print(f"note: saved by {before} process(es), resumed by {self.world.size}: a batch has "
+              f"{self.config.train.batch * self.world.size} images from here on, and the run goes "
+              f"on at step {progress.step}")
 
 
-def has_ended(at: dict, train: DictConfig) -> bool:
-    """Whether a saved run (its ``at``) has nothing left to train, as far as can be told without
-    its data; ``Run.finished`` says it with them.
-    """
-    return (at["epoch"] > train.epochs or at["step"] >= (train.steps or math.inf)
-            or at["stale"] >= (train.patience or math.inf))
+def has_ended(saved: dict, train: DictConfig) -> bool:
+    """Whether a saved run has nothing left to train, as far as can be told without its data;
+    ``Run.finished`` tells it with them. ``saved`` is what its checkpoint holds as ``at``."""
+    return (saved["epoch"] > train.epochs or saved["step"] >= (train.steps or math.inf)
+            or saved["stale"] >= (train.patience or math.inf))
 
 
 def average_of(network: nn.Module, decay: float) -> AveragedModel | None:

@@ -1,4 +1,4 @@
-"""What a network consists of: parameters and multiply–adds of each of its parts."""
+"""Parameters and multiply–adds of each part of a network."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from rich.table import Table
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from model.trunks.trunk import Trunk
+
 from .prediction import evaluating
 
 
@@ -15,7 +17,7 @@ def parts_of(network: nn.Module) -> dict[str, nn.Module]:
     """The network's parts by dotted name: its children, and the stages of its first trunk."""
     parts: dict[str, nn.Module] = {}
     for name, child in network.named_children():
-        stages = dict(child.named_children()) if hasattr(child, "imagenet_keys") else {}
+        stages = dict(child.named_children()) if isinstance(child, Trunk) else {}
         parts |= {f"{name}.{stage}": module for stage, module in stages.items()} or {name: child}
     return parts
 
@@ -31,12 +33,12 @@ def count(network: nn.Module, size: int) -> dict[str, tuple[int, int]]:
     counter = FlopCounterMode(display=False, depth=None)
     with evaluating(network), torch.no_grad(), counter:
         network(torch.zeros(1, 3, size, size, device=device))
-    found = counter.get_flop_counts()
+    flops = counter.get_flop_counts()
     root = type(network).__name__
 
     def products(module: nn.Module, key: str) -> int:
-        if key in found:
-            return sum(found[key].values()) // 2
+        if key in flops:
+            return sum(flops[key].values()) // 2
         # A dict or list of modules is never called itself.
         return sum(products(child, f"{key}.{name}") for name, child in module.named_children())
 

@@ -1,41 +1,48 @@
-"""Networks: one file for each, one for each backbone.
+"""Networks: one file for each paper. ``trunks`` has the backbones, ``blocks`` what papers share.
 
-A network maps an image (N, 3, H, W) to a dict of logits at the input's size; ``"saliency"`` is
-the prediction that its paper evaluates. Networks are built from arguments alone: nothing here
-reads a file, downloads or asks for a device. Weights are ``utils/weights.py``'s business.
+A network maps images (N, 3, H, W) to a dict of logits at their size; ``base.Network`` says what
+else belongs to it. Networks are built from arguments alone: nothing here reads a file, downloads
+or asks for a device. ``utils/weights.py`` loads weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from inspect import signature
-
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
 from utils.errors import UserError, nearest
 
-from .bgnet import bgnet
-from .cpd import cpd_resnet, cpd_vgg
-from .objectives import objective_of
-from .scwssod import scwssod, scwssod_vgg
-from .tracer import tracer_resnet50, tracer_te, tracer_vgg
+from .base import Network
+from .bgnet import BGNet
+from .cpd import CPD
+from .objectives import Objective, Smoothed, TableObjective
+from .scwssod import SCWSSOD
+from .tracer import TRACER
 from .wssa import WSSA
 
-_NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "cpd_vgg": cpd_vgg,
-    "cpd_resnet": cpd_resnet,
-    "wssa": WSSA,
-    "scwssod": scwssod,
-    "scwssod_vgg": scwssod_vgg,
-    **{f"tracer_te{size}": partial(tracer_te, size) for size in range(8)},
-    "bgnet": bgnet,
-    "tracer_resnet50": tracer_resnet50,
-    "tracer_vgg": tracer_vgg,
+#: Name → class, and the options that the name stands for; ``model.options`` of a recipe override
+#: them.
+_NETWORKS: dict[str, tuple[type[Network], dict]] = {
+    "bgnet": (BGNet, {"trunk": "res2net50"}),
+    "cpd_vgg": (CPD, {"trunk": "vgg16"}),
+    "cpd_resnet": (CPD, {"trunk": "resnet50"}),
+    "scwssod": (SCWSSOD, {"trunk": "resnet50"}),
+    "scwssod_vgg": (SCWSSOD, {"trunk": "vgg16"}),
+    "tracer_te0": (TRACER, {"trunk": "efficientnet_b0"}),
+    "tracer_te1": (TRACER, {"trunk": "efficientnet_b1"}),
+    "tracer_te2": (TRACER, {"trunk": "efficientnet_b2"}),
+    "tracer_te3": (TRACER, {"trunk": "efficientnet_b3"}),
+    "tracer_te4": (TRACER, {"trunk": "efficientnet_b4"}),
+    "tracer_te5": (TRACER, {"trunk": "efficientnet_b5"}),
+    "tracer_te6": (TRACER, {"trunk": "efficientnet_b6"}),
+    "tracer_te7": (TRACER, {"trunk": "efficientnet_b7"}),
+    # TR-R was not released. With the decoder's widths of CPD it has the paper's 25.28 million
+    # parameters to the last digit.
+    "tracer_resnet50": (TRACER, {"trunk": "resnet50", "widths": (32, 32, 32)}),
+    "tracer_vgg": (TRACER, {"trunk": "vgg16"}),
+    "wssa": (WSSA, {"trunk": "vgg16"}),
 }
 
-__all__ = ["build", "from_recipe", "names", "objective_of"]
+__all__ = ["Network", "Objective", "build", "from_recipe", "names", "network_class", "objective_of"]
 
 
 def names() -> list[str]:
@@ -43,25 +50,58 @@ def names() -> list[str]:
     return sorted(_NETWORKS)
 
 
-def build(name: str, **options) -> nn.Module:
-    """The network ``name`` with freshly initialised weights.
+def network_class(name: str) -> type[Network]:
+    """The class of the network ``name``.
 
     Raises:
-        UserError: unknown name, or options that the network does not take.
+        UserError: the name is unknown.
     """
     if name not in _NETWORKS:
         raise UserError(f"unknown network {name!r}; {nearest(name, names())}")
+    return _NETWORKS[name][0]
+
+
+def build(name: str, **options) -> Network:
+    """The network ``name`` with freshly initialised weights.
+
+    Args:
+        options: of its class, such as ``trunk``, and of its trunk.
+
+    Raises:
+        UserError: the name is unknown, or the network does not take these options.
+    """
+    network = network_class(name)
     try:
-        return _NETWORKS[name](**options)
+        return network(**_NETWORKS[name][1] | options)
     except TypeError as error:
         raise UserError(f"network {name!r} does not take these options: {error}") from None
 
 
-def from_recipe(config: DictConfig) -> nn.Module:
-    """The network of a recipe. One that looks at the image itself, as WSSA's Canny does, is told
-    what images are normalised with, unless ``model.options`` says otherwise."""
+def from_recipe(config: DictConfig) -> Network:
+    """The network of a recipe; ``model.options`` go to its constructor."""
     options = OmegaConf.to_container(config.model.options)
-    takes = signature(_NETWORKS[config.model.name]).parameters \
-        if config.model.name in _NETWORKS else {}
-    told = {name: tuple(config.data[name]) for name in ("mean", "std") if name in takes}
-    return build(config.model.name, **(told | options))
+    if network_class(config.model.name).wants_statistics:
+        options = {name: tuple(config.data[name]) for name in ("mean", "std")} | options
+    return build(config.model.name, **options)
+
+
+def objective_of(config: DictConfig) -> Objective:
+    """The objective of a recipe: its table ``loss.terms``, else the network's own class.
+
+    Raises:
+        UserError: there is neither, the table is wrong, or an option is unknown.
+    """
+    variant, options = config.loss.variant, OmegaConf.to_container(config.loss.options)
+    if config.loss.terms:
+        objective = TableObjective(OmegaConf.to_container(config.loss.terms), variant, options)
+    elif own := network_class(config.model.name).objective:
+        try:
+            objective = own(variant, **options)
+        except TypeError as error:
+            raise UserError(f"the objective of {config.model.name} does not take these "
+                            f"loss.options: {error}") from None
+    else:
+        raise UserError(f"loss.terms is empty, and {config.model.name} has no objective of its "
+                        "own. Name the losses of its outputs, for example with "
+                        "'loss.terms.saliency={bce: 1}'; see docs/objectives.md")
+    return Smoothed(objective, config.loss.smoothing) if config.loss.smoothing else objective

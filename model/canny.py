@@ -1,8 +1,7 @@
-"""Canny's edge detector (TPAMI 1986) for networks that look at the image's own edges.
+"""Canny's edge detector (TPAMI 1986) for networks that take the edges of the image itself.
 
-Three ways to the same thing, which WSSA chooses from: OpenCV on the tensor cast to bytes as its
-released code does, OpenCV on the real image, and torch alone, which traces, exports and stays on
-the device. ``torch_canny`` gives OpenCV's edges, pixel by pixel.
+``opencv_canny`` computes on the CPU. ``torch_canny`` gives the same edges, pixel by pixel, can be
+traced and exported, and stays on the device.
 """
 
 from __future__ import annotations
@@ -22,14 +21,15 @@ def opencv_canny(image: Tensor, low: float, high: float) -> Tensor:
     """OpenCV's Canny of each image, on the CPU.
 
     Args:
-        image: (N, 3, H, W), cast to bytes as NumPy casts: towards zero, modulo 256.
+        image: (N, 3, H, W), which is cast to bytes as NumPy casts: towards zero, modulo 256.
+        low, high: thresholds of weak and strong edges, see ``torch_canny``.
 
     Returns:
         (N, 1, H, W) of the image's dtype and device, 0 or 255.
     """
     pixels = image.detach().float().cpu().permute(0, 2, 3, 1).numpy()
     pixels = (pixels.astype(np.int64) % 256).astype(np.uint8)
-    edges = [cv2.Canny(np.ascontiguousarray(one), low, high) for one in pixels]
+    edges = [cv2.Canny(np.ascontiguousarray(array), low, high) for array in pixels]
     return torch.from_numpy(np.stack(edges))[:, None].to(image)
 
 
@@ -38,16 +38,16 @@ def torch_canny(image: Tensor, low: float, high: float, sigma: float = 0.0,
                 reach: int = 64) -> Tensor:
     """Canny in torch: Gaussian, Sobel, non-maximum suppression, hysteresis.
 
-    Gradients are taken in the colour channel in which they are strongest, their strength is the
-    L1 norm, as in OpenCV.
+    As in OpenCV, each pixel takes the gradient of the colour channel in which it is strongest, and
+    its strength is the L1 norm.
 
     Args:
-        image: (N, C, H, W) in 0 … 255, rounded to integers.
-        low, high: weak edges are stronger than ``low``, strong ones than ``high``; weak ones count
-            if they hang together with strong ones.
-        sigma: of the Gaussian; 0 for none, as in OpenCV.
-        reach: how many pixels away from a strong edge a weak one may count. OpenCV knows no such
-            limit; a fixed number of rounds can be traced.
+        image: (N, C, H, W) in 0 … 255, which is rounded to integers.
+        low, high: weak edges are stronger than ``low``, strong edges than ``high``. Strong edges
+            count, and weak edges that are connected with them.
+        sigma: standard deviation of the Gaussian in pixels; 0 for none, as in OpenCV.
+        reach: largest distance in pixels, along the edge, of a weak edge from a strong one. OpenCV
+            has no such limit, but a fixed number of rounds can be traced.
 
     Returns:
         (N, 1, H, W) of the image's dtype, 0 or 255; no gradient flows through it.
@@ -68,7 +68,7 @@ def torch_canny(image: Tensor, low: float, high: float, sigma: float = 0.0,
 
 
 def _blur(x: Tensor, sigma: float) -> Tensor:
-    """Gaussian of three deviations to each side, the border repeated."""
+    """Gaussian blur with a kernel of three deviations to each side; the border is repeated."""
     radius = max(1, round(3 * sigma))
     steps = torch.arange(-radius, radius + 1, device=x.device)
     weights = torch.exp(-steps.square() / (2 * sigma**2))
@@ -81,8 +81,8 @@ def _blur(x: Tensor, sigma: float) -> Tensor:
 
 
 def _sobel(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Derivatives to the right and downwards, 3×3, the border repeated. By shifts and not by
-    convolution: integers stay exact, also where convolutions compute in bf16."""
+    """3×3 derivatives to the right and downwards; the border is repeated. They are computed by
+    shifts, because convolutions may run in bf16, in which integers are not exact."""
     padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
     height, width = x.shape[-2:]
 
@@ -95,8 +95,8 @@ def _sobel(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _is_ridge(across: Tensor, down: Tensor, strength: Tensor) -> Tensor:
-    """Whether a pixel is stronger than its two neighbours along the gradient. Of two equals in a
-    row or column, the right or lower one gives way."""
+    """Whether a pixel is stronger than its two neighbours along the gradient. Of two equal ones in
+    a row or column, only the left or upper one is a ridge."""
     padded = F.pad(strength, (1, 1, 1, 1))
     height, width = strength.shape[-2:]
 

@@ -1,4 +1,4 @@
-"""Batch norms, whatever their dimension, and passes that their running statistics leave out."""
+"""Batch norms of any dimension, and passes that do not count in their running statistics."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 from torch import nn
 
-BatchNorm = nn.modules.batchnorm._BatchNorm  # what all of torch's batch norms derive from
+BatchNorm = nn.modules.batchnorm._BatchNorm  # the base class of all of torch's batch norms
 
 
 @contextmanager
 def uncounted(network: nn.Module) -> Iterator[None]:
-    """What passes through a network meanwhile does not count in its batch norms' running
-    statistics; those that train normalise with their batch as ever."""
+    """Inside this context, what passes through ``network`` leaves the running statistics of its
+    batch norms as they are. Batch norms that train normalise with their batch as usual."""
     norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
     before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:

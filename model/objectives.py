@@ -1,34 +1,21 @@
 """What a recipe trains: an objective runs the network and returns its outputs and loss terms.
 
 Most recipes name the losses of each output in a table, ``loss.terms`` (docs/objectives.md). The
-papers that do more have a class here. Both follow ``loss.variant`` (``released`` or ``paper``) and
-``loss.options``, which change single differences between the two.
+papers that do more have a class beside their network. Both follow ``loss.variant`` (``released``
+or ``paper``) and ``loss.options``, which change single differences between the two.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from contextlib import nullcontext
 from inspect import signature
 from typing import NamedTuple, Protocol
 
-import torch.nn.functional as F
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from losses import (
-    LOSSES,
-    balanced_ce,
-    bce,
-    partial_bce,
-    saliency_coherence,
-    smoothness,
-    structure_consistency,
-)
+from losses import LOSSES
 from utils.errors import UserError, nearest
-
-from .norm import uncounted
 
 Terms = dict[str, Tensor]
 
@@ -48,28 +35,6 @@ class Objective(Protocol):
         Args:
             sample: ``image`` (N, 3, H, W) and the targets (N, 1, H, W).
         """
-
-
-def objective_of(config: DictConfig) -> Objective:
-    """The objective of a recipe: its table ``loss.terms``, else the network's own class.
-
-    Raises:
-        UserError: there is neither, the table is wrong, or an option is unknown.
-    """
-    variant, options = config.loss.variant, OmegaConf.to_container(config.loss.options)
-    if config.loss.terms:
-        objective = TableObjective(OmegaConf.to_container(config.loss.terms), variant, options)
-    elif config.model.name in _OWN:
-        try:
-            objective = _OWN[config.model.name](variant, **options)
-        except TypeError as error:
-            raise UserError(f"the objective of {config.model.name} does not take these "
-                            f"loss.options: {error}") from None
-    else:
-        raise UserError(f"loss.terms is empty, and {config.model.name} has no objective of its "
-                        "own. Name the losses of its outputs, for example with "
-                        "'loss.terms.saliency={bce: 1}'; see docs/objectives.md")
-    return Smoothed(objective, config.loss.smoothing) if config.loss.smoothing else objective
 
 
 class Term(NamedTuple):
@@ -204,86 +169,3 @@ def switch(name: str, wanted: bool | None, default: bool) -> bool:
     if wanted not in (True, False, None):
         raise TypeError(f"{name} is true or false, not {wanted!r}")
     return default if wanted is None else wanted
-
-
-class WSSAObjective:
-    """Partial cross-entropy and 0.3 × smoothness of the initial and of the refined map, and the
-    cross-entropy of the edges (WSSA). Beside its targets it needs the layer ``gray``.
-
-    Args:
-        variant: ``released`` or ``paper``.
-        gate: whether smoothness is the paper's (``losses.smoothness``); off as released.
-    """
-
-    targets = ("scribble", "edge")
-
-    def __init__(self, variant: str, gate: bool | None = None):
-        self.gate = switch("gate", gate, variant == "paper")
-
-    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
-        outputs = network(sample["image"])
-        terms = {}
-        for name, output in (("initial", "initial"), ("refined", "saliency")):
-            logits = outputs[output].float()
-            terms[f"{name}_bce"] = partial_bce(logits, sample["scribble"])
-            terms[f"{name}_smoothness"] = 0.3 * smoothness(logits.sigmoid(), sample["gray"],
-                                                           self.gate)
-        terms["edge_bce"] = bce(outputs["edge"].float(), sample["edge"])
-        return outputs, terms
-
-
-class SCWSSODObjective:
-    """Cross-entropy and coherence of all four outputs, and structure consistency of the prediction
-    with the one on the image at 0.3 of its size (SCWSSOD).
-
-    The first three options are on as released and off in the paper.
-
-    Args:
-        variant: ``released`` or ``paper``.
-        double_softmax: whether the cross-entropy is ``balanced_ce``, or else ``partial_bce``.
-        shrinking_sigma: whether σ_I is divided by ten from output to output (0.1, 0.01, …),
-            because the released code divides the image in place at each use.
-        padded: whether windows reach over the image's border (``saliency_coherence``).
-        count_small: whether batch norms count the pass on the small image. That pass is the last
-            of each step, so the statistics for evaluation lie nearer to it than to an image of
-            full size. On in both variants: the paper does not mention it.
-    """
-
-    targets = ("scribble",)
-    WEIGHTS = {"saliency": 1.0, "side3": 0.8, "side4": 0.6, "side5": 0.4}  # noqa: RUF012
-    COHERENCE = 0.3
-
-    def __init__(self, variant: str, double_softmax: bool | None = None,
-                 shrinking_sigma: bool | None = None, padded: bool | None = None,
-                 count_small: bool = True):
-        released = variant == "released"
-        self.double_softmax = switch("double_softmax", double_softmax, released)
-        self.shrinking_sigma = switch("shrinking_sigma", shrinking_sigma, released)
-        self.padded = switch("padded", padded, released)
-        self.count_small = switch("count_small", count_small, True)
-
-    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
-        image, scribble = sample["image"], sample["scribble"]
-        outputs = network(image)
-        small = F.interpolate(image, scale_factor=0.3, mode="bilinear", align_corners=True)
-        with nullcontext() if self.count_small else uncounted(network):
-            on_small = network(small)["saliency"].float().sigmoid()
-        on_whole = F.interpolate(outputs["saliency"].float().sigmoid(), size=on_small.shape[-2:],
-                                 mode="bilinear", align_corners=True)
-        terms = {"consistency": structure_consistency(on_small, on_whole)}
-        quarter = F.interpolate(image, scale_factor=0.25, mode="bilinear", align_corners=True)
-        for number, (name, weight) in enumerate(self.WEIGHTS.items()):
-            logits = outputs[name].float()
-            ce = balanced_ce(logits, scribble) if self.double_softmax \
-                else partial_bce(logits, scribble)
-            reduced = F.interpolate(logits.sigmoid(), size=quarter.shape[-2:], mode="bilinear",
-                                    align_corners=True)
-            sigma = 0.1**(number + 1) if self.shrinking_sigma else 0.1
-            coherence = saliency_coherence(reduced, quarter, sigma_rgb=sigma, padded=self.padded)
-            terms[f"{name}_ce"] = weight * ce
-            terms[f"{name}_coherence"] = weight * self.COHERENCE * coherence
-        return outputs, terms
-
-
-#: The objectives of the networks that need code.
-_OWN = {"wssa": WSSAObjective, "scwssod": SCWSSODObjective, "scwssod_vgg": SCWSSODObjective}

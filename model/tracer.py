@@ -1,62 +1,54 @@
 """TRACER: Extreme Attention Guided Salient Object Tracing Network.
 
 Lee, Shin and Han, AAAI 2022 (student abstract; arXiv 2112.07380). Edges are found in the high
-frequencies of the first features and added to them; three deeper stages are joined into a map,
+frequencies of the first features and added to them. Three deeper stages are joined into a map,
 which two object attention modules refine with shallower features. The mean of the three maps is
 the prediction.
 
-As released, which differs from the paper (docs/tracer.md) and is switched by ``variant``: edge
-logits go through a ReLU, so that no pixel's edge probability is below one half; channels that pass
-the union attention's mask are also scaled by their confidence.
+The released code differs from the paper in two points, which ``variant`` switches
+(docs/tracer.md). Its edge logits go through a ReLU, so that no edge probability is below one half.
+Channels that pass the mask of the union attention are also scaled by their confidence.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cpd import ReceptiveField, resize_to
-from .keys import renamed
-from .trunks.efficientnet import EfficientNet, channels_of
-from .trunks.grouped import GroupedConv
-from .trunks.resnet import CHANNELS as RESNET_CHANNELS
-from .trunks.resnet import ResNet50
-from .trunks.trunk import Trunk
-from .trunks.vgg import POOL5, VGG16, scaled
-from .trunks.vgg import STAGES as VGG_STAGES
+from . import trunks
+from .base import Network
+from .blocks import ReceptiveField, conv_norm, resize_to
 
-WIDTHS = (32, 64, 128)  # of the decoder at 1/8, 1/16 and 1/32, as released
-# Of TR-R, which was not released: with these, which are CPD's, it has the paper's 25.28 million
-# parameters to the last digit.
-RESNET_WIDTHS = (32, 32, 32)
-RADIUS = 16  # of the low frequencies that the edges do without, in steps of the spectrum
-GAMMA = 0.1  # share of the channels that the union attention masks, and of dropout
-DENOISE = 0.93  # background that the object attention takes for certain
+WIDTHS = (32, 64, 128)  # channels of the decoder at 1/8, 1/16 and 1/32, as released
+RADIUS = 16  # of the disc of low frequencies that is removed before edges are found, in steps
+GAMMA = 0.1  # share of the channels that the union attention masks; also the rate of dropout
+DENOISE = 0.93  # a pixel with a higher background probability is certain background
 
 
 def unit(in_channels: int, out_channels: int, kernel: int | tuple, **options) -> nn.Sequential:
     """Convolution without bias, batch norm, SELU."""
-    return nn.Sequential(OrderedDict(
-        conv=GroupedConv(in_channels, out_channels, kernel, bias=False, **options),
-        bn=nn.BatchNorm2d(out_channels), selu=nn.SELU()))
+    return conv_norm(in_channels, out_channels, kernel, nn.SELU(), **options)
 
 
 def pointwise(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """1×1 convolution without bias."""
     return nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
 
 class Tracing(nn.Module):
-    """A map traced in features: depthwise branches of growing reach beside each other."""
+    """Features → one map, by parallel depthwise branches of growing reach."""
 
     def __init__(self, in_channels: int, channels: int):
         super().__init__()
+
         def depthwise(width: int, kernel: int, reach: int = 1) -> nn.Sequential:
             return unit(width, width, kernel, padding=kernel // 2 * reach, dilation=reach,
                         groups=width)
+
         self.separable = nn.Sequential(depthwise(in_channels, 3), unit(in_channels, channels, 1))
         self.branches = nn.ModuleList([
             nn.Sequential(depthwise(channels, kernel, reach), unit(channels, channels // 4, 1))
@@ -64,7 +56,7 @@ class Tracing(nn.Module):
         self.predict = unit(channels, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, 1, H, W), what comes before the last SELU."""
+        """(N, C, H, W) → (N, 1, H, W), without the last SELU."""
         x = self.separable(x)
         x = torch.cat([branch(x) for branch in self.branches], dim=1) + x
         return self.predict.bn(self.predict.conv(x))
@@ -73,8 +65,8 @@ class Tracing(nn.Module):
 class ChannelTracer(nn.Module):
     """Confidence of each channel, from the attention between the channels' means.
 
-    Dropout leaves out channels. The released ``Dropout3d`` did so on torch before 1.12; later it
-    takes (N, C, 1, 1) for one sample and leaves out whole images.
+    Dropout zeroes channels. So did the released ``Dropout3d`` before torch 1.12; since then it
+    takes (N, C, 1, 1) for one sample and zeroes whole images.
     """
 
     def __init__(self, channels: int):
@@ -93,11 +85,11 @@ class ChannelTracer(nn.Module):
 
 
 class UnionAttention(nn.Module):
-    """Features → one map: confident channels, then attention between the rows (UAM).
+    """Features → one map: confident channels, then attention between the rows (the paper's UAM).
 
     Args:
-        scaled_mask: channels that pass are scaled by their confidence, as released, and not only
-            let through, as in the paper.
+        scaled_mask: whether the channels that pass are scaled by their confidence, as in the
+            released code; the paper only lets them through.
     """
 
     def __init__(self, channels: int, scaled_mask: bool):
@@ -105,13 +97,15 @@ class UnionAttention(nn.Module):
         self.tracer = ChannelTracer(channels)
         self.bn = nn.BatchNorm2d(channels)
         self.query, self.key, self.value = (pointwise(channels, 1) for _ in range(3))
-        self.masked = int(GAMMA * (channels - 1))  # which in order the quantile is at or above
+        self.masked = int(GAMMA * (channels - 1))  # rank of the value at or below the quantile
         self.scaled_mask = scaled_mask
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → logits (N, 1, H, W)."""
         confidence = self.tracer(x)
-        # The quantile lies between this value in order and the next, so above it is above this one;
-        # torch.quantile knows no half precision, and torch 2.8 cannot export it.
+        # The quantile lies between the value of this rank and the next one, so the values above it
+        # are those above this one. torch.quantile takes no half precision, and torch 2.8 cannot
+        # export it.
         limit = confidence.detach().sort(dim=1).values[:, self.masked:self.masked + 1]
         passed = (confidence > limit).to(confidence.dtype)
         x = self.bn(x * confidence + x) * (confidence * passed if self.scaled_mask else passed)
@@ -121,60 +115,62 @@ class UnionAttention(nn.Module):
 
 
 class FrequencyEdges(nn.Module):
-    """Edges in the high frequencies of features, added to them (MEAM).
+    """Edges in the high frequencies of features, added to them (the paper's MEAM).
 
     Args:
-        floored: edge logits go through SELU and ReLU before they are supervised, as released.
+        floored: whether edge logits go through SELU and ReLU before they are supervised, as in the
+            released code.
     """
 
     def __init__(self, channels: int, floored: bool):
         super().__init__()
         self.tracer = ChannelTracer(channels)
         self.tracing = Tracing(channels, channels)
-        # The released module has it and never runs it: in its checkpoints and parameter counts.
+        # The released module never runs it, but its checkpoints and parameter counts contain it.
         self.idle = nn.BatchNorm2d(channels).requires_grad_(False)
         self.floored = floored
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W) → the same with edges added, and edge logits (N, 1, H, W)."""
         sharp = high_frequencies(x)
-        found = self.tracing(sharp * self.tracer(sharp) + sharp)
-        edges = F.relu(F.selu(found))
-        return x + edges, edges if self.floored else found
+        logits = self.tracing(sharp * self.tracer(sharp) + sharp)
+        edges = F.relu(F.selu(logits))
+        return x + edges, edges if self.floored else logits
 
 
 def high_frequencies(x: Tensor) -> Tensor:
-    """Magnitude of features without the frequencies of a disc around 0, for any H and W.
+    """(N, C, H, W) → magnitude (N, C, H, W) of the features without the low frequencies.
 
-    Computed in float32 at least, which is also what mixed precision gets; otherwise the result has
-    the features' own type.
+    The transform runs in float32 or float64. The result has the type of the features, but float32
+    in mixed precision.
     """
     height, width = x.shape[-2:]
-    # A trace keeps how the disc is made, not the disc of the size it was traced with; nor must one
-    # that another tracer's tensors stand for be kept.
+    # A trace has to record how the disc is made, not the disc of one size. And a disc that is made
+    # of another tracer's stand-ins for tensors must not be kept for later calls.
     traced = torch.jit.is_tracing() or torch.compiler.is_compiling() or type(x) is not Tensor
     make = disc if traced else kept_disc
     exact = x if x.dtype == torch.float64 else x.float()
     spectrum = torch.fft.fft2(exact) * (1 - make(height, width, x.device))
-    found = torch.fft.ifft2(spectrum).abs()
-    return found if torch.is_autocast_enabled(x.device.type) else found.to(x.dtype)
+    sharp = torch.fft.ifft2(spectrum).abs()
+    return sharp if torch.is_autocast_enabled(x.device.type) else sharp.to(x.dtype)
 
 
 def disc(height: int, width: int, device: torch.device) -> Tensor:
-    """1 on the frequencies nearer than ``RADIUS`` to the spectrum's centre, laid out as ``fft2``
-    has them, (H, W). The centre of odd sizes is half a step off frequency 0, as released."""
+    """1 at frequencies nearer than ``RADIUS`` to the centre of the spectrum, else 0: (H, W), in the
+    order of ``fft2``. For odd sizes the centre is half a step off frequency 0, as released."""
     down, across = (torch.arange(side, device=device) - side / 2 for side in (height, width))
     inside = down[:, None] ** 2 + across ** 2 < RADIUS ** 2
     return torch.fft.ifftshift(inside.float())
 
 
-#: Made once for each size and device. Not a buffer of a module: averages of weights copy buffers,
-#: and two sizes do not fit one buffer.
+#: ``disc``, made once for each size and device. It is no buffer of a module, because averages of
+#: weights copy buffers, and discs of two sizes do not fit one buffer.
 kept_disc = lru_cache(maxsize=32)(disc)
 
 
 class ObjectAttention(nn.Module):
-    """A map refined with shallower features, looked at where the object is and may end (OAM)."""
+    """A map refined with shallower features of the object and of its possible outline (the paper's
+    OAM)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -189,14 +185,17 @@ class ObjectAttention(nn.Module):
 
 
 class Aggregation(nn.Module):
-    """Three stages joined as in CPD, products first, into one map by union attention."""
+    """Three stages joined as in CPD, by products and then by concatenation; union attention makes
+    one map of them."""
 
-    def __init__(self, widths: tuple[int, int, int], scaled_mask: bool):
+    def __init__(self, widths: Sequence[int], scaled_mask: bool):
         super().__init__()
         shallow, middle, deep = widths
         both, three = middle + deep, sum(widths)
+
         def conv3x3(in_channels: int, out_channels: int) -> nn.Sequential:
             return unit(in_channels, out_channels, 3, padding=1)
+
         self.deep_to_middle = conv3x3(deep, middle)
         self.deep_to_shallow = conv3x3(deep, shallow)
         self.middle_to_shallow = conv3x3(middle, shallow)
@@ -207,7 +206,7 @@ class Aggregation(nn.Module):
         self.attention = UnionAttention(three, scaled_mask)
 
     def forward(self, shallow: Tensor, middle: Tensor, deep: Tensor) -> Tensor:
-        """Maps at 1/8, 1/16 and 1/32 → logits at 1/8."""
+        """Features (N, widths, ·, ·) at 1/8, 1/16 and 1/32 → logits (N, 1, ·, ·) at 1/8."""
         raised = resize_to(deep, middle, True)
         gated_middle = self.deep_to_middle(raised) * middle
         gated_shallow = (self.deep_to_shallow(resize_to(raised, shallow, True))
@@ -218,24 +217,66 @@ class Aggregation(nn.Module):
         return self.attention(self.merge_shallow(torch.cat([gated_shallow, merged], dim=1)))
 
 
-class TRACER(nn.Module):
-    """The network on any trunk; see ``tracer_te``, ``tracer_resnet50`` and ``tracer_vgg``.
+class TRACER(Network):
+    """TE0 to TE7 on EfficientNet-B0 to B7; the paper also has ResNet-50.
 
     Args:
-        trunk: ends at 1/4 of the input, where the edges are found.
-        deep: goes on from there.
-        stages: those of ``deep`` at 1/8, 1/16 and 1/32.
-        channels: at 1/4, 1/8, 1/16 and 1/32.
-        widths: of the decoder at 1/8, 1/16 and 1/32.
+        trunk: a name in ``trunks``.
+        widths: channels of the decoder at 1/8, 1/16 and 1/32 of the input.
         variant: ``released`` or ``paper``.
         floored_edges, scaled_mask: one difference of the two alone, see ``FrequencyEdges`` and
             ``UnionAttention``.
+        trunk_options: of the trunk.
     """
 
-    def __init__(self, trunk: Trunk, deep: Trunk, stages: tuple[str, str, str],
-                 channels: tuple[int, int, int, int], widths: tuple[int, int, int],
-                 variant: str = "released",
-                 floored_edges: bool | None = None, scaled_mask: bool | None = None):
+    released_keys: Mapping[str, str] = {
+        r"model\.Frequency_Edge_Module1\.UAM\.bn\.": "edges.idle.",
+        r"model\.Frequency_Edge_Module1\.UAM\.": "edges.tracer.",
+        r"model\.Frequency_Edge_Module1\.": "edges.tracing.",
+        r"ObjectAttention2\.": "middle_attention.tracing.",
+        r"ObjectAttention1\.": "shallow_attention.tracing.",
+        r"rfb2\.": "receptive.0.",
+        r"rfb3\.": "receptive.1.",
+        r"rfb4\.": "receptive.2.",
+        r"agg\.conv_upsample1\.": "aggregation.deep_to_middle.",
+        r"agg\.conv_upsample2\.": "aggregation.deep_to_shallow.",
+        r"agg\.conv_upsample3\.": "aggregation.middle_to_shallow.",
+        r"agg\.conv_upsample4\.": "aggregation.deep_beside_middle.",
+        r"agg\.conv_upsample5\.": "aggregation.middle_beside_shallow.",
+        r"agg\.conv_concat2\.": "aggregation.merge_middle.",
+        r"agg\.conv_concat3\.": "aggregation.merge_shallow.",
+        r"agg\.UAM\.spatial_q\.": "aggregation.attention.query.",
+        r"agg\.UAM\.spatial_k\.": "aggregation.attention.key.",
+        r"agg\.UAM\.spatial_v\.": "aggregation.attention.value.",
+        r"agg\.UAM\.bn\.": "aggregation.attention.bn.",
+        r"agg\.UAM\.": "aggregation.attention.tracer.",
+        # Inside a channel tracer.
+        r"(.+\.tracer)\.channel_q\.": r"\1.query.",
+        r"(.+\.tracer)\.channel_k\.": r"\1.key.",
+        r"(.+\.tracer)\.channel_v\.": r"\1.value.",
+        r"(.+\.tracer)\.fc\.": r"\1.out.",
+        # Inside a tracing.
+        r"(.+\.tracing)\.DWSConv\.DWConv\.": r"\1.separable.0.conv.",
+        r"(.+\.tracing)\.DWSConv\.bn\.": r"\1.separable.0.bn.",
+        r"(.+\.tracing)\.DWSConv\.PWConv\.": r"\1.separable.1.conv.",
+        r"(.+\.tracing)\.DWSConv\.bn2\.": r"\1.separable.1.bn.",
+        r"(.+\.tracing)\.DWConv1\.": r"\1.branches.0.",
+        r"(.+\.tracing)\.DWConv2\.": r"\1.branches.1.",
+        r"(.+\.tracing)\.DWConv3\.": r"\1.branches.2.",
+        r"(.+\.tracing)\.DWConv4\.": r"\1.branches.3.",
+        r"(.+\.tracing\.branches\.\d\.0)\.DWConv\.": r"\1.conv.",
+        r"(.+\.tracing)\.conv1?\.": r"\1.predict.",
+        # Inside a receptive field block.
+        r"(receptive\.\d)\.branch": r"\1.branches.",
+        r"(receptive\.\d)\.conv_cat\.": r"\1.fuse.",
+        r"(receptive\.\d)\.conv_res\.": r"\1.shortcut.",
+    }
+    never_trained = ("edges.idle.",)
+    smallest_side = 128  # smaller features have no frequency outside the disc
+
+    def __init__(self, trunk: str = "efficientnet_b0", widths: Sequence[int] = WIDTHS,
+                 variant: str = "released", floored_edges: bool | None = None,
+                 scaled_mask: bool | None = None, **trunk_options):
         super().__init__()
         if variant not in ("released", "paper"):
             raise TypeError(f"variant must be 'released' or 'paper', not {variant!r}")
@@ -243,94 +284,38 @@ class TRACER(nn.Module):
             if value not in (True, False, None):
                 raise TypeError(f"{name} is true or false, not {value!r}")
         released = variant == "released"
-        self.trunk, self.deep = trunk, deep
-        names = [name for name, _ in deep.named_children()]
-        self.taken = [names.index(stage) for stage in stages]
-        self.edges = FrequencyEdges(channels[0],
-                                    released if floored_edges is None else floored_edges)
-        self.receptive = nn.ModuleList([ReceptiveField(wide, unit, width) for wide, width in
-                                        zip(channels[1:], widths, strict=True)])
+        shallow, *deep = trunks.levels(trunk, (4, 8, 16, 32))
+        self.trunk = trunks.build(trunk, [shallow], **trunk_options)
+        self.deep = trunks.build(trunk, deep, **trunk_options)
+        first = self.trunk.channels[self.trunk.levels[0]]
+        channels = [self.deep.channels[stage] for stage in self.deep.levels]
+        self.edges = FrequencyEdges(first, released if floored_edges is None else floored_edges)
+        self.receptive = nn.ModuleList([ReceptiveField(wide, width, unit) for wide, width in
+                                        zip(channels, widths, strict=True)])
         self.aggregation = Aggregation(widths, released if scaled_mask is None else scaled_mask)
-        self.middle_attention = ObjectAttention(channels[1])
-        self.shallow_attention = ObjectAttention(channels[0])
+        self.middle_attention = ObjectAttention(channels[0])
+        self.shallow_attention = ObjectAttention(first)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB → logits (N, 1, H, W): ``saliency``, the mean of ``side0``
         (aggregation), ``side1`` and ``side2`` (after each object attention), and ``edge``."""
-        shallow, edge = self.edges(self.trunk(image)[-1])
+        shallow, edge = self.edges(self.trunk(image)[self.trunk.levels[0]])
         features = self.deep(shallow)
-        taken = [features[number] for number in self.taken]
+        stages = [features[stage] for stage in self.deep.levels]
         first = self.aggregation(*(block(x) for block, x in
-                                   zip(self.receptive, taken, strict=True)))
-        second = self.middle_attention(first, taken[0])
+                                   zip(self.receptive, stages, strict=True)))
+        second = self.middle_attention(first, stages[0])
         third = self.shallow_attention(resize_to(second, shallow, False), shallow)
         sides = [resize_to(logits, image, False) for logits in (first, second, third)]
         return {"saliency": sum(sides) / 3, "edge": resize_to(edge, image, False),
                 "side0": sides[0], "side1": sides[1], "side2": sides[2]}
 
     def released_key(self, key: str) -> str:
-        """Our key for a key of the official checkpoints."""
-        if not hasattr(self, "_from_released"):
-            self._from_released = {
-                f"model.{theirs}": f"{name}.{ours}" for name in ("trunk", "deep")
-                for ours, theirs in getattr(self, name).imagenet_keys().items()}
-        return self._from_released.get(key) or renamed(key, _RELEASED)
+        """Our key for a key of the official checkpoints, whose trunk has the keys of its ImageNet
+        weights."""
+        return self._released_trunk.get(key) or super().released_key(key)
 
-
-def tracer_te(size: int, **options) -> TRACER:
-    """TRACER-TE ``size`` on EfficientNet-B ``size``, 0 to 7."""
-    channels = channels_of(size)
-    taken = ("group3", "group5", "group7")
-    return TRACER(EfficientNet(size, ("stem", "group1", "group2")),
-                  EfficientNet(size, [f"group{number}" for number in range(3, 8)]), taken,
-                  tuple(channels[stage] for stage in ("group2", *taken)), WIDTHS, **options)
-
-
-def tracer_resnet50(pool: str = "max", **options) -> TRACER:
-    """TR-R of the paper, on ResNet-50; not released."""
-    taken = ("layer2", "layer3", "layer4")
-    return TRACER(ResNet50(("stem", "layer1"), pool), ResNet50(taken, pool), taken,
-                  tuple(RESNET_CHANNELS[stage] for stage in ("layer1", *taken)), RESNET_WIDTHS,
-                  **options)
-
-
-def tracer_vgg(pool: str = "max", width: float = 1.0, **options) -> TRACER:
-    """On VGG-16, which the paper does not have: conv3, conv4, conv5, and conv5 pooled once more."""
-    channels = [scaled(VGG_STAGES[stage][-1], width) for stage in ("conv3", "conv4", "conv5")]
-    taken = ("conv4", "conv5", POOL5)
-    return TRACER(VGG16(("conv1", "conv2", "conv3"), pool, width), VGG16(taken, pool, width), taken,
-                  (*channels, channels[-1]), WIDTHS, **options)
-
-
-# Released key → ours, as regular expressions on the beginning of the key.
-_TRACING = {
-    r"DWSConv\.DWConv\.": "separable.0.conv.",
-    r"DWSConv\.bn\.": "separable.0.bn.",
-    r"DWSConv\.PWConv\.": "separable.1.conv.",
-    r"DWSConv\.bn2\.": "separable.1.bn.",
-    **{rf"DWConv{number + 1}\.0\.DWConv\.": f"branches.{number}.0.conv." for number in range(4)},
-    **{rf"DWConv{number + 1}\.": f"branches.{number}." for number in range(4)},
-    r"conv1?\.": "predict.",
-}
-_TRACER = {r"norm\.": "norm.", r"channel_q\.": "query.", r"channel_k\.": "key.",
-           r"channel_v\.": "value.", r"fc\.": "out."}
-_RELEASED = {
-    rf"{theirs}\.{part}": f"{ours}.{name}" for theirs, ours, parts in (
-        (r"model\.Frequency_Edge_Module1\.UAM", "edges.tracer", _TRACER),
-        (r"model\.Frequency_Edge_Module1\.UAM", "edges", {r"bn\.": "idle."}),
-        (r"model\.Frequency_Edge_Module1", "edges.tracing", _TRACING),
-        (r"agg\.UAM", "aggregation.attention.tracer", _TRACER),
-        (r"agg\.UAM", "aggregation.attention", {r"spatial_q\.": "query.", r"spatial_k\.": "key.",
-                                                r"spatial_v\.": "value.", r"bn\.": "bn."}),
-        (r"agg", "aggregation", {
-            r"conv_upsample1\.": "deep_to_middle.", r"conv_upsample2\.": "deep_to_shallow.",
-            r"conv_upsample3\.": "middle_to_shallow.", r"conv_upsample4\.": "deep_beside_middle.",
-            r"conv_upsample5\.": "middle_beside_shallow.", r"conv_concat2\.": "merge_middle.",
-            r"conv_concat3\.": "merge_shallow."}),
-        (r"ObjectAttention2", "middle_attention.tracing", _TRACING),
-        (r"ObjectAttention1", "shallow_attention.tracing", _TRACING),
-        *((f"rfb{number}", f"receptive.{number - 2}", {
-            **{rf"branch{branch}\.": f"branches.{branch}." for branch in range(4)},
-            r"conv_cat\.": "fuse.", r"conv_res\.": "shortcut."}) for number in (2, 3, 4)),
-    ) for part, name in parts.items()
-}
+    @cached_property
+    def _released_trunk(self) -> dict[str, str]:
+        return {f"model.{theirs}": f"{name}.{ours}" for name, trunk in self.trunks().items()
+                for ours, theirs in trunk.imagenet_keys().items()}

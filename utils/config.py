@@ -23,6 +23,9 @@ from .schema import Config, groups, options
 #: (key, value of before) → the entries that mean the same now. Recipes, checkpoints and command
 #: lines that hold the old value go on working, with a note.
 RENAMED: dict[tuple[str, Any], dict[str, Any]] = {
+    ("optim.schedule", "released"): {"optim.schedule": "compounding"},
+    ("optim.schedule", "paper"): {"optim.schedule": "plateau", "optim.watch": "training",
+                                  "optim.gamma": 0.9, "optim.patience": 2},
     ("loss.name", "cpd"): {"loss.terms": {
         "*": None, "attention": {"bce": 1}, "saliency": {"bce": 1}}},
     ("loss.name", "bgnet"): {"loss.terms": {

@@ -70,8 +70,8 @@ def keep_freed_memory() -> None:
     """Let glibc keep what a training step frees for the next step (CPU, Linux).
 
     By default every large tensor is mapped from and returned to the kernel, which must zero its
-    pages each time. benchmarks/cpu_memory.py measures what that costs: 8 % of a training step of
-    CPD-VGG in the last run on two cores. On systems without glibc this does nothing.
+    pages each time. `python -m benchmarks.train --without memory` measures what that costs: 8 % of
+    a training step of CPD-VGG in the last run on two cores. Without glibc this does nothing.
     """
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # numbers of glibc's mallopt
     try:

@@ -16,13 +16,12 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = {
     "constant": "1",
     "step": "gamma^floor(epoch / drop_every)",
-    "released": "times gamma^floor(epoch / drop_every) at every epoch",
+    "compounding": "times gamma^floor(epoch / drop_every) at every epoch",
     "poly": "(1 - t)^power",
     "poly_epoch": "the same, with t counted in whole epochs",
     "triangular": "rises to 1 at half of the run, then falls again",
     "cosine": "(1 + cos(pi t)) / 2",
     "plateau": "times gamma after patience epochs without a smaller loss",
-    "paper": "plateau of the training loss, gamma 0.9, patience 2",
 }
 EDGES = {
     "none": "no edges",
@@ -179,11 +178,15 @@ class OptimConfig:
     schedule: str = option("constant", "the factor on the learning rate, of t from 0 to 1",
                            choices=SCHEDULES)
     warmup: int = option(0, "steps over which the rate rises from 0", low=0)
-    gamma: float = option(0.1, "factor of the schedules step, released and plateau",
+    gamma: float = option(0.1, "factor of the schedules step, compounding and plateau",
                           above=0, below=1)
-    drop_every: int = option(50, "epochs between drops of the schedules step and released", low=1)
+    drop_every: int = option(50, "epochs between drops of the schedules step and compounding",
+                             low=1)
     power: float = option(0.9, "exponent of the schedules poly and poly_epoch", above=0)
     patience: int = option(5, "epochs that the schedule plateau waits", low=0)
+    watch: str = option("validation", "what the schedule plateau watches: the mean training loss, "
+                        "or val.watch where there is a validation",
+                        choices=("validation", "training"))
 
 
 @dataclass

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torchvision
@@ -21,6 +22,19 @@ from .errors import UserError, list_problems
 from .paths import CHECKPOINTS, ROOT
 
 State = Mapping[str, Tensor]
+
+
+class Network(Protocol):
+    """What is used of a network; ``model.Network`` documents it."""
+
+    never_run: tuple[str, ...]
+
+    def released_key(self, key: str) -> str: ...
+
+    def trunks(self) -> dict[str, nn.Module]: ...
+
+    def state_dict(self) -> dict[str, Tensor]: ...
+
 
 DOWNLOAD_TIMEOUT = 30  # seconds without an answer
 
@@ -67,7 +81,7 @@ def state_dict_of(content: Mapping) -> dict[str, Tensor]:
     return state
 
 
-def load_weights(network: nn.Module, source: str | Path | Mapping) -> None:
+def load_weights(network: Network, source: str | Path | Mapping) -> None:
     """Load all weights of ``network`` from a file or a state dict.
 
     Our own checkpoints, plain state dicts and the papers' official checkpoints are recognised
@@ -81,8 +95,8 @@ def load_weights(network: nn.Module, source: str | Path | Mapping) -> None:
     content = source if isinstance(source, Mapping) else read_file(Path(source))
     state = state_dict_of(content)
     own = network.state_dict()
-    if hasattr(network, "released_key") and not (set(state) & set(own)):
-        state = without_idle(state, getattr(network, "never_run", ()), origin)
+    if not set(state) & set(own):
+        state = without_idle(state, network.never_run, origin)
         state = {network.released_key(key): value for key, value in state.items()}
     _copy(own, state, origin)
 
@@ -98,7 +112,7 @@ def without_idle(state: State, idle: tuple[str, ...], origin: str) -> State:
     return {key: value for key, value in state.items() if key not in left_out}
 
 
-def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
+def load_backbone(network: Network, source: str = "imagenet") -> str:
     """Load the trunks of ``network`` from ImageNet weights; returns a line that reports it.
 
     Args:
@@ -108,13 +122,22 @@ def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
     Raises:
         UserError: no file and no download, or keys and shapes that do not fit.
     """
-    trunks = {name: module for name, module in network.named_modules()
-              if hasattr(module, "imagenet_keys")}
+    trunks = network.trunks()
     if source == "none":
         return "trunk weights: random (weights.backbone=none), training from scratch"
     if not trunks:
         raise UserError(f"{type(network).__name__} has no trunk that ImageNet weights would fit; "
                         "give weights.backbone=none")
+    kinds = dict.fromkeys(trunk.imagenet for trunk in trunks.values())
+    if source != "imagenet" and len(kinds) > 1:
+        raise UserError(f"{type(network).__name__} has trunks of {len(kinds)} kinds, which one "
+                        f"file does not fit: {', '.join(kinds)}; give weights.backbone=imagenet")
+    return "\n".join(_load_trunks({name: trunk for name, trunk in trunks.items()
+                                   if trunk.imagenet == kind}, source) for kind in kinds)
+
+
+def _load_trunks(trunks: Mapping[str, nn.Module], source: str) -> str:
+    """Load trunks of one kind from one file, see ``load_backbone``."""
     first = next(iter(trunks.values()))
     path = _imagenet_file(first.imagenet) if source == "imagenet" else Path(source)
     state = state_dict_of(read_file(path))
@@ -189,7 +212,7 @@ def _imagenet_file(source: str) -> Path:
     return cache / name
 
 
-def initialise(network: nn.Module, config: DictConfig, resumed: Mapping | None = None) -> None:
+def initialise(network: Network, config: DictConfig, resumed: Mapping | None = None) -> None:
     """Load the weights that training starts from, and print which they are.
 
     They come from ``resumed``, the checkpoint of a run that goes on; else from the file

@@ -1,31 +1,31 @@
 """EfficientNet trunks B0 to B7 with named stages (Tan and Le, ICML 2019).
 
-With the arithmetic of TensorFlow's checkpoints, as the AdvProp weights (Xie et al., CVPR 2020)
-want it: torchvision's EfficientNet pads every convolution evenly and would shift the features.
-Padding is that of each size's native input (224 for B0, 600 for B7), as in the PyTorch port that
-TRACER builds on, whatever the input's size is.
+The arithmetic is that of TensorFlow's checkpoints, for which the AdvProp weights (Xie et al., CVPR
+2020) were trained; torchvision's EfficientNet pads every convolution evenly and would shift the
+features. The padding is that of each size's native input (224 pixels for B0, 600 for B7), whatever
+the size of the input is, as in the PyTorch port that TRACER builds on.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from .grouped import GroupedConv
+from ..blocks import GroupedConv
 from .trunk import Trunk
 
 
 class Size(NamedTuple):
     """How a size scales B0, and the file of its AdvProp weights."""
 
-    width: float
-    depth: float
-    native: int  # input size that it was made for
+    width: float  # factor on the channels
+    depth: float  # factor on the number of blocks
+    native: int  # side of the images for which the size was designed, in pixels
     weights: str
 
 
@@ -43,7 +43,7 @@ SIZES = {
 
 
 class Group(NamedTuple):
-    """Blocks of one resolution and width, of B0."""
+    """Consecutive blocks of B0 with the same kernel and width (a row of the paper's Table 1)."""
 
     blocks: int
     kernel: int
@@ -56,9 +56,8 @@ STEM = 32
 GROUPS = (Group(1, 3, 1, 1, 16), Group(2, 3, 2, 6, 24), Group(2, 5, 2, 6, 40),
           Group(3, 3, 2, 6, 80), Group(3, 5, 1, 6, 112), Group(4, 5, 2, 6, 192),
           Group(1, 3, 1, 6, 320))
-STAGES = ("stem", *(f"group{number}" for number in range(1, len(GROUPS) + 1)))
-_DROP = 0.2  # of stochastic depth, at the last block
-_SQUEEZE = 4  # squeeze-and-excitation's channels: those of the block's input by this
+DROP = 0.2  # rate of stochastic depth at the end of the network
+_SQUEEZE = 4  # a block's input has this many times the channels inside squeeze-and-excitation
 
 
 def scaled_channels(channels: int, width: float) -> int:
@@ -70,7 +69,7 @@ def scaled_channels(channels: int, width: float) -> int:
 
 class SameConv(GroupedConv):
     """Convolution without bias whose padding is TensorFlow's "same" for an input of ``native``
-    pixels: where the stride is 2 and ``native`` is even, one more at the right and the bottom."""
+    pixels. Where the total is odd, the right and the bottom get one pixel more."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, native: int,
                  stride: int = 1, groups: int = 1):
@@ -80,6 +79,7 @@ class SameConv(GroupedConv):
         self.uneven = total % 2
 
     def convolve(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉) at the native size."""
         if not self.uneven:
             return super().convolve(x)
         before, after = self.padding[0], self.padding[0] + 1
@@ -88,8 +88,9 @@ class SameConv(GroupedConv):
 
 
 class Swish(nn.Module):
-    """x σ(x): fused while training; in evaluation in the two steps of the released code, so that
-    outputs keep its last bits, which random weights amplify to 5e-4 of an output's deviation."""
+    """x σ(x). Training takes the fused function. Evaluation takes the two steps of the released
+    code, so that outputs agree to the last bits, which random weights amplify to 5e-4 of an
+    output's deviation."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.silu(x) if self.training else x * x.sigmoid()
@@ -100,7 +101,8 @@ def norm(channels: int) -> nn.BatchNorm2d:
 
 
 class SqueezeExcitation(nn.Module):
-    """Channels weighed by what their means say (Hu et al., CVPR 2018)."""
+    """Channels multiplied by weights in (0, 1) that are predicted from their means (Hu et al.,
+    CVPR 2018)."""
 
     def __init__(self, channels: int, squeezed: int):
         super().__init__()
@@ -109,12 +111,18 @@ class SqueezeExcitation(nn.Module):
         self.expand = nn.Conv2d(squeezed, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H, W)."""
         means = x.mean(dim=(2, 3), keepdim=True)
         return x * self.expand(self.swish(self.reduce(means))).sigmoid()
 
 
 class MBConv(nn.Module):
-    """Inverted bottleneck with squeeze-and-excitation, skipped by chance where it may be."""
+    """Inverted bottleneck with squeeze-and-excitation (Sandler et al., CVPR 2018).
+
+    Where input and output have the same shape, a shortcut leads past the block, and in training
+    the block's result is left out for a share ``drop`` of the images (stochastic depth, Huang et
+    al., ECCV 2016); the results that stay are divided by 1 − ``drop``.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, group: Group, stride: int, native: int,
                  drop: float):
@@ -132,49 +140,49 @@ class MBConv(nn.Module):
         self.drop = StochasticDepth(drop, "row")
 
     def forward(self, x: Tensor) -> Tensor:
-        found = self.project(self.squeeze(self.depthwise(self.expand(x))))
-        return self.drop(found) + x if self.skips else found
+        """(N, in_channels, H, W) → (N, out_channels, H / stride, W / stride)."""
+        result = self.project(self.squeeze(self.depthwise(self.expand(x))))
+        return self.drop(result) + x if self.skips else result
 
 
 class EfficientNet(Trunk):
     """Consecutive stages of EfficientNet-B ``size``, without its head.
 
-    ``stem`` and ``group1`` are at 1/2 of the input, ``group2`` at 1/4, ``group3`` at 1/8,
-    ``group4`` and ``group5`` at 1/16, ``group6`` and ``group7`` at 1/32.
-
     Args:
         size: 0 to 7.
-        stages: names out of ``STAGES``, in order.
+        stages: names in ``STAGES``, consecutive and in order.
     """
 
+    STAGES: ClassVar[dict[str, int]] = {"stem": 2, "group1": 2, "group2": 4, "group3": 8,
+                                        "group4": 16, "group5": 16, "group6": 32, "group7": 32}
     imagenet_unused = ("_conv_head.", "_bn1.", "_fc.")
 
-    def __init__(self, size: int, stages: Sequence[str] = STAGES):
+    def __init__(self, size: int, stages: Sequence[str] = tuple(STAGES)):
         super().__init__()
         if size not in SIZES:
             raise TypeError(f"EfficientNet has sizes 0 to 7, not {size!r}")
         scale = SIZES[size]
         self.imagenet = _RELEASE + scale.weights
-        self.first_block: dict[str, int] = {}  # of each group, counted through the network
-        blocks = [math.ceil(group.blocks * scale.depth) for group in GROUPS]
-        channels, native, done = scaled_channels(STEM, scale.width), scale.native, 0
+        self.first_block: dict[str, int] = {}  # group → number of its first block in the network
+        counts = [math.ceil(group.blocks * scale.depth) for group in GROUPS]
+        channels, native, before = scaled_channels(STEM, scale.width), scale.native, 0
         if "stem" in stages:
-            self.add_module("stem", nn.Sequential(SameConv(3, channels, 3, native, 2),
-                                                  norm(channels), Swish()))
+            self.add_stage("stem", nn.Sequential(SameConv(3, channels, 3, native, 2),
+                                                 norm(channels), Swish()), channels)
         native = math.ceil(native / 2)
-        for name, group, count in zip(STAGES[1:], GROUPS, blocks, strict=True):
+        for name, group, count in zip(list(self.STAGES)[1:], GROUPS, counts, strict=True):
             width = scaled_channels(group.channels, scale.width)
             layers = []
             for number in range(count):
                 stride = group.stride if number == 0 else 1
-                drop = _DROP * (done + number) / sum(blocks)
+                drop = DROP * (before + number) / sum(counts)  # grows linearly with depth
                 layers.append(MBConv(width if number else channels, width, group, stride, native,
                                      drop))
                 native = math.ceil(native / stride)
             if name in stages:
-                self.add_module(name, nn.Sequential(*layers))
-                self.first_block[name] = done
-            channels, done = width, done + count
+                self.add_stage(name, nn.Sequential(*layers), width)
+                self.first_block[name] = before
+            channels, before = width, before + count
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
@@ -196,10 +204,3 @@ class EfficientNet(Trunk):
                  "project": {"0": "_project_conv", "1": "_bn2"}}[part]
         inner, _, tensor = leaf.partition(".")
         return f"_blocks.{self.first_block[stage] + int(number)}.{names[inner]}.{tensor}"
-
-
-def channels_of(size: int) -> dict[str, int]:
-    """Output channels of each stage of EfficientNet-B ``size``."""
-    width = SIZES[size].width
-    return dict(zip(STAGES, (scaled_channels(channels, width) for channels in
-                             (STEM, *(group.channels for group in GROUPS))), strict=True))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .resnet import CHANNELS, STAGES
+from .resnet import CHANNELS, ResNet50
 from .trunk import Trunk
 
 SCALES = 4
 _BLOCKS = {"layer1": (3, 1, 26), "layer2": (4, 2, 52), "layer3": (6, 2, 104),
-           "layer4": (3, 2, 208)}  # number, stride, channels of a scale
+           "layer4": (3, 2, 208)}  # number of blocks, stride, channels of a scale
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -22,10 +23,11 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
 
 
 class Block(nn.Module):
-    """Bottleneck whose middle is split into scales, each a convolution of what came before.
+    """Bottleneck whose middle is split into scales; each scale's convolution also gets the result
+    of the scale before.
 
-    In a stage's first block, with ``shortcut``, the scales do not see each other, and the last one
-    is pooled.
+    In the first block of a stage, which has a ``shortcut``, each scale gets its own part alone,
+    and the last part is pooled.
     """
 
     def __init__(self, in_channels: int, width: int, out_channels: int, stride: int,
@@ -41,29 +43,37 @@ class Block(nn.Module):
         self.pool = nn.AvgPool2d(3, stride, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) → (N, out_channels, H / stride, W / stride)."""
         *parts, last = F.relu(self.bn1(self.conv1(x))).chunk(SCALES, dim=1)
-        done: list[Tensor] = []
+        results: list[Tensor] = []
         for part, conv, norm in zip(parts, self.convs, self.bns, strict=True):
-            seen = done[-1] + part if done and self.downsample is None else part
-            done.append(F.relu(norm(conv(seen))))
-        done.append(last if self.downsample is None else self.pool(last))
+            joined = results[-1] + part if results and self.downsample is None else part
+            results.append(F.relu(norm(conv(joined))))
+        results.append(last if self.downsample is None else self.pool(last))
         shortcut = x if self.downsample is None else self.downsample(x)
-        return F.relu(self.bn3(self.conv3(torch.cat(done, dim=1))) + shortcut)
+        return F.relu(self.bn3(self.conv3(torch.cat(results, dim=1))) + shortcut)
 
 
 class Res2Net50(Trunk):
-    """Consecutive stages, with the names, channels and resolutions of ``ResNet50``."""
+    """Consecutive stages, with the names, channels and strides of ``ResNet50``.
 
+    Args:
+        stages: names in ``STAGES``, consecutive and in order.
+    """
+
+    STAGES: ClassVar[dict[str, int]] = ResNet50.STAGES
     imagenet = ("https://shanghuagao.oss-cn-beijing.aliyuncs.com/res2net/"
                 "res2net50_v1b_26w_4s-3cf99910.pth")
     imagenet_unused = ("fc.",)
 
-    def __init__(self, stages: Sequence[str] = STAGES):
+    def __init__(self, stages: Sequence[str] = tuple(STAGES)):
         super().__init__()
-        for number, stage in enumerate(STAGES):
+        before = 3
+        for stage, channels in CHANNELS.items():
             if stage in stages:
-                before = CHANNELS[STAGES[number - 1]]
-                self.add_module(stage, stem() if stage == "stem" else layer(stage, before))
+                self.add_stage(stage, stem() if stage == "stem" else layer(stage, before),
+                               channels)
+            before = channels
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -74,7 +84,7 @@ class Res2Net50(Trunk):
 
 
 def stem() -> nn.Sequential:
-    """Three small convolutions in the place of ResNet's large one."""
+    """Three 3×3 convolutions in place of ResNet's 7×7, then the pooling: (N, 3, H, W) → 1/4."""
     first = nn.Sequential(conv3x3(3, 32, 2), nn.BatchNorm2d(32), nn.ReLU(inplace=True),
                           conv3x3(32, 32), nn.BatchNorm2d(32), nn.ReLU(inplace=True),
                           conv3x3(32, 64))
@@ -84,6 +94,7 @@ def stem() -> nn.Sequential:
 
 
 def layer(stage: str, in_channels: int) -> nn.Sequential:
+    """The blocks of a stage; only the first has a stride and a shortcut with weights."""
     blocks, stride, width = _BLOCKS[stage]
     channels = CHANNELS[stage]
     shortcut = nn.Sequential(

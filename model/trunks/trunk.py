@@ -1,9 +1,10 @@
-"""What every backbone has in common: named stages that run one after the other."""
+"""What all trunks have in common: named stages that run one after the other."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,29 +14,52 @@ from ..norm import uncounted
 
 
 class Trunk(nn.Module, ABC):
-    """Consecutive stages, added by name with ``add_module``.
+    """Consecutive stages of a classification network.
 
-    A subclass says which file of ImageNet weights it takes (``imagenet``) and which key there each
-    of its tensors has (``imagenet_keys``); the weights are then loaded by name.
+    A subclass adds those that it is asked for with ``add_stage``, and names the file of ImageNet
+    weights that fits (``imagenet``) and the key there of each of its tensors (``imagenet_keys``).
+
+    Attributes:
+        channels: stage → channels of its output, for the stages that were built, in order.
+        strides: stage → side of the image divided by the side of its output, for the same.
+        levels: the stages whose outputs a network takes, from shallow to deep; see
+            ``trunks.build``.
     """
 
-    #: A network of torchvision, whose weights it takes, or the address of a file.
+    #: All stages that there are, in order, and their strides.
+    STAGES: ClassVar[dict[str, int]]
+    #: Name of a network of torchvision, whose weights it takes, or the address of a file.
     imagenet: str
-    #: Beginnings of the file's keys that a trunk has no use for, such as the classifier's.
+    #: Beginnings of keys in that file that a trunk does not use, such as the classifier's.
     imagenet_unused: tuple[str, ...] = ()
-    #: Keep only the stages' outputs for the backward pass, and compute the rest again there.
+    #: Whether the stages' inner results are computed a second time in the backward pass instead
+    #: of being kept for it.
     recompute: bool = False
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """One feature map for each stage, in order."""
-        features = []
-        for stage in self.children():
+    def __init__(self):
+        super().__init__()
+        self.channels: dict[str, int] = {}
+        self.strides: dict[str, int] = {}
+        self.levels: list[str] = []
+
+    def add_stage(self, name: str, stage: nn.Module, channels: int) -> None:
+        """Append a stage whose output has ``channels`` channels."""
+        self.add_module(name, stage)
+        self.channels[name], self.strides[name] = channels, self.STAGES[name]
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """(N, C, H, W) → the output of each stage by name, (N, channels, H / stride, W / stride).
+
+        The input is an image, or what the stage before the first one gives.
+        """
+        features = {}
+        for name, stage in self.named_children():
             if self.recompute and torch.is_grad_enabled():
                 x = checkpoint(stage, x, use_reentrant=False,
                                context_fn=lambda stage=stage: (nullcontext(), uncounted(stage)))
             else:
                 x = stage(x)
-            features.append(x)
+            features[name] = x
         return features
 
     @abstractmethod

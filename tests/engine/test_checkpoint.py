@@ -15,7 +15,7 @@ from engine.checkpoint import load_checkpoint, require_same_recipe, save_checkpo
 from engine.log import RunLog
 from engine.optimizer import build_optimizer
 from engine.seed import random_state, restore_random_state, set_seed
-from engine.step import Done
+from engine.step import StepResult
 from utils.config import default_config, merge_config
 from utils.errors import UserError
 
@@ -92,7 +92,7 @@ def test_a_log_that_a_crash_cut_short_goes_on(tmp_path):
     log = RunLog(tmp_path, last_step=10, every=1, resume_step=3)
     quarter = torch.tensor(0.25)
     optimizer = build_optimizer(default_config().optim, torch.nn.Linear(1, 1))
-    log.step(4, 1, optimizer, Done({}, {"bce": quarter}, quarter, quarter, images=2))
+    log.step(4, 1, optimizer, StepResult({}, {"bce": quarter}, quarter, quarter, images=2))
     log.close()
     steps = [line.split(",")[0] for line in (tmp_path / "log.csv").read_text().splitlines()]
     assert steps == ["step", "1", "2", "4"]

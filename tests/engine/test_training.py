@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import copy
 import math
-from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import nn
 
 import model
+import train as train_script
 from engine.guard import Guard
 from engine.norm import Mode
-from engine.optimizer import Schedule, add_l1, build_optimizer, clip_gradients
+from engine.optimizer import add_l1, build_optimizer, clip_gradients
 from engine.precision import Precision
-from engine.step import Step
+from engine.run import Run
+from engine.schedule import Schedule
+from engine.step import Parts
 from utils.config import default_config, load_config
 from utils.errors import UserError
 from utils.paths import CONFIGS
@@ -73,7 +75,7 @@ def test_groups_the_trunk_learns_slower_and_norms_do_not_decay():
     config.trunk_factor, config.decay_all, config.weight_decay = 0.1, False, 0.01
     config.freeze = ["trunk.conv1"]
     optimizer = build_optimizer(config, network)
-    Schedule(config, optimizer, 10).start_step(1, 1)
+    Schedule(config, optimizer, 10).set_rates(1, 1)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     found = {names[id(parameter)]: (group["lr"], group["weight_decay"])
              for group in optimizer.param_groups for parameter in group["params"]}
@@ -172,129 +174,133 @@ def toy_objective(network, sample):
     return outputs, {"square": error.mean(), "twice": 2 * error.mean()}
 
 
-def toy_step(network, batch=6, objective=toy_objective, **settings):
-    """A step on a batch, and a function that takes it."""
-    config = default_config()
-    config.optim.name, config.optim.lr = "sgd", 0.1
-    for key, value in settings.items():
-        config.train[key] = value
-    precision = Precision(settings.get("precision", "fp32"), CPU)
-    network = precision.place(network)
-    step = Step(network, objective, build_optimizer(config.optim, network), precision, config)
+class Batches(list):
+    """Batches in place of a loader."""
+
+    def set_epoch(self, epoch, start):
+        assert (epoch, start) == (1, 0)
+
+
+def made_batch(images=6):
     random = torch.Generator().manual_seed(0)
-    sample = {"image": torch.randn(batch, 3, 8, 8, generator=random), "name": ["x"] * batch,
-              "mask": torch.rand(batch, 1, 8, 8, generator=random)}
-    return step, precision.batch(sample)
+    return {"image": torch.randn(images, 3, 8, 8, generator=random), "name": ["x"] * images,
+            "mask": torch.rand(images, 1, 8, 8, generator=random)}
+
+
+@pytest.fixture
+def take_step(tmp_path, monkeypatch):
+    """A function that takes train.py's step on a batch, and gives its result."""
+    results = []
+    monkeypatch.setattr(train_script, "watch", lambda run, log, sample, result:
+                        results.append(result))
+
+    def take(network, sample, objective=toy_objective, **settings):
+        config = default_config()
+        config.train.epochs, config.optim.name, config.optim.lr = 1, "sgd", 0.1
+        for key, value in settings.items():
+            config.train[key] = value
+        precision = Precision(settings.get("precision", "fp32"), CPU)
+        run = Run(config, precision.place(network), objective, Batches([sample]), tmp_path,
+                  precision)
+        assert train_script.train(run, []) == 0
+        return results.pop(), run
+    return take
 
 
 @pytest.mark.parametrize("parts", [2, 4, 6, 9])
-def test_a_batch_in_parts_takes_the_same_step(parts):
+def test_a_batch_in_parts_takes_the_same_step(take_step, parts):
     whole, divided = Toy(), Toy()
     divided.load_state_dict(whole.state_dict())
-    (one, sample), (other, _) = toy_step(whole), toy_step(divided, accumulate=parts)
-    a, b = one(sample), other(sample)
-    assert b.loss.item() == pytest.approx(a.loss.item(), rel=1e-6)
-    assert b.terms["twice"].item() == pytest.approx(2 * b.terms["square"].item())
-    assert b.norm.item() == pytest.approx(a.norm.item(), rel=1e-5)
+    expected, _ = take_step(whole, made_batch())
+    result, _ = take_step(divided, made_batch(), accumulate=parts)
+    assert result.loss.item() == pytest.approx(expected.loss.item(), rel=1e-6)
+    assert result.terms["twice"].item() == pytest.approx(2 * result.terms["square"].item())
+    assert result.norm.item() == pytest.approx(expected.norm.item(), rel=1e-5)
     assert torch.allclose(whole.conv.weight, divided.conv.weight, atol=1e-7)
+
+
+def sizes_of(parts: Parts, images: int, **more) -> list[int]:
+    return [len(part.sample["name"]) for part in parts(made_batch(images) | more)]
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 4, 5])
 def test_parts_of_a_batch_are_as_many_in_all_processes(parts):
     """Of five and of four images, which two processes have of nine."""
-    counts = []
-    for images in (5, 4):
-        calls = []
-
-        def counting(network, sample, calls=calls):
-            calls.append(len(sample["name"]))
-            return toy_objective(network, sample)
-
-        step, sample = toy_step(Toy(), images, counting, accumulate=parts)
-        step.world = World(0, 2)
-        step.world.mean = lambda values: values  # there is no other process
-        step.network.no_sync = nullcontext
-        step(sample | {"share": images * 2 / 9})
-        assert sum(calls) == images
-        counts.append(len(calls))
-    assert counts[0] == counts[1] <= parts
+    config = default_config().train
+    config.accumulate = parts
+    sizes = [sizes_of(Parts(Toy(), config, World(0, 2)), images, share=images * 2 / 9)
+             for images in (5, 4)]
+    assert [sum(of_process) for of_process in sizes] == [5, 4]
+    assert len(sizes[0]) == len(sizes[1]) <= parts
 
 
 @pytest.mark.parametrize("images, parts", [(9, 8), (3, 2), (2, 2), (9, 16), (5, 3)])
 def test_no_part_of_a_batch_is_too_small_for_batch_norm(images, parts):
-    config = default_config()
-    config.train.accumulate = parts
-    sizes = []
-
-    class Counting(nn.Sequential):
-        def forward(self, image):
-            sizes.append(len(image))
-            return {"saliency": super().forward(image)}
-
-    def steps(*layers):
-        sizes.clear()
-        network = Counting(*layers)
-        step = Step(network, lambda net, sample: (
-            outputs := net(sample["image"]), {"mean": outputs["saliency"].mean()}),
-            build_optimizer(config.optim, network), Precision("fp32", torch.device("cpu")), config)
-        step({"image": torch.randn(images, 3, 4, 4), "name": ["x"] * images})
-        return list(sizes)
-
-    assert min(steps(nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1))) >= 2
-    assert sum(sizes) == images
-    assert len(steps(nn.Conv2d(3, 1, 1))) == -(-images // -(-images // parts))
+    config = default_config().train
+    config.accumulate = parts
+    plain = nn.Conv2d(3, 1, 1)
+    sizes = sizes_of(Parts(nn.Sequential(plain, nn.BatchNorm2d(1)), config), images)
+    assert min(sizes) >= 2 and sum(sizes) == images
+    assert len(sizes_of(Parts(plain, config), images)) == -(-images // -(-images // parts))
 
 
-def test_bf16_takes_nearly_the_same_step_and_keeps_weights_in_float32():
+def test_bf16_takes_nearly_the_same_step_and_keeps_weights_in_float32(take_step):
     exact, mixed = Toy(), Toy()
     mixed.load_state_dict(exact.state_dict())
-    (one, sample), (other, _) = toy_step(exact), toy_step(mixed, precision="bf16")
-    a, b = one(sample), other(sample)
-    assert b.outputs["saliency"].dtype is torch.bfloat16
+    expected, _ = take_step(exact, made_batch())
+    result, _ = take_step(mixed, made_batch(), precision="bf16")
+    assert result.outputs["saliency"].dtype is torch.bfloat16
     assert mixed.conv.weight.dtype is torch.float32
-    assert b.loss.item() == pytest.approx(a.loss.item(), rel=0.02)
+    assert result.loss.item() == pytest.approx(expected.loss.item(), rel=0.02)
     assert torch.allclose(exact.conv.weight, mixed.conv.weight, atol=5e-3)
 
 
-def test_a_step_that_is_not_finite_changes_nothing():
+def test_a_step_that_is_not_finite_changes_nothing(take_step):
     for poison in ("loss", "gradient"):
-        network = Toy()
+        network, sample = Toy(), made_batch()
         before = copy.deepcopy(network.state_dict())
-        step, sample = toy_step(network)
         if poison == "loss":
             sample["image"][2, 0, 0, 0] = float("nan")
         else:  # finite going forward
             network.conv.weight.register_hook(lambda gradient: gradient * float("inf"))
-        done = step(sample)
-        assert math.isfinite(done.loss.item()) == (poison == "gradient")
-        assert not math.isfinite(done.norm.item())
+        result, _ = take_step(network, sample)
+        assert math.isfinite(result.loss.item()) == (poison == "gradient")
+        assert not math.isfinite(result.norm.item())
         assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
-def test_out_of_memory_says_what_to_lower_or_splits_the_batch(capsys):
+def test_out_of_memory_names_what_to_lower(take_step):
     def greedy(network, sample):
-        if len(sample["name"]) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return toy_objective(network, sample)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    step, sample = toy_step(Toy(), objective=greedy)
     with pytest.raises(UserError, match=r"6 images in 1 part.*\n.*train.accumulate=2"):
-        step(sample)
-    network, exact = Toy(), Toy()
-    exact.load_state_dict(network.state_dict())
-    step, sample = toy_step(network, objective=greedy, on_oom="split")
-    step(sample)
-    assert step.parts == 4
-    assert "split into 4 parts" in capsys.readouterr().err
-    plain, _ = toy_step(exact)
-    plain(sample)
-    assert torch.allclose(network.conv.weight, exact.conv.weight, atol=1e-7)
+        take_step(Toy(), made_batch(), greedy)
 
     def broken(network, sample):
         raise RuntimeError("shapes differ")
-    step, sample = toy_step(Toy(), objective=broken)
+
     with pytest.raises(RuntimeError, match="shapes differ"):
-        step(sample)
+        take_step(Toy(), made_batch(), broken, on_oom="split")
+
+
+def test_a_batch_is_split_until_it_fits_in_memory(take_step, capsys):
+    """The third part runs out at first, when the gradients of two have been added up."""
+    network, exact, sizes = Toy(), Toy(), []
+    exact.load_state_dict(network.state_dict())
+
+    def greedy(network, sample):
+        sizes.append(len(sample["name"]))
+        if sizes[-1] > 1 and len(sizes) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return toy_objective(network, sample)
+
+    result, run = take_step(network, made_batch(), greedy, on_oom="split", accumulate=3)
+    assert sizes == [2, 2, 2] + [1] * 6
+    assert run.parts.count == 6
+    assert "split into 6 parts" in capsys.readouterr().err
+    expected, _ = take_step(exact, made_batch())
+    assert result.loss.item() == pytest.approx(expected.loss.item(), rel=1e-6)
+    assert torch.allclose(network.conv.weight, exact.conv.weight, atol=1e-7)
 
 
 @pytest.mark.parametrize("name, options", [("cpd_vgg", {"width": 0.125}), ("cpd_resnet", {})])

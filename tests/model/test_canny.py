@@ -1,4 +1,4 @@
-"""Canny in torch against OpenCV's, and what WSSA makes of either."""
+"""Canny in torch against OpenCV's."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import model
 from model.canny import opencv_canny, torch_canny
-from utils.config import load_config
-from utils.errors import UserError
-from utils.paths import CONFIGS
 
 
 def picture(seed: int, height: int, width: int, channels: int = 3) -> torch.Tensor:
@@ -68,34 +64,6 @@ def test_no_gradient_flows_through_edges():
     assert not torch_canny(image, 10, 100).requires_grad
     assert not opencv_canny(image, 10, 100).requires_grad
     assert image.grad is None
-
-
-def test_wssa_takes_the_edges_that_it_is_told_to():
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    pixels = picture(1, 64, 64)
-    image = (pixels / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
-    found = {kind: model.build("wssa", width=0.0625, canny=kind).image_edges(image)
-             for kind in ("released", "image", "torch")}
-    assert torch.equal(found["image"], found["torch"])
-    assert torch.equal(found["image"], opencv_canny(pixels, 10, 100))
-    wrapped = np.trunc(image.numpy()).astype(np.int64) % 256  # 0, 1, 2, 254, 255
-    expected = cv2.Canny(np.ascontiguousarray(
-        wrapped[0].transpose(1, 2, 0).astype(np.uint8)), 10, 100)
-    assert np.array_equal(found["released"][0, 0].numpy(), expected)
-    assert not torch.equal(found["released"], found["image"])
-
-
-def test_a_recipe_tells_wssa_its_normalisation():
-    recipe = load_config(CONFIGS / "wssa.yaml", [
-        "data.mean=[0.5,0.4,0.3]", "data.std=[0.1,0.2,0.3]", "model.options.width=0.0625",
-        "model.options.canny=torch"])
-    network = model.from_recipe(recipe)
-    assert network.mean.flatten().tolist() == pytest.approx([0.5, 0.4, 0.3])
-    assert network.std.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
-    recipe.model.options.mean = [0.1, 0.1, 0.1]
-    assert model.from_recipe(recipe).mean.flatten().tolist() == pytest.approx([0.1, 0.1, 0.1])
-    with pytest.raises(UserError, match=r"test\.statistics"):
-        load_config(CONFIGS / "wssa.yaml", ["model.options.canny=image", "test.statistics=per_set"])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

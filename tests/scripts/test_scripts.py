@@ -164,7 +164,7 @@ def test_any_image_folder_or_pattern(trained, made_sets, tmp_path, monkeypatch, 
     assert "same stem" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert predict(trained, out, "--input", "photos/alpha.png", "empty") == 2
-    assert "--input empty: no images" in capsys.readouterr().err
+    assert "--input empty: no images in it" in capsys.readouterr().err
 
 
 def test_finished_maps_are_kept_on_request(trained, made_sets, tmp_path, capsys):
@@ -181,13 +181,17 @@ def test_finished_maps_are_kept_on_request(trained, made_sets, tmp_path, capsys)
 
 
 def test_bf16_changes_a_map_by_little(trained, made_sets, tmp_path):
-    for name in ("fp32", "bf16"):
-        assert predict(trained, tmp_path / name, "--data", "TINY-TE", f"test.precision={name}",
-                       "test.minmax=false") == 0
-    for path in (tmp_path / "fp32/trial/TINY-TE").iterdir():
-        exact, rounded = (np.asarray(Image.open(tmp_path / name / "trial/TINY-TE" / path.name))
-                          for name in ("fp32", "bf16"))
-        assert np.abs(exact.astype(int) - rounded).max() <= 3
+    """This network's maps are so flat that a change is certain only where they are stretched."""
+    def maps(precision: str, minmax: str) -> list[np.ndarray]:
+        out = tmp_path / precision / minmax
+        assert predict(trained, out, "--data", "TINY-TE", f"test.precision={precision}",
+                       f"test.minmax={minmax}") == 0
+        return [np.asarray(Image.open(path), int) for path in sorted(out.glob("trial/TINY-TE/*"))]
+
+    for exact, rounded in zip(maps("fp32", "false"), maps("bf16", "false"), strict=True):
+        assert np.abs(exact - rounded).max() <= 3
+    for exact, rounded in zip(maps("fp32", "true"), maps("bf16", "true"), strict=True):
+        assert (exact != rounded).any()
 
 
 def test_a_batch_gives_the_same_maps_as_one_by_one(trained, made_sets, tmp_path):

@@ -144,7 +144,7 @@ def test_every_bound_divides_what_is_allowed_from_what_is_not(key, inside, outsi
     ("data.edge_dilate=-1", "odd, 1 or more"), ("data.edge_dilate=2", "odd, 1 or more"),
     ("optim.name=adma", "one of adam, adamw, sgd (did you mean 'adam'?)"),
     ("test.resize=logit", "logits or probabilities (did you mean 'logits'?)"),
-    ("optim.schedule=zzz", "plateau, paper (the factor on the learning rate"),
+    ("optim.schedule=zzz", "cosine, plateau (the factor on the learning rate"),
     ("optim.nesterov=true optim.momentum=0", "false without momentum"),
     ("train.compile=true train.checkpoint_trunk=true", "false with train.checkpoint_trunk"),
     ("val.fraction=.1 val.data=[SOD]", "0 when val.data names a set"),

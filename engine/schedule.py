@@ -1,0 +1,86 @@
+"""The learning rate of every step of a run."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from utils.errors import UserError, nearest
+from utils.schema import SCHEDULES
+
+
+class Schedule:
+    """A factor f on the configured rate. With t the share of the run that lies behind, 0 to 1:
+
+    - ``constant``: 1.
+    - ``step``: gamma^⌊epoch / drop_every⌋.
+    - ``compounding``: multiplies the *current* rate by gamma^⌊epoch / drop_every⌋ at every epoch,
+      as the released loops of CPD and WSSA do. With 0.1 and 50 a rate of 1e-4 is 1e-5 at epoch 50,
+      1e-6 at 51, …, so training all but stops there.
+    - ``poly``: (1 − t)^power; ``poly_epoch``: the same, with t counted in whole epochs.
+    - ``triangular``: up to 1 at half of the run and down again, 1 − |2 step / (steps + 1) − 1|.
+    - ``cosine``: (1 + cos π t) / 2.
+    - ``plateau``: × gamma when the watched loss has not fallen by 1e-4 of itself for more than
+      ``patience`` epochs. ``watch`` says which: the validation's ``val.watch`` (or the training
+      loss where nothing is validated), or the mean training loss.
+
+    The first ``warmup`` steps multiply it by step / warmup. Epochs and steps count from 1.
+
+    Args:
+        config: the ``optim`` group of a configuration.
+        optimizer: its groups have a ``factor`` each, see ``build_optimizer``.
+        steps, per_epoch: of the whole run and of an epoch.
+    """
+
+    def __init__(self, config: DictConfig, optimizer: torch.optim.Optimizer, steps: int,
+                 per_epoch: int = 1):
+        if config.schedule not in SCHEDULES:
+            raise UserError(f"unknown optim.schedule {config.schedule!r}; "
+                            f"{nearest(config.schedule, SCHEDULES)}")
+        self.config, self.optimizer, self.steps = config, optimizer, steps
+        self.epochs = math.ceil(steps / per_epoch)
+        # Only its bookkeeping is used, on an optimizer of its own: a rate of 1 is the factor.
+        self._factor = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self._factor, factor=config.gamma, patience=config.patience, threshold=1e-4)
+
+    def set_rates(self, step: int, epoch: int) -> None:
+        """Set the optimizer's rates for a step."""
+        factor = self.factor(step, epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * factor * group["factor"]
+
+    def factor(self, step: int, epoch: int) -> float:
+        """What the configured rate is multiplied with at a step; see the class."""
+        config, t = self.config, (step - 1) / self.steps
+        shape = {
+            "constant": lambda: 1.0,
+            "step": lambda: config.gamma ** (epoch // config.drop_every),
+            "compounding": lambda: config.gamma ** sum(past // config.drop_every
+                                                       for past in range(1, epoch + 1)),
+            "poly": lambda: (1 - t) ** config.power,
+            "poly_epoch": lambda: (1 - (epoch - 1) / self.epochs) ** config.power,
+            "triangular": lambda: 1 - abs(2 * step / (self.steps + 1) - 1),
+            "cosine": lambda: (1 + math.cos(math.pi * t)) / 2,
+            "plateau": lambda: self._factor.param_groups[0]["lr"],
+        }[config.schedule]
+        return shape() * min(1.0, step / config.warmup if config.warmup else 1.0)
+
+    def end_epoch(self, training_loss: float, validation: float | None = None,
+                  waits: bool = False) -> None:
+        """Tell the schedule the epoch's mean training loss and, after a validation, the value of
+        ``val.watch``; ``waits`` where the run validates, but not after this epoch."""
+        if self.config.watch == "training" or (validation is None and not waits):
+            self._plateau.step(training_loss)
+        elif validation is not None:
+            self._plateau.step(validation)
+
+    def state_dict(self) -> dict:
+        return {"plateau": self._plateau.state_dict(), "factor": self._factor.param_groups[0]["lr"]}
+
+    def load_state_dict(self, state: dict) -> None:
+        self._plateau.load_state_dict(state["plateau"])
+        self._factor.param_groups[0]["lr"] = state["factor"]

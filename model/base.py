@@ -1,0 +1,58 @@
+"""What a network is: the contract that training, testing and the tests rely on."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from .trunks.trunk import Trunk
+
+
+class Network(nn.Module, ABC):
+    """A paper's network. A subclass defines ``forward`` and changes the attributes that differ.
+
+    Networks are built from arguments alone; their constructors read no file. An argument that a
+    network cannot take raises a TypeError, which ``model.build`` turns into a message.
+    """
+
+    #: How the official checkpoint's keys become ours: pattern → replacement, regular expressions
+    #: that match at the beginning of a key. All of them are applied, one after the other: the
+    #: first rows rename the parts, later rows rename what is inside.
+    released_keys: Mapping[str, str] = {}
+    #: Beginnings of official keys whose tensors the released network never uses. They have no
+    #: place here.
+    never_run: ClassVar[tuple[str, ...]] = ()
+    #: Beginnings of our parameters' keys that exist for the official checkpoint only and are not
+    #: trained.
+    never_trained: ClassVar[tuple[str, ...]] = ()
+    #: Whether the constructor takes ``mean`` and ``std``, the statistics that images are
+    #: normalised with, because the network looks at the image's pixels.
+    wants_statistics: ClassVar[bool] = False
+    #: Side of the smallest image, in pixels, at which every part of the network has something to
+    #: work on.
+    smallest_side: ClassVar[int] = 64
+    #: Class of the objective, for papers whose losses are more than a table ``loss.terms``.
+    objective: ClassVar[type | None] = None
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Image (N, 3, H, W), float, normalised RGB → logits (N, 1, H, W) by name.
+
+        ``saliency`` comes first and is the prediction that the paper evaluates. The other outputs
+        are those that the paper supervises.
+        """
+
+    def released_key(self, key: str) -> str:
+        """Our key for a key of the official checkpoint."""
+        for pattern, ours in self.released_keys.items():
+            key = re.sub(f"^{pattern}", ours, key)
+        return key
+
+    def trunks(self) -> dict[str, Trunk]:
+        """The trunks in this network, by the name of their module."""
+        return {name: module for name, module in self.named_modules()
+                if isinstance(module, Trunk)}

@@ -1,0 +1,89 @@
+"""Parts that the networks of several papers share, and their trunks."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: Makes a module from (in_channels, out_channels, kernel, **options of a convolution).
+Conv = Callable[..., nn.Module]
+
+
+def resize_to(x: Tensor, reference: Tensor, align_corners: bool) -> Tensor:
+    """``x`` (N, C, h, w) → (N, C, H, W), bilinear, where ``reference`` is (·, ·, H, W).
+
+    ``align_corners`` has no default: released networks differ in it, and weights that were
+    trained with one value lose accuracy with the other.
+    """
+    return F.interpolate(x, size=reference.shape[-2:], mode="bilinear",
+                         align_corners=align_corners)
+
+
+class GroupedConv(nn.Conv2d):
+    """A convolution that a CPU computes in float32 while it trains, if it has groups.
+
+    The backward pass of depthwise convolutions in oneDNN takes four times as long in bf16 as in
+    float32, and the weights' gradient of dilated ones, channels-last, is garbage at times
+    (torch 2.15).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, out_channels, h, w)."""
+        if self.groups > 1 and self.training and x.device.type == "cpu":
+            with torch.autocast("cpu", enabled=False):
+                return self.convolve(x.to(self.weight.dtype))
+        return self.convolve(x)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The convolution itself, which subclasses may pad in another way."""
+        return super().forward(x)
+
+
+def conv_norm(in_channels: int, out_channels: int, kernel: int | tuple[int, int],
+              activation: nn.Module | None = None, **options) -> nn.Sequential:
+    """Convolution without bias (``conv``), batch norm (``bn``), and the activation if one is given.
+
+    Args:
+        options: of the convolution: ``stride``, ``padding``, ``dilation``, ``groups``.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        conv=GroupedConv(in_channels, out_channels, kernel, bias=False, **options),
+        bn=nn.BatchNorm2d(out_channels))
+    if activation is not None:
+        layers["activation"] = activation
+    return nn.Sequential(layers)
+
+
+def conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 3, dilation: int = 1,
+                   bias: bool = False, conv: Conv = nn.Conv2d) -> nn.Sequential:
+    """Convolution that keeps height and width (``0``), batch norm (``1``), ReLU (``2``)."""
+    return nn.Sequential(
+        conv(in_channels, out_channels, kernel, padding=dilation * (kernel // 2),
+             dilation=dilation, bias=bias),
+        nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+
+
+class ReceptiveField(nn.Module):
+    """Receptive field block as CPD has it (Wu et al., CVPR 2019, Sec. 3.2; after Liu et al., ECCV
+    2018): four branches of growing reach, which are concatenated and fused."""
+
+    def __init__(self, in_channels: int, out_channels: int, conv: Conv):
+        super().__init__()
+        self.branches = nn.ModuleList([nn.Sequential(conv(in_channels, out_channels, 1))])
+        for reach in (3, 5, 7):
+            self.branches.append(nn.Sequential(
+                conv(in_channels, out_channels, 1),
+                conv(out_channels, out_channels, (1, reach), padding=(0, reach // 2)),
+                conv(out_channels, out_channels, (reach, 1), padding=(reach // 2, 0)),
+                conv(out_channels, out_channels, 3, padding=reach, dilation=reach)))
+        self.fuse = conv(4 * out_channels, out_channels, 3, padding=1)
+        self.shortcut = conv(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) → (N, out_channels, H, W)."""
+        reached = torch.cat([branch(x) for branch in self.branches], dim=1)
+        return F.relu(self.fuse(reached) + self.shortcut(x))

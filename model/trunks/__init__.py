@@ -1,0 +1,85 @@
+"""Trunks: the classification networks on which the papers build, one file for each family.
+
+A network takes a trunk by name, asks ``levels`` which stages lie at which stride, and the built
+trunk how many channels they have::
+
+    runs = trunks.levels("resnet50", (4, 8, 16))  # [["stem", "layer1"], ["layer2"], ["layer3"]]
+    trunk = trunks.build("resnet50", runs)
+    trunk.levels  # ["layer1", "layer2", "layer3"], the last stage of each run
+    trunk.channels["layer3"]  # 1024
+
+Networks whose branches have their own copies of deep stages build the runs apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from utils.errors import nearest
+
+from .efficientnet import SIZES, EfficientNet
+from .res2net import Res2Net50
+from .resnet import ResNet50
+from .trunk import Trunk
+from .vgg import VGG16
+
+#: Name → class and the options that the name fixes.
+_TRUNKS: dict[str, tuple[type[Trunk], dict]] = {
+    "vgg16": (VGG16, {}),
+    "resnet50": (ResNet50, {}),
+    "res2net50": (Res2Net50, {}),
+    **{f"efficientnet_b{size}": (EfficientNet, {"size": size}) for size in SIZES},
+}
+
+__all__ = ["Trunk", "build", "levels", "names"]
+
+
+def names() -> list[str]:
+    """Names that ``build`` knows."""
+    return list(_TRUNKS)
+
+
+def build(name: str, runs: Sequence[Sequence[str]], **options) -> Trunk:
+    """A part of the trunk ``name``, freshly initialised.
+
+    Args:
+        runs: its stages, consecutive and in order, in runs such as ``levels`` gives.
+        options: of the trunk's class: ``pool`` and ``width`` of VGG-16, ``pool`` of ResNet-50.
+
+    Raises:
+        TypeError: a name, stage or option that is unknown.
+    """
+    trunk, fixed = _entry(name)
+    stages = [stage for run in runs for stage in run]
+    unknown = [stage for stage in stages if stage not in trunk.STAGES]
+    if unknown:
+        raise TypeError(f"trunk {name!r} has no stage {unknown[0]!r}; "
+                        f"{nearest(unknown[0], trunk.STAGES)}")
+    built = trunk(stages=stages, **fixed | options)
+    built.levels = [run[-1] for run in runs]
+    return built
+
+
+def levels(name: str, strides: Sequence[int]) -> list[list[str]]:
+    """The stages of a trunk in one run for each stride, so that each run ends with the last stage
+    at this stride. The first run begins with the image.
+
+    Raises:
+        TypeError: the name is unknown, or the trunk has no stage at one of the strides.
+    """
+    stages = _entry(name)[0].STAGES
+    runs, start = [], 0
+    for stride in strides:
+        at_stride = [number for number, value in enumerate(stages.values()) if value == stride]
+        if not at_stride:
+            raise TypeError(f"trunk {name!r} has no stage at stride {stride}; it has "
+                            f"{', '.join(f'{stage} at {at}' for stage, at in stages.items())}")
+        runs.append(list(stages)[start:at_stride[-1] + 1])
+        start = at_stride[-1] + 1
+    return runs
+
+
+def _entry(name: str) -> tuple[type[Trunk], dict]:
+    if name not in _TRUNKS:
+        raise TypeError(f"unknown trunk {name!r}; {nearest(name, names())}")
+    return _TRUNKS[name]

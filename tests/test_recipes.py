@@ -1,0 +1,259 @@
+"""Every recipe's constants and reported numbers against the facts about papers and released code.
+
+The values are written out from the facts (docs/<paper>.md names the sources), not read from the
+recipes: a recipe or a default that changes fails here, and so does one that nobody wrote down.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from utils.config import load_config
+from utils.paths import CONFIGS
+
+#: What holds for every recipe that does not say otherwise below.
+SHARED = {
+    "seed": 0, "model.options": {}, "weights.backbone": "imagenet", "weights.network": None,
+    "loss.variant": "released", "loss.options": {}, "loss.smoothing": 0.0,
+    "data.train": ["DUTS-TR"], "data.target": "mask", "data.edges": "none", "data.edge_dilate": 1,
+    "data.image_resize": "pillow", "data.mask_resize": "bilinear",
+    "data.scribble_resize": "nearest", "data.soft_mask": True, "data.scales": [1.0],
+    "data.flip": 0.0, "data.crop": 1.0, "data.augment": "none",
+    "data.mean": [0.485, 0.456, 0.406], "data.std": [0.229, 0.224, 0.225],
+    "optim.name": "adam", "optim.lr": 1e-4, "optim.betas": [0.9, 0.999],
+    "optim.weight_decay": 0.0, "optim.decay_all": True, "optim.l1": 0.0,
+    "optim.trunk_factor": 1.0, "optim.freeze": [], "optim.eval_norm": [],
+    "optim.frozen_norm": [], "optim.warmup": 0, "optim.clip_value": None, "optim.clip_norm": None,
+    "train.steps": None, "train.ema": 0.0, "train.patience": None, "train.accumulate": 1,
+    "train.sync_norm": False, "train.max_skipped": 0,
+    "val.data": [], "val.fraction": 0.0, "val.every": 1,
+    "test.minmax": True, "test.resize": "logits", "test.statistics": "recipe",
+    "test.precision": "fp32",
+}
+CPD = {  # wuzhe71/CPD @ e7373b4: train.py, data.py, test_CPD.py
+    "loss.terms": {"attention": {"bce": 1}, "saliency": {"bce": 1}}, "data.size": 352,
+    "train.batch": 10, "train.epochs": 99,
+    "optim.clip_value": 0.5, "optim.schedule": "compounding", "optim.gamma": 0.1,
+    "optim.drop_every": 50,
+    "test.data": ["ECSSD", "PASCAL-S", "HKU-IS", "DUT-OMRON", "DUTS-TE"]}
+WSSA = {  # JingZhang617/Scribble_Saliency @ 4709407
+    "loss.terms": {}, "data.target": "scribble", "data.edges": "auto", "data.soft_mask": False,
+    "data.size": 352, "train.batch": 10, "train.epochs": 30, "optim.clip_value": 0.5,
+    "optim.schedule": "compounding", "optim.gamma": 0.9, "optim.drop_every": 20,
+    "test.data": ["ECSSD", "DUT-OMRON", "PASCAL-S", "HKU-IS", "THUR15K", "DUTS-TE"]}
+SCWSSOD = {  # siyueyu/SCWSSOD @ f865056; mean and deviation of DUTS, of 255
+    "loss.terms": {}, "data.target": "scribble", "data.soft_mask": False, "data.size": 320,
+    "data.image_resize": "opencv", "data.flip": 0.5,
+    "data.mean": [124.55 / 255, 118.90 / 255, 102.94 / 255],
+    "data.std": [56.77 / 255, 55.97 / 255, 57.50 / 255],
+    "train.batch": 16, "train.epochs": 40, "optim.name": "sgd", "optim.lr": 1e-2,
+    "optim.trunk_factor": 0.1, "optim.momentum": 0.9, "optim.nesterov": True,
+    "optim.weight_decay": 5e-4, "optim.schedule": "triangular", "test.statistics": "per_set",
+    "test.data": ["ECSSD", "DUT-OMRON", "PASCAL-S", "HKU-IS", "THUR15K", "DUTS-TE"]}
+TRACER = {  # Karel911/TRACER @ 8dacecc
+    "seed": 42, "loss.terms": {
+        **{output: {"api": 1} for output in ("saliency", "side0", "side1", "side2")},
+        "edge": {"api": 1, "target": "edge"}}, "data.edges": "mask", "data.image_resize": "opencv",
+    "data.mask_resize": "nearest", "data.augment": "moves_tones_blurs",
+    "train.batch": 32, "train.epochs": 100, "train.patience": 10, "optim.lr": 5e-5,
+    "optim.weight_decay": 1e-4, "optim.clip_norm": 2.0, "optim.schedule": "plateau",
+    "optim.gamma": 0.1, "optim.patience": 5, "optim.watch": "validation",
+    "val.fraction": 0.05, "val.watch": "loss",
+    "test.minmax": False, "test.resize": "probabilities",
+    "test.data": ["DUTS-TE", "DUT-OMRON", "HKU-IS", "ECSSD", "PASCAL-S"]}
+BGNET = {  # thograce/BGNet @ 54e412f
+    "seed": 2021, "loss.terms": {
+        **{output: {"structure": 1} for output in ("saliency", "side2", "side3")},
+        "edge": {"dice": 3, "target": "edge"}}, "data.train": ["COD-TR"], "data.edges": "auto",
+    "data.edge_dilate": 5, "data.size": 416, "data.flip": 0.5, "train.batch": 16,
+    "train.epochs": 25, "optim.clip_value": 0.5, "optim.schedule": "poly_epoch",
+    "optim.power": 0.9, "test.data": ["CAMO", "CHAMELEON", "COD10K", "NC4K"]}
+RECIPES = {
+    "cpd_vgg": CPD, "cpd_resnet": CPD, "wssa": WSSA, "scwssod": SCWSSOD, "scwssod_vgg": SCWSSOD,
+    "bgnet": BGNET,
+    **{f"tracer_te{number}": TRACER | {"data.size": size} for number, size in enumerate(
+        (320, 320, 352, 384, 448, 512, 576, 640))},
+    "tracer_resnet50": TRACER | {"data.size": 352}, "tracer_vgg": TRACER | {"data.size": 320},
+    "demo": {  # ours, as README describes it
+        "model.name": "cpd_vgg", "model.options": {"width": 0.25}, "weights.backbone": "none",
+        "loss.terms": CPD["loss.terms"], "data.train": ["SAMPLE-TR"], "data.size": 96,
+        "data.flip": 0.5,
+        "data.soft_mask": False, "optim.lr": 1e-3, "optim.clip_value": 0.5,
+        "optim.schedule": "constant", "train.batch": 8, "train.epochs": 11, "train.log_every": 32,
+        "train.precision": "fp32",
+        "val.fraction": 0.125, "val.every": 2, "test.data": ["SAMPLE-TE"], "test.batch": 16},
+}
+#: Recipe → its reported numbers: protocol, whether they were verified, a word of the source,
+#: measures; then a row of printed numbers for each data set.
+REPORTED = {
+    "cpd_vgg": """
+        cpd yes README maxF MAE
+        ECSSD .936 .040
+        PASCAL-S .866 .074
+        HKU-IS .924 .033
+        DUT-OMRON .794 .057
+        DUTS-TE .864 .043
+        minet yes MINet F wF E Sm
+        ECSSD .914 .894 .943 .910
+        PASCAL-S .832 .806 .884 .843
+        HKU-IS .896 .881 .952 .904
+        DUT-OMRON .745 .715 .868 .818
+        DUTS-TE .813 .801 .908 .867""",
+    "cpd_resnet": """
+        cpd yes README maxF MAE
+        ECSSD .939 .037
+        PASCAL-S .864 .072
+        HKU-IS .925 .034
+        DUT-OMRON .797 .056
+        DUTS-TE .865 .043
+        minet yes MINet F wF E Sm
+        ECSSD .917 .898 .949 .918
+        PASCAL-S .831 .803 .887 .847
+        HKU-IS .891 .876 .952 .906
+        DUT-OMRON .747 .719 .873 .825
+        DUTS-TE .805 .795 .904 .869
+        adaptive yes F3Net F E MAE
+        THUR15K .738 .829 .068""",
+    "wssa": """
+        adaptive yes author MAE
+        ECSSD .061
+        minet yes A2S-v2 F E
+        ECSSD .870 .917
+        DUT-OMRON .703 .845
+        PASCAL-S .785 .855
+        HKU-IS .860 .932
+        DUTS-TE .742 .869
+        minet yes UDASOD Sm wF MAE
+        ECSSD .865 .835 -
+        DUT-OMRON .785 .669 .068
+        PASCAL-S .796 .736 .094
+        HKU-IS .865 .831 .047
+        DUTS-TE .803 .709 .062
+        minet yes Hybrid maxF Sm MAE
+        ECSSD .871 - -
+        PASCAL-S .788 - -
+        HKU-IS .864 - -
+        THUR15K .736 .800 .077
+        DUTS-TE .755 - -""",
+    "scwssod": """
+        adaptive yes abstract F E MAE
+        ECSSD .8995 .9079 .0489
+        adaptive yes A2S-v2 F E MAE
+        DUT-OMRON .758 .862 .060
+        HKU-IS .896 - .038
+        DUTS-TE .823 .890 .049""",
+    "bgnet": """
+        cod yes CSU Sm meanE wF MAE
+        CAMO .812 .870 .749 .073
+        COD10K .831 .901 .722 .033
+        NC4K .851 .907 .788 .044""",
+    "tracer_te0": """
+        tracer no plot maxF
+        DUTS-TE .896""",
+    "tracer_te1": """
+        tracer no plot maxF
+        DUTS-TE .899
+        tracer no TRACER#2 MAE
+        DUTS-TE .033""",
+    "tracer_te2": """
+        tracer no plot maxF
+        DUTS-TE .902
+        tracer yes poster MAE Sm
+        DUTS-TE .030 .891
+        DUT-OMRON .047 .846
+        HKU-IS .027 .918
+        ECSSD .031 .924""",
+    "tracer_te3": """
+        tracer no plot maxF
+        DUTS-TE .913""",
+    "tracer_te4": """
+        tracer no plot maxF
+        DUTS-TE .921""",
+    "tracer_te5": """
+        tracer no plot maxF
+        DUTS-TE .929""",
+    "tracer_te6": """
+        tracer no plot maxF
+        DUTS-TE .929""",
+    "tracer_te7": """
+        tracer no plot maxF
+        DUTS-TE .938
+        tracer yes DualGazeNet MAE maxF
+        DUT-OMRON .045 .849
+        tracer no paperswithcode meanF Sm
+        DUT-OMRON .798 .855""",
+    "tracer_resnet50": """
+        tracer yes poster MAE Sm
+        DUTS-TE .035 .890
+        DUT-OMRON .050 .845
+        HKU-IS .028 .919
+        ECSSD .033 .925""",
+}
+
+
+def same(value, expected) -> bool:
+    """Whether a value of a recipe is the expected one; numbers to 5e-6, as recipes round them."""
+    if isinstance(expected, list):
+        return len(value) == len(expected) and all(map(same, value, expected))
+    if isinstance(expected, float):
+        return math.isclose(value, expected, rel_tol=1e-12, abs_tol=5e-6 if expected > 0.01 else 0)
+    return value == expected and isinstance(value, bool) == isinstance(expected, bool)
+
+
+def leaves(values: dict, start: str = "") -> set[str]:
+    """Dotted keys of all values; ``options`` and ``terms`` are one value each."""
+    keys: set[str] = set()
+    for key, value in values.items():
+        deeper = isinstance(value, dict) and key not in ("options", "terms")
+        keys |= leaves(value, f"{start}{key}.") if deeper else {start + key}
+    return keys
+
+
+@pytest.fixture(params=sorted({path.stem for path in CONFIGS.glob("*.yaml")} | RECIPES.keys()))
+def name(request) -> str:
+    if request.param not in RECIPES:
+        pytest.skip(f"the facts of {request.param} are not written into this table yet")
+    return request.param
+
+
+def test_constants_are_those_of_the_facts(name):
+    path = CONFIGS / f"{name}.yaml"
+    config = load_config(path)
+    expected = {"name": name, "model.name": name} | SHARED | RECIPES[name]
+    wrong = {key: OmegaConf.select(config, key) for key, value in expected.items()
+             if not same(plain(OmegaConf.select(config, key)), value)}
+    assert not wrong
+    written = leaves(OmegaConf.to_container(OmegaConf.load(path))) - {"base", "paper", "reported"}
+    assert written <= expected.keys(), "constants of the recipe that this table does not have"
+
+
+def plain(value):
+    """The value without OmegaConf's containers."""
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def numbers_of(table: str) -> list[tuple]:
+    """Each number: data set, measure, value, digits, protocol, verified, a word of its source."""
+    numbers = []
+    for line in table.split("\n"):
+        cells = line.split()
+        if cells[1:2] in (["yes"], ["no"]):
+            protocol, verified, word, *measures = cells
+        elif cells:
+            numbers += [(cells[0], measure, float(text), len(text) - 1, protocol,
+                         verified == "yes", word)
+                        for measure, text in zip(measures, cells[1:], strict=True) if text != "-"]
+    return numbers
+
+
+def test_reported_numbers_are_those_of_their_sources(name):
+    rows: list[DictConfig] = list(load_config(CONFIGS / f"{name}.yaml").reported)
+    assert all(row.source and "memory" not in row.source for row in rows)
+    expected = numbers_of(REPORTED.get(name, ""))
+    words = {number[:2]: number[-1] for number in expected}
+    assert sorted((row.dataset, row.measure, row.value, row.digits, row.protocol, row.verified)
+                  for row in rows) == sorted(number[:-1] for number in expected)
+    assert [row for row in rows if words[row.dataset, row.measure] not in row.source] == []
