@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -12,6 +12,7 @@ from .table import MEASURES, lower_is_better
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
+MOST = 10  # images to name that differ most
 #: Columns are compared in this order, those without such a beginning before all others.
 _KINDS = {"mean": 1, "adp": 2, "bin": 3}
 
@@ -44,18 +45,15 @@ def linear_columns() -> list[str]:
     return [column for _, column in sorted(columns, key=itemgetter(0))]
 
 
-def compare(a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, float]],
-            measures: Sequence[str] | None = None, most: int = 10,
-            seed: int = 0) -> list[Difference]:
+def compare(a: Mapping[str, Mapping[str, float]],
+            b: Mapping[str, Mapping[str, float]]) -> list[Difference]:
     """Paired differences of two methods.
 
     Args:
         a, b: image → measure → score, as ``Evaluator.per_image``, over the same images.
-        measures: out of ``linear_columns()``; by default those that both have.
-        most: number of differing images to name.
 
     Returns:
-        One ``Difference`` a measure. The interval holds 95 % of the mean differences over
+        One ``Difference`` for each of ``linear_columns()`` that both have. The interval holds 95 % of the mean differences over
         10 000 data sets of the same size, drawn with replacement from the images (Efron's
         percentile bootstrap), the same draws for every measure.
 
@@ -66,15 +64,15 @@ def compare(a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, f
         raise ValueError("two methods are compared on the same images, at least one")
     names = sorted(a)
     first = a[names[0]].keys() & b[names[0]].keys()
-    measures = [m for m in linear_columns() if m in first] if measures is None else list(measures)
+    measures = [column for column in linear_columns() if column in first]
     scores = np.array([[[method[name][m] for m in measures] for name in names]
                        for method in (a, b)])  # (2, images, measures)
     differences = scores[0] - scores[1]
-    low, high = bootstrap(differences, seed)
+    low, high = bootstrap(differences)
     result = []
     for i, measure in enumerate(measures):
         better = -differences[:, i] if lower_is_better(measure) else differences[:, i]
-        order = np.argsort(-abs(better), kind="stable")[:most]
+        order = np.argsort(-abs(better), kind="stable")[:MOST]
         result.append(Difference(
             measure, float(scores[0, :, i].mean()), float(scores[1, :, i].mean()),
             float(low[i]), float(high[i]), int((better > 0).sum()), int((better < 0).sum()),
@@ -83,9 +81,9 @@ def compare(a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, f
     return result
 
 
-def bootstrap(differences: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def bootstrap(differences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval of the mean of (images, measures): lower and upper ends (measures,)."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     images = len(differences)
     means = np.empty((RESAMPLES, differences.shape[1]))
     for i in range(RESAMPLES):
