@@ -34,7 +34,7 @@ from report.tables import (
 )
 from scoring import ScoringOptions
 from scoring.jobs import Cell, Job, JobScores, find_jobs, score_jobs
-from scoring.scores import Row, keep_scores, kept_row, read_scores, row_cell, stamp
+from scoring.scores import Row, keep_scores, kept_rows, read_scores, row_cell
 from utils.cli import parse_with_overrides
 from utils.errors import UserError, nearest, reports_errors
 from utils.origin import origin_of
@@ -137,8 +137,7 @@ def run(argv: list[str] | None = None) -> list[Row]:
     write_files(args, rows, given)
     if args.reports:
         given += [more for scores in given for more in under_other_profiles(scores, args, recipes)]
-    when = stamp()
-    new = [kept_row(scores, when) for scores in given]
+    new = kept_rows(given)
     kept = keep_scores(RESULTS / SCORES, new)
     if args.reports and (given or not without):
         show_report(args, recipes, kept, [scores.job.cell for scores in given], without)

@@ -53,9 +53,9 @@ def compare(a: Mapping[str, Mapping[str, float]],
         a, b: image → measure → score, as ``Evaluator.per_image``, over the same images.
 
     Returns:
-        One ``Difference`` for each of ``linear_columns()`` that both have. The interval holds 95 % of the mean differences over
-        10 000 data sets of the same size, drawn with replacement from the images (Efron's
-        percentile bootstrap), the same draws for every measure.
+        One ``Difference`` for each of ``linear_columns()`` that both have. The interval holds 95 %
+        of the mean differences over 10 000 data sets of the same size, drawn with replacement from
+        the images (Efron's percentile bootstrap), the same draws for every measure.
 
     Raises:
         ValueError: different images, or none.
@@ -81,8 +81,8 @@ def compare(a: Mapping[str, Mapping[str, float]],
     return result
 
 
-def bootstrap(differences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of the mean of (images, measures): lower and upper ends (measures,)."""
+def bootstrap(differences: np.ndarray) -> np.ndarray:
+    """Percentile interval of the mean of (images, measures): lower and upper ends (2, measures)."""
     random = np.random.default_rng(0)
     images = len(differences)
     means = np.empty((RESAMPLES, differences.shape[1]))
@@ -90,4 +90,4 @@ def bootstrap(differences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         drawn = np.bincount(random.integers(images, size=images), minlength=images)
         means[i] = drawn @ differences / images
     tail = (1 - CONFIDENCE) / 2
-    return np.quantile(means, tail, axis=0), np.quantile(means, 1 - tail, axis=0)
+    return np.quantile(means, (tail, 1 - tail), axis=0)
