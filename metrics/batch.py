@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .counts import Counts, Sample, count, on_host, valued
-from .measures import Confusion, Levels, adaptive, at_half, at_thresholds, levels_of
+from .counts import Counts, Sample, count, valued
+from .measures import Confusion, Levels, adaptive, at_selection, at_thresholds, levels_of
 from .weighted import weighted_errors
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Batch:
     """B maps with their ground truths under the definitions of a profile.
 
     Args:
-        samples: B pairs of prediction and truth, uint8 (H, W); tensors too on a torch device.
+        samples: B pairs of prediction and truth, uint8 (H, W).
         device: ``cpu`` for NumPy, else a torch device.
 
     Attributes:
@@ -64,7 +64,7 @@ class Batch:
 
     @cached_property
     def at_half(self) -> Confusion:
-        return at_half(self.levels)
+        return at_selection(self.levels, self.levels.values > 0.5)
 
     @cached_property
     def e_selections(self) -> tuple[Confusion, Confusion]:
@@ -98,7 +98,7 @@ class PixelMap:
     """
 
     def __init__(self, sample: Sample, values: np.ndarray, foreground_above: int):
-        self.prediction, truth = map(on_host, sample)
+        self.prediction, truth = sample
         self.foreground = truth > foreground_above
         self._value_of_byte = values
 

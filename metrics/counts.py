@@ -32,17 +32,11 @@ class Counts:
     splits: np.ndarray
 
 
-def on_host(image: object) -> np.ndarray:
-    """An array as it is, or a tensor's content from its device."""
-    return np.asarray(image.cpu() if hasattr(image, "cpu") else image)
-
-
-def valued(prediction: object, values: np.ndarray) -> np.ndarray:
+def valued(prediction: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The map (H, W) with each byte replaced by its value, float64, in the map's memory order.
 
     In that order every tool adds up its pixels, so sums of it round alike.
     """
-    prediction = on_host(prediction)
     return np.take(values, prediction, out=np.empty_like(prediction, dtype=np.float64))
 
 
@@ -53,14 +47,14 @@ def require_sample(prediction: np.ndarray, truth: np.ndarray) -> None:
         ValueError: not uint8, not two-dimensional, different shapes, no pixels.
     """
     for name, array in (("prediction", prediction), ("ground truth", truth)):
-        if not hasattr(array, "dtype"):
-            raise ValueError(f"{name} must be an array or a tensor, not {type(array).__name__}")
-        if str(array.dtype).removeprefix("torch.") != "uint8" or array.ndim != 2:
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{name} must be an array, not {type(array).__name__}")
+        if array.dtype != np.uint8 or array.ndim != 2:
             raise ValueError(f"{name} must be uint8 of two dimensions, not {array.dtype} "
-                             f"{tuple(array.shape)}")
+                             f"{array.shape}")
     if prediction.shape != truth.shape:
-        raise ValueError(f"prediction {tuple(prediction.shape)} and ground truth "
-                         f"{tuple(truth.shape)} differ in size")
+        raise ValueError(f"prediction {prediction.shape} and ground truth {truth.shape} differ in "
+                         "size")
     if 0 in prediction.shape:
         raise ValueError("the map has no pixels")
 

@@ -122,11 +122,6 @@ def adaptive(levels: Levels, samples: Sequence[Sample], strict: bool = False,
     return at_selection(levels, selected & levels.present)
 
 
-def at_half(levels: Levels) -> Confusion:
-    """Selection of what is above 0.5."""
-    return at_selection(levels, levels.values > 0.5)
-
-
 def mae(levels: Levels) -> np.ndarray:
     """Mean absolute error (B,), in [0, 1]."""
     errors = levels.background * levels.values + levels.foreground * (1 - levels.values)

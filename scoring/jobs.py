@@ -64,14 +64,9 @@ def score_jobs(jobs: Sequence[Job], options: ScoringOptions, allow_missing: bool
     Returns:
         The scores that are given, and the jobs whose scores are not.
     """
-    given, failed = [], []
-    for job in jobs:
-        scores = score_job(job, options, quiet)
-        if scores.is_given(allow_missing):
-            given.append(scores)
-        else:
-            failed.append(job)
-    return given, failed
+    scored = [score_job(job, options, quiet) for job in jobs]
+    return ([scores for scores in scored if scores.is_given(allow_missing)],
+            [scores.job for scores in scored if not scores.is_given(allow_missing)])
 
 
 def score_job(job: Job, options: ScoringOptions, quiet: bool = False) -> JobScores:
@@ -135,16 +130,14 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
 
 def folder_jobs(folders: Sequence[Path], masks: Path) -> list[Job]:
     """Folders of maps against one folder of masks."""
-    if not masks.is_dir():
-        raise UserError(f"folder not found: {masks}")
+    for folder in (masks, *folders):
+        if not folder.is_dir():
+            raise UserError(f"folder not found: {folder}")
     table, problems = by_stem(list_images(masks), "masks")
     if problems:
         raise UserError(list_problems(f"{masks} is not a folder of masks", problems))
     if not table:
         raise UserError(f"no masks in {masks}; give the folder that holds them")
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"folder not found: {folder}")
     pairs = [Pair(stem, None, path) for stem, path in table.items()]
     # Folders are <method>/<set>, unless several have different names: these are the methods'.
     folders = [folder.absolute() for folder in folders]
