@@ -170,10 +170,10 @@ def scoring_options(args: argparse.Namespace) -> ScoringOptions:
         if name in MEASURES and name not in defined:
             raise UserError(f"the profile {args.profile} does not define {name}; it has "
                             f"{', '.join(defined)}")
-    chosen = {measure for name in args.measures
-              for measure in {"core": CORE, "all": MEASURES}.get(name, (name,))}
-    measures = tuple(measure for measure in defined if measure in chosen)
-    return ScoringOptions(choose_device(args.gpu), args.profile, measures, args.resize)
+    chosen = tuple(measure for name in args.measures
+                   for measure in {"core": CORE, "all": MEASURES}.get(name, (name,)))
+    return ScoringOptions(choose_device(args.gpu), measures=chosen,
+                          resize=args.resize).under(args.profile)
 
 
 def choose_device(gpu: str) -> object:

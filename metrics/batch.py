@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -82,10 +83,12 @@ class Batch:
 
     def maps(self) -> Iterator[PixelMap]:
         """The maps one by one, made anew each time: pixels take more memory than counts."""
-        for sample, values in zip(self.samples, self.levels.values, strict=True):
-            yield PixelMap(sample, values, self.profile.foreground_above)
+        for (prediction, truth), values in zip(self.samples, self.levels.values, strict=True):
+            yield PixelMap(prediction, truth > self.profile.foreground_above,
+                           valued(prediction, values))
 
 
+@dataclass(frozen=True)
 class PixelMap:
     """A map as the measures of pixels want it.
 
@@ -97,14 +100,9 @@ class PixelMap:
         at_half, at_adaptive: bool (H, W), what is selected above 0.5, and at twice the mean.
     """
 
-    def __init__(self, sample: Sample, values: np.ndarray, foreground_above: int):
-        self.prediction, truth = sample
-        self.foreground = truth > foreground_above
-        self._value_of_byte = values
-
-    @cached_property
-    def values(self) -> np.ndarray:
-        return valued(self.prediction, self._value_of_byte)
+    prediction: np.ndarray
+    foreground: np.ndarray
+    values: np.ndarray
 
     @property
     def levels(self) -> np.ndarray:

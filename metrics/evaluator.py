@@ -74,7 +74,7 @@ class Evaluator:
         Args:
             name: of the image, unique.
             prediction: uint8 (H, W), 0 to 255.
-            ground_truth: uint8 (H, W); above 128 is foreground.
+            ground_truth: uint8 (H, W); above the profile's ``foreground_above`` is foreground.
 
         Raises:
             ValueError: other dtypes or dimensions, sizes that differ, a name that was scored.

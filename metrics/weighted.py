@@ -146,14 +146,14 @@ def _steps() -> tuple[np.ndarray, np.ndarray]:
     In the order in which ties are decided; the last step is repeated to fill a row.
     """
     side = range(-int(_NEAR**0.5), int(_NEAR**0.5) + 1)
-    steps = np.zeros((2, _NEAR + 1, 8), dtype=np.int64)
+    steps = np.zeros((_NEAR + 1, 8, 2), dtype=np.int64)
     for squared in range(_NEAR + 1):
         # The smaller column, then the smaller row: what SciPy's transform decides for.
         reaching = [(row, column) for column in side for row in side
                     if row**2 + column**2 == squared]
-        for i in range(8 if reaching else 0):
-            steps[:, squared, i] = reaching[min(i, len(reaching) - 1)]
-    return steps[0], steps[1]
+        if reaching:
+            steps[squared] = (reaching + 7 * reaching[-1:])[:8]
+    return steps[..., 0], steps[..., 1]
 
 
 def nearest_object_pixel(objects: np.ndarray, ring: np.ndarray,

@@ -99,8 +99,9 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
             raise UserError("--gt names the masks of one folder of maps; leave --data out")
         return folder_jobs([Path(folder) for folder in methods or [pred]], gt), []
     jobs, missing, truths = [], [], {}
-    for method in method_folders(pred, data, methods):
-        for name in dict.fromkeys(data or [folder.name for folder in subfolders(method)]):
+    for folder in method_folders(pred, data, methods):
+        method = folder.absolute().name
+        for name in dict.fromkeys(data or [maps.name for maps in subfolders(folder)]):
             try:
                 if name not in truths:
                     truths[name] = find_set(name, root)
@@ -109,18 +110,17 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
             except UserError as error:
                 if data:
                     raise
-                print(f"note: {method / name} is not scored: {error}", file=sys.stderr)
+                print(f"note: {folder / name} is not scored: {error}", file=sys.stderr)
                 # A known set is a score that is missing; a folder of another kind is none.
                 if lookup(name) is not None or (root / name).is_dir():
-                    missing.append((method.absolute().name, canonical(name)))
+                    missing.append((method, canonical(name)))
                 continue
             truth = truths[name]
-            maps = map_folder(method, truth.name)
-            if maps is None:
-                print(f"note: {method.name} has no maps of {truth.name}", file=sys.stderr)
-                missing.append((method.absolute().name, truth.name))
-                continue
-            jobs.append(Job(method.absolute().name, truth.name, maps, truth.pairs))
+            if maps := map_folder(folder, truth.name):
+                jobs.append(Job(method, truth.name, maps, truth.pairs))
+            else:
+                print(f"note: {method} has no maps of {truth.name}", file=sys.stderr)
+                missing.append((method, truth.name))
     if not jobs and not missing:
         raise UserError(f"nothing to score in {pred}: expected <method>/<set>/*.png, for "
                         "example results/cpd_vgg/ECSSD/0001.png; --pred DIR --gt DIR scores "
@@ -156,13 +156,13 @@ def subfolders(folder: Path) -> Iterator[Path]:
 def method_folders(pred: Path, data: Sequence[str],
                    methods: Sequence[str] | None = None) -> list[Path]:
     """Folders of methods: ``methods``, or ``pred`` itself if it holds sets, or those in it."""
-    if methods:
-        folders = []
-        for name in methods:
-            folder = next(filter(Path.is_dir, (pred / name, Path(name))), None)
-            if folder is None:
-                raise UserError(f"method {name}: neither {pred / name} nor {name} is a folder")
-            folders.append(folder)
+    folders = []
+    for name in methods or ():
+        folder = next(filter(Path.is_dir, (pred / name, Path(name))), None)
+        if folder is None:
+            raise UserError(f"method {name}: neither {pred / name} nor {name} is a folder")
+        folders.append(folder)
+    if folders:
         return folders
     if not pred.is_dir():
         raise UserError(f"folder not found: {pred}")

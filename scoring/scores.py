@@ -69,21 +69,16 @@ def read_scores(path: Path) -> list[Row]:
     """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(rows, list):
+            raise ValueError("it is not a list of rows")
+        for number, row in enumerate(rows):
+            if problem := _problem(row):
+                raise ValueError(f"row {number} {problem}")
     except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError) as error:
-        raise _unusable(path, error) from None
-    if not isinstance(rows, list):
-        raise _unusable(path, "it is not a list of rows")
-    for number, row in enumerate(rows):
-        if problem := _problem(row):
-            raise _unusable(path, f"row {number} {problem}")
-        row.setdefault("expected", row["images"])
-    return rows
-
-
-def _unusable(path: Path, problem: object) -> UserError:
-    return UserError(f"{path} cannot be used: {problem}. Delete it and score again")
+        raise UserError(f"{path} cannot be used: {error}. Delete it and score again") from None
+    return [row | {"expected": row.get("expected", row["images"])} for row in rows]
 
 
 def _problem(row: object) -> str:

@@ -44,6 +44,7 @@ def test_new_scores_of_the_same_maps_leave_the_other_profiles(tmp_path, capsys):
     keep_scores(path, [row("matlab", content="x", maps="old"), row("tracer", 0.4, content="x")])
     kept = keep_scores(path, [row("matlab", 0.3, content="x", maps="new", origin=None)])
     assert kept == read_scores(path) == json.loads(path.read_text())
+    assert list(kept[1])[:6] == list(row())  # keys stay in their order
     assert [(r["profile"], r["MAE"], r["maps"]) for r in kept] == [
         ("matlab", 0.3, "new"), ("tracer", 0.4, "new")]  # the same maps, moved
     assert capsys.readouterr().err == ""
