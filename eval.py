@@ -24,14 +24,7 @@ from metrics import CORE, MEASURES, PROFILES
 from metrics.compare import compare, linear_columns
 from report.recipes import Recipes
 from report.table import print_report, require_format
-from report.tables import (
-    csv_text,
-    differences_table,
-    most_table,
-    print_table,
-    scores_table,
-    write,
-)
+from report.tables import csv_text, differences_table, most_table, print_table, scores_table, write
 from scoring import ScoringOptions
 from scoring.jobs import Cell, Job, JobScores, find_jobs, score_jobs
 from scoring.scores import Row, keep_scores, kept_rows, read_scores, row_cell

@@ -66,9 +66,7 @@ def count(samples: Sequence[Sample], foreground_above: int = 128,
     splits = np.empty((len(samples), 2), dtype=np.int64)
     for i, (prediction, truth) in enumerate(samples):
         foreground = (truth > foreground_above).view(np.uint8)
-        splits[i] = row, column = split(*(cv2.reduce(foreground, axis, cv2.REDUCE_SUM,
-                                                     dtype=cv2.CV_32S).ravel()
-                                          for axis in (1, 0)), split_offset)
+        splits[i] = row, column = split(foreground, split_offset)
         cells = foreground.astype(np.uint16)
         cells <<= 8
         cells |= prediction
@@ -86,13 +84,10 @@ def histogram(cells: np.ndarray) -> np.ndarray:
     return np.bincount(cells.ravel(), minlength=2048)
 
 
-def split(rows: np.ndarray, columns: np.ndarray, offset: int) -> tuple[int, int]:
-    """Where to divide a map: the centroid, rounded half to even, plus ``offset``.
-
-    Args:
-        rows: foreground pixels of each row.
-        columns: of each column.
-    """
+def split(foreground: np.ndarray, offset: int) -> tuple[int, int]:
+    """Where to divide a mask, uint8 (H, W): its centroid, rounded half to even, plus ``offset``."""
+    rows, columns = (cv2.reduce(foreground, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+                     for axis in (1, 0))
     objects = rows.sum()
     if objects == 0:  # no measure looks at the blocks then
         return 0, 0

@@ -115,28 +115,18 @@ def error_on_object(foreground: np.ndarray, values: np.ndarray, squared: np.ndar
 
     side = 2 * REACH + 1
     ring = cv2.dilate(objects, np.ones((side, side), np.uint8)) - objects
-    ring, distances = _inside_image(ring, squared, (top - margin - corner[0],
-                                                    left - margin - corner[1]))
-    nearest = nearest_object_pixel(objects, ring, distances)
+    # Where these arrays begin in ``squared``, which may be before its first pixel.
+    row, column = top - margin - corner[0], left - margin - corner[1]
+    ring[:max(-row, 0)] = ring[squared.shape[0] - row:] = 0
+    ring[:, :max(-column, 0)] = ring[:, squared.shape[1] - column:] = 0
+    ring = np.flatnonzero(ring.view(bool))
+    y, x = np.divmod(ring, objects.shape[1])
+    nearest = nearest_object_pixel(objects, ring, squared[y + row, x + column])
     near.ravel()[ring] = error.ravel()[nearest]
 
     kernel = gaussian()
     smooth = cv2.sepFilter2D(near, -1, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
     return float(np.minimum(smooth, error, out=error).sum())  # 0 beside the object
-
-
-def _inside_image(ring: np.ndarray, squared: np.ndarray,
-                  offset: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Flat positions of the ring's pixels that lie in the image, and their squared distances.
-
-    ``offset``: where the ring's array begins in ``squared``, which may be before its first pixel.
-    """
-    row, column = offset
-    ring[:max(-row, 0)] = ring[squared.shape[0] - row:] = 0
-    ring[:, :max(-column, 0)] = ring[:, squared.shape[1] - column:] = 0
-    positions = np.flatnonzero(ring.view(bool))
-    y, x = np.divmod(positions, ring.shape[1])
-    return positions, squared[y + row, x + column]
 
 
 @cache
