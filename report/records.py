@@ -54,6 +54,7 @@ def record_of(recipe: Path, overrides: Sequence[str], weights: Path, rows: Seque
     config = merge_config(content["config"], overrides, origin=str(weights))
     config.reported, config.test.data = [], list(dict.fromkeys(row["dataset"] for row in rows))
     origin = json.loads((weights.parent / "origin.json").read_text(encoding="utf-8"))
+    origin.pop("launch", None)  # it names the machine
     compared = compare_with_papers(rows, {config.name: Recipe(recipe)})
     return {
         "run": config.name, "recipe": str(recipe.absolute()), "paper": config.paper,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import signal
 import sys
@@ -96,6 +97,7 @@ def test_the_whole_way_leaves_a_record(place, reproduce, made_sets, capsys):
     text = next((place / "records").glob("*.json")).read_text()
     assert str(place) not in text and str(made_sets.parent) not in text and str(ROOT) not in text
     assert f"data.root=…/{made_sets.name}" in origin["command"]
+    assert platform.node() not in re.findall(r"[\w.-]+", text)
 
 
 def test_a_second_call_does_nothing_again(place, reproduce, runs, monkeypatch, capsys):
