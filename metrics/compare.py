@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 
@@ -40,9 +39,9 @@ class Difference:
 
 def linear_columns() -> list[str]:
     """The columns that can be compared image by image, see ``Measure.linear``."""
-    columns = [(_KINDS.get(column.removesuffix(measure.name), 0), column)
-               for measure in MEASURES.values() for column in measure.linear]
-    return [column for _, column in sorted(columns, key=itemgetter(0))]
+    columns = {column: _KINDS.get(column.removesuffix(measure.name), 0)
+               for measure in MEASURES.values() for column in measure.linear}
+    return sorted(columns, key=columns.get)
 
 
 def compare(a: Mapping[str, Mapping[str, float]],

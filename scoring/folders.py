@@ -25,9 +25,6 @@ from utils.maps import UnreadableError, read_map
 
 _CHUNK = 16  # maps that a thread takes at a time
 
-#: A map's file and the pair that it is scored against.
-Task = tuple[Path, Pair]
-
 
 @dataclass
 class FolderScores:
@@ -124,15 +121,15 @@ def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
     return result
 
 
-def _parts(tasks: Sequence[Task], options: ScoringOptions,
+def _parts(tasks: Sequence[tuple[Path, Pair]], options: ScoringOptions,
            evaluator: Evaluator) -> Iterator[FolderScores]:
-    """Score into ``evaluator``: on the CPU threads load and score, otherwise they only load.
+    """Score maps into ``evaluator``: on the CPU threads load and score, otherwise they only load.
 
     ``expected`` of what is yielded is the number of maps that were tried.
     """
     on_cpu, stopped = str(options.device) == "cpu", Event()
 
-    def work(chunk: Sequence[Task]) -> FolderScores | list[LoadedPair]:
+    def work(chunk: Sequence[tuple[Path, Pair]]) -> FolderScores | list[LoadedPair]:
         loaded = (load_pair(path, pair, options.resize) for path, pair in chunk
                   if not stopped.is_set())
         if not on_cpu:

@@ -156,19 +156,17 @@ def subfolders(folder: Path) -> Iterator[Path]:
 def method_folders(pred: Path, data: Sequence[str],
                    methods: Sequence[str] | None = None) -> list[Path]:
     """Folders of methods: ``methods``, or ``pred`` itself if it holds sets, or those in it."""
-    folders = []
-    for name in methods or ():
-        folder = next(filter(Path.is_dir, (pred / name, Path(name))), None)
-        if folder is None:
-            raise UserError(f"method {name}: neither {pred / name} nor {name} is a folder")
-        folders.append(folder)
-    if folders:
-        return folders
+    named = [next(filter(Path.is_dir, (pred / name, Path(name))), None) for name in methods or ()]
+    if None in named:
+        name = methods[named.index(None)]
+        raise UserError(f"method {name}: neither {pred / name} nor {name} is a folder")
+    if named:
+        return named
     if not pred.is_dir():
         raise UserError(f"folder not found: {pred}")
-    names = [folder.name for folder in subfolders(pred)]
-    is_method = any(lookup(name) or name in data for name in names)
-    return [pred] if is_method else list(subfolders(pred))
+    folders = list(subfolders(pred))
+    is_method = any(lookup(folder.name) or folder.name in data for folder in folders)
+    return [pred] if is_method else folders
 
 
 def map_folder(method: Path, dataset: str) -> Path | None:
