@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from utils.config import merge_config
+from utils.config import flat, merge_config
 from utils.errors import UserError, list_problems
 from utils.origin import of_this_launch
 from utils.weights import read_file
@@ -130,14 +130,3 @@ def require_same_recipe(before: DictConfig, now: DictConfig, path: Path) -> None
         raise UserError(list_problems(
             f"{path} was trained with another configuration", problems,
             "Resume with the old values, or start a run of another name."))
-
-
-def flat(config: DictConfig) -> dict[str, Any]:
-    """Dotted key → plain value; lists count as one value."""
-    def walk(node: dict, prefix: str) -> dict[str, Any]:
-        values = {}
-        for key, value in node.items():
-            values |= walk(value, f"{prefix}{key}.") if isinstance(value, dict) \
-                else {f"{prefix}{key}": value}
-        return values
-    return walk(OmegaConf.to_container(config, resolve=True), "")

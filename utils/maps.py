@@ -23,8 +23,6 @@ class UnreadableError(UserError):
             return cls(f"{path}: cannot be decoded (no such file)")
         if isinstance(error, Image.UnidentifiedImageError):
             return cls(f"{path}: cannot be decoded (not an image file)")
-        if isinstance(error, Image.DecompressionBombError):
-            return cls(f"{path}: {error}")
         return cls(f"{path}: cannot be decoded ({str(error) or type(error).__name__})")
 
 
@@ -85,18 +83,15 @@ def to_bytes(saliency: np.ndarray, minmax: bool = False) -> np.ndarray:
 
 
 def save_map(path: Path, saliency: np.ndarray) -> Path:
-    """Write a uint8 map (H, W) as PNG; a path without extension gets ``.png``. Returns the path.
+    """Write a uint8 map (H, W) as PNG, whole or not at all. Returns the path.
 
     Raises:
         ValueError: another extension (lossy formats change the scores) or another dtype.
     """
     if saliency.dtype != np.uint8:
         raise ValueError(f"a map is saved as uint8, not {saliency.dtype}; see to_bytes")
-    # A dot may belong to the stem ("img.v2"), so only an image format's extension is one.
-    if path.suffix.lower() in (".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"):
-        raise ValueError(f"maps are saved as PNG, not as {path.suffix}: {path}")
     if path.suffix.lower() != ".png":
-        path = path.with_name(path.name + ".png")
+        raise ValueError(f"maps are saved as PNG, with the extension .png: {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     iio.imwrite(temporary, np.ascontiguousarray(saliency), extension=".png")

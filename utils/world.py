@@ -35,7 +35,8 @@ class World:
         self.rank, self.size, self.main = rank, size, rank == 0
 
     def gather(self, value: T) -> list[T]:
-        """The values of all processes, in the order of their ranks."""
+        """The values of all processes, in the order of their ranks. They go over the network,
+        without the devices, which go on computing."""
         if self.size == 1:
             return [value]
         values: list = [None] * self.size
@@ -49,15 +50,6 @@ class World:
             values /= self.size
         return values
 
-    def highest(self, value: int) -> int:
-        """The largest of the processes' values. It goes over the network, without the devices,
-        which go on computing."""
-        if self.size == 1:
-            return value
-        largest = torch.tensor(value)
-        dist.all_reduce(largest, dist.ReduceOp.MAX)
-        return int(largest)
-
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
         """A block that the main process has left before the others enter it.
@@ -65,21 +57,16 @@ class World:
         When the main process fails with a UserError, it reports the error, and the others exit
         with the same status without printing anything.
         """
-        if not self.main:
-            if self.gather(True).count(False):
-                raise SystemExit(2)
-            yield
-            return
+        if not self.main and not all(self.gather(True)):
+            raise SystemExit(2)
         try:
             yield
         except UserError:
-            self.gather(False)
+            if self.main:
+                self.gather(False)
             raise
-        self.gather(True)
-
-    def from_main(self, value: T) -> T:
-        """The main process's value."""
-        return self.gather(value)[0]
+        if self.main:
+            self.gather(True)
 
     def share_buffers(self, network: nn.Module) -> None:
         """Copy the main process's buffers, such as the running means of batch norms, to all."""
@@ -98,11 +85,6 @@ class World:
         return wrapper(network, gradient_as_bucket_view=True, **{named: False})
 
 
-def launched() -> bool:
-    """Whether this process was started by torchrun, or by what sets the same variables."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
-
-
 def launch() -> str:
     """A name for the torchrun that started this process; the same after a restart by it."""
     return f"{os.environ.get('TORCHELASTIC_RUN_ID', '')} {socket.gethostname()} {os.getppid()}"
@@ -116,7 +98,7 @@ def restarts() -> int:
 @contextlib.contextmanager
 def joined(device: torch.device) -> Iterator[World]:
     """Connect to the run's other processes. Inside the block only the main one prints to stdout."""
-    if not launched() or os.environ["WORLD_SIZE"] == "1":
+    if "RANK" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
         yield World()
         return
     if device.type == "cuda":
