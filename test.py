@@ -30,7 +30,7 @@ from data.pairing import by_stem, list_images
 from data.statistics import with_statistics_of
 from engine.checkpoint import load_checkpoint, tested_weights
 from engine.precision import Precision
-from engine.prediction import predict
+from engine.prediction import forward, maps_of
 from report.picture import SheetRow, save_sheet
 from scoring import read_truth
 from utils.cli import parse_with_overrides
@@ -192,7 +192,8 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
         with tqdm(total=len(images), unit="image", desc=folder.name,
                   disable=None if world.main else True) as bar:
             for batch in loader:
-                maps = predict(network, batch, precision, config.test.resize)
+                logits, _ = forward(network, batch, precision)
+                maps = maps_of(logits, batch, config.test.resize)
                 for name, saliency in zip(batch["name"], maps, strict=True):
                     save_map(folder / f"{name}.png", to_bytes(saliency, config.test.minmax))
                     bar.update()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -27,22 +29,19 @@ _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 def write_origin(folder: Path, device: torch.device, processes: int) -> None:
     """Write a run's ``origin.json``: command, commit, versions, device and processes."""
-    from .world import launch
-
     origin = {"command": command(), "commit": commit(), "device": name_of(device),
-              "processes": processes, "launch": launch(), **versions()}
+              "processes": processes, "launch": _launch(), **versions()}
     (folder / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
 
 
 def of_this_launch(folder: Path) -> bool:
     """Whether the torchrun that started this process has begun the run in ``folder``."""
-    from .world import launch
+    return _read(folder / "origin.json").get("launch") == _launch()
 
-    try:
-        origin = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
-        return origin["launch"] == launch()
-    except (OSError, ValueError, KeyError):
-        return False
+
+def _launch() -> str:
+    """A name for the torchrun that started this process; the same after a restart by it."""
+    return f"{os.environ.get('TORCHELASTIC_RUN_ID', '')} {socket.gethostname()} {os.getppid()}"
 
 
 class MapsOrigin:
@@ -71,18 +70,19 @@ class MapsOrigin:
         before = origin_of(folder) or {}
         if before.get("sha256") == self.entry["sha256"]:
             kept = before.get("kept", 0)
-        self._write(folder, {"finished": False, "kept": kept})
+        self.entry["kept"] = kept
+        self._write(folder, finished=False)
 
     def end(self, folder: Path) -> None:
         """To be called when all maps are written."""
-        self._write(folder, {"finished": True, "kept": (origin_of(folder) or {}).get("kept", 0)})
+        self._write(folder, finished=True)
 
-    def _write(self, folder: Path, state: dict) -> None:
+    def _write(self, folder: Path, finished: bool) -> None:
         path = folder.parent / "origin.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".tmp")
         with FileLock(path.with_name(".origin.json.lock")):  # other sets may be tested meanwhile
-            sets = _sets(path) | {folder.name: self.entry | state}
+            sets = _read(path) | {folder.name: self.entry | {"finished": finished}}
             temporary.write_text(json.dumps(sets, indent=2) + "\n", encoding="utf-8")
             temporary.replace(path)
 
@@ -94,18 +94,16 @@ def sha256_of(path: Path) -> str:
 
 def origin_of(maps: Path) -> dict | None:
     """The entry that test.py wrote on the maps in ``<method>/<set>``; None for maps of others."""
-    entry = _sets(maps.absolute().parent / "origin.json").get(maps.absolute().name)
-    return entry if isinstance(entry, dict) else None
+    return _read(maps.absolute().parent / "origin.json").get(maps.absolute().name)
 
 
-def _sets(path: Path) -> dict:
+def _read(path: Path) -> dict:
     try:
-        sets = json.loads(path.read_text(encoding="utf-8"))
-        return sets if isinstance(sets, dict) else {}
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        print(f"note: {path} cannot be read, so the origin of the maps is unknown: {error}",
+        print(f"note: {path} cannot be read, so the origin of what lies there is unknown: {error}",
               file=sys.stderr)
         return {}
 

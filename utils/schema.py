@@ -19,9 +19,9 @@ SCHEDULES = {
     "compounding": "times gamma^floor(epoch / drop_every) at every epoch",
     "poly": "(1 - t)^power",
     "poly_epoch": "the same, with t counted in whole epochs",
-    "triangular": "rises to 1 at half of the run, then falls again",
+    "triangular": "1 - |2 step / (steps + 1) - 1|, 1 at half of the run",
     "cosine": "(1 + cos(pi t)) / 2",
-    "plateau": "times gamma after patience epochs without a smaller loss",
+    "plateau": "times gamma after more than patience epochs without a smaller loss",
 }
 EDGES = {
     "none": "no edges",

@@ -101,9 +101,9 @@ def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
     Raises:
         UserError: no file and no download, or keys and shapes that do not fit.
     """
-    trunks = network.trunks()
     if source == "none":
         return "trunk weights: random (weights.backbone=none), training from scratch"
+    trunks = network.trunks()
     if not trunks:
         raise UserError(f"{type(network).__name__} has no trunk that ImageNet weights would fit; "
                         "give weights.backbone=none")

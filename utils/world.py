@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from inspect import signature
@@ -83,11 +82,6 @@ class World:
         named = "forward_sync_buffers" if "forward_sync_buffers" in signature(wrapper).parameters \
             else "broadcast_buffers"  # its name before torch 2.15
         return wrapper(network, gradient_as_bucket_view=True, **{named: False})
-
-
-def launch() -> str:
-    """A name for the torchrun that started this process; the same after a restart by it."""
-    return f"{os.environ.get('TORCHELASTIC_RUN_ID', '')} {socket.gethostname()} {os.getppid()}"
 
 
 def restarts() -> int:
