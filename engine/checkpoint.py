@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ def save_checkpoint(path: Path, state: dict[str, Any], config: DictConfig,
                         "intact. Is the disk full?") from None
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Any], DictConfig]:
-    """State and configuration of a checkpoint that ``save_checkpoint`` wrote.
+def load_checkpoint(path: Path, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], DictConfig]:
+    """State of a checkpoint that ``save_checkpoint`` wrote, and its configuration with
+    ``key=value`` overrides.
 
     Raises:
         UserError: the file cannot be read, or ``save_checkpoint`` did not write it.
@@ -52,7 +54,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], DictConfig]:
     if "network" not in content or "config" not in content:
         raise UserError(f"{path} is a weights file, not a checkpoint of this repository: it "
                         "holds no configuration. Name the recipe with --config.")
-    return content, merge_config(content["config"], origin=str(path))
+    return content, merge_config(content["config"], overrides, origin=str(path))
 
 
 def load_latest(folder: Path) -> tuple[dict[str, Any], DictConfig, Path]:

@@ -141,9 +141,8 @@ class Run:
             self._convert_progress(processes)
 
     def _members(self) -> dict:
-        members = {"network": self.network, "optimizer": self.optimizer, "schedule": self.schedule,
-                   "scaler": self.scaler, "average": self.average}
-        return {name: member for name, member in members.items() if member is not None}
+        names = ("network", "optimizer", "schedule", "scaler", "average")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def _convert_progress(self, before: int) -> None:
         """Find the place in the epoch for batches of ``world.size`` processes' images, not of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from .errors import UserError
 
@@ -19,11 +19,9 @@ class UnreadableError(UserError):
         """The error for what Pillow raised while it read ``path``."""
         if isinstance(error, cls):
             return error
-        if isinstance(error, FileNotFoundError):
-            return cls(f"{path}: cannot be decoded (no such file)")
-        if isinstance(error, Image.UnidentifiedImageError):
-            return cls(f"{path}: cannot be decoded (not an image file)")
-        return cls(f"{path}: cannot be decoded ({str(error) or type(error).__name__})")
+        reasons = {FileNotFoundError: "no such file", UnidentifiedImageError: "not an image file"}
+        reason = reasons.get(type(error)) or str(error) or type(error).__name__
+        return cls(f"{path}: cannot be decoded ({reason})")
 
 
 def open_image(path: Path) -> Image.Image:

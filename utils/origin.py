@@ -29,8 +29,7 @@ _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 def write_origin(folder: Path, device: torch.device, processes: int) -> None:
     """Write a run's ``origin.json``: command, commit, versions, device and processes."""
-    origin = {"command": command(), "commit": commit(), "device": name_of(device),
-              "processes": processes, "launch": _launch(), **versions()}
+    origin = {**_session(device), "processes": processes, "launch": _launch()}
     (folder / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
 
 
@@ -57,8 +56,7 @@ class MapsOrigin:
 
     def __init__(self, checkpoint: Path, config: DictConfig, device: torch.device):
         self.entry = {"checkpoint": str(checkpoint), "sha256": sha256_of(checkpoint),
-                      "config": config.name, "paper": config.paper, "command": command(),
-                      "commit": commit(), "device": name_of(device), **versions()}
+                      "config": config.name, "paper": config.paper, **_session(device)}
 
     def begin(self, folder: Path, kept: int = 0) -> None:
         """To be called before maps are written to ``folder``, which is ``<method>/<set>``.
@@ -94,12 +92,14 @@ def sha256_of(path: Path) -> str:
 
 def origin_of(maps: Path) -> dict | None:
     """The entry that test.py wrote on the maps in ``<method>/<set>``; None for maps of others."""
-    return _read(maps.absolute().parent / "origin.json").get(maps.absolute().name)
+    entry = _read(maps.absolute().parent / "origin.json").get(maps.absolute().name)
+    return entry if isinstance(entry, dict) else None
 
 
 def _read(path: Path) -> dict:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -108,23 +108,15 @@ def _read(path: Path) -> dict:
         return {}
 
 
-def command() -> list[str]:
-    """The script's name and its arguments."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+def _session(device: torch.device) -> dict:
+    """Command, commit, device with its model, and the versions that predictions depend on."""
+    model = platform.machine()
+    if device.type == "cuda":
+        import torch
 
-
-def name_of(device: torch.device) -> str:
-    """The device with its model, for example ``cuda:0 (NVIDIA H100)``."""
-    if device.type != "cuda":
-        return f"{device} ({platform.machine()})"
-    import torch
-
-    return f"{device} ({torch.cuda.get_device_name(device)})"
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that predictions depend on."""
-    return {"python": platform.python_version(),
+        model = torch.cuda.get_device_name(device)
+    return {"command": [Path(sys.argv[0]).name, *sys.argv[1:]], "commit": commit(),
+            "device": f"{device} ({model})", "python": platform.python_version(),
             **{library: importlib.metadata.version(library) for library in _LIBRARIES}}
 
 

@@ -130,8 +130,8 @@ def _load_trunks(trunks: Mapping[str, nn.Module], source: str) -> str:
             wanted[f"{theirs} (for {name}.{ours})"] = own[ours]
             used.add(theirs)
     # Files of older torch versions lack batch norms' counters, which then start at zero.
-    counters = [key for key in used if key.endswith("num_batches_tracked") and key not in state]
-    state |= {key: torch.zeros((), dtype=torch.long) for key in counters}
+    state = {key: torch.zeros((), dtype=torch.long) for key in used
+             if key.endswith("num_batches_tracked")} | state
     given = {key: state[key.split(" ")[0]] for key in wanted if key.split(" ")[0] in state}
     given |= {key: value for key, value in state.items() if key not in used}
     _copy(wanted, given, str(path))

@@ -8,15 +8,13 @@ import sys
 from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from .errors import UserError
-
-T = TypeVar("T")
 
 
 class World:
@@ -33,7 +31,7 @@ class World:
     def __init__(self, rank: int = 0, size: int = 1):
         self.rank, self.size, self.main = rank, size, rank == 0
 
-    def gather(self, value: T) -> list[T]:
+    def gather(self, value: Any) -> list:
         """The values of all processes, in the order of their ranks. They go over the network,
         without the devices, which go on computing."""
         if self.size == 1:
