@@ -112,21 +112,17 @@ class RunLog:
 
     def histograms(self, step: int, network: nn.Module) -> None:
         """Add the distribution of every trained weight and of its gradient to the events."""
-        for name, weight in network.named_parameters():
-            if weight.grad is not None:
-                self._histogram(f"weights/{name}", weight.detach(), step)
-                self._histogram(f"gradients/{name}", weight.grad, step)
-
-    def _histogram(self, tag: str, values: Tensor, step: int) -> None:
-        values = values.float()
-        low, high = (bound.item() for bound in values.aminmax())
-        if not np.isfinite(high - low):
-            return  # the guard reports it
-        counts = torch.histc(values, BINS, low, high).cpu().numpy()
-        edges = np.linspace(low, high, BINS + 1)[1:]
-        self._events.add_histogram_raw(tag, low, high, values.numel(), values.sum().item(),
-                                       values.square().sum().item(), edges.tolist(),
-                                       counts.tolist(), step)
+        trained = [(name, weight) for name, weight in network.named_parameters()
+                   if weight.grad is not None]
+        for tag, values in [*((f"weights/{name}", weight.detach()) for name, weight in trained),
+                            *((f"gradients/{name}", weight.grad) for name, weight in trained)]:
+            low, high = (bound.item() for bound in values.aminmax())
+            if np.isfinite(high - low):  # or else the guard reports it
+                counts = torch.histc(values, BINS, low, high)
+                edges = np.linspace(low, high, BINS + 1)[1:]
+                self._events.add_histogram_raw(
+                    tag, low, high, values.numel(), values.sum().item(),
+                    values.square().sum().item(), edges.tolist(), counts.tolist(), step)
 
     def _open(self, columns: list[str]) -> None:
         kept = []

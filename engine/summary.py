@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -50,10 +50,9 @@ def parameters(module: nn.Module) -> int:
 
 def print_summary(network: nn.Module, size: int) -> None:
     """The table of ``count``."""
-    table = Table(title=f"{type(network).__name__}, one image of {size}×{size}")
-    table.add_column("part")
-    for heading in ("parameters", "multiply–adds"):
-        table.add_column(heading, justify="right")
+    table = Table("part", Column("parameters", justify="right"),
+                  Column("multiply–adds", justify="right"),
+                  title=f"{type(network).__name__}, one image of {size}×{size}")
     rows = count(network, size)
     whole = rows.pop("")
     for name, numbers in rows.items():

@@ -110,10 +110,8 @@ def joined(device: torch.device) -> Iterator[World]:
                             store=store, rank=rank, world_size=size)
     world = World(rank, size)
     try:
-        with contextlib.ExitStack() as stack:
-            if not world.main:
-                silence = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
-                stack.enter_context(contextlib.redirect_stdout(silence))
+        with Path(os.devnull).open("w", encoding="utf-8") as silence, \
+                contextlib.redirect_stdout(sys.stdout if world.main else silence):
             yield world
     finally:
         # A process that fails must not wait for the others: torchrun stops them.
