@@ -45,9 +45,7 @@ from utils.world import World, joined
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=help_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, epilog=help_text())
     parser.add_argument("--config", metavar="FILE",
                         help="recipe whose run to use, or for weights without a configuration of "
                              "their own (default: configs/cpd_vgg.yaml)")

@@ -51,9 +51,7 @@ from utils.world import World, joined
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=help_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, epilog=help_text())
     parser.add_argument("--config", default=str(CONFIGS / "cpd_vgg.yaml"), metavar="FILE",
                         help="recipe (default: configs/cpd_vgg.yaml)")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto); with "

@@ -160,7 +160,7 @@ def _merge(config: DictConfig, change: DictConfig, origin: str,
            replaces: bool = True) -> DictConfig:
     """``change`` over a configuration; an entry of loss.terms ``replaces`` an older one."""
     known = {key: option.default for key, option in options()}
-    known |= {prefix.removesuffix("."): None for prefix in groups()}
+    known |= {prefix.removesuffix("."): None for prefix in groups() if prefix}
     free = tuple(f"{key}." for key, default in known.items() if isinstance(default, dict))
     for key in flat(change):
         if key not in known and not key.startswith(free):
@@ -196,15 +196,14 @@ def _replace_terms(table: DictConfig, entries: DictConfig | None, origin: str) -
                             f"these have: {', '.join(table)}")
 
 
-def flat(config: DictConfig) -> dict[str, Any]:
+def flat(config: DictConfig | dict, prefix: str = "") -> dict[str, Any]:
     """Dotted key → plain value; lists count as one value."""
-    def walk(node: dict, prefix: str) -> dict[str, Any]:
-        values = {}
-        for key, value in node.items():
-            values |= walk(value, f"{prefix}{key}.") if isinstance(value, dict) \
-                else {f"{prefix}{key}": value}
-        return values
-    return walk(OmegaConf.to_container(config, resolve=True), "")
+    values = {}
+    for key, value in (config if isinstance(config, dict) else
+                       OmegaConf.to_container(config, resolve=True)).items():
+        values |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else \
+            {f"{prefix}{key}": value}
+    return values
 
 
 def _anchor_paths(config: DictConfig, key: str) -> None:
