@@ -38,8 +38,7 @@ SCORES = "scores.json"
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line. ``named``: it names maps to score; ``reports``: it asks for a table."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--pred", type=Path, metavar="DIR",
         help="<method>/<set>/ folders, the <set>/ folders of one method, or with --gt one folder "

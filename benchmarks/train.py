@@ -51,8 +51,7 @@ MOVED = {"loss": "the recipe says it (--config, loss.… as key=value)",
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", "--network", nargs="+", metavar="RECIPE",
                         help="files, or names in configs/ (default: all but the demo)")
     parser.add_argument("--size", type=int, help="of the images, in place of the recipe's")
