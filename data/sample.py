@@ -16,7 +16,7 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .catalog import CATALOG
+from .catalog import known_sets
 from .pairing import Pair
 
 SETS = ("SAMPLE-TR", "SAMPLE-TE")
@@ -34,7 +34,7 @@ def write_sample(root: Path, seed: int = 0) -> None:
         images, masks = root / name / "images", root / name / "masks"
         images.mkdir(parents=True, exist_ok=True)
         masks.mkdir(parents=True, exist_ok=True)
-        for number in range(CATALOG[name].pairs):
+        for number in range(known_sets()[name].pairs):
             image, mask = draw_pair(random)
             iio.imwrite(images / f"{number:04d}.jpg", image, quality=95)
             iio.imwrite(masks / f"{number:04d}.png", mask)
