@@ -147,7 +147,7 @@ def test_a_lower_bound_shortens_the_file(made_sets, tmp_path):
 
 
 def test_without_a_fork_there_is_no_cache_in_memory(made_sets, monkeypatch, capsys):
-    monkeypatch.setattr(data.loader, "_CAN_FORK", False)
+    monkeypatch.setattr(data.cache, "_CAN_FORK", False)
     pairs = find_pairs("TINY-TR", made_sets)
     assert not training_loader(pairs, data_config(workers=1), 3, 0).data.fork_only
     assert "data.cache=FOLDER" in capsys.readouterr().err

@@ -13,7 +13,6 @@ from data import find_pairs
 from data.layers import finish, squash
 from data.loader import (
     BatchDraws,
-    collate,
     evaluation_loader,
     loader_processes,
     training_loader,
@@ -85,12 +84,6 @@ def test_evaluation_keeps_the_order_and_does_not_augment(made_sets):
     options = options_of()
     image = {"image": Image.open(pairs[0].image).convert("RGB")}
     assert torch.equal(first, finish(squash(image, 32, options), options)["image"])
-
-
-def test_images_of_different_sizes_in_a_batch_are_a_clear_error():
-    samples = [{"image": torch.zeros(3, size, 8), "name": "x"} for size in (8, 9)]
-    with pytest.raises(ValueError, match="one size"):
-        collate(samples)
 
 
 def test_loader_processes_follow_the_cores_and_the_shared_memory(monkeypatch, capsys):
