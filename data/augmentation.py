@@ -129,28 +129,20 @@ def _color_jitter(image: np.ndarray, random: Random, **reaches: float) -> np.nda
     return np.array(picture)
 
 
-def _odd_side(random: Random, side: int) -> int:
-    """The side of a blur's square: 3, 5, … up to ``side``."""
-    return int(random.choice(range(3, int(side) + 1, 2)))
+def _blur(change: Callable[[np.ndarray, int, Random], np.ndarray]) -> Callable:
+    """A blur by a square of 3, 5, … up to ``side`` pixels."""
+    def blur(image: np.ndarray, random: Random, side: int) -> np.ndarray:
+        return change(image, int(random.choice(range(3, int(side) + 1, 2))), random)
+
+    return blur
 
 
-def _motion_blur(image: np.ndarray, random: Random, side: int) -> np.ndarray:
+def _motion_blur(image: np.ndarray, side: int, random: Random) -> np.ndarray:
     """Along the line between two different pixels of a square. As in albumentations, it need not
     run through the middle, so the image may also shift against its mask by a pixel or two."""
-    side = _odd_side(random, side)
     ends = [divmod(int(pixel), side) for pixel in random.choice(side ** 2, 2, replace=False)]
     line = cv2.line(np.zeros((side, side), np.float32), *ends, 1.0)
     return cv2.filter2D(image, -1, line / line.sum())
-
-
-def _median_blur(image: np.ndarray, random: Random, side: int) -> np.ndarray:
-    return cv2.medianBlur(image, _odd_side(random, side))
-
-
-def _gaussian_blur(image: np.ndarray, random: Random, side: int) -> np.ndarray:
-    """Of 0.8 pixels in a square of 3, 1.1 in one of 5: OpenCV's choice."""
-    side = _odd_side(random, side)
-    return cv2.GaussianBlur(image, (side, side), 0)
 
 
 def _noise(image: np.ndarray, random: Random, smallest: float, largest: float) -> np.ndarray:
@@ -189,9 +181,11 @@ CHANGES = {
         _tone(lambda values, share: (values + 255 * share).clamp(0, 255).byte(), 0), _LIMIT),
     "color_jitter": Augmentation(_color_jitter, {
         "brightness": _REACH, "contrast": _REACH, "saturation": _REACH, "hue": (0, 0, 0.5)}),
-    "motion_blur": Augmentation(_motion_blur, _SIDE),
-    "median_blur": Augmentation(_median_blur, _SIDE),
-    "gaussian_blur": Augmentation(_gaussian_blur, _SIDE),
+    "motion_blur": Augmentation(_blur(_motion_blur), _SIDE),
+    "median_blur": Augmentation(_blur(lambda image, side, _: cv2.medianBlur(image, side)), _SIDE),
+    # Of 0.8 pixels in a square of 3, 1.1 in one of 5: OpenCV's choice.
+    "gaussian_blur": Augmentation(
+        _blur(lambda image, side, _: cv2.GaussianBlur(image, (side, side), 0)), _SIDE),
     "noise": Augmentation(_noise, {  # variance, in gray levels²
         "smallest": (5, 0, 65025), "largest": (20, 0, 65025)}),
 }

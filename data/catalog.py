@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from utils.errors import UserError, list_problems, nearest
 from utils.paths import ROOT, folder_pair
 
-from .pairing import Pair, list_images, match
+from .pairing import SUFFIXES, Pair, list_images, match
 
 #: Folder names for images and for masks, of all layouts but those that a set has to itself.
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "im_aug")
@@ -173,13 +173,11 @@ def installed(root: Path) -> Iterator[Located]:
 
 
 def _locate_entry(entry: DataSet, root: Path) -> Located:
+    own, shared = ([f for name in names if (f := subfolder(root, name))]
+                   for names in (entry.folders, entry.shared_folders))
+    shared = [folder for folder in shared if (folder / entry.stem_list).is_file()]
     tried = []
-    for folder_name in (*entry.folders, *entry.shared_folders, "."):
-        folder = root if folder_name == "." else subfolder(root, folder_name)
-        if folder is None:
-            continue
-        if folder_name in entry.shared_folders and not (folder / entry.stem_list).is_file():
-            continue
+    for folder in (*own, *shared, root):
         try:
             files = _files(folder, entry, root)
         except UserError as error:
@@ -241,9 +239,9 @@ def _pair(files: tuple[list[Path], list[Path]], name: str, folder: Path,
         images, masks = ([path for path in files if entry.left_out not in path.stem]
                          for files in (images, masks))
     if entry is not None and entry.images_without_mask:
-        images = _with_partner(images, masks)
+        images = _with_stems(images, {path.stem for path in masks})
     if entry is not None and entry.masks_of_others:
-        masks = _with_partner(masks, images)
+        masks = _with_stems(masks, {path.stem for path in images})
     pairs, more = match(images, masks)
     known = entry.known if entry else {}
     return Located(name, pairs, [_with_note(p, known) for p in problems + more], entry)
@@ -255,13 +253,12 @@ def listed(images: list[Path], labels: list[Path],
     if not stem_list.is_file():
         return images, labels, []
     stems = read_stems(stem_list)
-    images, labels = ([path for path in files if path.stem in stems] for files in (images, labels))
+    images, labels = _with_stems(images, stems), _with_stems(labels, stems)
     missing = stems - {path.stem for path in images + labels}
     return images, labels, [f"listed in {stem_list}, not found: {stem}" for stem in sorted(missing)]
 
 
-def _with_partner(files: list[Path], partners: list[Path]) -> list[Path]:
-    stems = {path.stem for path in partners}
+def _with_stems(files: list[Path], stems: set[str]) -> list[Path]:
     return [path for path in files if path.stem in stems]
 
 
@@ -282,8 +279,7 @@ def read_stems(path: Path) -> set[str]:
     for line in text.replace("\\", "/").splitlines():
         if line.strip():
             first = Path(line.split()[0])
-            known = first.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp")
-            stems.add(first.stem if known else first.name)
+            stems.add(first.stem if first.suffix.lower() in SUFFIXES else first.name)
     return stems
 
 

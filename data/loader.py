@@ -217,7 +217,7 @@ def training_sizes(size: int, scales: Sequence[float]) -> list[int]:
     return [size if scale == 1 else max(32, int(size * scale / 32 + 0.5) * 32) for scale in scales]
 
 
-class Batches:
+class Batches(DataLoader):
     """Finished batches on a device, each with its ``share`` (see ``BatchDraws.shares``).
 
     Call ``set_epoch`` before iterating.
@@ -228,14 +228,14 @@ class Batches:
 
     def __init__(self, data: SaliencyData, draws: BatchDraws, config: DictConfig,
                  device: torch.device | str):
-        self.data, self.batch_sampler, self.device = data, draws, torch.device(device)
+        self.data, self.device = data, torch.device(device)
         largest = sum(data.channels) * max(draws.sizes) ** 2
         workers = loader_processes(config.workers, draws.batch * largest)
         cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork of a loader process
         # A generator of its own, or starting an epoch would advance the one that dropout draws
         # from, and a resumed run, which starts its epoch twice, would not repeat the
         # uninterrupted one.
-        self._loader = DataLoader(
+        super().__init__(
             data, batch_sampler=draws, collate_fn=collate, num_workers=workers,
             pin_memory=self.device.type == "cuda", persistent_workers=workers > 0,
             multiprocessing_context="fork" if workers and data.fork_only else None,
@@ -245,13 +245,10 @@ class Batches:
         """Choose the epoch, and the batch to start it with."""
         self.batch_sampler.set_epoch(epoch, start)
 
-    def __len__(self) -> int:
-        """Batches of a whole epoch."""
-        return len(self.batch_sampler)
-
     def __iter__(self) -> Iterator[dict]:
         try:
-            for batch, share in zip(self._loader, self.batch_sampler.shares(), strict=True):
+            for batch, share in zip(super().__iter__(), self.batch_sampler.shares(),
+                                    strict=True):
                 yield finish(batch, self.data.options, self.device) | {"share": share}
         except RuntimeError as error:
             if "bus error" not in str(error).lower() and "shared memory" not in str(error):

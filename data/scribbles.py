@@ -65,8 +65,6 @@ class Pen:
 
 def generator(seed: int, name: str) -> np.random.Generator:
     """The random numbers of one image: from its name, so that no other image changes them."""
-    if seed < 0:
-        raise UserError(f"--seed {seed}: a seed is 0 or more")
     return np.random.default_rng([seed, *name.encode("utf-8", "surrogateescape")])
 
 
@@ -143,7 +141,7 @@ def _depth(region: np.ndarray) -> np.ndarray:
 
 
 def _deepest(depth: np.ndarray) -> tuple[int, int]:
-    return tuple(int(i) for i in np.unravel_index(depth.argmax(), depth.shape))
+    return np.unravel_index(depth.argmax(), depth.shape)
 
 
 def _axis(depth: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -241,9 +239,8 @@ def write_scribbles(pairs: Sequence[Pair], folder: Path, pen: Pen, seed: int = 0
         What is unusual, in words: masks without foreground or background, other files.
 
     Raises:
-        UserError: a seed below 0, files in the way, or unusable files, listed; nothing is written.
+        UserError: files in the way, or unusable files, listed; nothing is written.
     """
-    generator(seed, "")
     picture = folder.parent / f"{folder.name}.png"
     _require_free(folder, picture, pairs, overwrite)
     require_sound(pairs, "scribbles")
