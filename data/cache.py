@@ -80,15 +80,12 @@ class SampleCache:
             return mmap.mmap(-1, length)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
+            with self.path.open("a+b") as file:
                 # Taken at once: a disk that fills up under a mapped file kills the process.
-                os.truncate(file, length)
+                file.truncate(length)
                 if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file, 0, length)
-                return mmap.mmap(file, length)
-            finally:
-                os.close(file)
+                    os.posix_fallocate(file.fileno(), 0, length)
+                return mmap.mmap(file.fileno(), length)
         except OSError as error:
             raise UserError(f"data.cache: {self.path}: {error.strerror}; {length / 1e9:.1f} GB are "
                             "wanted there. Lower data.cache_gb, choose another folder, or "

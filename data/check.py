@@ -89,14 +89,6 @@ class Diagnosis:
                 str(len(self.problems)) if self.problems else "none"]
 
 
-def diagnose(located: Located) -> Diagnosis:
-    """Examine all pairs of a set, on all cores."""
-    with ThreadPoolExecutor(cores()) as pool:
-        findings = list(tqdm(pool.map(examine, located.pairs), total=len(located.pairs),
-                             unit="pair", desc=located.name, disable=None, leave=False))
-    return Diagnosis(located, findings)
-
-
 def find_sets(root: Path) -> list[Located]:
     """The sets under ``root``: those of the catalog, other folder pairs, or ``root`` itself.
 
@@ -126,7 +118,12 @@ def find_sets(root: Path) -> list[Located]:
 
 def check(root: Path) -> int:
     """Print the table and the problems; 0 when all is well, else 1."""
-    diagnoses = [diagnose(located) for located in find_sets(root)]
+    diagnoses = []
+    with ThreadPoolExecutor(cores()) as pool:
+        for located in find_sets(root):
+            findings = tqdm(pool.map(examine, located.pairs), total=len(located.pairs),
+                            unit="pair", desc=located.name, disable=None, leave=False)
+            diagnoses.append(Diagnosis(located, list(findings)))
     table = Table(title=f"data sets in {root}")
     table.add_column("set", no_wrap=True)
     for heading in ("pairs", "width × height", "mask values", "empty/full", "problems"):

@@ -43,8 +43,8 @@ class Draw:
 class SaliencyData(Dataset):
     """Pairs as uint8 layers with ``name`` and ``size``.
 
-    Indexed by a ``Draw``, or by an int for the unaugmented base size. With ``augmented``, samples
-    are cropped, flipped and changed as ``config`` says, and kept in the cache that it asks for.
+    Indexed by a ``Draw``. With ``augmented``, samples are cropped, flipped and changed as
+    ``config`` says, and kept in the cache that it asks for.
 
     Args:
         config: a recipe's ``data`` group.
@@ -58,7 +58,6 @@ class SaliencyData(Dataset):
     def __init__(self, pairs: Sequence[Pair], config: DictConfig, augmented: bool,
                  targets: Sequence[str] = ()):
         self.pairs = list(pairs)
-        self.size = config.size
         self.sizes = training_sizes(config.size, config.scales) if augmented else [config.size]
         edges = edge_source(config.edges, self.pairs) if augmented or "edge" in targets else "none"
         self.options = replace(OmegaConf.to_object(config), edges=edges)
@@ -78,9 +77,7 @@ class SaliencyData(Dataset):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, draw: Draw | int) -> dict:
-        if isinstance(draw, int):
-            draw = Draw(draw, self.size, seed=0)
+    def __getitem__(self, draw: Draw) -> dict:
         layers, original = self._layers(draw.index, draw.size)
         if self._steps is not None:
             layers = augment(layers, draw.seed, self.options, self._steps)
@@ -154,13 +151,9 @@ class BatchDraws(Sampler[list[Draw]]):
         self.count, self.batch, self.sizes = count, batch, list(sizes)
         self.seed, self.shuffle, self.rank, self.world = seed, shuffle, rank, world
         self.epoch, self.start = 0, 0
+        self._least = min(2, batch) * world  # images that a training batch must have
         if world > 1 and self._ends()[0] < self._least:
             raise UserError(f"{count} images are too few for {world} processes")
-
-    @property
-    def _least(self) -> int:
-        """Images that a training batch must have."""
-        return min(2, self.batch) * self.world
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Choose the epoch, and the batch to start it with."""

@@ -45,10 +45,9 @@ class Pair:
         return [path for part in fields(self) if isinstance(path := getattr(self, part.name), Path)]
 
 
-def list_images(folder: Path, recursive: bool = False) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
     """Image files of a folder by extension, sorted; hidden and __MACOSX files left out."""
-    paths = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(path for path in paths
+    return sorted(path for path in folder.iterdir()
                   if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
                   and "__MACOSX" not in path.parts and path.is_file())
 

@@ -249,16 +249,12 @@ def write_scribbles(pairs: Sequence[Pair], folder: Path, pen: Pen, seed: int = 0
                            total=len(pairs), unit="mask", desc="drawing", disable=None))
     save_map(picture, overview(pairs, folder))
     names = np.array([pair.name for pair in pairs])
-    empty, full = names[np.array(shares) == 0], names[np.array(shares) == 1]
     strays = sorted({path.name for path in folder.iterdir()} - {f"{name}.png" for name in names})
-    return [*_note("empty masks, background strokes only", empty),
-            *_note("full masks, foreground strokes only", full),
-            *_note(f"other files in {folder}, left as they are", strays)]
-
-
-def _note(what: str, names: Sequence[str]) -> list[str]:
-    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-    return [f"{len(names)} {what}: {shown}"] if len(names) else []
+    notes = {"empty masks, background strokes only": names[np.array(shares) == 0],
+             "full masks, foreground strokes only": names[np.array(shares) == 1],
+             f"other files in {folder}, left as they are": strays}
+    return [f"{len(some)} {what}: {', '.join(some[:5])}{', …' if len(some) > 5 else ''}"
+            for what, some in notes.items() if len(some)]
 
 
 def _require_free(folder: Path, picture: Path, pairs: Sequence[Pair], overwrite: bool) -> None:

@@ -52,18 +52,18 @@ def find_scribbles(spec: str, root: Path, edges: str = "none") -> list[Pair]:
 def _in_folder(spec: str, root: Path) -> tuple[Path, Path, Path, Path | None]:
     """The set's folder, its images, scribbles and, in WSSA's layout, all strokes."""
     entry = catalog.lookup(spec)
-    candidates = [catalog.subfolder(root, name) for name in
-                  (*entry.folders, *entry.shared_folders)] if entry else []
+    names = (*entry.folders, *entry.shared_folders) if entry else ()
+    candidates = [path for name in names if (path := catalog.subfolder(root, name))]
     candidates += [path for path in (root / spec, ROOT / spec) if spec.strip() and path.is_dir()]
     own = [images for images, _ in entry.layouts] if entry else []
     image_names = [*own, *catalog.IMAGE_FOLDERS]
-    for folder in filter(None, candidates):
+    for folder in candidates:
         wssa = [catalog.subfolder(folder, name) for name in _WSSA]
         if all(wssa):
             return folder, *wssa
         if folders := catalog.folders_beside(folder, image_names, SCRIBBLE_FOLDERS, "scribbles"):
             return folder, *folders, None
-    tried = ", ".join(str(folder) for folder in candidates if folder) or f"nothing in {root}"
+    tried = ", ".join(map(str, candidates)) or f"nothing in {root}"
     raise UserError(
         f"no scribbles for {spec!r}: looked in {tried} for an image folder beside "
         f"{' or '.join(SCRIBBLE_FOLDERS)}, or for {', '.join(_WSSA)}. S-DUTS has them "
