@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data import find_pairs, require_sound
-from data.catalog import known_sets, locate, lookup
+from data.catalog import known_sets, locate, lookup, read_stems
 from data.edges import edge_source, find_masks
 from utils.errors import UserError
 
@@ -183,3 +183,9 @@ def test_the_edges_of_the_joint_training_set_are_found(tmp_path):
     pairs = find_masks("COD-TR", tmp_path, "auto")
     assert edge_source("auto", pairs) == "files"
     assert pairs[0].edge == tmp_path / "TrainDataset/Edge/a.png"
+
+
+@pytest.mark.parametrize("suffix", ["", ".jpg", ".bmp", ".TIF", ".webp"])
+def test_a_list_may_name_files_of_any_kind_that_folders_hold(tmp_path, suffix):
+    (tmp_path / "list.txt").write_text(f"a.v2{suffix}\n")
+    assert read_stems(tmp_path / "list.txt") == {"a.v2"}
