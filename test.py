@@ -24,10 +24,9 @@ from tqdm import tqdm
 
 import model
 from data import Pair, decode_image, require_sound
-from data.catalog import find_set
+from data.catalog import find_set, with_statistics_of
 from data.loader import evaluation_loader
 from data.pairing import by_stem, list_images
-from data.statistics import with_statistics_of
 from engine.checkpoint import load_checkpoint, tested_weights
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
