@@ -155,7 +155,7 @@ def train(run: Run, validation: list[Pair]) -> int:
                     run.average.update_parameters(run.network)
                 progress.count_step()
                 watch(run, log, sample, run.parts.result(outputs, norm))
-                stopped = max(run.world.gather(signals[0] if signals else 0))
+                stopped = run.world.highest(signals[0] if signals else 0)
                 if stopped or run.epoch_is_over():
                     break
                 if progress.step % config.train.save_every == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -40,7 +41,8 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def _handled(handler: Callable, *numbers: int) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in numbers}
+    main = threading.current_thread() is threading.main_thread()  # others may not set handlers
+    before = {number: signal.signal(number, handler) for number in numbers if main}
     try:
         yield
     finally:

@@ -31,9 +31,17 @@ class World:
     def __init__(self, rank: int = 0, size: int = 1):
         self.rank, self.size, self.main = rank, size, rank == 0
 
+    def highest(self, value: int) -> int:
+        """The largest of the processes' values, asked for at each step: one number, which goes over
+        the network without the devices, so that these go on computing."""
+        if self.size == 1:
+            return value
+        largest = torch.tensor(value)
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return int(largest)
+
     def gather(self, value: Any) -> list:
-        """The values of all processes, in the order of their ranks. They go over the network,
-        without the devices, which go on computing."""
+        """The values of all processes, in the order of their ranks."""
         if self.size == 1:
             return [value]
         values: list = [None] * self.size
