@@ -14,23 +14,21 @@ from pathlib import Path, PurePosixPath
 
 from omegaconf import OmegaConf
 
-from engine.checkpoint import flat, load_latest
+from engine.checkpoint import load_latest
 from scoring.scores import Row, measures_of
-from utils.config import load_config, merge_config
+from utils.config import merge_config
 from utils.errors import UserError
 from utils.machine import cores, processor
 from utils.origin import sha256_of
 from utils.paths import ROOT
 
-from .comparison import compare_with_papers
+from .comparison import Comparison, compare_with_papers, comparison_line
 from .recipes import Recipe
-from .tables import UNSURE, Cell, Table, cells, images_text, markdown, write
+from .tables import Cell, Table, cells, images_text, markdown, write
 
 #: Key of a record → its type.
 KEYS = {"run": str, "recipe": str, "paper": str, "date": str, "configuration": dict,
         "origin": dict, "machine": dict, "scores": list, "comparisons": list, "times": dict}
-#: Configuration keys in which a run may differ from its recipe without being another one.
-_FREE = ("data.root", "data.workers", "data.cache", "threads", "reported", "paper")
 _HEAD = """# Reproductions
 
 `python -m report records` writes this page from the records in `docs/records/`; edit neither.
@@ -66,7 +64,7 @@ def record_of(recipe: Path, overrides: Sequence[str], weights: Path, rows: Seque
         "scores": [{key: row[key] for key in ("dataset", "profile", "images", "expected")}
                    | {"measures": {name: row[name] for name in measures_of([row])}}
                    for row in rows],
-        "comparisons": [comparison.record for comparison in compared if comparison.row],
+        "comparisons": [vars(c) for c in compared if c.images is not None],
         "times": dict(times)}
 
 
@@ -101,18 +99,6 @@ def read_records(folder: Path) -> dict[str, Record]:
     return records
 
 
-def differences(record: Record) -> dict[str, tuple[object, object]]:
-    """Configuration key → the recipe's value and the run's, where the two differ.
-
-    Raises:
-        UserError: the recipe is no longer there.
-    """
-    recipe = flat(load_config(ROOT / record["recipe"]))
-    run = flat(merge_config(record["configuration"], origin=record["run"]))  # knows old names
-    return {key: (recipe.get(key), run.get(key)) for key in sorted(recipe.keys() | run.keys())
-            if recipe.get(key) != run.get(key) and key not in _FREE}
-
-
 def document(records: Mapping[str, Record]) -> str:
     """A Markdown page with a table for each recipe, the newest run first.
 
@@ -134,11 +120,10 @@ def document(records: Mapping[str, Record]) -> str:
 def _lines(name: str, record: Record) -> list[list[Cell]]:
     """The paper's numbers beside ours; all of ours on sets for which it has none."""
     head, lines = (record["date"][:10], name), []
-    for c in record["comparisons"]:
-        sign = "?" if not c["verified"] else "✓" if c["within_third_digit"] else ""
-        lines.append(cells(*head, c["dataset"], c["paper_measure"], c["measure"], c["profile"],
-                           images_text(c), c["reported"], c["ours"], c["difference"], sign,
-                           mark="" if c["verified"] else UNSURE))
+    for compared in record["comparisons"]:
+        line = comparison_line(Comparison(**compared))
+        del line[4]  # the source
+        lines.append([*cells(*head, mark=line[0].mark), *line])
     compared = {c["dataset"] for c in record["comparisons"]}
     return lines + [cells(*head, score["dataset"], measure, "", score["profile"],
                           images_text(score), "", f"{value:.3f}", "", "")

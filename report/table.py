@@ -75,17 +75,17 @@ class Report:
                    profile: str, without: Sequence[MethodOnSet] = ()) -> None:
         """The papers' numbers beside ours, all methods on all sets, and what was scored."""
         comparisons = compare_with_papers(rows, recipes, sets)
-        compared = {c.method for c in comparisons if c.row is not None}
+        compared = {c.method for c in comparisons if c.images is not None}
         comparisons = [c for c in comparisons if c.method in compared]
         standings = standings_of(rows, profile, without)
-        self.tables += comparison_tables(comparisons)
+        self.tables += comparison_tables(comparisons, recipes)
         if standings.rows:
             self.tables.append(standings_table(standings))
         self.tables.append(origin_table(rows))
         self.tables[-1].notes += [_not_compared(method, recipes.get(method))
                                   for method in dict.fromkeys(row["method"] for row in rows)
                                   if method not in compared]
-        self.records |= {"comparisons": [c.record for c in comparisons],
+        self.records |= {"comparisons": [vars(c) for c in comparisons],
                          "scores": standings_records(standings),
                          "averages": average_records(standings),
                          "missing": [{"cell": cell} for cell in standings.missing],

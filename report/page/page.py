@@ -164,8 +164,9 @@ def paper_tables(sets: Sequence[SetScores]) -> list[Table]:
     """For each method with a recipe: the paper's numbers on these sets, ours, the difference."""
     methods = [method for scores in sets for method in scores.given if method.recipe]
     rows = [row for method in methods for row in (method.row, *method.elsewhere)]
-    compared = compare_with_papers(rows, {method.name: method.recipe for method in methods})
-    return comparison_tables([c for c in compared if c.row is not None])
+    recipes = {method.name: method.recipe for method in methods}
+    compared = compare_with_papers(rows, recipes)
+    return comparison_tables([c for c in compared if c.images is not None], recipes)
 
 
 def _describe(number: int, scores: SetScores, profile: str, longer: int,
