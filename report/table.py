@@ -13,7 +13,7 @@ from scoring.jobs import Cell as MethodOnSet
 from scoring.scores import Row, row_cell
 from utils.errors import UserError
 
-from .closest import closest_of, closest_records, closest_table, left_out
+from .closest import closest_of, closest_table, left_out
 from .comparison import compare_with_papers, comparison_tables
 from .recipes import Recipe, Recipes
 from .standings import average_records, standings_of, standings_records, standings_table
@@ -102,7 +102,7 @@ class Report:
             partial += left_out(rows, method, recipe)
             if closest := closest_of(rows, method, recipe):
                 self.tables.append(closest_table(closest, method, recipe))
-                self.records["closest"] += closest_records(closest, method, recipe)
+                self.records["closest"] += closest
         if not self.records["closest"] and not partial:
             raise UserError("--closest: none of the methods has reported numbers on the data sets "
                             "that were scored; --reported RECIPE names a recipe that has")
