@@ -16,7 +16,7 @@ from utils.errors import UserError
 from .closest import closest_of, closest_table, left_out
 from .comparison import compare_with_papers, comparison_tables
 from .recipes import Recipe, Recipes
-from .standings import average_records, standings_of, standings_records, standings_table
+from .standings import standings_of, standings_table
 from .tables import (
     PREAMBLE,
     Table,
@@ -86,9 +86,9 @@ class Report:
                                   for method in dict.fromkeys(row["method"] for row in rows)
                                   if method not in compared]
         self.records |= {"comparisons": [vars(c) for c in comparisons],
-                         "scores": standings_records(standings),
-                         "averages": average_records(standings),
-                         "missing": [{"cell": cell} for cell in standings.missing],
+                         "scores": standings.scores(),
+                         "averages": standings.averages(),
+                         "missing": [{"cell": cell} for cell in standings.missing()],
                          "rows": list(rows)}
 
     def add_closest(self, rows: Sequence[Row], recipes: Mapping[str, Recipe]) -> None:
