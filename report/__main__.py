@@ -15,6 +15,7 @@ status is 0 only when every map could be scored.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -78,13 +79,17 @@ def _page(args: argparse.Namespace) -> int:
 
 
 def _curves(args: argparse.Namespace) -> int:
-    from .curves import draw_set, write_figures
+    from .curves import draw_set, to_bytes
 
     sets, refused = _score(args, None)
+    args.out.mkdir(parents=True, exist_ok=True)
     for scores in sets:
-        figures = draw_set(scores, scores.object_sizes(PROFILES[args.profile]))
-        for path in write_figures(args.out, scores.name, figures, args.formats):
-            print(path)
+        for figure in draw_set(scores, scores.object_sizes(PROFILES[args.profile])):
+            for kind in args.formats:
+                stem = re.sub(r"[^\w.+-]", "_", f"{scores.name}_{figure.key}")
+                path = args.out / f"{stem}.{kind}"
+                path.write_bytes(to_bytes(figure, kind))
+                print(path)
     return _end(refused)
 
 
