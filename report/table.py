@@ -124,39 +124,32 @@ def _not_compared(method: str, recipe: Recipe | None) -> str:
 
 def origin_table(rows: Sequence[Row]) -> Table:
     """What was scored: the maps, the weights that made them, and the code at both ends."""
-    together: dict[tuple, list[Row]] = {}
+    profiles: dict[tuple, list[str]] = {}
+    first: dict[tuple, Row] = {}
     for row in rows:
-        which = row.get("content"), (row.get("origin") or {}).get("sha256")
-        together.setdefault((*row_cell(row), *which), []).append(row)
+        which = *row_cell(row), row.get("content"), (row.get("origin") or {}).get("sha256")
+        profiles.setdefault(which, []).append(row["profile"])
+        first.setdefault(which, row)
     lines = []
-    for (method, dataset, *_), same in together.items():
-        origin, scored = same[0].get("origin") or {}, same[0].get("scored") or {}
+    for which, row in first.items():
+        origin, scored, state = row.get("origin") or {}, row.get("scored") or {}, ""
+        if origin:
+            state = "complete" if origin.get("finished") else "unfinished"
+            state += f", {origin['kept']} of an earlier run" if origin.get("kept") else ""
         lines.append(cells(
-            method, dataset, ", ".join(row["profile"] for row in same),
+            *row_cell(row), ", ".join(profiles[which]),
             str(origin.get("checkpoint", "unknown, maps of others")),
-            str(origin.get("sha256", ""))[:12], _state(origin), _short(origin.get("commit", "")),
-            _short(scored.get("commit", "")), str(scored.get("date", ""))[:10],
-            images_text(same[0])))
+            str(origin.get("sha256", ""))[:12], state, _short(origin.get("commit", "")),
+            _short(scored.get("commit", "")), str(scored.get("date", ""))[:10], images_text(row)))
     return Table("what was scored", ["method", "data set", "profiles", "checkpoint", "SHA-256",
                                      "maps", "maps' commit", "scores' commit", "scored", "images"],
                  [lines], words=9)
-
-
-def _state(origin: dict) -> str:
-    if not origin:
-        return ""
-    kept = f", {origin['kept']} of an earlier run" if origin.get("kept") else ""
-    return ("complete" if origin.get("finished") else "unfinished") + kept
 
 
 def _short(commit: str) -> str:
     """Ten digits of a commit, and whether files differed from it."""
     head, plus, rest = str(commit).partition("+")
     return head[:10] + plus + rest
-
-
-def as_markdown(report: Report) -> str:
-    return "\n".join(map(markdown, report.tables))
 
 
 def as_latex(report: Report) -> str:
@@ -179,7 +172,8 @@ def as_json(report: Report) -> str:
 
 #: A file's extension → the report in its format.
 FORMATS: dict[str, Callable[[Report], str]] = {
-    ".md": as_markdown, ".tex": as_latex, ".csv": as_csv, ".json": as_json}
+    ".md": lambda report: "\n".join(map(markdown, report.tables)),
+    ".tex": as_latex, ".csv": as_csv, ".json": as_json}
 
 
 def require_format(path: Path) -> None:

@@ -23,7 +23,7 @@ import eval as eval_script
 from report import __main__ as report_script
 from report.protocols import CORE_COLUMNS
 from report.recipes import Recipes
-from report.table import Report, as_csv, as_json, as_latex, as_markdown, print_report
+from report.table import FORMATS, Report, as_csv, as_json, as_latex, print_report
 from report.tables import PREAMBLE
 from scoring.jobs import find_jobs
 from scoring.scores import read_scores
@@ -406,7 +406,7 @@ def test_all_formats_hold_the_same_numbers(tmp_path_factory, scores):
     expected = sorted(r["ours"] for part in ("comparisons", "scores", "averages")
                       for r in parts[part])
     number = r"(?<![\w.+$-])\d\.\d{3,4}(?![\w.])"
-    for text in (as_markdown(report), as_latex(report)):
+    for text in (FORMATS[".md"](report), as_latex(report)):
         shown = re.findall(number, "\n".join(line for line in text.splitlines()
                                              if line.startswith("|") or line.endswith(r"\\")))
         assert sorted(shown) == sorted(expected + [r["reported"] for r in parts["comparisons"]])
@@ -432,7 +432,7 @@ def test_unverified_numbers_are_grey_and_marked_in_every_format(recipe):
     assert r"\textcolor{gray}{0.0400} & \textcolor{gray}{0.0400}" in as_latex(report)
     assert r"\textcolor{gray}{?} \\" in as_latex(report)
     assert r"0.936 & 0.936 & +0.000 & $\checkmark$ \\" in as_latex(report)
-    assert "<sub>?</sub> |" in as_markdown(report)
+    assert "<sub>?</sub> |" in FORMATS[".md"](report)
     first, second = json.loads(as_json(report))["comparisons"]
     assert (first["within_third_digit"], second["within_third_digit"]) == (True, None)
     notes = json.loads(as_json(report))["notes"]
