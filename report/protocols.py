@@ -35,11 +35,6 @@ class Protocol:
         """Our measure that the paper's ``name`` is compared with."""
         return self.named.get(name, name)
 
-    @property
-    def columns(self) -> list[str]:
-        """Our measures that this protocol's profile defines."""
-        return columns_of(PROFILES[self.profile])
-
 
 PROTOCOLS = {
     "cpd": Protocol(
@@ -83,8 +78,8 @@ def problems_of(row: Reported) -> list[str]:
     protocol = PROTOCOLS.get(row.protocol)
     if protocol is None:
         problems.append(f"protocol {row.protocol!r}: {nearest(row.protocol, list(PROTOCOLS))}")
-    elif protocol.measure(row.measure) not in protocol.columns:
-        known = [*protocol.named, *protocol.columns]
+    elif protocol.measure(row.measure) not in (columns := columns_of(PROFILES[protocol.profile])):
+        known = [*protocol.named, *columns]
         problems.append(f"measure {row.measure!r} under protocol {row.protocol}: "
                         f"{nearest(row.measure, known)}")
     if not 3 <= row.digits <= 6:

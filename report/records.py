@@ -22,7 +22,7 @@ from utils.machine import cores, processor
 from utils.origin import sha256_of
 from utils.paths import ROOT
 
-from .comparison import Comparison, compare_with_papers, comparison_line
+from .comparison import compare_with_papers, comparison_line
 from .recipes import Recipe
 from .tables import Cell, Table, cells, images_text, markdown, write
 
@@ -64,7 +64,7 @@ def record_of(recipe: Path, overrides: Sequence[str], weights: Path, rows: Seque
         "scores": [{key: row[key] for key in ("dataset", "profile", "images", "expected")}
                    | {"measures": {name: row[name] for name in measures_of([row])}}
                    for row in rows],
-        "comparisons": [vars(c) for c in compared if c.images is not None],
+        "comparisons": [c for c in compared if c["images"] is not None],
         "times": dict(times)}
 
 
@@ -120,8 +120,8 @@ def document(records: Mapping[str, Record]) -> str:
 def _lines(name: str, record: Record) -> list[list[Cell]]:
     """The paper's numbers beside ours; all of ours on sets for which it has none."""
     head, lines = (record["date"][:10], name), []
-    for compared in record["comparisons"]:
-        line = comparison_line(Comparison(**compared))
+    for comparison in record["comparisons"]:
+        line = comparison_line(comparison)
         del line[4]  # the source
         lines.append([*cells(*head, mark=line[0].mark), *line])
     compared = {c["dataset"] for c in record["comparisons"]}
@@ -143,4 +143,4 @@ def _note(name: str, record: Record) -> str:
 
 
 def _listed(values: Mapping[str, object]) -> str:
-    return ", ".join(f"{key.replace('_gib', ' (GiB)')} {value}" for key, value in values.items())
+    return ", ".join(f"{key} {value}" for key, value in values.items())

@@ -75,8 +75,8 @@ class Report:
                    profile: str, without: Sequence[MethodOnSet] = ()) -> None:
         """The papers' numbers beside ours, all methods on all sets, and what was scored."""
         comparisons = compare_with_papers(rows, recipes, sets)
-        compared = {c.method for c in comparisons if c.images is not None}
-        comparisons = [c for c in comparisons if c.method in compared]
+        compared = {c["method"] for c in comparisons if c["images"] is not None}
+        comparisons = [c for c in comparisons if c["method"] in compared]
         standings = standings_of(rows, profile, without)
         self.tables += comparison_tables(comparisons, recipes)
         if standings.rows:
@@ -85,7 +85,7 @@ class Report:
         self.tables[-1].notes += [_not_compared(method, recipes.get(method))
                                   for method in dict.fromkeys(row["method"] for row in rows)
                                   if method not in compared]
-        self.records |= {"comparisons": [vars(c) for c in comparisons],
+        self.records |= {"comparisons": comparisons,
                          "scores": standings.scores(),
                          "averages": standings.averages(),
                          "missing": [{"cell": cell} for cell in standings.missing()],
@@ -124,20 +124,18 @@ def _not_compared(method: str, recipe: Recipe | None) -> str:
 
 def origin_table(rows: Sequence[Row]) -> Table:
     """What was scored: the maps, the weights that made them, and the code at both ends."""
-    profiles: dict[tuple, list[str]] = {}
-    first: dict[tuple, Row] = {}
+    together: dict[tuple, list[Row]] = {}
     for row in rows:
-        which = *row_cell(row), row.get("content"), (row.get("origin") or {}).get("sha256")
-        profiles.setdefault(which, []).append(row["profile"])
-        first.setdefault(which, row)
+        which = row.get("content"), (row.get("origin") or {}).get("sha256")
+        together.setdefault((*row_cell(row), *which), []).append(row)
     lines = []
-    for which, row in first.items():
+    for row, *others in together.values():
         origin, scored, state = row.get("origin") or {}, row.get("scored") or {}, ""
         if origin:
             state = "complete" if origin.get("finished") else "unfinished"
             state += f", {origin['kept']} of an earlier run" if origin.get("kept") else ""
         lines.append(cells(
-            *row_cell(row), ", ".join(profiles[which]),
+            *row_cell(row), ", ".join(same["profile"] for same in (row, *others)),
             str(origin.get("checkpoint", "unknown, maps of others")),
             str(origin.get("sha256", ""))[:12], state, _short(origin.get("commit", "")),
             _short(scored.get("commit", "")), str(scored.get("date", ""))[:10], images_text(row)))

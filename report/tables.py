@@ -29,11 +29,12 @@ _LATEX = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", UNSURE: r"\textco
 PREAMBLE = r"% \usepackage{amssymb, booktabs, graphicx, xcolor}"
 #: Width of a LaTeX table: its own, or that of the line where it would run over the margin.
 _WIDTH = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
-_SPECIAL = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
-            "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"}}
-_SIGNS = {"✓": r"$\checkmark$", "–": r"\textendash{}", "…": r"\dots{}", "|": r"\textbar{}",
-          "←": r"$\leftarrow$", "<": r"\textless{}", ">": r"\textgreater{}", '"': "''",
-          "[": "{[}", "*": "{*}"}  # LaTeX reads these two as options after the end of a row
+_SIGNS = str.maketrans({
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"}, "✓": r"$\checkmark$",
+    "–": r"\textendash{}", "…": r"\dots{}", "|": r"\textbar{}", "←": r"$\leftarrow$",
+    "<": r"\textless{}", ">": r"\textgreater{}", '"': "''",
+    "[": "{[}", "*": "{*}"})  # LaTeX reads these two as options after the end of a row
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,7 @@ def one_line(text: str) -> str:
 
 def escape_latex(text: str) -> str:
     """Text that LaTeX sets as it is."""
-    escaped = "".join(_SPECIAL.get(c) or _SIGNS.get(c, c) for c in one_line(text))
-    minus = re.sub(r"^-(?=\.?\d)", "$-$", escaped)
+    minus = re.sub(r"^-(?=\.?\d)", "$-$", one_line(text).translate(_SIGNS))
     return re.sub("-(?=-)", "-{}", minus)  # two hyphens of an option, not a dash
 
 

@@ -148,7 +148,7 @@ def paper_tables(sets: Sequence[SetScores]) -> list[Table]:
     rows = [row for method in methods for row in (method.row, *method.elsewhere)]
     recipes = {method.name: method.recipe for method in methods}
     compared = compare_with_papers(rows, recipes)
-    return comparison_tables([c for c in compared if c.images is not None], recipes)
+    return comparison_tables([c for c in compared if c["images"] is not None], recipes)
 
 
 def _describe(number: int, scores: SetScores, profile: str, longer: int,
