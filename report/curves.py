@@ -174,9 +174,9 @@ def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, floa
         axes.plot(*line, **style(method.number), markersize=4)
     axes.set_xscale("log")
     left, right = axes.get_xlim()
-    axes.set_xticks([size for size in _SIZES if left <= size <= right])
+    sizes = [size for size in _SIZES if left <= size <= right]
+    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
     axes.set_xticks([], minor=True)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if measure == "MAE":
         axes.set_ylim(bottom=0)
     drawing.draw_without_rendering()  # settles the limits

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 
 #: Lines in print. Apart for the colour-blind, and at least 3.5:1 against white; the page brings
@@ -79,12 +80,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     """
     if len(heights) > 1:
         gap = min(gap, 1 / (len(heights) - 1))
-    places = list(heights)
-    ceiling, floor = 1.0, 0.0
-    for i, height in enumerate(places):
-        places[i] = min(height, ceiling)
-        ceiling = places[i] - gap
-    for i in reversed(range(len(places))):
-        places[i] = min(max(places[i], floor), 1.0)
-        floor = places[i] + gap
-    return places
+    steps = gap * np.arange(len(heights))
+    down = np.minimum.accumulate(np.minimum(heights, 1) + steps) - steps
+    up = np.maximum.accumulate((np.maximum(down, 0) + steps)[::-1])[::-1] - steps
+    return np.minimum(up, 1).tolist()

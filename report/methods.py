@@ -109,7 +109,7 @@ def score_sets(pred: Path, root: Path, gt: Path | None = None, data: Sequence[st
     """Score all maps, and list on stderr what is wrong with them.
 
     Args:
-        pred, gt, data, root, methods: see ``scoring.jobs.find_jobs``.
+        pred, root, gt, data, methods: see ``scoring.jobs.find_jobs``.
         resize: bring maps of another size to the mask's.
         recipes: to hold the methods against their papers' numbers; None to leave that out.
 

@@ -24,7 +24,6 @@ HEADER = 18
 class SheetRow:
     """One row of a contact sheet; ``truth`` is None for a photo without ground truth."""
 
-    name: str
     image: Image.Image  # RGB
     prediction: np.ndarray  # uint8 (H, W)
     truth: np.ndarray | None = None  # uint8 (H, W)
@@ -81,8 +80,7 @@ def batch_grid(sample: dict, outputs: dict[str, Tensor], mean: Sequence[float],
     if "scribble" in sample:
         scribble = sample["scribble"][:images]
         columns.append(torch.where(scribble > 1, 0.5, scribble.float()))
-    names = ["saliency", *(name for name in outputs if name != "saliency")]
-    for name in names:
+    for name in sorted(outputs, key=lambda name: name != "saliency"):
         logits = outputs[name][:images].detach().float()
         columns.append(F.interpolate(logits, size=inputs.shape[-2:]).sigmoid())
     columns = [column.expand_as(inputs) for column in columns]

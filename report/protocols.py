@@ -12,7 +12,6 @@ from utils.schema import Reported
 
 #: Core measure → its columns in a table of scores. Papers report core measures alone.
 COLUMNS = {name: MEASURES[name].columns for name in CORE}
-CORE_COLUMNS = tuple(column for columns in COLUMNS.values() for column in columns)
 #: What a paper's F or E may be, where it does not say which.
 PLAUSIBLE = {"F": (*COLUMNS["F"], *COLUMNS["wF"]), "E": COLUMNS["E"]}
 

@@ -58,7 +58,11 @@ class Recipes:
                 raise UserError(f"--reported {choice}: " + (
                     f"{method} has another recipe already" if method else
                     "with several recipes say whose each is, METHOD=RECIPE"))
-            self._chosen[method] = self._load(_path_of(name))
+            paths = {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
+            if not name.endswith((".yaml", ".yml")) and name not in paths:
+                raise UserError(f"--reported {name}: no such recipe in configs/; "
+                                f"{nearest(name, list(paths))}")
+            self._chosen[method] = self._load(paths.get(name) or Path(name))
 
     def of(self, method: str, origin: dict | None) -> Recipe | None:
         """The recipe of a method, None when it has none.
@@ -98,18 +102,8 @@ class Recipes:
         origins: dict[str, dict | None] = {}
         for row in rows:
             origins[row["method"]] = origins.get(row["method"]) or row.get("origin")
-        recipes = {method: self.of(method, origin) for method, origin in origins.items()}
-        return {method: recipe for method, recipe in recipes.items() if recipe is not None}
-
-
-def _path_of(name: str) -> Path:
-    if name.endswith((".yaml", ".yml")):
-        return Path(name)
-    known = {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
-    if name not in known:
-        raise UserError(f"--reported {name}: no such recipe in configs/; "
-                        f"{nearest(name, list(known))}")
-    return known[name]
+        return {method: recipe for method, origin in origins.items()
+                if (recipe := self.of(method, origin))}
 
 
 def _plain(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,18 +115,16 @@ def ranks(texts: Mapping[str, str], measure: str) -> dict[str, float]:
     """Method → rank from 1, by printed scores; equal ones share the mean of their ranks."""
     sign = 1 if lower_is_better(measure) else -1
     values = {method: sign * float(text) for method, text in texts.items()}
-    return {method: sum(rival < value for rival in values.values())
-            + (sum(rival == value for rival in values.values()) + 1) / 2
+    order = sorted(values.values())
+    return {method: (bisect_left(order, value) + bisect_right(order, value) + 1) / 2
             for method, value in values.items()}
 
 
 def marks(texts: Mapping[str, str], measure: str) -> dict[str, str]:
     """Method → best or second best, by printed scores; of equal ones all are."""
-    if len(texts) < 2:
-        return {}
-    order = sorted({float(text) for text in texts.values()}, reverse=not lower_is_better(measure))
-    names = dict(zip(order, (BEST, SECOND), strict=False))
-    return {method: names.get(float(text), "") for method, text in texts.items()}
+    order = ranks(texts, measure) if len(texts) > 1 else {}
+    names = dict(zip(sorted(set(order.values())), (BEST, SECOND), strict=False))
+    return {method: names.get(rank, "") for method, rank in order.items()}
 
 
 def standings_table(standings: Standings) -> Table:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import rich.table
 from rich.console import Console
-from rich.measure import Measurement
 from rich.text import Text
 
 from metrics.compare import Difference
@@ -68,14 +67,12 @@ def cells(*texts: str, mark: str = "") -> list[Cell]:
 def print_table(table: Table) -> None:
     """Print at full width: a number that is cut short to fit the terminal would be a wrong one.
 
-    Title and notes are printed apart, so that they do not wrap at the table's width.
+    Title and notes, which may wrap, are as wide as the terminal.
     """
-    body, console = terminal(table), Console()
-    needed = Measurement.get(console, console.options.update(max_width=10_000), body).maximum
-    console = Console(width=max(console.width, needed))
+    console = Console()
     if table.title:
         console.print(Text(one_line(table.title)))
-    console.print(body)
+    Console(width=10_000).print(terminal(table))
     if table.notes:
         console.print(Text("".join(f"• {one_line(note)}\n" for note in table.notes)))
 

@@ -185,8 +185,7 @@ def summary_rows(scores: SetScores) -> list[dict]:
     rows = []
     for method in scores.methods:
         row = method.row
-        cells = {name: {"value": row[name], "text": f"{row[name]:.4f}",
-                        "mark": marked.get(name, {}).get(method.name, "")}
+        cells = {name: {"value": row[name], "mark": marked.get(name, {}).get(method.name, "")}
                  for name in measures_of([row])}
         rows.append({"method": method.name, "images": images_text(row), "count": row["images"],
                      "cells": cells, "whole": row["images"] == row["expected"]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 import re
 import shutil
@@ -21,7 +22,7 @@ from PIL import Image
 
 import eval as eval_script
 from report import __main__ as report_script
-from report.protocols import CORE_COLUMNS
+from report.protocols import COLUMNS
 from report.recipes import Recipes
 from report.table import FORMATS, Report, as_csv, as_json, as_latex, print_report
 from report.tables import PREAMBLE
@@ -415,8 +416,9 @@ def test_all_formats_hold_the_same_numbers(tmp_path_factory, scores):
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex with booktabs")
 def test_latex_compiles_and_stays_within_the_line(recipe, tmp_path):
     report, names = Report(), ("plain", "odd_%&#$^~\\{} -- [x] *", "rather long " * 8)
-    report.add_tables([row(name, dataset, **dict.fromkeys(CORE_COLUMNS, .5)) for name in names
-                       for dataset in SETS], dict.fromkeys(names, recipe), [], "pysodmetrics")
+    scores = dict.fromkeys(itertools.chain(*COLUMNS.values()), .5)
+    report.add_tables([row(name, dataset, **scores) for name in names for dataset in SETS],
+                      dict.fromkeys(names, recipe), [], "pysodmetrics")
     (tmp_path / "tables.tex").write_text(as_latex(report), encoding="utf-8")
     (tmp_path / "paper.tex").write_text("\\documentclass{article}\n" + PREAMBLE.removeprefix("% ")
                                         + "\n\\begin{document}\\input{tables}\\end{document}\n")
