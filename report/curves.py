@@ -24,11 +24,7 @@ _PLAIN = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None},
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing, and what it shows in words.
-
-    Attributes:
-        key: for file names, such as ``precision_recall``.
-    """
+    """A drawing, and what it shows in words; ``key`` is for file names."""
 
     key: str
     title: str
@@ -162,10 +158,11 @@ def _ridge(axes, values: np.ndarray, limits: tuple[float, float], base: float,
 def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, float],
                measure: str) -> Figure | None:
     """None where there are too few images."""
-    lines = [(method, size_curve({name: scores[measure] for name, scores
-                                  in method.evaluator.per_image.items()}, areas))
-             for method in methods]
-    lines = [(method, line) for method, line in lines if line.size]
+    lines = []
+    for method in methods:
+        scores = {name: row[measure] for name, row in method.evaluator.per_image.items()}
+        if (line := size_curve(scores, areas)).size:
+            lines.append((method, line))
     if not lines:
         return None
     drawing, axes = _axes(methods, f"{dataset}: {measure} and the size of the object",

@@ -152,6 +152,5 @@ def score_sets(pred: Path, root: Path, gt: Path | None = None, data: Sequence[st
 def _without_folders(problems: Sequence[str], job: Job) -> list[str]:
     """A page is handed on, and its readers have no use for this machine's folders."""
     folders = {job.maps} | {path.parent.parent for pair in job.pairs for path in pair.files}
-    for folder in sorted(folders, key=lambda path: (-len(str(path)), path)):
-        problems = [problem.replace(f"{folder}/", "") for problem in problems]
-    return list(problems)
+    longest_first = "|".join(re.escape(f"{folder}/") for folder in sorted(folders, reverse=True))
+    return [re.sub(longest_first, "", problem) for problem in problems]

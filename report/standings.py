@@ -13,6 +13,8 @@ from scoring.scores import Row, measures_of, row_cell
 
 from .tables import BEST, SECOND, Cell, Table, cells, images_text
 
+_DIGITS = "{:.3f}"  # of a score, as most papers print
+
 
 @dataclass
 class Standings:
@@ -51,7 +53,7 @@ class Standings:
         """Records for CSV and JSON: ``ours`` as printed, ``score`` not rounded."""
         return [{"method": method, "dataset": name, "measure": measure, "profile": self.profile,
                  "images": row["images"], "expected": row["expected"], "score": row[measure],
-                 "ours": _printed(row[measure]),
+                 "ours": _DIGITS.format(row[measure]),
                  "rank": ranks(self.printed[name, measure], measure).get(method),
                  "place": marks(self.printed[name, measure], measure).get(method, "")}
                 for (method, name), row in self.rows.items()
@@ -65,7 +67,7 @@ class Standings:
         means = {measure: {method: sum(self.rows[method, name][measure] for name in self.common)
                            / len(self.common) for method in self.scored}
                  for measure in self.measures}
-        printed = {measure: {method: _printed(mean) for method, mean in column.items()}
+        printed = {measure: {method: _DIGITS.format(mean) for method, mean in column.items()}
                    for measure, column in means.items()}
         return [{"method": method, "dataset": "average", "measure": measure,
                  "profile": self.profile, "score": means[measure][method],
@@ -78,11 +80,10 @@ class Standings:
         absent = []
         for name in self.sets:
             for method in self.methods:
-                row = self.rows.get((method, name))
-                if row is None:
-                    absent.append(f"{method} on {name}")
-                elif lacking := [measure for measure in self.measures if measure not in row]:
-                    absent.append(f"{method} on {name} in {' '.join(lacking)}")
+                row = self.rows.get((method, name), {})
+                if lacking := [measure for measure in self.measures if measure not in row]:
+                    which = f" in {' '.join(lacking)}" if row else ""
+                    absent.append(f"{method} on {name}{which}")
         return absent
 
 
@@ -100,15 +101,11 @@ def standings_of(rows: Sequence[Row], profile: str,
         most[name] = max((row["expected"] for row in of_set.values()), default=0)
         for measure in measures:
             printed[name, measure] = {
-                method: _printed(row[measure]) for method, row in of_set.items()
+                method: _DIGITS.format(row[measure]) for method, row in of_set.items()
                 if row["images"] == most[name] and math.isfinite(row.get(measure, math.nan))}
     common = [name for name in sets
               if all(len(printed[name, measure]) == len(scored) for measure in measures)]
     return Standings(profile, scored, methods, sets, measures, table, most, printed, common)
-
-
-def _printed(score: float) -> str:
-    return f"{score:.3f}"  # as most papers print
 
 
 def ranks(texts: Mapping[str, str], measure: str) -> dict[str, float]:

@@ -17,17 +17,7 @@ from .closest import closest_of, closest_table, left_out
 from .comparison import compare_with_papers, comparison_tables
 from .recipes import Recipe, Recipes
 from .standings import standings_of, standings_table
-from .tables import (
-    PREAMBLE,
-    Table,
-    cells,
-    csv_text,
-    images_text,
-    latex,
-    markdown,
-    print_table,
-    write,
-)
+from .tables import Table, cells, csv_text, images_text, latex_file, markdown, print_table, write
 
 
 def print_report(rows: Sequence[Row], recipes: Recipes, *, sets: Sequence[str], profile: str,
@@ -150,12 +140,6 @@ def _short(commit: str) -> str:
     return head[:10] + plus + rest
 
 
-def as_latex(report: Report) -> str:
-    text = "\n".join(map(latex, report.tables))
-    hint = "" if text.isascii() else "% Has letters that pdflatex may not know; lualatex does.\n"
-    return f"{PREAMBLE}\n{hint}{text}"
-
-
 def as_csv(report: Report) -> str:
     """One line for each number; the column ``part`` names its table."""
     return csv_text([{"part": part} | record
@@ -171,7 +155,7 @@ def as_json(report: Report) -> str:
 #: A file's extension → the report in its format.
 FORMATS: dict[str, Callable[[Report], str]] = {
     ".md": lambda report: "\n".join(map(markdown, report.tables)),
-    ".tex": as_latex, ".csv": as_csv, ".json": as_json}
+    ".tex": lambda report: latex_file(report.tables), ".csv": as_csv, ".json": as_json}
 
 
 def require_format(path: Path) -> None:

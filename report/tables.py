@@ -124,6 +124,13 @@ def latex(table: Table) -> str:
     return "\n".join([*lines, r"\end{table}", ""])
 
 
+def latex_file(tables: Iterable[Table]) -> str:
+    """All tables, to be ``\\input`` in a document with the packages that the first line names."""
+    text = "\n".join(map(latex, tables))
+    hint = "" if text.isascii() else "% Has letters that pdflatex may not know; lualatex does.\n"
+    return f"{PREAMBLE}\n{hint}{text}"
+
+
 def one_line(text: str) -> str:
     """Text without line breaks and control characters, which file names may have."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+", " ", text)

@@ -90,11 +90,9 @@ def require_own(folder: Path) -> None:
     Raises:
         UserError: it holds something else.
     """
-    if not folder.exists():
-        return
     strange = [path for path in folder.rglob("*")
                if not path.is_dir() and not _PICTURE.fullmatch(path.name)]
-    if strange or not folder.is_dir():
+    if strange or folder.is_file():
         raise UserError(f"{folder} would be replaced by the report's pictures, but holds "
                         f"{(strange or [folder])[0]}; move it, or give the page another name")
 
