@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -64,3 +65,18 @@ def test_functions_fit_a_screen_and_public_ones_have_docstrings(tree):
             is_schema = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
             assert ast.get_docstring(node) or is_schema, node.name
     assert ast.get_docstring(tree)
+
+
+def test_variables_have_names_of_things(tree):
+    """A reader must not have to decode what was 'found', or which 'one' it is."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    assert not names & {"found", "one", "there", "said"}
+
+
+def test_what_is_printed_is_not_said():
+    pattern = re.compile(r"\b(is|are|was|were|be) said\b")
+    texts = [*FILES, *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("configs/*.yaml")]
+    lines = [f"{path.relative_to(ROOT)}: {match[0]}" for path in texts
+            for match in pattern.finditer(path.read_text(encoding="utf-8"))]
+    assert not lines

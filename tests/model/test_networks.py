@@ -105,8 +105,10 @@ def test_every_trunk_key_of_the_imagenet_file_has_one_place(weightless):
         assert len(set(keys.values())) == len(keys), name
 
 
+@pytest.mark.parametrize("weightless", SHAPES, indirect=True)
 @pytest.mark.parametrize("size", [(0, 32), (36, 11)])
 def test_shapes_and_the_reach_of_gradients(weightless, size):
+    """Of the larger networks; the tests below run on all others with values."""
     released, network = weightless
     height, width = (network.smallest_side + more for more in size)
     with SHAPES_ONLY:

@@ -1,0 +1,49 @@
+"""README's truth table: it is up to date, and each of its cells follows from a datum."""
+
+from __future__ import annotations
+
+from omegaconf import OmegaConf
+
+from scripts import truth_table
+from utils.config import load_config
+from utils.paths import CONFIGS, ROOT
+
+
+def row_of(name: str, records: list[dict]) -> list[str]:
+    lines = truth_table.truth_table(records).splitlines()
+    (line,) = (line for line in lines if line.startswith(f"| `{name}` |"))
+    return line.strip("| ").split(" | ")[1:]
+
+
+def record_of(checkpoint: str = "last.pt", within: tuple = (), **train) -> dict:
+    """A record of CPD-VGG with these values of ``train`` and comparisons."""
+    config = OmegaConf.merge(load_config(CONFIGS / "cpd_vgg.yaml"), {"train": train})
+    return {"recipe": "configs/cpd_vgg.yaml", "run": "cpd_vgg", "date": "2026-11-27T02:27:02Z",
+            "configuration": OmegaConf.to_container(config),
+            "origin": {"checkpoint": checkpoint},
+            "comparisons": [{"within_third_digit": value} for value in within]}
+
+
+def test_readme_holds_the_table_of_today():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert truth_table.with_table(readme) == readme, "run python -m scripts.truth_table"
+
+
+def test_cells_without_records_are_those_of_tests_and_recipes():
+    assert row_of("cpd_vgg", []) == ["yes", "yes", "–", "–", "30 of 30", "–"]
+    assert row_of("tracer_te7", []) == ["–", "yes", "–", "–", "2 of 5", "–"]
+    assert row_of("bgnet", []) == ["yes", "–", "–", "–", "12 of 12", "–"]
+    assert row_of("tracer_vgg", []) == ["–", "yes", "–", "–", "–", "–"]
+
+
+def test_records_fill_the_last_columns():
+    trained = record_of(within=(True, False, None, True))
+    assert row_of("cpd_vgg", [trained])[2:] == ["–", "2026-11-27", "30 of 30", "2 of 3"]
+    assert row_of("cpd_resnet", [trained])[2:] == ["–", "–", "33 of 33", "–"]
+    official = record_of(checkpoint="…/CPD.pth", within=(False,))
+    assert row_of("cpd_vgg", [official])[2:] == ["2026-11-27", "–", "30 of 30", "0 of 1"]
+
+
+def test_a_run_that_departs_from_its_recipe_does_not_count():
+    short = record_of(within=(True,), epochs=3)
+    assert row_of("cpd_vgg", [short])[2:] == ["–", "–", "30 of 30", "–"]
