@@ -45,8 +45,8 @@ def draw_set(scores: SetScores, areas: Mapping[str, float]) -> list[Figure]:
         figures = [_precision_recall(scores.name, methods)]
         figures += [_over_threshold(scores.name, methods, family) for family in ("F", "E")
                     if family in methods[0].evaluator.curves()]
-        sized = [_over_size(scores.name, methods, areas, measure) for measure in ("MAE", "Sm")]
-        figures += filter(None, sized)
+        figures += filter(None, (_over_size(scores.name, methods, areas, measure)
+                                 for measure in ("MAE", "Sm")))
         figures.append(_distributions(scores.name, methods))
     return figures
 

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 
 from omegaconf import OmegaConf
 
-from engine.checkpoint import load_latest
+from engine.checkpoint import flat, load_latest
 from scoring.scores import Row, measures_of
-from utils.config import merge_config
+from utils.config import load_config, merge_config
 from utils.errors import UserError
 from utils.machine import cores, processor
 from utils.origin import sha256_of
@@ -29,17 +29,17 @@ from .tables import Cell, Table, cells, images_text, markdown, write
 #: Key of a record → its type.
 KEYS = {"run": str, "recipe": str, "paper": str, "date": str, "configuration": dict,
         "origin": dict, "machine": dict, "scores": list, "comparisons": list, "times": dict}
+#: Configuration keys in which a run may differ from its recipe without being another one.
+_FREE = ("data.root", "data.workers", "data.cache", "threads", "reported", "paper")
 _HEAD = """# Reproductions
 
 `python -m report records` writes this page from the records in `docs/records/`; edit neither.
 `python reproduce.py CONFIG` adds a record ([report.md](report.md)).
 """
 
-Record = dict
-
 
 def record_of(recipe: Path, overrides: Sequence[str], weights: Path, rows: Sequence[Row],
-              times: Mapping[str, float | None]) -> Record:
+              times: Mapping[str, float | None]) -> dict:
     """The record of a run that is trained, tested and scored.
 
     Args:
@@ -68,14 +68,14 @@ def record_of(recipe: Path, overrides: Sequence[str], weights: Path, rows: Seque
         "times": dict(times)}
 
 
-def write_record(path: Path, record: Record) -> None:
+def write_record(path: Path, record: dict) -> None:
     """Write a record without this machine's folders, as it is to be published: paths in the
     repository become relative, of other absolute paths the last part is left."""
     text = json.dumps(record, indent=1, ensure_ascii=False).replace(f"{ROOT}/", "")
     write(path, re.sub(r'(?<=["=,:\[])(?:~[\w.-]*)?/(?!/)(?:[^",:\]]*/)?', "…/", text) + "\n")
 
 
-def read_records(folder: Path) -> dict[str, Record]:
+def read_records(folder: Path) -> dict[str, dict]:
     """File name without extension → record, of all in a folder.
 
     Raises:
@@ -99,7 +99,19 @@ def read_records(folder: Path) -> dict[str, Record]:
     return records
 
 
-def document(records: Mapping[str, Record]) -> str:
+def differences(record: dict) -> dict[str, tuple[object, object]]:
+    """Configuration key → the recipe's value and the run's, where the two differ.
+
+    Raises:
+        UserError: the recipe is no longer there.
+    """
+    recipe = flat(load_config(ROOT / record["recipe"]))
+    run = flat(merge_config(record["configuration"], origin=record["run"]))  # knows old names
+    return {key: (recipe.get(key), run.get(key)) for key in sorted(recipe.keys() | run.keys())
+            if recipe.get(key) != run.get(key) and key not in _FREE}
+
+
+def document(records: Mapping[str, dict]) -> str:
     """A Markdown page with a table for each recipe, the newest run first.
 
     Args:
@@ -117,7 +129,7 @@ def document(records: Mapping[str, Record]) -> str:
     return "\n".join([_HEAD, *(markdown(table).replace("### ", "## ", 1) for table in tables)])
 
 
-def _lines(name: str, record: Record) -> list[list[Cell]]:
+def _lines(name: str, record: dict) -> list[list[Cell]]:
     """The paper's numbers beside ours; all of ours on sets for which it has none."""
     head, lines = (record["date"][:10], name), []
     for comparison in record["comparisons"]:
@@ -131,7 +143,7 @@ def _lines(name: str, record: Record) -> list[list[Cell]]:
                     for measure, value in score["measures"].items()]
 
 
-def _note(name: str, record: Record) -> str:
+def _note(name: str, record: dict) -> str:
     """What a reader has to know beside the scores, in one line."""
     origin, times = record["origin"], {
         part: "not timed" if seconds is None else str(timedelta(seconds=round(seconds)))

@@ -136,9 +136,8 @@ def standings_table(standings: Standings) -> Table:
     if len(standings.methods) < 2:
         headings.pop()
         groups = [[line[:-1] for line in group] for group in groups]
-    profile = standings.profile
-    return Table(f"scores under profile {profile} ({PROFILES[profile].source})", headings, groups,
-                 words=2, notes=_notes(standings))
+    title = f"scores under profile {standings.profile} ({PROFILES[standings.profile].source})"
+    return Table(title, headings, groups, words=2, notes=_notes(standings))
 
 
 def _group(standings: Standings, name: str, methods: Sequence[str], sets: Sequence[str],

@@ -163,10 +163,8 @@ def _describe(number: int, scores: SetScores, profile: str, longer: int,
     figures = [{"title": figure.title, "text": figure.text, "key": figure.key,
                 "svg": Markup(inline_svg(figure, f"{number} {figure.key}"))}
                for figure in draw_set(scores, areas)]
-    problems = [{"method": method.name, "lines": method.problems}
-                for method in scores.methods if method.problems]
-    problems += [{"method": name, "lines": [f"no maps of {scores.name}"]}
-                 for name in scores.absent]
+    problems = {method.name: method.problems for method in scores.methods if method.problems}
+    problems |= {name: [f"no maps of {scores.name}"] for name in scores.absent}
     return {"name": scores.name, "rows": summary_rows(scores), "figures": figures,
             "problems": problems, "data": gallery_data(scores, pictures)}
 

@@ -8,9 +8,10 @@ import re
 import pytest
 
 from report.__main__ import main
-from report.records import KEYS, document, read_records, write_record
+from report.records import KEYS, differences, document, read_records, write_record
+from utils.config import load_config
 from utils.errors import UserError
-from utils.paths import DOCS, ROOT
+from utils.paths import CONFIGS, DOCS, ROOT
 
 RECORD = {
     "run": "trial", "recipe": "configs/demo.yaml", "paper": "", "date": "2026-01-01T00:00:00Z",
@@ -57,6 +58,18 @@ def test_the_newest_run_comes_first_and_each_recipe_has_a_table():
     assert [line for line in text.splitlines() if line.startswith("## ")] == \
         ["## another", "## demo"]
     assert text.index("| new |") < text.index("| old |")
+
+
+def test_a_record_knows_how_its_run_differs_from_its_recipe():
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.to_container(load_config(CONFIGS / "demo.yaml", [
+        "train.epochs=3", "data.root=/elsewhere", "data.workers=1"]))
+    recipe = load_config(CONFIGS / "demo.yaml")
+    assert differences(RECORD | {"configuration": config}) == {
+        "train.epochs": (recipe.train.epochs, 3)}
+    with pytest.raises(UserError, match=r"gone\.yaml"):
+        differences(RECORD | {"configuration": config, "recipe": "configs/gone.yaml"})
 
 
 @pytest.mark.parametrize("word, left", [
