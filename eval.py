@@ -24,17 +24,10 @@ from metrics import CORE, MEASURES, PROFILES
 from metrics.compare import compare, linear_columns
 from report.recipes import Recipes
 from report.table import print_report, require_format
-from report.tables import (
-    csv_text,
-    differences_table,
-    most_table,
-    print_table,
-    scores_table,
-    write,
-)
+from report.tables import csv_text, differences_table, most_table, print_table, scores_table, write
 from scoring import ScoringOptions
 from scoring.jobs import Cell, Job, JobScores, find_jobs, score_jobs
-from scoring.scores import Row, keep_scores, kept_row, read_scores, row_cell, stamp
+from scoring.scores import Row, keep_scores, kept_rows, read_scores, row_cell
 from utils.cli import parse_with_overrides
 from utils.errors import UserError, nearest, reports_errors
 from utils.origin import origin_of
@@ -45,8 +38,7 @@ SCORES = "scores.json"
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line. ``named``: it names maps to score; ``reports``: it asks for a table."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--pred", type=Path, metavar="DIR",
         help="<method>/<set>/ folders, the <set>/ folders of one method, or with --gt one folder "
@@ -137,8 +129,7 @@ def run(argv: list[str] | None = None) -> list[Row]:
     write_files(args, rows, given)
     if args.reports:
         given += [more for scores in given for more in under_other_profiles(scores, args, recipes)]
-    when = stamp()
-    new = [kept_row(scores, when) for scores in given]
+    new = kept_rows(given)
     kept = keep_scores(RESULTS / SCORES, new)
     if args.reports and (given or not without):
         show_report(args, recipes, kept, [scores.job.cell for scores in given], without)
@@ -171,10 +162,10 @@ def scoring_options(args: argparse.Namespace) -> ScoringOptions:
         if name in MEASURES and name not in defined:
             raise UserError(f"the profile {args.profile} does not define {name}; it has "
                             f"{', '.join(defined)}")
-    chosen = {measure for name in args.measures
-              for measure in {"core": CORE, "all": MEASURES}.get(name, (name,))}
-    measures = tuple(measure for measure in defined if measure in chosen)
-    return ScoringOptions(choose_device(args.gpu), args.profile, measures, args.resize)
+    chosen = tuple(measure for name in args.measures
+                   for measure in {"core": CORE, "all": MEASURES}.get(name, (name,)))
+    return ScoringOptions(choose_device(args.gpu), measures=chosen,
+                          resize=args.resize).under(args.profile)
 
 
 def choose_device(gpu: str) -> object:

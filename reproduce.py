@@ -123,8 +123,7 @@ def settings(words: Sequence[str]) -> list[str]:
 
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", metavar="SET", help="instead of its test.data")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto)")
     parser.add_argument("--records", type=Path, default=DOCS / "records", metavar="DIR",

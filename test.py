@@ -24,17 +24,16 @@ from tqdm import tqdm
 
 import model
 from data import Pair, decode_image, require_sound
-from data.catalog import find_set
+from data.catalog import find_set, with_statistics_of
 from data.loader import evaluation_loader
 from data.pairing import by_stem, list_images
-from data.statistics import with_statistics_of
 from engine.checkpoint import load_checkpoint, tested_weights
 from engine.precision import Precision
-from engine.prediction import predict
+from engine.prediction import forward, maps_of
 from report.picture import SheetRow, save_sheet
 from scoring import read_truth
 from utils.cli import parse_with_overrides
-from utils.config import help_text, load_config, merge_config
+from utils.config import help_text, load_config
 from utils.device import select_device, set_threads
 from utils.errors import UserError, list_problems, reports_errors
 from utils.maps import read_map, save_map, to_bytes
@@ -45,9 +44,7 @@ from utils.world import World, joined
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=help_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, epilog=help_text())
     parser.add_argument("--config", metavar="FILE",
                         help="recipe whose run to use, or for weights without a configuration of "
                              "their own (default: configs/cpd_vgg.yaml)")
@@ -126,11 +123,10 @@ def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, dict, Path]:
     if args.checkpoint is not None and args.config is not None:
         content = read_file(args.checkpoint)
         print(f"weights: {args.checkpoint}, configuration: {args.config}")
-        return load_config(args.config, args.overrides), content, args.checkpoint
+        return load_config(args.config, args.overrides), tested_weights(content), args.checkpoint
     path = args.checkpoint or find_run(args.config or str(CONFIGS / "cpd_vgg.yaml"), args.overrides)
-    content, _ = load_checkpoint(path)
+    content, config = load_checkpoint(path, args.overrides)
     print(f"weights and configuration: {path}")
-    config = merge_config(content["config"], args.overrides, origin=str(path))
     return config, tested_weights(content), path
 
 
@@ -158,8 +154,8 @@ def collect_inputs(inputs: Sequence[str], world: World) -> list[Pair]:
     """Images named by files, folders and glob patterns, each checked; stems must differ."""
     files: list[Path] = []
     for entry in inputs:
-        matches = [entry] if Path(entry).exists() else glob.glob(entry, recursive=True)
-        paths = sorted(Path(match) for match in matches)
+        paths = [Path(entry)] if Path(entry).exists() else \
+            sorted(map(Path, glob.glob(entry, recursive=True)))
         if not paths:
             raise UserError(f"--input {entry}: no such file, folder or match")
         images = [image for path in paths
@@ -192,7 +188,8 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
         with tqdm(total=len(images), unit="image", desc=folder.name,
                   disable=None if world.main else True) as bar:
             for batch in loader:
-                maps = predict(network, batch, precision, config.test.resize)
+                logits, _ = forward(network, batch, precision)
+                maps = maps_of(logits, batch, config.test.resize)
                 for name, saliency in zip(batch["name"], maps, strict=True):
                     save_map(folder / f"{name}.png", to_bytes(saliency, config.test.minmax))
                     bar.update()

@@ -45,15 +45,13 @@ from utils.errors import UserError, reports_errors
 from utils.maps import to_bytes
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS, CONFIGS
-from utils.stop import StopRequest
+from utils.stop import stop_signals
 from utils.weights import initialise, read_file
 from utils.world import World, joined
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=help_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, epilog=help_text())
     parser.add_argument("--config", default=str(CONFIGS / "cpd_vgg.yaml"), metavar="FILE",
                         help="recipe (default: configs/cpd_vgg.yaml)")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto); with "
@@ -89,7 +87,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     with world.main_first():
         path = checkpoint_to_resume(folder, config, args.resume, args.resume_if_any,
                                     args.overwrite) if world.main else None
-    path = world.from_main(path)
+    path = world.gather(path)[0]
     resumed = read_file(path) if path else None
     set_seed(config.seed)
     network = model.from_recipe(config)
@@ -133,7 +131,7 @@ def train(run: Run, validation: list[Pair]) -> int:
     log = RunLog(run.folder, run.last_step, config.train.log_every, progress.step,
                  OmegaConf.to_yaml(config)) if run.world.main else NoLog()
     stopped = 0  # by which signal
-    with StopRequest() as stop:
+    with stop_signals() as signals:
         while not stopped and not run.finished():
             for sample in run.batches():
                 run.schedule.set_rates(progress.step + 1, progress.epoch)
@@ -157,7 +155,7 @@ def train(run: Run, validation: list[Pair]) -> int:
                     run.average.update_parameters(run.network)
                 progress.count_step()
                 watch(run, log, sample, run.parts.result(outputs, norm))
-                stopped = run.world.highest(stop.signal or 0)
+                stopped = max(run.world.gather(signals[0] if signals else 0))
                 if stopped or run.epoch_is_over():
                     break
                 if progress.step % config.train.save_every == 0:

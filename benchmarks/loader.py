@@ -15,7 +15,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +38,10 @@ class Plain(Dataset):
     """What the released loaders do for each sample."""
 
     def __init__(self, pairs: list[Pair], config: DictConfig):
-        self.pairs = pairs
-        size = (config.size, config.size)
-        self.image = transforms.Compose([transforms.Resize(size), transforms.ToTensor(),
-                                         transforms.Normalize(config.mean, config.std)])
-        self.mask = transforms.Compose([transforms.Resize(size), transforms.ToTensor()])
+        self.pairs, self.std = pairs, torch.tensor(config.std).view(3, 1, 1)
+        self.mask = transforms.Compose([transforms.Resize((config.size, config.size)),
+                                        transforms.ToTensor()])
+        self.image = transforms.Compose([self.mask, transforms.Normalize(config.mean, config.std)])
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -66,23 +64,14 @@ def make_pairs(folder: Path, count: int) -> list[Pair]:
     return find_pairs(str(folder), folder)
 
 
-def epoch(loader: Iterable) -> float:
-    """Seconds that it takes to go through the loader."""
-    start = time.perf_counter()
-    for _ in loader:
-        pass
-    return time.perf_counter() - start
-
-
 def differences(plain: Plain, ours: Batches) -> tuple[float, float]:
     """Largest difference of images and of masks, in units of 1/255."""
     index = {pair.name: number for number, pair in enumerate(plain.pairs)}
-    std = torch.tensor(plain.image.transforms[-1].std).view(3, 1, 1)
     images = masks = 0.0
     for batch in ours:
         for name, image, mask in zip(batch["name"], batch["image"], batch["mask"], strict=True):
             expected = plain[index[name]]
-            images = max(images, ((image - expected[0]).abs() * std).max().item())
+            images = max(images, ((image - expected[0]).abs() * plain.std).max().item())
             masks = max(masks, (mask - expected[1]).abs().max().item())
     return images * 255, masks * 255
 
@@ -101,12 +90,14 @@ def compare(pairs: list[Pair], size: int, batch: int, workers: int) -> None:
                             persistent_workers=workers > 0),
         "ours, no cache": without, "ours, cached": cached}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(EPOCHS + 1):
+    for _ in range(EPOCHS + 1):
         for name, loader in sides.items():  # in turns: a machine's speed drifts
-            taken = epoch(loader)
-            if number:  # the first starts the processes
-                seconds[name].append(taken)
-    middle = {name: statistics.median(taken) for name, taken in seconds.items()}
+            start = time.perf_counter()
+            for _ in loader:
+                pass
+            seconds[name].append(time.perf_counter() - start)
+    # The first epoch starts the processes.
+    middle = {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
     for name, taken in middle.items():
         print(f"{name:15} {len(pairs) / taken:6.0f} images/s, ratio {middle['plain'] / taken:.2f}")
     print(f"{'filling':15} {len(pairs) / filling:6.0f} pairs/s, once: reads and checks every file")
@@ -122,10 +113,8 @@ def main(argv: list[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", metavar="SET")
     parser.add_argument("--root", type=Path, default=DATASETS)
-    parser.add_argument("--pairs", type=int, default=1000)
-    parser.add_argument("--size", type=int, default=352)
-    parser.add_argument("--batch", type=int, default=10)
-    parser.add_argument("--workers", type=int, default=2)
+    for name, value in {"pairs": 1000, "size": 352, "batch": 10, "workers": 2}.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
     args = parser.parse_args(argv)
     keep_freed_memory()  # as train.py does; it serves both sides
     with tempfile.TemporaryDirectory() as folder:

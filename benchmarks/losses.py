@@ -14,24 +14,25 @@ import statistics
 import sys
 import time
 
+import torch
+import torch.nn.functional as F
+
+from losses import saliency_coherence
+from utils.device import select_device
+
 from .process import in_a_process, peak_mib
+from .released import unfolded_coherence
+
+SIDES = {"unfolded": unfolded_coherence, "here": saliency_coherence}
 
 
 def measure(side: str, args: argparse.Namespace) -> dict:
     """One side: seconds of forward and backward, memory in MiB, the loss and its gradient."""
-    import torch
-
-    from losses import saliency_coherence
-    from utils.device import select_device
-
-    from .released import unfolded_coherence
-
-    device = select_device(args.gpu)
-    function = {"unfolded": unfolded_coherence, "here": saliency_coherence}[side]
+    device, function = select_device(args.gpu), SIDES[side]
     random = torch.Generator().manual_seed(0)
     saliency = torch.rand(args.batch, 1, args.size, args.size, generator=random)
     image = torch.rand(args.batch, 3, args.size // 8, args.size // 8, generator=random)
-    image = torch.nn.functional.interpolate(image, size=(args.size, args.size), mode="bilinear")
+    image = F.interpolate(image, size=(args.size, args.size), mode="bilinear")
     saliency, image = saliency.to(device).requires_grad_(), image.to(device)
     function(saliency[:1, :, :16, :16], image[:1, :, :16, :16], args.radius).backward()  # warm up
     before, seconds = peak_mib(device), []
@@ -53,8 +54,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--gpu", default="auto")
     args = parser.parse_args(argv)
-    unfolded, here = (in_a_process(measure, side, args) for side in ("unfolded", "here"))
-    for name, side in (("unfolded", unfolded), ("here", here)):
+    unfolded, here = (in_a_process(measure, side, args) for side in SIDES)
+    for name, side in zip(SIDES, (unfolded, here), strict=True):
         print(f"{name:9} {side['seconds']:.4f} s, {side['mib']:.0f} MiB, loss {side['loss']:.6f}")
     largest = abs(unfolded["gradient"]).max()
     print(f"ratio: {unfolded['seconds'] / here['seconds']:.1f} times as fast, "

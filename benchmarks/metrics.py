@@ -32,25 +32,27 @@ from utils.paths import ROOT
 Sample = tuple[np.ndarray, np.ndarray]
 
 
-def make_samples(count: int) -> list[Sample]:
-    """Noisy discs and their masks, uint8 (300, 400)."""
+def make_folders(folder: Path, count: int) -> tuple[Path, Path]:
+    """Folders of noisy discs and of their masks, uint8 (300, 400)."""
     random = np.random.default_rng(0)
     rows, columns = np.mgrid[:300, :400]
-    samples = []
-    for _ in range(count):
+    pred, gt = folder / "maps", folder / "masks"
+    pred.mkdir(), gt.mkdir()
+    for number in range(count):
         y, x, radius = random.uniform(60, 240), random.uniform(80, 320), random.uniform(30, 110)
         truth = ((rows - y) ** 2 + (columns - x) ** 2 < radius**2).astype(np.uint8) * 255
         noise = random.normal(0, 40, truth.shape)
         blurred = 0.6 * truth + 0.4 * centre_prior(*truth.shape) + noise
-        samples.append((np.clip(blurred, 0, 255).astype(np.uint8), truth))
-    return samples
+        cv2.imwrite(str(pred / f"{number:04d}.png"), np.clip(blurred, 0, 255).astype(np.uint8))
+        cv2.imwrite(str(gt / f"{number:04d}.png"), truth)
+    return pred, gt
 
 
-def read(pred: Path, gt: Path, count: int) -> list[Sample]:
-    """The first maps of a folder with their masks."""
+def read(pred: Path, gt: Path) -> list[Sample]:
+    """The maps of a folder with their masks."""
     return [(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE),
              cv2.imread(str(gt / path.name), cv2.IMREAD_GRAYSCALE))
-            for path in sorted(pred.glob("*.png"))[:count]]
+            for path in sorted(pred.glob("*.png"))]
 
 
 def theirs(samples: Sequence[Sample]) -> dict[str, float]:
@@ -76,54 +78,56 @@ def ours(samples: Sequence[Sample], device: object = "cpu") -> dict[str, float]:
     return evaluator.compute()
 
 
-def timed(run: Callable[[], dict[str, float]]) -> tuple[float, dict[str, float]]:
+def timed(run: Callable, *arguments) -> tuple[float, object]:
+    """Seconds of a call, and its result."""
     start = time.perf_counter()
-    row = run()
-    return time.perf_counter() - start, row
+    result = run(*arguments)
+    return time.perf_counter() - start, result
 
 
 def report(name: str, maps: int, their_seconds: float, our_seconds: float) -> None:
-    print(f"{name}: PySODMetrics {1000 * their_seconds / maps:.2f} ms a map, this repository "
-          f"{1000 * our_seconds / maps:.2f}, ratio {their_seconds / our_seconds:.1f}")
+    print(f"{name}, {maps} maps: PySODMetrics {1000 * their_seconds / maps:.2f} ms a map, this "
+          f"repository {1000 * our_seconds / maps:.2f}, ratio {their_seconds / our_seconds:.1f}")
 
 
-def difference(a: dict[str, float], b: dict[str, float]) -> float:
-    return max(abs(a[column] - b[column]) for column in a)
+def report_difference(a: dict[str, float], b: dict[str, float]) -> None:
+    print(f"largest difference of a score: {max(abs(a[column] - b[column]) for column in a):.1e}")
 
 
 def in_memory(samples: list[Sample]) -> None:
     """Time both in this process with one thread."""
     cv2.setNumThreads(1)
-    theirs(samples[:3]), ours(samples[:3])
-    their_seconds, their_row = timed(lambda: theirs(samples))
-    our_seconds, our_row = timed(lambda: ours(samples))
-    report(f"in memory, {len(samples)} maps", len(samples), their_seconds, our_seconds)
-    print(f"largest difference of a score: {difference(their_row, our_row):.1e}")
+    theirs(samples[:3]), ours(samples[:3])  # warm up
+    their_seconds, their_row = timed(theirs, samples)
+    our_seconds, our_row = timed(ours, samples)
+    report("in memory", len(samples), their_seconds, our_seconds)
+    report_difference(their_row, our_row)
 
 
 def from_files(pred: Path, gt: Path) -> None:
     """Time folders, decoding included: without and with the start of the interpreter."""
-    maps = len(list(pred.glob("*.png")))
-    their_seconds, their_row = timed(lambda: theirs(read(pred, gt, maps)))
     (job,) = folder_jobs([pred], gt)
-    our_seconds, our_row = timed(
-        lambda: score_folder(sorted(pred.glob("*.png")), job.pairs).evaluator.compute())
-    report(f"from files, {maps} maps", maps, their_seconds, our_seconds)
-    print(f"largest difference of a score: {difference(their_row, our_row):.1e}")
+    maps = sorted(pred.glob("*.png"))
+    their_seconds, their_row = timed(lambda: theirs(read(pred, gt)))
+    our_seconds, our_row = timed(lambda: score_folder(maps, job.pairs).evaluator.compute())
+    report("from files", len(maps), their_seconds, our_seconds)
+    report_difference(their_row, our_row)
     loop = ("import sys; from pathlib import Path; from benchmarks.metrics import read, theirs; "
-            "theirs(read(Path(sys.argv[1]), Path(sys.argv[2]), None))")
+            "theirs(read(Path(sys.argv[1]), Path(sys.argv[2])))")
     # The user's results/scores.json stays as it is.
     script = ("import sys; from pathlib import Path; import eval; eval.RESULTS = "
               "Path(sys.argv.pop()); sys.exit(eval.main())")
-    seconds = []
     with tempfile.TemporaryDirectory() as results:
-        for command in ([loop, pred, gt],
-                        [script, "--gpu", "cpu", "--pred", pred, "--gt", gt, results]):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", *map(str, command)], check=True, cwd=ROOT,
-                           stdout=subprocess.DEVNULL)
-            seconds.append(time.perf_counter() - start)
-    report("from files, interpreter's start counted", maps, *seconds)
+        their_seconds, _ = timed(run_python, loop, pred, gt)
+        our_seconds, _ = timed(run_python, script, "--gpu", "cpu", "--pred", pred, "--gt", gt,
+                               results)
+    report("from files, interpreter's start counted", len(maps), their_seconds, our_seconds)
+
+
+def run_python(program: str, *arguments: object) -> None:
+    """Run a program in a new interpreter."""
+    subprocess.run([sys.executable, "-c", program, *map(str, arguments)], check=True, cwd=ROOT,
+                   stdout=subprocess.DEVNULL)
 
 
 def on_device(samples: list[Sample], gpu: str) -> None:
@@ -131,17 +135,10 @@ def on_device(samples: list[Sample], gpu: str) -> None:
     from utils.device import select_device
 
     device = select_device(gpu)
-    ours(samples[:64], device)
-    seconds, row = timed(lambda: ours(samples, device))
-    print(f"on {device}: {len(samples) / seconds:.0f} maps a second, largest difference from the "
-          f"CPU {difference(ours(samples), row):.1e}")
-
-
-def write(samples: Sequence[Sample], pred: Path, gt: Path) -> None:
-    for folder, index in ((pred, 0), (gt, 1)):
-        folder.mkdir()
-        for number, sample in enumerate(samples):
-            cv2.imwrite(str(folder / f"{number:04d}.png"), sample[index])
+    ours(samples[:64], device)  # warm up
+    seconds, row = timed(ours, samples, device)
+    print(f"on {device}: {len(samples) / seconds:.0f} maps a second")
+    report_difference(ours(samples), row)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -152,17 +149,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--gt", type=Path, metavar="DIR", help="their masks")
     parser.add_argument("--gpu", help="time this device too")
     args = parser.parse_args(argv)
-    if args.pred and args.gt:
-        samples = read(args.pred, args.gt, args.maps)
+    if bool(args.pred) != bool(args.gt):
+        parser.error("--pred and --gt go together")
+    with tempfile.TemporaryDirectory() as folder:
+        pred, gt = (args.pred, args.gt) if args.pred else make_folders(Path(folder), args.maps)
+        samples = read(pred, gt)[:args.maps]
         in_memory(samples)
-        from_files(args.pred.absolute(), args.gt.absolute())
-    else:
-        samples = make_samples(args.maps)
-        in_memory(samples)
-        with tempfile.TemporaryDirectory() as folder:
-            pred, gt = Path(folder, "maps"), Path(folder, "masks")
-            write(samples, pred, gt)
-            from_files(pred, gt)
+        from_files(pred.absolute(), gt.absolute())
     if args.gpu:
         on_device(samples, args.gpu)
     return 0

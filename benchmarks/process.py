@@ -9,6 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
 from multiprocessing import get_context
 
+import torch
+
 
 def in_a_process(function: Callable, *arguments) -> object:
     """The function's result, from a new process; what it prints goes to stderr."""
@@ -21,10 +23,8 @@ def _quiet(function: Callable, arguments: tuple) -> object:
         return function(*arguments)
 
 
-def peak_mib(device) -> float:
+def peak_mib(device: torch.device) -> float:
     """The most memory that this process has taken so far, on the device, in MiB."""
     if device.type == "cuda":
-        import torch
-
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

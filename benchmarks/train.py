@@ -23,11 +23,25 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import torch
+
+import model
+import train
+from data.loader import training_loader
+from data.scribbles import Pen, write_scribbles
+from data.split import find_data
+from engine.precision import Precision
+from engine.run import Run
 from utils.cli import parse_with_overrides
+from utils.config import load_config
+from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.paths import CONFIGS
+from utils.world import World
 
+from .loader import make_pairs
 from .process import in_a_process, peak_mib
+from .released import install
 
 PARTS = ("precision", "layout", "optimizer", "memory", "released")  # in which the sides differ
 STEP = ("data", "forward", "backward", "update")
@@ -37,8 +51,7 @@ MOVED = {"loss": "the recipe says it (--config, loss.… as key=value)",
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", "--network", nargs="+", metavar="RECIPE",
                         help="files, or names in configs/ (default: all but the demo)")
     parser.add_argument("--size", type=int, help="of the images, in place of the recipe's")
@@ -68,20 +81,6 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
         overrides: key=value words, which name the made data.
         without: the parts that this side lacks, of ``PARTS``.
     """
-    import torch
-
-    import model
-    import train
-    from data.loader import training_loader
-    from data.split import find_data
-    from engine.precision import Precision
-    from engine.run import Run
-    from utils.config import load_config
-    from utils.device import keep_freed_memory, select_device, set_threads
-    from utils.world import World
-
-    from .released import install
-
     config, device = load_config(path, overrides), select_device(gpu)
     set_threads(config.threads)
     if "released" in without:
@@ -141,10 +140,6 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
 
 def make_data(folder: Path, count: int) -> list[str]:
     """Write a set with images, masks and scribbles; the key=value words that train on it."""
-    from data.scribbles import Pen, write_scribbles
-
-    from .loader import make_pairs
-
     (folder / "MADE").mkdir()
     pairs = make_pairs(folder / "MADE", count)
     write_scribbles(pairs, folder / "MADE/scribbles", Pen(), seed=0)
@@ -167,8 +162,6 @@ def row_of(name: str, plain: dict, ours: dict) -> str:
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    from utils.config import load_config
-
     words = [*args.overrides, *(f"{key}={value}" for key, value in
                                 (("data.size", args.size), ("train.batch", args.batch)) if value)]
     batches = [load_config(path, words).train.batch for path in args.config]

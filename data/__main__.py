@@ -23,19 +23,26 @@ from .sample import SETS, write_centre_prior, write_sample
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    if getattr(args, "seed", 0) < 0:
+        raise UserError(f"--seed {args.seed}: a seed is 0 or more")
+    if args.command == "check":
+        return check(args.root)
+    if args.command == "sample":
+        write_sample(args.root, args.seed)
+        print(f"{' and '.join(SETS)} written to {args.root}")
+        return 0
+    pairs = find_pairs(absolute_spec(args.set), DATASETS)
     if args.command == "centre-prior":
-        pairs = find_pairs(absolute_spec(args.set), DATASETS)
         write_centre_prior(pairs, args.out)
         print(f"{len(pairs)} maps written to {args.out}")
         return 0
-    if args.command == "scribbles":
-        return _scribbles(args)
-    if args.command == "check":
-        return check(args.root)
-    if args.seed < 0:
-        raise UserError(f"--seed {args.seed}: a seed is 0 or more")
-    write_sample(args.root, args.seed)
-    print(f"{' and '.join(SETS)} written to {args.root}")
+    from .scribbles import Pen, write_scribbles  # scikit-image: the other commands do without
+
+    pen = Pen(args.thickness, args.length, args.strokes, args.background_strokes)
+    out = args.out.expanduser().resolve()
+    for note in write_scribbles(pairs, out, pen, args.seed, args.overwrite):
+        print(f"note: {note}")
+    print(f"{len(pairs)} scribbles written to {out}, overview: {out}.png")
     return 0
 
 
@@ -62,27 +69,14 @@ def _add_scribbles(command: argparse.ArgumentParser) -> None:
     command.add_argument("set", help="a set's name or folder, or IMAGES:MASKS")
     command.add_argument("out", type=Path, help="folder for the scribbles; the overview is a "
                                                 "picture of the same name beside it")
-    command.add_argument("--thickness", type=int, default=3, help="of a stroke, in pixels")
-    command.add_argument("--length", type=float, default=0.5,
-                         help="of the longest stroke, as a share of the image's longer side")
-    command.add_argument("--strokes", type=int, default=3,
-                         help="at most so many on the foreground, one for each connected object")
-    command.add_argument("--background-strokes", type=int, default=2,
-                         help="at most so many on the background")
-    command.add_argument("--seed", type=int, default=0, help="another seed, other strokes")
+    for name, default, text in (
+            ("thickness", 3, "of a stroke, in pixels"),
+            ("length", 0.5, "of the longest stroke, as a share of the image's longer side"),
+            ("strokes", 3, "at most so many on the foreground, one for each connected object"),
+            ("background-strokes", 2, "at most so many on the background"),
+            ("seed", 0, "another seed, other strokes")):
+        command.add_argument(f"--{name}", type=type(default), default=default, help=text)
     command.add_argument("--overwrite", action="store_true", help="replace scribbles in OUT")
-
-
-def _scribbles(args: argparse.Namespace) -> int:
-    from .scribbles import Pen, write_scribbles  # scikit-image: the other commands do without
-
-    pen = Pen(args.thickness, args.length, args.strokes, args.background_strokes)
-    pairs = find_pairs(absolute_spec(args.set), DATASETS)
-    out = args.out.expanduser().resolve()
-    for note in write_scribbles(pairs, out, pen, args.seed, args.overwrite):
-        print(f"note: {note}")
-    print(f"{len(pairs)} scribbles written to {out}, overview: {out}.png")
-    return 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
@@ -106,70 +107,42 @@ def _crop(layers: Layers, random: Random, options: DataConfig, smallest: float,
 # --- changes: of the image, uint8 (S, S, 3), alone ---------------------------------------------
 
 
-def _tone(change: Callable[[Tensor, float], Tensor]) -> Callable:
-    """A change of each byte by a number that is drawn between 1 − ``limit`` and 1 + ``limit``."""
+def _tone(change: Callable[[Tensor, float], Tensor], middle: int) -> Callable:
+    """A change of each byte by a number that is drawn between ``middle`` ± ``limit``."""
     def tone(image: np.ndarray, random: Random, limit: float) -> np.ndarray:
         table = change(torch.arange(256, dtype=torch.uint8).view(1, 1, 256),
-                       random.uniform(1 - limit, 1 + limit))
+                       random.uniform(middle - limit, middle + limit))
         return cv2.LUT(image, table.flatten().numpy())
 
     return tone
 
 
-def _brightness(image: np.ndarray, random: Random, limit: float) -> np.ndarray:
-    """Added, not multiplied; fractions are cut off, as in albumentations and torchvision."""
-    table = torch.arange(256) + 255 * random.uniform(-limit, limit)
-    return cv2.LUT(image, table.clamp(0, 255).byte().numpy())
+def _color_jitter(image: np.ndarray, random: Random, **reaches: float) -> np.ndarray:
+    """torchvision's ColorJitter on Pillow's images: brightness, contrast, saturation and hue in
+    random order, each by a factor between 1 − x and 1 + x, the hue by up to ± x of the circle."""
+    picture = Image.fromarray(image)
+    for name in random.permutation(sorted(reaches)):
+        middle, reach = int(name != "hue"), reaches[name]
+        factor = random.uniform(max(middle - reach, middle - 1), middle + reach)
+        if reach:
+            picture = getattr(F, f"adjust_{name}")(picture, factor)
+    return np.array(picture)
 
 
-def _color_jitter(image: np.ndarray, random: Random, brightness: float, contrast: float,
-                  saturation: float, hue: float) -> np.ndarray:
-    """torchvision's ColorJitter: the four in random order, each by a factor between 1 − x and
-    1 + x, the hue by up to ± x of the circle."""
-    grays = [lambda image: np.float32(0),  # black, the mean gray, and each pixel's own gray
-             lambda image: np.float32(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean()),
-             lambda image: cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]]
-    for number in random.permutation(4):
-        if number == 3:
-            image = _shift_hue(image, random.uniform(-hue, hue))
-        else:
-            reach = (brightness, contrast, saturation)[number]
-            factor = np.float32(random.uniform(max(0, 1 - reach), 1 + reach))
-            blend = factor * image + (1 - factor) * grays[number](image)
-            image = blend.round().clip(0, 255).astype(np.uint8)
-    return image
+def _blur(change: Callable[[np.ndarray, int, Random], np.ndarray]) -> Callable:
+    """A blur by a square of 3, 5, … up to ``side`` pixels."""
+    def blur(image: np.ndarray, random: Random, side: int) -> np.ndarray:
+        return change(image, int(random.choice(range(3, int(side) + 1, 2))), random)
+
+    return blur
 
 
-def _shift_hue(image: np.ndarray, turn: float) -> np.ndarray:
-    if turn == 0:
-        return image
-    hsv = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
-    hsv[..., 0] = (hsv[..., 0] + 360 * turn) % 360
-    return (cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255).round().clip(0, 255).astype(np.uint8)
-
-
-def _odd_side(random: Random, side: int) -> int:
-    """The side of a blur's square: 3, 5, … up to ``side``."""
-    return int(random.choice(range(3, int(side) + 1, 2)))
-
-
-def _motion_blur(image: np.ndarray, random: Random, side: int) -> np.ndarray:
+def _motion_blur(image: np.ndarray, side: int, random: Random) -> np.ndarray:
     """Along the line between two different pixels of a square. As in albumentations, it need not
     run through the middle, so the image may also shift against its mask by a pixel or two."""
-    side = _odd_side(random, side)
     ends = [divmod(int(pixel), side) for pixel in random.choice(side ** 2, 2, replace=False)]
     line = cv2.line(np.zeros((side, side), np.float32), *ends, 1.0)
     return cv2.filter2D(image, -1, line / line.sum())
-
-
-def _median_blur(image: np.ndarray, random: Random, side: int) -> np.ndarray:
-    return cv2.medianBlur(image, _odd_side(random, side))
-
-
-def _gaussian_blur(image: np.ndarray, random: Random, side: int) -> np.ndarray:
-    """Of 0.8 pixels in a square of 3, 1.1 in one of 5: OpenCV's choice."""
-    side = _odd_side(random, side)
-    return cv2.GaussianBlur(image, (side, side), 0)
 
 
 def _noise(image: np.ndarray, random: Random, smallest: float, largest: float) -> np.ndarray:
@@ -201,14 +174,18 @@ MOVES = {
 }
 CHANGES = {
     # Away from black, as albumentations has it, which torchvision calls brightness.
-    "contrast": Augmentation(_tone(F.adjust_brightness), _LIMIT),
-    "gamma": Augmentation(_tone(F.adjust_gamma), _LIMIT),
-    "brightness": Augmentation(_brightness, _LIMIT),
+    "contrast": Augmentation(_tone(F.adjust_brightness, 1), _LIMIT),
+    "gamma": Augmentation(_tone(F.adjust_gamma, 1), _LIMIT),
+    # Added, not multiplied; fractions are cut off, as in albumentations and torchvision.
+    "brightness": Augmentation(
+        _tone(lambda values, share: (values + 255 * share).clamp(0, 255).byte(), 0), _LIMIT),
     "color_jitter": Augmentation(_color_jitter, {
         "brightness": _REACH, "contrast": _REACH, "saturation": _REACH, "hue": (0, 0, 0.5)}),
-    "motion_blur": Augmentation(_motion_blur, _SIDE),
-    "median_blur": Augmentation(_median_blur, _SIDE),
-    "gaussian_blur": Augmentation(_gaussian_blur, _SIDE),
+    "motion_blur": Augmentation(_blur(_motion_blur), _SIDE),
+    "median_blur": Augmentation(_blur(lambda image, side, _: cv2.medianBlur(image, side)), _SIDE),
+    # Of 0.8 pixels in a square of 3, 1.1 in one of 5: OpenCV's choice.
+    "gaussian_blur": Augmentation(
+        _blur(lambda image, side, _: cv2.GaussianBlur(image, (side, side), 0)), _SIDE),
     "noise": Augmentation(_noise, {  # variance, in gray levels²
         "smallest": (5, 0, 65025), "largest": (20, 0, 65025)}),
 }
@@ -241,21 +218,17 @@ def read_steps(spec: object) -> tuple[Step, ...]:
     steps: list[Step] = []
     for name, options in _entries(spec):
         if name in PRESETS:
-            _check_options(name, options, {})
+            _values(name, options, {})
             steps += read_steps(PRESETS[name])
             continue
-        own = dict(options)
-        p = own.pop("p", SHARE)
-        _check_options(name, {"p": p}, {"p": (SHARE, 0, 1)})
+        p = _values(name, {"p": options.pop("p", SHARE)}, {"p": (SHARE, 0, 1)})["p"]
+        members = [(name, options)]
         if name == "one_of":
-            members = tuple(_member(*entry, [*MOVES, *CHANGES])
-                            for entry in _entries(own.pop("of", [])))
-            if own or not members:
+            members = list(_entries(options.pop("of", [])))
+            if options or not members:
                 raise UserError("data.augment: one_of takes a list of names as of, and p, for "
                                 "example {one_of: {of: [flip, turn], p: 0.5}}")
-        else:
-            members = (_member(name, own, [*MOVES, *CHANGES, "one_of", *PRESETS]),)
-        steps.append(Step(p, members))
+        steps.append(Step(p, tuple(_member(*member) for member in members)))
     return tuple(steps)
 
 
@@ -269,26 +242,27 @@ def _entries(spec: object) -> Iterator[tuple[str, dict]]:
             if not isinstance(options, dict | None):
                 raise UserError(f"data.augment: {name}: options are a mapping, such as "
                                 f"{{{name}: {{p: 0.5}}}}, not {options!r}")
-            yield str(name), options or {}
+            yield str(name), dict(options or {})
 
 
-def _member(name: str, options: dict, known: list[str]) -> tuple[str, dict[str, float]]:
-    """An augmentation with all of its options; ``known`` are the names that could be meant."""
-    augmentation = (MOVES | CHANGES).get(name)
-    if augmentation is None:
-        raise UserError(f"data.augment: unknown augmentation {name!r}; {nearest(name, known)}")
-    _check_options(name, options, augmentation.options)
-    return name, {option: options.get(option, default)
-                  for option, (default, _, _) in augmentation.options.items()}
+def _member(name: str, options: dict) -> tuple[str, dict[str, float]]:
+    """An augmentation with all of its options."""
+    table = MOVES | CHANGES
+    if name not in table:
+        raise UserError(f"data.augment: unknown augmentation {name!r}; "
+                        f"{nearest(name, [*table, 'one_of', *PRESETS])}")
+    return name, _values(name, options, table[name].options)
 
 
-def _check_options(name: str, options: dict, known: dict[str, tuple]) -> None:
+def _values(name: str, options: dict, known: dict[str, tuple]) -> dict[str, float]:
+    """All ``known`` options, those that are not given by their defaults."""
     for option, value in options.items():
         if option not in known:
-            hint = nearest(str(option), [*known]) if known else "it has none"
+            hint = nearest(str(option), known) if known else "it has none"
             raise UserError(f"data.augment: {name} has no option {option!r}; {hint}")
         _, low, high = known[option]
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not low <= value <= high:
             raise UserError(f"data.augment: {name}.{option} = {value!r}: must be a number from "
                             f"{low:g} to {high:g}")
+    return {option: default for option, (default, _, _) in known.items()} | options

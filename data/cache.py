@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from omegaconf import DictConfig
 
 from utils.errors import UserError
 from utils.machine import available_memory, local_processes
@@ -19,6 +20,7 @@ from utils.paths import ROOT
 
 from .pairing import Pair
 
+_CAN_FORK = sys.platform == "linux"  # elsewhere forking is missing or unsafe
 _FORMAT = "1"  # of the records, and of what decoding and resizing make of a file
 _HEADER = struct.Struct("<16sIII4x")  # digest of the files, CRC of the planes, height, width
 
@@ -58,10 +60,6 @@ class SampleCache:
         self.path = None if folder is None else self._file_in(folder, budget)
         self._buffer = self._open()
 
-    @property
-    def in_memory(self) -> bool:
-        return self.path is None
-
     def _file_in(self, folder: Path, budget: int) -> Path:
         """This cache's file; those of other data or sizes make room for it, oldest first."""
         key = repr((self._variant, list(self._offsets), [str(p.image) for p in self._pairs]))
@@ -82,18 +80,12 @@ class SampleCache:
             return mmap.mmap(-1, length)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
+            with self.path.open("a+b") as file:
                 # Taken at once: a disk that fills up under a mapped file kills the process.
-                if os.fstat(file).st_size > length:
-                    os.truncate(file, length)  # the bound was lowered
+                file.truncate(length)
                 if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file, 0, length)
-                else:
-                    os.truncate(file, length)
-                return mmap.mmap(file, length)
-            finally:
-                os.close(file)
+                    os.posix_fallocate(file.fileno(), 0, length)
+                return mmap.mmap(file.fileno(), length)
         except OSError as error:
             raise UserError(f"data.cache: {self.path}: {error.strerror}; {length / 1e9:.1f} GB are "
                             "wanted there. Lower data.cache_gb, choose another folder, or "
@@ -104,9 +96,7 @@ class SampleCache:
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        if self.in_memory:  # memory cannot be sent to a process that was not forked
-            self.kept = 0
-        self._buffer = self._open()
+        self._buffer = self._open()  # always a file: memory is shared with forked processes only
 
     def get(self, index: int, size: int) -> tuple[np.ndarray, tuple[int, int]] | None:
         """Planes of a sample, and height and width of the original; None when it is not kept."""
@@ -150,14 +140,18 @@ class SampleCache:
         return hashlib.blake2b("\n".join(words).encode(), digest_size=16).digest()
 
 
-def open_cache(spec: str, gigabytes: float, pairs: Sequence[Pair], sizes: Sequence[int],
-               planes: int, variant: str) -> SampleCache | None:
-    """The cache that ``data.cache`` names: ``memory``, ``none``, or a folder. A note is printed
-    when it is too small for all pairs."""
-    if spec == "none" or not gigabytes:
+def open_cache(config: DictConfig, pairs: Sequence[Pair], sizes: Sequence[int], planes: int,
+               variant: str) -> SampleCache | None:
+    """The cache that ``config.cache`` names: ``memory``, ``none``, or a folder. A note is printed
+    when it is too small for all pairs, or in memory where loader processes could not see it."""
+    if config.cache == "none" or not config.cache_gb:
         return None
-    cache = SampleCache(pairs, sizes, planes, variant, int(gigabytes * 1e9),
-                        None if spec == "memory" else ROOT / spec)
+    if config.cache == "memory" and config.workers != 0 and not _CAN_FORK:
+        print("note: loader processes cannot share a cache in memory on this system; "
+              "data.cache=FOLDER or data.workers=0 keeps decoded samples", file=sys.stderr)
+        return None
+    cache = SampleCache(pairs, sizes, planes, variant, int(config.cache_gb * 1e9),
+                        None if config.cache == "memory" else ROOT / config.cache)
     if cache.kept < len(pairs):
         print(f"note: {cache.kept} of {len(pairs)} pairs fit into data.cache; the others are "
               "decoded every epoch (data.cache_gb, docs/performance.md)", file=sys.stderr)

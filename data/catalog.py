@@ -1,22 +1,25 @@
-"""The published data sets: how many pairs they have, how people lay them out, what is known bad.
+"""Where the published data sets, which ``catalog.yaml`` lists, lie on disk, and their pairs.
 
-Sources: the sets' home pages, the repositories that train on them and the issues their users
-opened (docs/datasets.md names each). A set lies in a folder under the data root, in any of the
-layouts below; names are compared without case and punctuation.
+A set lies in a folder under the data root, in any of the layouts below or in its own; names are
+compared without case and punctuation.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
 
 from utils.errors import UserError, list_problems, nearest
 from utils.paths import ROOT, folder_pair
 
-from .pairing import Pair, list_images, match
+from .pairing import SUFFIXES, Pair, list_images, match
 
 #: Folder names for images and for masks, of all layouts but those that a set has to itself.
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "im_aug")
@@ -27,105 +30,28 @@ MIXED_FOLDERS = ("imgs", "img", "images", "src")
 
 @dataclass(frozen=True)
 class DataSet:
-    """A published set.
-
-    ``folders``: under the data root, where people put it. ``layouts``: image and mask folders
-    of its own, beside the common ones, also straight under the data root. ``stem_list``: the file
-    that picks its stems where one folder holds training and test images. ``known``: stem → what is
-    known about it.
-    """
+    """A published set; ``catalog.yaml`` says what the fields mean."""
 
     name: str
     pairs: int
-    folders: tuple[str, ...]
-    layouts: tuple[tuple[str, str], ...] = ()
+    folders: Sequence[str]
+    layouts: Sequence[tuple[str, str]] = ()
     stem_list: str = ""
-    shared_folders: tuple[str, ...] = ()  # need the stem list: they hold other sets too
-    images_without_mask: bool = False  # the publisher's archive has images that were never masked
-    masks_of_others: bool = False  # the folder of masks serves training and test images
-    left_out: str = ""  # stems with this in them are not of the set
-    known: dict[str, str] = field(default_factory=dict)
+    shared_folders: Sequence[str] = ()
+    images_without_mask: bool = False
+    masks_of_others: bool = False
+    left_out: str = ""
+    known: Mapping[str, Sequence[str]] = field(default_factory=dict)  # text → stems
     note: str = ""
+    mean: Sequence[float] = ()
+    std: Sequence[float] = ()
 
 
-_TWO_MASKS = "the first archives had a wrong .png beside the right .jpg mask; delete the .png"
-_NO_TRUTH = "removed by the publisher in 2018, it has no pixel-wise ground truth; delete the image"
-
-
-def _within(folders: tuple[str, ...], images: str, masks: str) -> tuple[tuple[str, str], ...]:
-    """A publisher's layout as it is, and inside the folders that the archive makes."""
-    return tuple((f"{folder}{images}", f"{folder}{masks}") for folder in ("", *folders))
-
-
-def _camouflaged(name: str, pairs: int, **more) -> DataSet:
-    """A set that SINet, BGNet and their kin are tested on, in the layout of their archives."""
-    return DataSet(name, pairs, (name, f"TestDataset/{name}", f"{name}/Test",
-                                 f"{name}_TestingDataset"), **more)
-
-
-_COD10K = ("COD10K-v3/", "COD10K/", "COD10K/COD10K-v3/")
-_CAMO = ("CAMO-V.1.0-CVIU2019/", "CAMO/", "CAMO/CAMO-V.1.0-CVIU2019/",
-         "CAMO-COCO-V.1.0-CVIU2019/Camouflage/")
-_NOT_CAMOUFLAGED = "-NonCAM-"  # half of COD10K's images, with a black mask or none
-
-CATALOG = {entry.name: entry for entry in (
-    DataSet("DUTS-TR", 10553,
-            ("DUTS-TR", "DUTS/DUTS-TR", "DUTS/Train", "DUTS-TR/DUTS-TR",
-             "train_data/DUTS/DUTS-TR/DUTS-TR", "DUTS/DUTS-TR/DUTS-TR"),
-            (("DUTS-TR-Image", "DUTS-TR-Mask"),),
-            "train.txt", ("DUTS",),
-            known=dict.fromkeys(("ILSVRC2014_train_00023530", "n01532829_13482",
-                                 "n04442312_17818"), _TWO_MASKS),
-            note="masks are anti-aliased, a few have a background of 2–21 instead of 0"),
-    DataSet("DUTS-TE", 5019,
-            ("DUTS-TE", "DUTS/DUTS-TE", "DUTS/Test", "DUTS-TEST", "DUTS_Test", "DUTS-TE/DUTS-TE"),
-            (("DUTS-TE-Image", "DUTS-TE-Mask"),),
-            "test.txt", ("DUTS",),
-            known=dict.fromkeys(("ILSVRC2012_test_00036002", "sun_bcogaqperiljqupq"),
-                                "the first archives had a stray .jpg mask beside the right .png; "
-                                "delete the .jpg"),
-            note="published map archives often lack the two known items (5017 maps)"),
-    DataSet("ECSSD", 1000, ("ECSSD", "ECSSD/Test", "ECSSD/ECSSD"), stem_list="test.txt",
-            note="0557 is a grey image"),
-    DataSet("PASCAL-S", 850,
-            ("PASCAL-S", "PASCALS", "PASCAL", "PASCAL-S/Test", "PASCAL-S/PASCAL-S"),
-            (("datasets/imgs/pascal", "datasets/masks/pascal"),), "test.txt",
-            note="the original masks have several grey levels; some have no foreground"),
-    DataSet("HKU-IS", 4447, ("HKU-IS", "HKUIS", "HKU-IS/Test", "HKU-IS/HKU-IS"),
-            stem_list="test.txt", note="some projects score only the 1447 of its test split"),
-    DataSet("DUT-OMRON", 5168,
-            ("DUT-OMRON", "DUT-O", "DUTOMRON", "OMRON", "DUT", "DUT-OMRON/Test", "DUT-O/Test"),
-            (("DUT-OMRON-image", "pixelwiseGT-new-PNG"),
-             ("DUT-OMRON-image/DUT-OMRON-image", "pixelwiseGT-new-PNG"),
-             ("DUT-OMRON-image", "DUT-OMRON-gt-pixelwise.zip/pixelwiseGT-new-PNG"),
-             ("DUT-OMRON-image/DUT-OMRON-image",
-              "DUT-OMRON-gt-pixelwise.zip/pixelwiseGT-new-PNG")), "test.txt",
-            known=dict.fromkeys(("img_561715398", "sun_bqfgwnmzhjwuphdi", "sun_bswlalhygmnrhvuw",
-                                 "sun_buaqzytduodbufcb"), _NO_TRUTH)
-            | dict.fromkeys(("sun_akxddynsopjifavt", "sun_barwtmnxkuxyttlj"),
-                            "often missing from published maps (5166 of 5168)")),
-    DataSet("THUR15K", 6232, ("THUR15K", "THUR15000", "THUR", "THUR15K/Test"),
-            stem_list="test.txt", images_without_mask=True,
-            note="15 000 images, of which 6232 have a mask; one folder Src for each class"),
-    DataSet("SOD", 300, ("SOD", "SOD/Test", "SOD/SOD"), stem_list="test.txt",
-            note="published as MATLAB boundaries of BSD300 images; PNG masks are derived"),
-    _camouflaged("COD10K", 2026, left_out=_NOT_CAMOUFLAGED,
-                 layouts=_within(_COD10K, "Test/Image", "Test/GT_Object"),
-                 note="the camouflaged images of the test split, without the 1974 others"),
-    DataSet("COD10K-TR", 3040, ("COD10K-TR", "COD10K/Train"),
-            _within(_COD10K, "Train/Image", "Train/GT_Object"), left_out=_NOT_CAMOUFLAGED,
-            note="the camouflaged images of the training split, without the 2960 others"),
-    _camouflaged("CAMO", 250, masks_of_others=True,
-                 layouts=_within(_CAMO, "Images/Test", "GT"), note="the test split"),
-    DataSet("CAMO-TR", 1000, ("CAMO-TR", "CAMO/Train"), _within(_CAMO, "Images/Train", "GT"),
-            masks_of_others=True, note="the training split"),
-    _camouflaged("CHAMELEON", 76),
-    _camouflaged("NC4K", 4121),
-    DataSet("COD-TR", 4040, ("COD-TR", "TrainDataset", "TrainValDataset", "COD-TrainDataset"),
-            note="COD10K-TR and CAMO-TR in one folder, as SINet and BGNet train on them"),
-    DataSet("SAMPLE-TR", 256, ("SAMPLE-TR",), note="built in: python -m data sample"),
-    DataSet("SAMPLE-TE", 64, ("SAMPLE-TE",), note="built in: python -m data sample"),
-)}
+@cache
+def known_sets() -> dict[str, DataSet]:
+    """Name → set, as ``catalog.yaml`` lists them."""
+    entries = yaml.safe_load((ROOT / "data/catalog.yaml").read_text(encoding="utf-8"))
+    return {name: DataSet(name, **entry) for name, entry in entries.items()}
 
 
 @dataclass
@@ -189,7 +115,7 @@ def locate(spec: str, root: Path) -> Located:
             entry = lookup(name)
             return _pair(_files(folder, entry, folder.parent), name, folder, entry)
     raise UserError(f"data set {spec!r} not found: no such folder in {root}, and the catalog does "
-                    f"not know it; {nearest(spec, list(CATALOG))}; IMAGES:MASKS names two folders")
+                    f"not know it; {nearest(spec, known_sets())}; IMAGES:MASKS names two folders")
 
 
 def two_folders(spec: str) -> tuple[Path, ...]:
@@ -208,10 +134,21 @@ def two_folders(spec: str) -> tuple[Path, ...]:
 
 def lookup(name: str) -> DataSet | None:
     """The catalog's entry for a set's name or usual folder name."""
-    for entry in CATALOG.values():
+    for entry in known_sets().values():
         if _plain(name) in {_plain(entry.name), *map(_plain, entry.folders)}:
             return entry
     return None
+
+
+def with_statistics_of(name: str, config: DictConfig) -> DictConfig:
+    """A recipe's ``data`` group with the mean and deviation of the set ``name``, as the catalog
+    knows it; unchanged, with a note, for a set of which it knows none."""
+    entry = lookup(name)
+    if entry is None or not entry.mean:
+        print(f"note: {name}: no statistics of its own are known, the recipe's are used")
+        return config
+    mean, std = ([value / 255 for value in values] for values in (entry.mean, entry.std))
+    return OmegaConf.merge(config, {"mean": mean, "std": std})
 
 
 def canonical(name: str) -> str:
@@ -227,7 +164,7 @@ def same_set(first: str, second: str) -> bool:
 
 def installed(root: Path) -> Iterator[Located]:
     """All sets of the catalog that lie under ``root``; those not understood as a problem."""
-    for entry in CATALOG.values():
+    for entry in known_sets().values():
         try:
             yield _locate_entry(entry, root)
         except UserError as error:
@@ -236,13 +173,11 @@ def installed(root: Path) -> Iterator[Located]:
 
 
 def _locate_entry(entry: DataSet, root: Path) -> Located:
+    own, shared = ([f for name in names if (f := subfolder(root, name))]
+                   for names in (entry.folders, entry.shared_folders))
+    shared = [folder for folder in shared if (folder / entry.stem_list).is_file()]
     tried = []
-    for folder_name in (*entry.folders, *entry.shared_folders, "."):
-        folder = root if folder_name == "." else subfolder(root, folder_name)
-        if folder is None:
-            continue
-        if folder_name in entry.shared_folders and not (folder / entry.stem_list).is_file():
-            continue
+    for folder in (*own, *shared, root):
         try:
             files = _files(folder, entry, root)
         except UserError as error:
@@ -304,9 +239,9 @@ def _pair(files: tuple[list[Path], list[Path]], name: str, folder: Path,
         images, masks = ([path for path in files if entry.left_out not in path.stem]
                          for files in (images, masks))
     if entry is not None and entry.images_without_mask:
-        images = _with_partner(images, masks)
+        images = _with_stems(images, {path.stem for path in masks})
     if entry is not None and entry.masks_of_others:
-        masks = _with_partner(masks, images)
+        masks = _with_stems(masks, {path.stem for path in images})
     pairs, more = match(images, masks)
     known = entry.known if entry else {}
     return Located(name, pairs, [_with_note(p, known) for p in problems + more], entry)
@@ -318,19 +253,18 @@ def listed(images: list[Path], labels: list[Path],
     if not stem_list.is_file():
         return images, labels, []
     stems = read_stems(stem_list)
-    images, labels = ([path for path in files if path.stem in stems] for files in (images, labels))
+    images, labels = _with_stems(images, stems), _with_stems(labels, stems)
     missing = stems - {path.stem for path in images + labels}
     return images, labels, [f"listed in {stem_list}, not found: {stem}" for stem in sorted(missing)]
 
 
-def _with_partner(files: list[Path], partners: list[Path]) -> list[Path]:
-    stems = {path.stem for path in partners}
+def _with_stems(files: list[Path], stems: set[str]) -> list[Path]:
     return [path for path in files if path.stem in stems]
 
 
-def _with_note(problem: str, known: dict[str, str]) -> str:
-    for stem, text in known.items():
-        if stem in problem:
+def _with_note(problem: str, known: Mapping[str, Sequence[str]]) -> str:
+    for text, stems in known.items():
+        if any(stem in problem for stem in stems):
             return f"{problem} (known: {text})"
     return problem
 
@@ -345,8 +279,7 @@ def read_stems(path: Path) -> set[str]:
     for line in text.replace("\\", "/").splitlines():
         if line.strip():
             first = Path(line.split()[0])
-            known = first.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp")
-            stems.add(first.stem if known else first.name)
+            stems.add(first.stem if first.suffix.lower() in SUFFIXES else first.name)
     return stems
 
 

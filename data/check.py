@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,9 +40,7 @@ def examine(pair: Pair) -> Finding:
     finding.turned = turn != 1
     mask = decode_mask(pair.mask, pair.image)
     finding.values = mask_values(mask)
-    foreground = mask > 128
-    finding.area = "" if foreground.any() and not foreground.all() else \
-        "full" if foreground.all() else "empty"
+    finding.area = {0: "empty", 1: "full"}.get((mask > 128).mean(), "")
     if finding.area:
         finding.problems.append(f"{finding.area} mask: {pair.mask}")
     return finding
@@ -64,46 +61,32 @@ class Diagnosis:
 
     @property
     def problems(self) -> list[str]:
-        count = [self.located.count_note] if self.located.count_note else []
-        if not self.located.pairs and not self.located.problems:
-            count.append(f"{self.located.name}: no pairs")
-        return count + self.located.problems + [p for f in self.findings for p in f.problems]
+        located = self.located
+        count = [located.count_note] if located.count_note else []
+        if not located.pairs and not located.problems:
+            count.append(f"{located.name}: no pairs")
+        return count + located.problems + [p for f in self.findings for p in f.problems]
 
     @property
     def note(self) -> str:
         """What is worth knowing and is no fault."""
-        notes = [self.located.entry.note] if self.located.entry else []
-        if turned := sum(f.turned for f in self.findings):
+        entry, turned = self.located.entry, sum(f.turned for f in self.findings)
+        notes = [entry.note] if entry and entry.note else []
+        if turned:
             notes.append(f"{turned} images are turned by their EXIF orientation")
-        notes = [note for note in notes if note]
         return f"{self.located.name}: {'; '.join(notes)}" if notes else ""
 
     def row(self) -> list[str]:
         entry = self.located.entry
         values = Counter(f.values for f in self.findings if f.values)
         areas = Counter(f.area for f in self.findings)
-        sizes = [f.size for f in self.findings if f.size]
+        sides = zip(*(f.size for f in self.findings if f.size), strict=True)  # widths, heights
         return [self.located.name,
                 f"{len(self.located.pairs)}" + (f" of {entry.pairs}" if entry else ""),
-                _range(sizes),
+                " × ".join(f"{min(side)}–{max(side)}" for side in sides) or "–",
                 ", ".join(f"{n} {kind}" for kind, n in sorted(values.items())) or "–",
                 f"{areas['empty']}/{areas['full']}",
                 str(len(self.problems)) if self.problems else "none"]
-
-
-def _range(sizes: Sequence[tuple[int, int]]) -> str:
-    if not sizes:
-        return "–"
-    widths, heights = zip(*sizes, strict=True)
-    return f"{min(widths)}–{max(widths)} × {min(heights)}–{max(heights)}"
-
-
-def diagnose(located: Located) -> Diagnosis:
-    """Examine all pairs of a set, on all cores."""
-    with ThreadPoolExecutor(cores()) as pool:
-        findings = list(tqdm(pool.map(examine, located.pairs), total=len(located.pairs),
-                             unit="pair", desc=located.name, disable=None, leave=False))
-    return Diagnosis(located, findings)
 
 
 def find_sets(root: Path) -> list[Located]:
@@ -135,7 +118,12 @@ def find_sets(root: Path) -> list[Located]:
 
 def check(root: Path) -> int:
     """Print the table and the problems; 0 when all is well, else 1."""
-    diagnoses = [diagnose(located) for located in find_sets(root)]
+    diagnoses = []
+    with ThreadPoolExecutor(cores()) as pool:
+        for located in find_sets(root):
+            findings = tqdm(pool.map(examine, located.pairs), total=len(located.pairs),
+                            unit="pair", desc=located.name, disable=None, leave=False)
+            diagnoses.append(Diagnosis(located, list(findings)))
     table = Table(title=f"data sets in {root}")
     table.add_column("set", no_wrap=True)
     for heading in ("pairs", "width × height", "mask values", "empty/full", "problems"):

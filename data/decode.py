@@ -10,19 +10,10 @@ from PIL import ExifTags, Image, ImageOps
 from utils.errors import UserError
 from utils.maps import UnreadableError, open_image
 
-#: S-DUTS coding → ours: unknown 0 → 255 (ignored), foreground 1 → 1, background 2 → 0.
-SCRIBBLE_CODES = {0: 255, 1: 1, 2: 0}
+#: Our values of the S-DUTS codes: 0 unknown → 255 (ignored), 1 foreground → 1, 2 background → 0.
+SCRIBBLE_CODES = (255, 1, 0)
 
 _ORIENTATION = ExifTags.Base.Orientation
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
@@ -41,7 +32,7 @@ def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
 def orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 (upright) to 8; 1 where it is missing or out of range."""
     value = image.getexif().get(_ORIENTATION, 1)
-    return value if value in _TRANSPOSE else 1
+    return value if value in range(1, 9) else 1
 
 
 def decode_image(path: Path) -> Image.Image:
@@ -79,7 +70,9 @@ def _upright(values: np.ndarray, file: Image.Image, image: Path | None) -> np.nd
         size, turn = stored_shape(image)
         if turn >= 5 and file.size == size[::-1] != size:
             turn = 1  # the image is stored lying, the mask stands: drawn on the upright image
-    return values if turn == 1 else np.array(Image.fromarray(values).transpose(_TRANSPOSE[turn]))
+    picture = Image.fromarray(values)
+    picture.getexif()[_ORIENTATION] = turn
+    return np.array(ImageOps.exif_transpose(picture))
 
 
 def _mask_values(file: Image.Image, path: Path) -> np.ndarray:
@@ -94,10 +87,9 @@ def _mask_values(file: Image.Image, path: Path) -> np.ndarray:
     if has_alpha:
         alpha = pixels[..., 3]
         if alpha.min() != alpha.max():
-            colour_varies = values.min() != values.max()
-            values = (values.astype(np.uint16) * alpha // 255).astype(np.uint8) \
-                if colour_varies else alpha
-    return _stretch_two_levels(np.array(values))
+            constant = values.min() == values.max()
+            values = alpha if constant else values.astype(np.uint16) * alpha // 255
+    return _stretch_two_levels(values.astype(np.uint8))
 
 
 def _stretch_two_levels(values: np.ndarray) -> np.ndarray:
@@ -120,10 +112,9 @@ def _grey16_to_8(values: np.ndarray, path: Path) -> np.ndarray:
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     if low < 0 or high > 65535 or not np.isfinite(high):
         raise UnreadableError(f"{path}: grey values from {low:g} to {high:g}; expected 8 or 16 bit")
-    if values.dtype.kind == "f":
-        scale = 255.0 if high <= 1 else 1.0 if high <= 255 else 1 / 257
-    else:
-        scale = 1.0 if high <= 255 else 1 / 257
+    scale = 1.0 if high <= 255 else 1 / 257
+    if values.dtype.kind == "f" and high <= 1:
+        scale = 255.0
     return np.round(values * scale).astype(np.uint8)
 
 
@@ -162,11 +153,9 @@ def decode_scribble(path: Path, image: Path | None = None) -> np.ndarray:
         if (colours != colours[..., :1]).any():
             raise UserError(f"{path}: a scribble map has one channel, this file has colours")
         codes = colours[..., 0]
-    codes = codes.astype(np.int64)
-    strange = np.setdiff1d(codes, list(SCRIBBLE_CODES))
+    strange = np.setdiff1d(codes, [0, 1, 2])
     if strange.size:
         values = ", ".join(str(v) for v in strange[:5])
         raise UserError(f"{path}: scribble value {values}; the table is 0 unknown, 1 foreground, "
                         "2 background")
-    table = np.array([SCRIBBLE_CODES[code] for code in sorted(SCRIBBLE_CODES)], dtype=np.uint8)
-    return _upright(table[codes], file, image)
+    return _upright(np.array(SCRIBBLE_CODES, np.uint8)[codes.astype(np.int64)], file, image)

@@ -66,20 +66,15 @@ def edge_source(spec: str, pairs: Sequence[Pair]) -> str:
     Raises:
         UserError: pairs without the file that the edges come from.
     """
+    lacking = {source: [pair for pair in pairs if getattr(pair, part) is None]
+               for source, part in _SOURCES.items()}
     if spec == "auto":
-        return next((source for source in ("files", "mask") if not _lacking(source, pairs)),
-                    "canny")
-    if missing := _lacking(spec, pairs):
+        return next((source for source in ("files", "mask") if not lacking[source]), "canny")
+    if missing := lacking.get(spec):
         raise UserError(f"data.edges={spec}: {len(missing)} pairs have no {_SOURCES[spec]} file, "
                         f"the first is {missing[0].image}; data.edges=canny makes edge maps of the "
                         "images, data.edges=mask of masks")
     return spec
-
-
-def _lacking(source: str, pairs: Sequence[Pair]) -> list[Pair]:
-    """Pairs without the file that a source of edges needs."""
-    part = _SOURCES.get(source)
-    return [pair for pair in pairs if part and getattr(pair, part) is None]
 
 
 def mask_edges(mask: np.ndarray, kind: str) -> np.ndarray:

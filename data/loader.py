@@ -7,6 +7,7 @@ the device.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -42,8 +43,8 @@ class Draw:
 class SaliencyData(Dataset):
     """Pairs as uint8 layers with ``name`` and ``size``.
 
-    Indexed by a ``Draw``, or by an int for the unaugmented base size. With ``augmented``, samples
-    are cropped, flipped and changed as ``config`` says, and kept in the cache that it asks for.
+    Indexed by a ``Draw``. With ``augmented``, samples are cropped, flipped and changed as
+    ``config`` says, and kept in the cache that it asks for.
 
     Args:
         config: a recipe's ``data`` group.
@@ -57,7 +58,6 @@ class SaliencyData(Dataset):
     def __init__(self, pairs: Sequence[Pair], config: DictConfig, augmented: bool,
                  targets: Sequence[str] = ()):
         self.pairs = list(pairs)
-        self.size = config.size
         self.sizes = training_sizes(config.size, config.scales) if augmented else [config.size]
         edges = edge_source(config.edges, self.pairs) if augmented or "edge" in targets else "none"
         self.options = replace(OmegaConf.to_object(config), edges=edges)
@@ -66,21 +66,18 @@ class SaliencyData(Dataset):
         self._steps = read_steps(self.options.augment) if augmented else None
         resizing = {key: config[key] for key in RESIZING}
         self._cache = open_cache(
-            cache_for(config.cache, config.workers), config.cache_gb, self.pairs, self.sizes,
-            sum(self.channels),
+            config, self.pairs, self.sizes, sum(self.channels),
             f"{self.names} {resizing} {edges} {config.edge_dilate}") if augmented else None
 
     @property
     def fork_only(self) -> bool:
         """Whether loader processes share this data's memory only when they are forked."""
-        return self._cache is not None and self._cache.in_memory
+        return self._cache is not None and self._cache.path is None
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, draw: Draw | int) -> dict:
-        if isinstance(draw, int):
-            draw = Draw(draw, self.size, seed=0)
+    def __getitem__(self, draw: Draw) -> dict:
         layers, original = self._layers(draw.index, draw.size)
         if self._steps is not None:
             layers = augment(layers, draw.seed, self.options, self._steps)
@@ -154,13 +151,9 @@ class BatchDraws(Sampler[list[Draw]]):
         self.count, self.batch, self.sizes = count, batch, list(sizes)
         self.seed, self.shuffle, self.rank, self.world = seed, shuffle, rank, world
         self.epoch, self.start = 0, 0
+        self._least = min(2, batch) * world  # images that a training batch must have
         if world > 1 and self._ends()[0] < self._least:
             raise UserError(f"{count} images are too few for {world} processes")
-
-    @property
-    def _least(self) -> int:
-        """Images that a training batch must have."""
-        return min(2, self.batch) * self.world
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Choose the epoch, and the batch to start it with."""
@@ -182,48 +175,34 @@ class BatchDraws(Sampler[list[Draw]]):
                 ends[-2] -= missing
         return ends
 
-    def _parts(self) -> Iterator[tuple[int, int, int, int]]:
-        """Number, start and end of this process's part, and images, of each batch to come."""
-        ends = self._ends()
-        for number in range(self.start, len(ends)):
-            start = ends[number - 1] if number else 0
-            images = ends[number] - start
-            cuts = [start + images * rank // self.world for rank in (self.rank, self.rank + 1)]
-            yield number, *cuts, images
+    def _parts(self) -> list[tuple[int, int, float]]:
+        """Start and end of this process's part, and its share, of each batch of the epoch."""
+        parts = []
+        for start, end in itertools.pairwise([0, *self._ends()]):
+            images = end - start
+            first, last = (start + images * rank // self.world
+                           for rank in (self.rank, self.rank + 1))
+            parts.append((first, last, (last - first) * self.world / images))
+        return parts
 
-    def shares(self) -> Iterator[float]:
+    def shares(self) -> list[float]:
         """For each batch to come: this process's images × processes / images of the batch."""
-        for _, start, end, images in self._parts():
-            yield (end - start) * self.world / images
+        return [share for _, _, share in self._parts()[self.start:]]
 
     def __iter__(self) -> Iterator[list[Draw]]:
         random = np.random.default_rng((self.seed, self.epoch))
         order = random.permutation(self.count) if self.shuffle else np.arange(self.count)
         seeds = random.integers(2**62, size=self.count)
         sizes = random.choice(self.sizes, size=len(self))
-        for number, start, end, _ in self._parts():
-            yield [Draw(int(order[i]), int(sizes[number]), int(seeds[i]))
-                   for i in range(start, end)]
+        for size, (start, end, _) in list(zip(sizes, self._parts(), strict=True))[self.start:]:
+            yield [Draw(int(order[i]), int(size), int(seeds[i])) for i in range(start, end)]
 
 
 def collate(samples: list[dict]) -> dict:
-    """Stack tensors; keep names and sizes as lists.
-
-    Raises:
-        ValueError: tensors of different sizes, which only a custom data set can produce.
-    """
-    batch = {}
-    for key, first in samples[0].items():
-        values = [sample[key] for sample in samples]
-        if isinstance(first, torch.Tensor):
-            shapes = {tuple(value.shape) for value in values}
-            if len(shapes) > 1:
-                raise ValueError(f"a batch needs one size, {key!r} has {sorted(shapes)}; resize "
-                                 "in the data set or use a batch of one")
-            batch[key] = torch.stack(values)
-        else:
-            batch[key] = values
-    return batch
+    """Stack tensors; keep names and sizes as lists."""
+    columns = {key: [sample[key] for sample in samples] for key in samples[0]}
+    return {key: torch.stack(values) if isinstance(values[0], Tensor) else values
+            for key, values in columns.items()}
 
 
 def training_sizes(size: int, scales: Sequence[float]) -> list[int]:
@@ -231,7 +210,7 @@ def training_sizes(size: int, scales: Sequence[float]) -> list[int]:
     return [size if scale == 1 else max(32, int(size * scale / 32 + 0.5) * 32) for scale in scales]
 
 
-class Batches:
+class Batches(DataLoader):
     """Finished batches on a device, each with its ``share`` (see ``BatchDraws.shares``).
 
     Call ``set_epoch`` before iterating.
@@ -242,30 +221,27 @@ class Batches:
 
     def __init__(self, data: SaliencyData, draws: BatchDraws, config: DictConfig,
                  device: torch.device | str):
-        self.data, self.batch_sampler, self.device = data, draws, torch.device(device)
+        self.data, self.device = data, torch.device(device)
         largest = sum(data.channels) * max(draws.sizes) ** 2
         workers = loader_processes(config.workers, draws.batch * largest)
         cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork of a loader process
         # A generator of its own, or starting an epoch would advance the one that dropout draws
         # from, and a resumed run, which starts its epoch twice, would not repeat the
         # uninterrupted one.
-        self._loader = DataLoader(
+        super().__init__(
             data, batch_sampler=draws, collate_fn=collate, num_workers=workers,
             pin_memory=self.device.type == "cuda", persistent_workers=workers > 0,
-            multiprocessing_context="fork" if workers and data.fork_only and _CAN_FORK else None,
+            multiprocessing_context="fork" if workers and data.fork_only else None,
             worker_init_fn=leave_the_group, generator=torch.Generator().manual_seed(0))
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Choose the epoch, and the batch to start it with."""
         self.batch_sampler.set_epoch(epoch, start)
 
-    def __len__(self) -> int:
-        """Batches of a whole epoch."""
-        return len(self.batch_sampler)
-
     def __iter__(self) -> Iterator[dict]:
         try:
-            for batch, share in zip(self._loader, self.batch_sampler.shares(), strict=True):
+            for batch, share in zip(super().__iter__(), self.batch_sampler.shares(),
+                                    strict=True):
                 yield finish(batch, self.data.options, self.device) | {"share": share}
         except RuntimeError as error:
             if "bus error" not in str(error).lower() and "shared memory" not in str(error):
@@ -283,19 +259,9 @@ def leave_the_group(worker: int) -> None:
         os.setpgid(0, 0)
 
 
-_CAN_FORK = sys.platform == "linux"  # elsewhere forking is missing or unsafe
 _AHEAD = 2  # batches that a loader process prepares ahead, torch's default
 _SHM_ADVICE = ("give the container more (docker run --shm-size=1g, or --ipc=host), or lower "
                "data.workers (0 needs none) or train.batch")
-
-
-def cache_for(spec: str, workers: int | None) -> str:
-    """``data.cache``, without a cache in memory where loader processes could not see it."""
-    if spec == "memory" and workers != 0 and not _CAN_FORK:
-        print("note: loader processes cannot share a cache in memory on this system; "
-              "data.cache=FOLDER or data.workers=0 keeps decoded samples", file=sys.stderr)
-        return "none"
-    return spec
 
 
 def loader_processes(wanted: int | None, batch_bytes: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from tqdm import tqdm
@@ -19,8 +19,6 @@ from .decode import decode_image, decode_mask, stored_shape
 
 if TYPE_CHECKING:
     from utils.world import World  # needs torch, which scoring does without
-
-T = TypeVar("T")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -47,10 +45,9 @@ class Pair:
         return [path for part in fields(self) if isinstance(path := getattr(self, part.name), Path)]
 
 
-def list_images(folder: Path, recursive: bool = False) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
     """Image files of a folder by extension, sorted; hidden and __MACOSX files left out."""
-    paths = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(path for path in paths
+    return sorted(path for path in folder.iterdir()
                   if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
                   and "__MACOSX" not in path.parts and path.is_file())
 
@@ -113,8 +110,8 @@ def file_problems(pair: Pair) -> list[str]:
         map_upright = map_size[::-1] if map_turn >= 5 else map_size
         # A map without orientation lies as its image lies, or stands already: see decode_mask.
         if map_upright != upright and not (map_turn == 1 and map_size == size):
-            problems.append(f"sizes differ: {pair.image} is {_text(upright)}, {path} is "
-                            f"{_text(map_upright)}")
+            problems.append("sizes differ: {} is {}×{}, {} is {}×{}".format(
+                pair.image, *upright, path, *map_upright))
     return problems
 
 
@@ -134,11 +131,7 @@ def jpeg_decodes(path: Path) -> bool:
         return False  # the real decoder finds the fault again and words it
 
 
-def _text(size: tuple[int, int]) -> str:
-    return f"{size[0]}×{size[1]}"
-
-
-def require_sound(items: Sequence[T], title: str, find: Callable[[T], list[str]] = file_problems,
+def require_sound(items: Sequence, title: str, find: Callable[[Any], list[str]] = file_problems,
                   world: World | None = None) -> None:
     """Read every file once, on all cores, and raise one error that lists all that is wrong.
 

@@ -16,7 +16,9 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .catalog import CATALOG
+from utils.maps import save_map
+
+from .catalog import known_sets
 from .pairing import Pair
 
 SETS = ("SAMPLE-TR", "SAMPLE-TE")
@@ -33,11 +35,10 @@ def write_sample(root: Path, seed: int = 0) -> None:
         random = np.random.default_rng((seed, stream))
         images, masks = root / name / "images", root / name / "masks"
         images.mkdir(parents=True, exist_ok=True)
-        masks.mkdir(parents=True, exist_ok=True)
-        for number in range(CATALOG[name].pairs):
+        for number in range(known_sets()[name].pairs):
             image, mask = draw_pair(random)
             iio.imwrite(images / f"{number:04d}.jpg", image, quality=95)
-            iio.imwrite(masks / f"{number:04d}.png", mask)
+            save_map(masks / f"{number:04d}.png", mask)
 
 
 def draw_pair(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +140,6 @@ def centre_prior(height: int, width: int) -> np.ndarray:
 
 def write_centre_prior(pairs: Iterable[Pair], folder: Path) -> None:
     """Write the centre prior as the map of every pair's image."""
-    folder.mkdir(parents=True, exist_ok=True)
     for pair in pairs:
         with Image.open(pair.image) as image:
-            iio.imwrite(folder / f"{pair.name}.png", centre_prior(image.height, image.width))
+            save_map(folder / f"{pair.name}.png", centre_prior(image.height, image.width))

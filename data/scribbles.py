@@ -65,8 +65,6 @@ class Pen:
 
 def generator(seed: int, name: str) -> np.random.Generator:
     """The random numbers of one image: from its name, so that no other image changes them."""
-    if seed < 0:
-        raise UserError(f"--seed {seed}: a seed is 0 or more")
     return np.random.default_rng([seed, *name.encode("utf-8", "surrogateescape")])
 
 
@@ -143,7 +141,7 @@ def _depth(region: np.ndarray) -> np.ndarray:
 
 
 def _deepest(depth: np.ndarray) -> tuple[int, int]:
-    return tuple(int(i) for i in np.unravel_index(depth.argmax(), depth.shape))
+    return np.unravel_index(depth.argmax(), depth.shape)
 
 
 def _axis(depth: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -241,9 +239,8 @@ def write_scribbles(pairs: Sequence[Pair], folder: Path, pen: Pen, seed: int = 0
         What is unusual, in words: masks without foreground or background, other files.
 
     Raises:
-        UserError: a seed below 0, files in the way, or unusable files, listed; nothing is written.
+        UserError: files in the way, or unusable files, listed; nothing is written.
     """
-    generator(seed, "")
     picture = folder.parent / f"{folder.name}.png"
     _require_free(folder, picture, pairs, overwrite)
     require_sound(pairs, "scribbles")
@@ -252,16 +249,12 @@ def write_scribbles(pairs: Sequence[Pair], folder: Path, pen: Pen, seed: int = 0
                            total=len(pairs), unit="mask", desc="drawing", disable=None))
     save_map(picture, overview(pairs, folder))
     names = np.array([pair.name for pair in pairs])
-    empty, full = names[np.array(shares) == 0], names[np.array(shares) == 1]
     strays = sorted({path.name for path in folder.iterdir()} - {f"{name}.png" for name in names})
-    return [*_note("empty masks, background strokes only", empty),
-            *_note("full masks, foreground strokes only", full),
-            *_note(f"other files in {folder}, left as they are", strays)]
-
-
-def _note(what: str, names: Sequence[str]) -> list[str]:
-    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-    return [f"{len(names)} {what}: {shown}"] if len(names) else []
+    notes = {"empty masks, background strokes only": names[np.array(shares) == 0],
+             "full masks, foreground strokes only": names[np.array(shares) == 1],
+             f"other files in {folder}, left as they are": strays}
+    return [f"{len(some)} {what}: {', '.join(some[:5])}{', …' if len(some) > 5 else ''}"
+            for what, some in notes.items() if len(some)]
 
 
 def _require_free(folder: Path, picture: Path, pairs: Sequence[Pair], overwrite: bool) -> None:

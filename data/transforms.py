@@ -42,8 +42,7 @@ def resize_scribble(scribble: np.ndarray, size: int, method: str) -> np.ndarray:
         return np.asarray(Image.fromarray(scribble).resize((size, size), Image.Resampling.NEAREST))
     codes = np.select([scribble == 1, scribble == 0], [1.0, 2.0]).astype(np.float32)
     codes = cv2.resize(codes, (size, size), interpolation=cv2.INTER_LINEAR)
-    labels = np.where(codes == 0, SCRIBBLE_CODES[0], np.where(codes == 2, 0, codes))
-    return labels.astype(np.uint8)
+    return np.select([codes == 0, codes == 2], [SCRIBBLE_CODES[0], 0], codes).astype(np.uint8)
 
 
 def linear_gray(image: Tensor) -> Tensor:

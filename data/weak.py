@@ -7,15 +7,7 @@ from pathlib import Path
 from utils.errors import UserError, list_problems
 from utils.paths import ROOT
 
-from .catalog import (
-    IMAGE_FOLDERS,
-    Located,
-    folders_beside,
-    listed,
-    lookup,
-    subfolder,
-    two_folders,
-)
+from . import catalog
 from .edges import edge_folder
 from .pairing import Pair, attach, list_images, match
 
@@ -36,11 +28,11 @@ def find_scribbles(spec: str, root: Path, edges: str = "none") -> list[Pair]:
     Raises:
         UserError: no such set, or files without partner, all of which it lists.
     """
-    if folders := two_folders(spec):
+    if folders := catalog.two_folders(spec):
         (images, scribbles), labelled, folder = folders, None, folders[1].parent
     else:
         folder, images, scribbles, labelled = _in_folder(spec, root)
-    chosen = listed(list_images(images), list_images(scribbles), folder / "train.txt")
+    chosen = catalog.listed(list_images(images), list_images(scribbles), folder / "train.txt")
     pairs, more = match(*chosen[:2], "scribble")
     problems = chosen[2] + more
     parts = {"labelled": labelled,
@@ -52,25 +44,26 @@ def find_scribbles(spec: str, root: Path, edges: str = "none") -> list[Pair]:
         raise UserError(list_problems(f"{folder}: images and scribbles do not pair up", problems))
     if not pairs:
         raise UserError(f"{images}: no images")
-    if note := Located(spec, pairs, [], lookup(spec)).count_note:
+    if note := catalog.Located(spec, pairs, [], catalog.lookup(spec)).count_note:
         print(f"note: {note}; going on with these")
     return pairs
 
 
 def _in_folder(spec: str, root: Path) -> tuple[Path, Path, Path, Path | None]:
     """The set's folder, its images, scribbles and, in WSSA's layout, all strokes."""
-    entry = lookup(spec)
-    candidates = [subfolder(root, name) for name in
-                  (*entry.folders, *entry.shared_folders)] if entry else []
+    entry = catalog.lookup(spec)
+    names = (*entry.folders, *entry.shared_folders) if entry else ()
+    candidates = [path for name in names if (path := catalog.subfolder(root, name))]
     candidates += [path for path in (root / spec, ROOT / spec) if spec.strip() and path.is_dir()]
-    own = tuple(images for images, _ in entry.layouts) if entry else ()
-    for folder in filter(None, candidates):
-        wssa = [subfolder(folder, name) for name in _WSSA]
+    own = [images for images, _ in entry.layouts] if entry else []
+    image_names = [*own, *catalog.IMAGE_FOLDERS]
+    for folder in candidates:
+        wssa = [catalog.subfolder(folder, name) for name in _WSSA]
         if all(wssa):
             return folder, *wssa
-        if folders := folders_beside(folder, (*own, *IMAGE_FOLDERS), SCRIBBLE_FOLDERS, "scribbles"):
+        if folders := catalog.folders_beside(folder, image_names, SCRIBBLE_FOLDERS, "scribbles"):
             return folder, *folders, None
-    tried = ", ".join(str(folder) for folder in candidates if folder) or f"nothing in {root}"
+    tried = ", ".join(map(str, candidates)) or f"nothing in {root}"
     raise UserError(
         f"no scribbles for {spec!r}: looked in {tried} for an image folder beside "
         f"{' or '.join(SCRIBBLE_FOLDERS)}, or for {', '.join(_WSSA)}. S-DUTS has them "

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from utils.config import merge_config
+from utils.config import flat, merge_config
 from utils.errors import UserError, list_problems
 from utils.origin import of_this_launch
 from utils.weights import read_file
@@ -42,8 +43,9 @@ def save_checkpoint(path: Path, state: dict[str, Any], config: DictConfig,
                         "intact. Is the disk full?") from None
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Any], DictConfig]:
-    """State and configuration of a checkpoint that ``save_checkpoint`` wrote.
+def load_checkpoint(path: Path, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], DictConfig]:
+    """State of a checkpoint that ``save_checkpoint`` wrote, and its configuration with
+    ``key=value`` overrides.
 
     Raises:
         UserError: the file cannot be read, or ``save_checkpoint`` did not write it.
@@ -52,7 +54,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Any], DictConfig]:
     if "network" not in content or "config" not in content:
         raise UserError(f"{path} is a weights file, not a checkpoint of this repository: it "
                         "holds no configuration. Name the recipe with --config.")
-    return content, merge_config(content["config"], origin=str(path))
+    return content, merge_config(content["config"], overrides, origin=str(path))
 
 
 def load_latest(folder: Path) -> tuple[dict[str, Any], DictConfig, Path]:
@@ -130,14 +132,3 @@ def require_same_recipe(before: DictConfig, now: DictConfig, path: Path) -> None
         raise UserError(list_problems(
             f"{path} was trained with another configuration", problems,
             "Resume with the old values, or start a run of another name."))
-
-
-def flat(config: DictConfig) -> dict[str, Any]:
-    """Dotted key → plain value; lists count as one value."""
-    def walk(node: dict, prefix: str) -> dict[str, Any]:
-        values = {}
-        for key, value in node.items():
-            values |= walk(value, f"{prefix}{key}.") if isinstance(value, dict) \
-                else {f"{prefix}{key}": value}
-        return values
-    return walk(OmegaConf.to_container(config, resolve=True), "")

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import torch
@@ -44,8 +43,7 @@ class RunLog:
                  configuration: str = ""):
         self.every, self.last_step, self.resume_step = every, last_step, resume_step
         self.path = folder / "log.csv"
-        self._columns: list[str] = []
-        self._file: TextIO | None = None
+        self._file = None
         self._events = SummaryWriter(str(folder), purge_step=resume_step or None)
         if configuration:
             self._events.add_text("configuration", f"```yaml\n{configuration}```", resume_step)
@@ -71,12 +69,13 @@ class RunLog:
         values = {**rates(optimizer), "loss": result.loss.item(),
                   **{name: term.item() for name, term in result.terms.items()},
                   "gradient_norm": result.norm.item()}
-        speed = self._images / (time.perf_counter() - self._since)
+        elapsed = time.perf_counter() - self._since
+        speed = self._images / elapsed
         self.row(step, epoch, **values, images_per_second=speed,
                  memory_mib=peak_memory(result.loss.device))
         texts = {name: f"{value:.3g}" for name, value in values.items()} | {"img/s": f"{speed:.1f}"}
         if self._bar.disable:  # not a terminal
-            left = (self.last_step - step) * self._seconds_per_step()
+            left = (self.last_step - step) * elapsed / self._steps
             print(f"step {step}/{self.last_step}, epoch {epoch}: "
                   + ", ".join(f"{name} {value}" for name, value in texts.items())
                   + f", {timedelta(seconds=round(left))} left", flush=True)
@@ -84,14 +83,11 @@ class RunLog:
             self._bar.set_postfix(texts)
         self.restart_clock()
 
-    def _seconds_per_step(self) -> float:
-        return (time.perf_counter() - self._since) / self._steps
-
     def validation(self, step: int, epoch: int, scores: Mapping[str, float],
                    curves: Mapping[str, np.ndarray]) -> None:
         """A row with the validation's scores; its precision–recall curve for TensorBoard."""
-        self.row(step, epoch, **{f"val_{name}": scores[name]
-                                 for name in ("MAE", "maxF", "loss") if name in scores})
+        chosen = {name: scores[name] for name in ("MAE", "maxF", "loss") if name in scores}
+        self.row(step, epoch, **{f"val_{name}": value for name, value in chosen.items()})
         for name, value in scores.items():
             self._events.add_scalar(f"validation/{name}", value, step)
         # The plugin wants threshold 0 first, and counts of pixels, which are not known here.
@@ -100,7 +96,7 @@ class RunLog:
         self._events.add_pr_curve_raw("validation", unknown, unknown, unknown, unknown, precision,
                                       recall, step, num_thresholds=len(precision))
         tqdm.write(f"validation at step {step}: " + ", ".join(
-            f"{name} {scores[name]:.4f}" for name in ("MAE", "maxF", "loss") if name in scores))
+            f"{name} {value:.4f}" for name, value in chosen.items()))
 
     def row(self, step: int, epoch: int, **values: float) -> None:
         """Write one row; columns without a value stay empty."""
@@ -116,21 +112,17 @@ class RunLog:
 
     def histograms(self, step: int, network: nn.Module) -> None:
         """Add the distribution of every trained weight and of its gradient to the events."""
-        for name, weight in network.named_parameters():
-            if weight.grad is not None:
-                self._histogram(f"weights/{name}", weight.detach(), step)
-                self._histogram(f"gradients/{name}", weight.grad, step)
-
-    def _histogram(self, tag: str, values: Tensor, step: int) -> None:
-        values = values.float()
-        low, high = (bound.item() for bound in values.aminmax())
-        if not np.isfinite(high - low):
-            return  # the guard reports it
-        counts = torch.histc(values, BINS, low, high).cpu().numpy()
-        edges = np.linspace(low, high, BINS + 1)[1:]
-        self._events.add_histogram_raw(tag, low, high, values.numel(), values.sum().item(),
-                                       values.square().sum().item(), edges.tolist(),
-                                       counts.tolist(), step)
+        trained = [(name, weight) for name, weight in network.named_parameters()
+                   if weight.grad is not None]
+        for tag, values in [*((f"weights/{name}", weight.detach()) for name, weight in trained),
+                            *((f"gradients/{name}", weight.grad) for name, weight in trained)]:
+            low, high = (bound.item() for bound in values.aminmax())
+            if np.isfinite(high - low):  # or else the guard reports it
+                counts = torch.histc(values, BINS, low, high)
+                edges = np.linspace(low, high, BINS + 1)[1:]
+                self._events.add_histogram_raw(
+                    tag, low, high, values.numel(), values.sum().item(),
+                    values.square().sum().item(), edges.tolist(), counts.tolist(), step)
 
     def _open(self, columns: list[str]) -> None:
         kept = []

@@ -68,22 +68,14 @@ def norms_in(network: nn.Module, names: Sequence[str], key: str) -> Iterator[Bat
         yield from norms
 
 
-class Mode:
-    """Puts a network into training mode, but for the batch norms that a recipe names.
+def train_mode(network: nn.Module, eval_norm: Sequence[str], frozen_norm: Sequence[str]) -> None:
+    """Put a network into training mode, but for the batch norms that a recipe names.
 
     Those in ``eval_norm`` use their running statistics and do not change them; the weights of
     those in ``frozen_norm`` are not trained either.
     """
-
-    def __init__(self, network: nn.Module, eval_norm: Sequence[str], frozen_norm: Sequence[str]):
-        self._network = network
-        frozen = list(norms_in(network, frozen_norm, "optim.frozen_norm"))
-        self._kept = [*norms_in(network, eval_norm, "optim.eval_norm"), *frozen]
-        for norm in frozen:
-            norm.requires_grad_(False)
-
-    def train(self) -> None:
-        """Training mode, for a new epoch."""
-        self._network.train()
-        for norm in self._kept:
-            norm.eval()
+    network.train()
+    for norm in norms_in(network, eval_norm, "optim.eval_norm"):
+        norm.eval()
+    for norm in norms_in(network, frozen_norm, "optim.frozen_norm"):
+        norm.eval().requires_grad_(False)

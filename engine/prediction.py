@@ -16,27 +16,10 @@ from .precision import Precision
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, batch: dict, precision: Precision,
-            resize: str = "logits") -> Iterator[np.ndarray]:
-    """Saliency probabilities, float32 (H, W) at each image's original size, in batch order.
-
-    The network computes in evaluation mode: dropout is off, batch norms use their statistics.
-
-    Args:
-        resize: see ``maps_of``.
-
-    Raises:
-        UserError: the network's output for an image is not a number.
-    """
-    logits, _ = forward(network, batch, precision)
-    yield from maps_of(logits, batch, resize)
-
-
-@torch.inference_mode()
 def forward(network: nn.Module, batch: dict, precision: Precision,
             objective: Callable | None = None) -> tuple[Tensor, float]:
-    """Saliency logits (N, 1, h, w) of a batch in evaluation mode, and the loss that an
-    ``objective`` makes of it, 0 without one."""
+    """Saliency logits (N, 1, h, w) of a batch in evaluation mode (dropout is off, batch norms use
+    their statistics), and the loss that an ``objective`` makes of it, 0 without one."""
     with evaluating(network), precision.autocast():
         batch = precision.batch(batch)
         if objective is None:
@@ -46,7 +29,8 @@ def forward(network: nn.Module, batch: dict, precision: Precision,
 
 
 def maps_of(logits: Tensor, batch: dict, resize: str = "logits") -> Iterator[np.ndarray]:
-    """Logits (N, 1, h, w) of a batch → its maps, as ``predict`` yields them.
+    """Logits (N, 1, h, w) of a batch → its maps: saliency probabilities, float32 (H, W) at each
+    image's original size, in batch order.
 
     Args:
         resize: what is interpolated to an image's size (bilinear, corners not aligned):

@@ -6,27 +6,24 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from data.loader import Batches
 from model.trunks.trunk import Trunk
 from utils.world import World
 
 from .checkpoint import save_checkpoint
 from .guard import Guard
-from .norm import Mode
+from .norm import train_mode
 from .optimizer import build_optimizer
 from .precision import Precision
 from .schedule import Schedule
 from .seed import random_state, restore_random_state
 from .step import Parts
-
-if TYPE_CHECKING:
-    from data.loader import Batches
 
 
 @dataclass
@@ -63,7 +60,8 @@ class Run:
         network: holds the weights.
         parallel: the network as the loop calls it: it averages its gradients over the processes,
             and is compiled where the recipe says so.
-        average: the moving average of the weights, None where the recipe wants none.
+        average: the exponential moving average of the weights and buffers, None where the recipe
+            wants none.
         per_epoch, last_step: batches of an epoch, steps of the whole run.
     """
 
@@ -77,20 +75,22 @@ class Run:
         for module in network.modules():
             if isinstance(module, Trunk):
                 module.recompute = config.train.checkpoint_trunk
-        self.mode = Mode(network, config.optim.eval_norm, config.optim.frozen_norm)
+        train_mode(network, config.optim.eval_norm, config.optim.frozen_norm)
         self.optimizer = build_optimizer(config.optim, network)
         self.schedule = Schedule(config.optim, self.optimizer, self.last_step, self.per_epoch)
         self.scaler = precision.scaler()
         parallel = self.world.parallel(network)  # after freezing: it waits for what is trained
         self.parallel = torch.compile(parallel) if config.train.compile else parallel
         self.parts = Parts(self.parallel, config.train, self.world)
-        self.average = average_of(network, config.train.ema)
+        self.average = AveragedModel(
+            network, multi_avg_fn=get_ema_multi_avg_fn(config.train.ema),
+            use_buffers=True) if config.train.ema else None
         self.guard = Guard(config.train.max_skipped, self.world)
 
     def batches(self) -> Iterator[dict]:
         """What is left of the epoch, on the device; the network is put into training mode."""
         self.loader.set_epoch(self.progress.epoch, start=self.progress.batch)
-        self.mode.train()
+        train_mode(self.network, self.config.optim.eval_norm, self.config.optim.frozen_norm)
         for sample in self.loader:
             yield self.precision.batch(sample)
 
@@ -141,9 +141,8 @@ class Run:
             self._convert_progress(processes)
 
     def _members(self) -> dict:
-        members = {"network": self.network, "optimizer": self.optimizer, "schedule": self.schedule,
-                   "scaler": self.scaler, "average": self.average}
-        return {name: member for name, member in members.items() if member is not None}
+        names = ("network", "optimizer", "schedule", "scaler", "average")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def _convert_progress(self, before: int) -> None:
         """Find the place in the epoch for batches of ``world.size`` processes' images, not of
@@ -162,10 +161,3 @@ def has_ended(saved: dict, train: DictConfig) -> bool:
     ``Run.finished`` tells it with them. ``saved`` is what its checkpoint holds as ``at``."""
     return (saved["epoch"] > train.epochs or saved["step"] >= (train.steps or math.inf)
             or saved["stale"] >= (train.patience or math.inf))
-
-
-def average_of(network: nn.Module, decay: float) -> AveragedModel | None:
-    """The exponential moving average of weights and buffers that ``train.ema`` asks for."""
-    if not decay:
-        return None
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

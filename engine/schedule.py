@@ -8,24 +8,15 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from utils.errors import UserError, nearest
-from utils.schema import SCHEDULES
-
 
 class Schedule:
-    """A factor f on the configured rate. With t the share of the run that lies behind, 0 to 1:
+    """A factor on the configured rate, by the formulas of ``utils.schema.SCHEDULES``.
 
-    - ``constant``: 1.
-    - ``step``: gamma^⌊epoch / drop_every⌋.
-    - ``compounding``: multiplies the *current* rate by gamma^⌊epoch / drop_every⌋ at every epoch,
-      as the released loops of CPD and WSSA do. With 0.1 and 50 a rate of 1e-4 is 1e-5 at epoch 50,
-      1e-6 at 51, …, so training all but stops there.
-    - ``poly``: (1 − t)^power; ``poly_epoch``: the same, with t counted in whole epochs.
-    - ``triangular``: up to 1 at half of the run and down again, 1 − |2 step / (steps + 1) − 1|.
-    - ``cosine``: (1 + cos π t) / 2.
-    - ``plateau``: × gamma when the watched loss has not fallen by 1e-4 of itself for more than
-      ``patience`` epochs. ``watch`` says which: the validation's ``val.watch`` (or the training
-      loss where nothing is validated), or the mean training loss.
+    ``compounding`` multiplies the *current* rate, as the released loops of CPD and WSSA do. With
+    gamma 0.1 and drop_every 50 a rate of 1e-4 is 1e-5 at epoch 50, 1e-6 at 51, …, so training all
+    but stops there. ``plateau`` waits for a loss that is less by 1e-4 of itself. ``watch`` says
+    which: the validation's ``val.watch`` (or the training loss where nothing is validated), or
+    the mean training loss.
 
     The first ``warmup`` steps multiply it by step / warmup. Epochs and steps count from 1.
 
@@ -37,9 +28,6 @@ class Schedule:
 
     def __init__(self, config: DictConfig, optimizer: torch.optim.Optimizer, steps: int,
                  per_epoch: int = 1):
-        if config.schedule not in SCHEDULES:
-            raise UserError(f"unknown optim.schedule {config.schedule!r}; "
-                            f"{nearest(config.schedule, SCHEDULES)}")
         self.config, self.optimizer, self.steps = config, optimizer, steps
         self.epochs = math.ceil(steps / per_epoch)
         # Only its bookkeeping is used, on an optimizer of its own: a rate of 1 is the factor.

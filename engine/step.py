@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -30,19 +31,15 @@ class StepResult(NamedTuple):
     images: int  # of the batch
 
 
+@dataclass
 class Part:
-    """Some images of a batch. ``Parts`` makes it.
+    """Some images of a batch. ``Parts`` makes it."""
 
-    Attributes:
-        sample: the part's layers and names.
-        weight: the part's share of the batch's images; with several processes times their
-            number, because they average their gradients.
-        first: whether it is the batch's first part, before which gradients are reset.
-    """
-
-    def __init__(self, parts: Parts, sample: dict, weight: float, first: bool, last: bool):
-        self._parts, self.sample, self.weight = parts, sample, weight
-        self.first, self._last = first, last
+    _parts: Parts
+    sample: dict  # the part's layers and names
+    weight: float  # its share of the batch's images × processes, which average their gradients
+    first: bool  # whether gradients are reset before it
+    _last: bool
 
     @contextmanager
     def attempt(self) -> Iterator[None]:

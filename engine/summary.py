@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -13,18 +13,10 @@ from model.trunks.trunk import Trunk
 from .prediction import evaluating
 
 
-def parts_of(network: nn.Module) -> dict[str, nn.Module]:
-    """The network's parts by dotted name: its children, and the stages of its first trunk."""
-    parts: dict[str, nn.Module] = {}
-    for name, child in network.named_children():
-        stages = dict(child.named_children()) if isinstance(child, Trunk) else {}
-        parts |= {f"{name}.{stage}": module for stage, module in stages.items()} or {name: child}
-    return parts
-
-
 def count(network: nn.Module, size: int) -> dict[str, tuple[int, int]]:
     """Part → parameters, and multiply–adds of one image of ``size`` × ``size``; "" is the whole.
 
+    Parts are the network's children by name; a trunk among them is parted into its stages.
     Counted by torch's ``FlopCounterMode`` in convolutions and matrix products (two operations are
     one multiply–add), in evaluation mode. Parameters shared by parts count in each, and once in
     the whole.
@@ -42,8 +34,12 @@ def count(network: nn.Module, size: int) -> dict[str, tuple[int, int]]:
         # A dict or list of modules is never called itself.
         return sum(products(child, f"{key}.{name}") for name, child in module.named_children())
 
-    rows = {name: (parameters(module), products(module, f"{root}.{name}"))
-            for name, module in parts_of(network).items()}
+    rows = {}
+    for name, child in network.named_children():
+        parts = {f"{name}.{stage}": module for stage, module in child.named_children()} \
+            if isinstance(child, Trunk) else {name: child}
+        rows |= {part: (parameters(module), products(module, f"{root}.{part}"))
+                 for part, module in parts.items()}
     return rows | {"": (parameters(network), products(network, "Global"))}
 
 
@@ -54,10 +50,9 @@ def parameters(module: nn.Module) -> int:
 
 def print_summary(network: nn.Module, size: int) -> None:
     """The table of ``count``."""
-    table = Table(title=f"{type(network).__name__}, one image of {size}×{size}")
-    table.add_column("part")
-    for heading in ("parameters", "multiply–adds"):
-        table.add_column(heading, justify="right")
+    table = Table("part", Column("parameters", justify="right"),
+                  Column("multiply–adds", justify="right"),
+                  title=f"{type(network).__name__}, one image of {size}×{size}")
     rows = count(network, size)
     whole = rows.pop("")
     for name, numbers in rows.items():

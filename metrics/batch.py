@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .counts import Counts, Sample, count, on_host, valued
-from .measures import Confusion, Levels, adaptive, at_half, at_thresholds, levels_of
+from .counts import Counts, Sample, count, valued
+from .measures import Confusion, Levels, adaptive, at_selection, at_thresholds, levels_of
 from .weighted import weighted_errors
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Batch:
     """B maps with their ground truths under the definitions of a profile.
 
     Args:
-        samples: B pairs of prediction and truth, uint8 (H, W); tensors too on a torch device.
+        samples: B pairs of prediction and truth, uint8 (H, W).
         device: ``cpu`` for NumPy, else a torch device.
 
     Attributes:
@@ -64,7 +65,7 @@ class Batch:
 
     @cached_property
     def at_half(self) -> Confusion:
-        return at_half(self.levels)
+        return at_selection(self.levels, self.levels.values > 0.5)
 
     @cached_property
     def e_selections(self) -> tuple[Confusion, Confusion]:
@@ -82,10 +83,12 @@ class Batch:
 
     def maps(self) -> Iterator[PixelMap]:
         """The maps one by one, made anew each time: pixels take more memory than counts."""
-        for sample, values in zip(self.samples, self.levels.values, strict=True):
-            yield PixelMap(sample, values, self.profile.foreground_above)
+        for (prediction, truth), values in zip(self.samples, self.levels.values, strict=True):
+            yield PixelMap(prediction, truth > self.profile.foreground_above,
+                           valued(prediction, values))
 
 
+@dataclass(frozen=True)
 class PixelMap:
     """A map as the measures of pixels want it.
 
@@ -97,14 +100,9 @@ class PixelMap:
         at_half, at_adaptive: bool (H, W), what is selected above 0.5, and at twice the mean.
     """
 
-    def __init__(self, sample: Sample, values: np.ndarray, foreground_above: int):
-        self.prediction, truth = map(on_host, sample)
-        self.foreground = truth > foreground_above
-        self._value_of_byte = values
-
-    @cached_property
-    def values(self) -> np.ndarray:
-        return valued(self.prediction, self._value_of_byte)
+    prediction: np.ndarray
+    foreground: np.ndarray
+    values: np.ndarray
 
     @property
     def levels(self) -> np.ndarray:

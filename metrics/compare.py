@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from .table import MEASURES, lower_is_better
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
+MOST = 10  # images to name that differ most
 #: Columns are compared in this order, those without such a beginning before all others.
 _KINDS = {"mean": 1, "adp": 2, "bin": 3}
 
@@ -39,25 +39,22 @@ class Difference:
 
 def linear_columns() -> list[str]:
     """The columns that can be compared image by image, see ``Measure.linear``."""
-    columns = [(_KINDS.get(column.removesuffix(measure.name), 0), column)
-               for measure in MEASURES.values() for column in measure.linear]
-    return [column for _, column in sorted(columns, key=itemgetter(0))]
+    columns = {column: _KINDS.get(column.removesuffix(measure.name), 0)
+               for measure in MEASURES.values() for column in measure.linear}
+    return sorted(columns, key=columns.get)
 
 
-def compare(a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, float]],
-            measures: Sequence[str] | None = None, most: int = 10,
-            seed: int = 0) -> list[Difference]:
+def compare(a: Mapping[str, Mapping[str, float]],
+            b: Mapping[str, Mapping[str, float]]) -> list[Difference]:
     """Paired differences of two methods.
 
     Args:
         a, b: image → measure → score, as ``Evaluator.per_image``, over the same images.
-        measures: out of ``linear_columns()``; by default those that both have.
-        most: number of differing images to name.
 
     Returns:
-        One ``Difference`` a measure. The interval holds 95 % of the mean differences over
-        10 000 data sets of the same size, drawn with replacement from the images (Efron's
-        percentile bootstrap), the same draws for every measure.
+        One ``Difference`` for each of ``linear_columns()`` that both have. The interval holds 95 %
+        of the mean differences over 10 000 data sets of the same size, drawn with replacement from
+        the images (Efron's percentile bootstrap), the same draws for every measure.
 
     Raises:
         ValueError: different images, or none.
@@ -66,15 +63,15 @@ def compare(a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, f
         raise ValueError("two methods are compared on the same images, at least one")
     names = sorted(a)
     first = a[names[0]].keys() & b[names[0]].keys()
-    measures = [m for m in linear_columns() if m in first] if measures is None else list(measures)
+    measures = [column for column in linear_columns() if column in first]
     scores = np.array([[[method[name][m] for m in measures] for name in names]
                        for method in (a, b)])  # (2, images, measures)
     differences = scores[0] - scores[1]
-    low, high = bootstrap(differences, seed)
+    low, high = bootstrap(differences)
     result = []
     for i, measure in enumerate(measures):
         better = -differences[:, i] if lower_is_better(measure) else differences[:, i]
-        order = np.argsort(-abs(better), kind="stable")[:most]
+        order = np.argsort(-abs(better), kind="stable")[:MOST]
         result.append(Difference(
             measure, float(scores[0, :, i].mean()), float(scores[1, :, i].mean()),
             float(low[i]), float(high[i]), int((better > 0).sum()), int((better < 0).sum()),
@@ -83,13 +80,13 @@ def compare(a: Mapping[str, Mapping[str, float]], b: Mapping[str, Mapping[str, f
     return result
 
 
-def bootstrap(differences: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of the mean of (images, measures): lower and upper ends (measures,)."""
-    random = np.random.default_rng(seed)
+def bootstrap(differences: np.ndarray) -> np.ndarray:
+    """Percentile interval of the mean of (images, measures): lower and upper ends (2, measures)."""
+    random = np.random.default_rng(0)
     images = len(differences)
     means = np.empty((RESAMPLES, differences.shape[1]))
     for i in range(RESAMPLES):
         drawn = np.bincount(random.integers(images, size=images), minlength=images)
         means[i] = drawn @ differences / images
     tail = (1 - CONFIDENCE) / 2
-    return np.quantile(means, tail, axis=0), np.quantile(means, 1 - tail, axis=0)
+    return np.quantile(means, (tail, 1 - tail), axis=0)

@@ -38,8 +38,7 @@ def context_kernel(foreground: np.ndarray) -> np.ndarray:
         covariance, reach = np.diag([0.25, 0.25]), (1, 1)
     else:
         covariance = np.cov(points, rowvar=False)
-        covariance[np.diag_indices(2)] = np.where(np.diag(covariance) == 0, EPS,
-                                                  np.diag(covariance))
+        covariance[np.eye(2, dtype=bool) & (covariance == 0)] = EPS
         covariance *= SPREAD**2 / np.trace(covariance)
         if slanted_line(covariance):
             covariance += 1e-6 * np.trace(covariance) * np.eye(2)
@@ -53,5 +52,4 @@ def context_kernel(foreground: np.ndarray) -> np.ndarray:
 
 def slanted_line(covariance: np.ndarray) -> bool:
     """Whether points of this covariance (2, 2) lie on a line that is no row and no column."""
-    product = covariance[0, 0] * covariance[1, 1]
-    return bool(covariance[0, 1] ** 2 > product * (1 - 1e-9))
+    return bool(covariance[0, 1] ** 2 > covariance[0, 0] * covariance[1, 1] * (1 - 1e-9))

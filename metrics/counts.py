@@ -32,17 +32,11 @@ class Counts:
     splits: np.ndarray
 
 
-def on_host(image: object) -> np.ndarray:
-    """An array as it is, or a tensor's content from its device."""
-    return np.asarray(image.cpu() if hasattr(image, "cpu") else image)
-
-
-def valued(prediction: object, values: np.ndarray) -> np.ndarray:
+def valued(prediction: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The map (H, W) with each byte replaced by its value, float64, in the map's memory order.
 
     In that order every tool adds up its pixels, so sums of it round alike.
     """
-    prediction = on_host(prediction)
     return np.take(values, prediction, out=np.empty_like(prediction, dtype=np.float64))
 
 
@@ -53,14 +47,14 @@ def require_sample(prediction: np.ndarray, truth: np.ndarray) -> None:
         ValueError: not uint8, not two-dimensional, different shapes, no pixels.
     """
     for name, array in (("prediction", prediction), ("ground truth", truth)):
-        if not hasattr(array, "dtype"):
-            raise ValueError(f"{name} must be an array or a tensor, not {type(array).__name__}")
-        if str(array.dtype).removeprefix("torch.") != "uint8" or array.ndim != 2:
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{name} must be an array, not {type(array).__name__}")
+        if array.dtype != np.uint8 or array.ndim != 2:
             raise ValueError(f"{name} must be uint8 of two dimensions, not {array.dtype} "
-                             f"{tuple(array.shape)}")
+                             f"{array.shape}")
     if prediction.shape != truth.shape:
-        raise ValueError(f"prediction {tuple(prediction.shape)} and ground truth "
-                         f"{tuple(truth.shape)} differ in size")
+        raise ValueError(f"prediction {prediction.shape} and ground truth {truth.shape} differ in "
+                         "size")
     if 0 in prediction.shape:
         raise ValueError("the map has no pixels")
 
@@ -72,9 +66,7 @@ def count(samples: Sequence[Sample], foreground_above: int = 128,
     splits = np.empty((len(samples), 2), dtype=np.int64)
     for i, (prediction, truth) in enumerate(samples):
         foreground = (truth > foreground_above).view(np.uint8)
-        splits[i] = row, column = split(*(cv2.reduce(foreground, axis, cv2.REDUCE_SUM,
-                                                     dtype=cv2.CV_32S).ravel()
-                                          for axis in (1, 0)), split_offset)
+        splits[i] = row, column = split(foreground, split_offset)
         cells = foreground.astype(np.uint16)
         cells <<= 8
         cells |= prediction
@@ -92,13 +84,10 @@ def histogram(cells: np.ndarray) -> np.ndarray:
     return np.bincount(cells.ravel(), minlength=2048)
 
 
-def split(rows: np.ndarray, columns: np.ndarray, offset: int) -> tuple[int, int]:
-    """Where to divide a map: the centroid, rounded half to even, plus ``offset``.
-
-    Args:
-        rows: foreground pixels of each row.
-        columns: of each column.
-    """
+def split(foreground: np.ndarray, offset: int) -> tuple[int, int]:
+    """Where to divide a mask, uint8 (H, W): its centroid, rounded half to even, plus ``offset``."""
+    rows, columns = (cv2.reduce(foreground, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+                     for axis in (1, 0))
     objects = rows.sum()
     if objects == 0:  # no measure looks at the blocks then
         return 0, 0

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from .batch import Batch
-from .counts import Sample, on_host, require_sample
+from .counts import Sample, require_sample
 from .measures import f_of
 from .profiles import PROFILES, Profile
 from .table import CORE, MEASURES, Results
 
-#: Maps that are scored together, by backend; fewer when they have more pixels than PIXELS.
-_BATCH = {"numpy": 16, "torch": 64}
-PIXELS = 2**24
-
+PIXELS = 2**24  # of maps that are scored together, at most
 _STRIDE = 64  # on a device, maps are batched with those of nearly the same size
 
 
@@ -45,15 +42,15 @@ class Evaluator:
         if profile not in PROFILES:
             raise ValueError(f"unknown profile {profile!r}; known: {', '.join(PROFILES)}")
         self.profile: Profile = PROFILES[profile]
-        measures = (measures,) if isinstance(measures, str) else tuple(measures)
-        unknown = set(measures) - set(MEASURES)
-        if unknown:
+        measures = (measures,) if isinstance(measures, str) else measures
+        if unknown := set(measures) - set(MEASURES):
             raise ValueError(f"unknown measures: {', '.join(sorted(unknown))}")
         self.measures = tuple(name for name in self.profile.measures if name in measures)
         if not self.measures:
             raise ValueError(f"the profile {profile} defines none of {', '.join(measures)}")
         self.device = device
         self._uses_torch = str(device) != "cpu"
+        self._batch = 64 if self._uses_torch else 16  # maps that are scored together, at most
         self._per_image: dict[str, dict[str, float]] = {}
         self._sums: Results = {}
         self._waiting: dict[tuple, list[tuple[str, Sample]]] = defaultdict(list)
@@ -76,8 +73,8 @@ class Evaluator:
 
         Args:
             name: of the image, unique.
-            prediction: uint8 (H, W), 0 to 255; on a device also a tensor.
-            ground_truth: uint8 (H, W); above 128 is foreground.
+            prediction: uint8 (H, W), 0 to 255.
+            ground_truth: uint8 (H, W); above the profile's ``foreground_above`` is foreground.
 
         Raises:
             ValueError: other dtypes or dimensions, sizes that differ, a name that was scored.
@@ -87,14 +84,12 @@ class Evaluator:
             raise ValueError(f"{name!r} was scored already")
         self._names.add(name)
         # Copies, as the caller may fill its arrays again before these are scored.
-        sample = tuple(image.clone() if self._uses_torch and hasattr(image, "clone")
-                       else on_host(image).copy(order="K") for image in (prediction, ground_truth))
+        sample = prediction.copy(order="K"), ground_truth.copy(order="K")
         key = tuple(-(-side // _STRIDE) for side in prediction.shape) if self._uses_torch else ()
         waiting = self._waiting[key]
         waiting.append((name, sample))
-        pixels = len(waiting) * sample[0].shape[0] * sample[0].shape[1]
-        self._pixels += sample[0].shape[0] * sample[0].shape[1]
-        if len(waiting) == _BATCH["torch" if self._uses_torch else "numpy"] or pixels > PIXELS:
+        self._pixels += prediction.size
+        if len(waiting) == self._batch or len(waiting) * prediction.size > PIXELS:
             self._score(self._waiting.pop(key))
         elif self._pixels > 4 * PIXELS:  # many sizes, few maps of each
             self._score(self._waiting.pop(max(self._waiting, key=lambda k: len(self._waiting[k]))))
@@ -107,8 +102,7 @@ class Evaluator:
         """
         if (self.profile, self.measures) != (part.profile, part.measures):
             raise ValueError("evaluators of different profiles or measures cannot be merged")
-        common = self._names & part._names
-        if common:
+        if common := self._names & part._names:
             raise ValueError(f"scored in both: {', '.join(sorted(common)[:5])}")
         part.flush()
         self._names |= part._names
@@ -159,7 +153,7 @@ class Evaluator:
 
     def _score(self, waiting: list[tuple[str, Sample]]) -> None:
         names, samples = [name for name, _ in waiting], [sample for _, sample in waiting]
-        self._pixels -= sum(sample[0].shape[0] * sample[0].shape[1] for sample in samples)
+        self._pixels -= sum(prediction.size for prediction, _ in samples)
         try:
             results = self._results(Batch(samples, self.profile, self.device))
         except BaseException:

@@ -80,14 +80,10 @@ def at_thresholds(levels: Levels, cuts: int = 256, strict: bool = False) -> Conf
 
     A pixel is selected when its value is at least the threshold, or, ``strict``, above it.
     """
-    number = np.arange(256)
-    if strict:
-        # The largest k below the value; exact integers, −1 where there is none.
-        top = ((number - levels.low) * (cuts - 1) - 1) // (levels.high - levels.low)
-    elif cuts == 256:
+    # The largest k at or, ``strict``, below the value; exact integers, −1 where there is none.
+    top = ((np.arange(256) - levels.low) * (cuts - 1) - strict) // (levels.high - levels.low)
+    if cuts == 256 and not strict:
         top = (levels.values * 255).astype(np.uint8)  # as PySODMetrics rounds
-    else:
-        top = (number - levels.low) * (cuts - 1) // (levels.high - levels.low)
     top = np.where(levels.present, top, -1).astype(np.int64) + 1
     maps = np.arange(len(top))[:, None] * (cuts + 1)
 
@@ -120,11 +116,6 @@ def adaptive(levels: Levels, samples: Sequence[Sample], strict: bool = False,
         threshold = np.minimum(threshold, 1.0)
     selected = levels.values > threshold if strict else levels.values >= threshold
     return at_selection(levels, selected & levels.present)
-
-
-def at_half(levels: Levels) -> Confusion:
-    """Selection of what is above 0.5."""
-    return at_selection(levels, levels.values > 0.5)
 
 
 def mae(levels: Levels) -> np.ndarray:

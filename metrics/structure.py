@@ -19,16 +19,11 @@ def s_measure(counts: Counts, levels: Levels, samples: Sequence[Sample]) -> np.n
     """
     mean = levels.mean[:, 0]
     share = (levels.objects / levels.pixels)[:, 0]
-    region = region_term(counts, levels, samples)
-    both = np.maximum(0, ALPHA * object_term(levels) + (1 - ALPHA) * region)
+    # Eq. 5: how uniform and bright the object is, and the background dark.
+    objects = (share * uniformity(levels.foreground, levels.values)
+               + (1 - share) * uniformity(levels.background, 1 - levels.values))
+    both = np.maximum(0, ALPHA * objects + (1 - ALPHA) * region_term(counts, levels, samples))
     return np.select([share == 0, share == 1], [1 - mean, mean], both)
-
-
-def object_term(levels: Levels) -> np.ndarray:
-    """Eq. 5: how uniform and bright the object is, and the background dark, (B,)."""
-    share = (levels.objects / levels.pixels)[:, 0]
-    return (share * uniformity(levels.foreground, levels.values)
-            + (1 - share) * uniformity(levels.background, 1 - levels.values))
 
 
 def uniformity(counts: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -11,30 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import boundary, measures
 from .batch import Batch, PixelMap
-from .boundary import (
-    binary_boundary_iou,
-    boundary_iou,
-    mean_boundary_accuracy,
-    multi_scale_iou,
-    multi_scale_iou_curve,
-)
 from .context import context_measure
 from .effort import correction_effort
-from .measures import (
-    Confusion,
-    accuracy,
-    auc,
-    ber,
-    dice,
-    e_measure,
-    f_measure,
-    iou,
-    mae,
-    precision,
-    recall,
-    specificity,
-)
+from .measures import Confusion
 from .structure import s_measure
 from .weighted import weighted_f
 
@@ -74,13 +55,13 @@ class Measure:
 
 def f_numbers(batch: Batch) -> Results:
     curve = batch.at_thresholds
-    return {"F": f_measure(curve), "adpF": f_measure(batch.at_adaptive)[:, 0],
-            "precision": precision(curve), "recall": recall(curve)}
+    return {"F": measures.f_measure(curve), "adpF": measures.f_measure(batch.at_adaptive)[:, 0],
+            "precision": measures.precision(curve), "recall": measures.recall(curve)}
 
 
 def e_numbers(batch: Batch) -> Results:
     curve, adaptive = batch.e_selections
-    return {"E": e_measure(curve), "adpE": e_measure(adaptive)[:, 0]}
+    return {"E": measures.e_measure(curve), "adpE": measures.e_measure(adaptive)[:, 0]}
 
 
 def of_selection(name: str, measure: Callable[[Confusion], np.ndarray], source: str,
@@ -95,18 +76,18 @@ def of_selection(name: str, measure: Callable[[Confusion], np.ndarray], source: 
     return Measure(name, columns, compute, source, lower_is_better)
 
 
-def of_pixels(**measures: Callable[[PixelMap], float | np.ndarray]) -> Callable[[Batch], Results]:
+def of_pixels(**columns: Callable[[PixelMap], float | np.ndarray]) -> Callable[[Batch], Results]:
     """Computes measures that need pixels and not just counts, map by map. They are slower."""
     def compute(batch: Batch) -> Results:
-        maps = [[measure(pixels) for measure in measures.values()] for pixels in batch.maps()]
+        maps = [[measure(pixels) for measure in columns.values()] for pixels in batch.maps()]
         return {name: np.array(values, dtype=np.float64)
-                for name, values in zip(measures, zip(*maps, strict=True), strict=True)}
+                for name, values in zip(columns, zip(*maps, strict=True), strict=True)}
 
     return compute
 
 
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in (
-    Measure("MAE", ("MAE",), lambda batch: {"MAE": mae(batch.levels)},
+    Measure("MAE", ("MAE",), lambda batch: {"MAE": measures.mae(batch.levels)},
             "mean of |P − G|", lower_is_better=True, core=True),
     Measure("F", ("maxF", "meanF", "adpF"), f_numbers,
             "Achanta et al., CVPR 2009: (1 + β²) precision recall / (β² precision + recall), "
@@ -118,24 +99,27 @@ MEASURES: dict[str, Measure] = {measure.name: measure for measure in (
             "Fan et al., ICCV 2017: α object + (1 − α) region, α = 0.5", core=True),
     Measure("E", ("maxE", "meanE", "adpE"), e_numbers,
             "Fan et al., IJCAI 2018: mean of (alignment + 1)² / 4", core=True),
-    of_selection("IoU", iou, "TP / (TP + FP + FN)"),
-    of_selection("Dice", dice, "2 TP / (2 TP + FP + FN)"),
-    of_selection("BER", ber, "1 − (TP / (TP + FN) + TN / (TN + FP)) / 2", lower_is_better=True),
-    of_selection("accuracy", accuracy, "(TP + TN) / all"),
-    of_selection("specificity", specificity, "TN / (TN + FP)"),
-    Measure("AUC", ("AUC",), lambda batch: {"AUC": auc(batch.at_thresholds)},
+    of_selection("IoU", measures.iou, "TP / (TP + FP + FN)"),
+    of_selection("Dice", measures.dice, "2 TP / (2 TP + FP + FN)"),
+    of_selection("BER", measures.ber, "1 − (TP / (TP + FN) + TN / (TN + FP)) / 2",
+                 lower_is_better=True),
+    of_selection("accuracy", measures.accuracy, "(TP + TN) / all"),
+    of_selection("specificity", measures.specificity, "TN / (TN + FP)"),
+    Measure("AUC", ("AUC",), lambda batch: {"AUC": measures.auc(batch.at_thresholds)},
             "area under recall against FP / (FP + TN), by trapezoids"),
     Measure("BIoU", ("maxBIoU", "meanBIoU", "binBIoU"), of_pixels(
-        BIoU=lambda pixels: boundary_iou(pixels.levels, pixels.foreground),
-        binBIoU=lambda pixels: binary_boundary_iou(pixels.at_half, pixels.foreground)),
+        BIoU=lambda pixels: boundary.boundary_iou(pixels.levels, pixels.foreground),
+        binBIoU=lambda pixels: boundary.boundary_iou(  # at the threshold 1
+            pixels.at_half.view(np.uint8), pixels.foreground)[254]),
             "Cheng et al., CVPR 2021: IoU of bands along the boundaries"),
     Measure("mBA", ("mBA",), of_pixels(
-        mBA=lambda pixels: mean_boundary_accuracy(pixels.prediction, pixels.foreground)),
+        mBA=lambda pixels: boundary.mean_boundary_accuracy(pixels.prediction, pixels.foreground)),
             "Cheng et al., CVPR 2020 (CascadePSP): accuracy near the boundary, over five radii"),
     Measure("MSIoU", ("maxMSIoU", "meanMSIoU", "adpMSIoU", "binMSIoU"), of_pixels(
-        MSIoU=lambda pixels: multi_scale_iou_curve(pixels.levels, pixels.foreground),
-        adpMSIoU=lambda pixels: multi_scale_iou(pixels.at_adaptive, pixels.foreground),
-        binMSIoU=lambda pixels: multi_scale_iou(pixels.at_half, pixels.foreground)),
+        MSIoU=lambda pixels: boundary.multi_scale_iou(pixels.levels, pixels.foreground,
+                                                      range(256, -1, -1)),
+        adpMSIoU=lambda pixels: boundary.multi_scale_iou(pixels.at_adaptive, pixels.foreground)[0],
+        binMSIoU=lambda pixels: boundary.multi_scale_iou(pixels.at_half, pixels.foreground)[0]),
             "Ahmadzadeh et al., ICIP 2021: edges met in cells of 1 to 512 pixels"),
     Measure("context", ("context",), of_pixels(
         context=lambda pixels: context_measure(pixels.values, pixels.foreground)),

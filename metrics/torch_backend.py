@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .counts import Counts, Sample, on_host
+from .counts import Counts, Sample
 from .measures import Levels
 from .weighted import HALVING, REACH, gaussian
 
@@ -26,15 +26,15 @@ class TorchBatch:
     """Maps on a device.
 
     Args:
-        samples: pairs of prediction and truth, uint8 arrays or tensors (H, W).
+        samples: pairs of prediction and truth, uint8 (H, W).
         foreground_above, split_offset: see ``profiles.Profile``.
     """
 
     def __init__(self, samples: Sequence[Sample], device: torch.device | str,
-                 foreground_above: int = 128, split_offset: int = 1):
+                 foreground_above: int, split_offset: int):
         self.device = torch.device(device)
         self.split_offset = split_offset
-        self.shapes = np.array([tuple(prediction.shape) for prediction, _ in samples])
+        self.shapes = np.array([prediction.shape for prediction, _ in samples])
         size = (len(samples), *self.shapes.max(axis=0).tolist())
         self.prediction = self._stack([prediction for prediction, _ in samples], size)
         self.foreground = self._stack([truth for _, truth in samples], size) > foreground_above
@@ -49,15 +49,12 @@ class TorchBatch:
     def _to_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-    def _stack(self, maps: Sequence[np.ndarray | Tensor], size: tuple[int, int, int]) -> Tensor:
-        """Pad on the host and send once, or on the device where the maps are there already."""
-        if all(isinstance(image, Tensor) for image in maps):
-            stack = torch.zeros(size, dtype=torch.uint8, device=maps[0].device)
-        else:
-            maps, stack = [on_host(image) for image in maps], np.zeros(size, np.uint8)
+    def _stack(self, maps: Sequence[np.ndarray], size: tuple[int, int, int]) -> Tensor:
+        """Pad on the host and send once."""
+        stack = np.zeros(size, np.uint8)
         for padded, image in zip(stack, maps, strict=True):
             padded[:image.shape[0], :image.shape[1]] = image
-        return stack.to(self.device) if isinstance(stack, Tensor) else self._to_device(stack)
+        return self._to_device(stack)
 
     def count(self) -> Counts:
         """See ``counts.count``."""

@@ -115,28 +115,18 @@ def error_on_object(foreground: np.ndarray, values: np.ndarray, squared: np.ndar
 
     side = 2 * REACH + 1
     ring = cv2.dilate(objects, np.ones((side, side), np.uint8)) - objects
-    ring, distances = _inside_image(ring, squared, (top - margin - corner[0],
-                                                    left - margin - corner[1]))
-    nearest = nearest_object_pixel(objects, ring, distances)
+    # Where these arrays begin in ``squared``, which may be before its first pixel.
+    row, column = top - margin - corner[0], left - margin - corner[1]
+    ring[:max(-row, 0)] = ring[squared.shape[0] - row:] = 0
+    ring[:, :max(-column, 0)] = ring[:, squared.shape[1] - column:] = 0
+    ring = np.flatnonzero(ring.view(bool))
+    y, x = np.divmod(ring, objects.shape[1])
+    nearest = nearest_object_pixel(objects, ring, squared[y + row, x + column])
     near.ravel()[ring] = error.ravel()[nearest]
 
     kernel = gaussian()
     smooth = cv2.sepFilter2D(near, -1, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
     return float(np.minimum(smooth, error, out=error).sum())  # 0 beside the object
-
-
-def _inside_image(ring: np.ndarray, squared: np.ndarray,
-                  offset: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Flat positions of the ring's pixels that lie in the image, and their squared distances.
-
-    ``offset``: where the ring's array begins in ``squared``, which may be before its first pixel.
-    """
-    row, column = offset
-    ring[:max(-row, 0)] = ring[squared.shape[0] - row:] = 0
-    ring[:, :max(-column, 0)] = ring[:, squared.shape[1] - column:] = 0
-    positions = np.flatnonzero(ring.view(bool))
-    y, x = np.divmod(positions, ring.shape[1])
-    return positions, squared[y + row, x + column]
 
 
 @cache
@@ -146,14 +136,14 @@ def _steps() -> tuple[np.ndarray, np.ndarray]:
     In the order in which ties are decided; the last step is repeated to fill a row.
     """
     side = range(-int(_NEAR**0.5), int(_NEAR**0.5) + 1)
-    steps = np.zeros((2, _NEAR + 1, 8), dtype=np.int64)
+    steps = np.zeros((_NEAR + 1, 8, 2), dtype=np.int64)
     for squared in range(_NEAR + 1):
         # The smaller column, then the smaller row: what SciPy's transform decides for.
         reaching = [(row, column) for column in side for row in side
                     if row**2 + column**2 == squared]
-        for i in range(8 if reaching else 0):
-            steps[:, squared, i] = reaching[min(i, len(reaching) - 1)]
-    return steps[0], steps[1]
+        if reaching:
+            steps[squared] = (reaching + 7 * reaching[-1:])[:8]
+    return steps[..., 0], steps[..., 1]
 
 
 def nearest_object_pixel(objects: np.ndarray, ring: np.ndarray,

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 
 from omegaconf import OmegaConf
 
-from engine.checkpoint import flat, load_latest
+from engine.checkpoint import load_latest
 from scoring.scores import Row, measures_of
-from utils.config import load_config, merge_config
+from utils.config import flat, load_config, merge_config
 from utils.errors import UserError
 from utils.machine import cores, processor
 from utils.origin import sha256_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from threading import Event
 
@@ -24,9 +24,6 @@ from utils.machine import cores
 from utils.maps import UnreadableError, read_map
 
 _CHUNK = 16  # maps that a thread takes at a time
-
-#: A map's file and the pair that it is scored against.
-Task = tuple[Path, Pair]
 
 
 @dataclass
@@ -124,42 +121,40 @@ def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
     return result
 
 
-def _parts(tasks: Sequence[Task], options: ScoringOptions,
+def _parts(tasks: Sequence[tuple[Path, Pair]], options: ScoringOptions,
            evaluator: Evaluator) -> Iterator[FolderScores]:
-    """Score into ``evaluator``: on the CPU threads load and score, otherwise they only load.
+    """Score maps into ``evaluator``: on the CPU threads load and score, otherwise they only load.
 
     ``expected`` of what is yielded is the number of maps that were tried.
     """
-    stopped = Event()
+    on_cpu, stopped = str(options.device) == "cpu", Event()
 
-    def load(chunk: Sequence[Task]) -> Iterator[LoadedPair]:
-        for path, pair in chunk:
-            if stopped.is_set():
-                return
-            yield load_pair(path, pair, options.resize)
-
-    def load_and_score(chunk: Sequence[Task]) -> FolderScores:
-        part = _score(load(chunk), options.evaluator())
+    def work(chunk: Sequence[tuple[Path, Pair]]) -> FolderScores | list[LoadedPair]:
+        loaded = (load_pair(path, pair, options.resize) for path, pair in chunk
+                  if not stopped.is_set())
+        if not on_cpu:
+            return list(loaded)
+        part = _score(loaded, options.evaluator())
         part.evaluator.flush()
         return part
 
-    chunks = [tasks[i:i + _CHUNK] for i in range(0, len(tasks), _CHUNK)]
-    threads = cores()
-    pool = ThreadPoolExecutor(threads)
+    chunks = (tasks[start:start + _CHUNK] for start in range(0, len(tasks), _CHUNK))
+    pool, opencv_threads = ThreadPoolExecutor(cores()), cv2.getNumThreads()
+    cv2.setNumThreads(1)  # else OpenCV starts threads inside those that score
     try:
-        with _one_thread_each():
-            if str(options.device) == "cpu":
-                for part in _in_order(pool, load_and_score, chunks, 2 * threads):
-                    evaluator.merge(part.evaluator)
-                    yield part
-            else:
-                for loaded in _in_order(pool, lambda chunk: list(load(chunk)), chunks,
-                                        2 * threads):
-                    yield _score(loaded, evaluator)
-                evaluator.flush()
+        # ``pool.map`` would load all maps at once, however long a device takes to score them.
+        waiting = deque(pool.submit(work, chunk) for chunk in islice(chunks, 2 * cores()))
+        while waiting:
+            part = waiting.popleft().result()
+            waiting += [pool.submit(work, chunk) for chunk in islice(chunks, 1)]
+            if on_cpu:
+                evaluator.merge(part.evaluator)
+            yield part if on_cpu else _score(part, evaluator)
+        evaluator.flush()
     finally:  # after an error, or Ctrl-C, at once
         stopped.set()
         pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(opencv_threads)
 
 
 def _score(pairs: Iterable[LoadedPair], evaluator: Evaluator) -> FolderScores:
@@ -221,26 +216,3 @@ def _digest(path: Path, pair: Pair) -> bytes:
     for content in (turned.encode(), path.read_bytes(), pair.mask.read_bytes()):
         digest.update(len(content).to_bytes(8, "little") + content)
     return digest.digest()
-
-
-def _in_order(pool: ThreadPoolExecutor, work: Callable, items: Iterable,
-              ahead: int) -> Iterator:
-    """Results in order, ``ahead`` items in work or waiting: ``pool.map`` would take all at once."""
-    waiting: deque = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Stops OpenCV from starting threads of its own inside those that score."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)

@@ -64,14 +64,9 @@ def score_jobs(jobs: Sequence[Job], options: ScoringOptions, allow_missing: bool
     Returns:
         The scores that are given, and the jobs whose scores are not.
     """
-    given, failed = [], []
-    for job in jobs:
-        scores = score_job(job, options, quiet)
-        if scores.is_given(allow_missing):
-            given.append(scores)
-        else:
-            failed.append(job)
-    return given, failed
+    scored = [score_job(job, options, quiet) for job in jobs]
+    return ([scores for scores in scored if scores.is_given(allow_missing)],
+            [scores.job for scores in scored if not scores.is_given(allow_missing)])
 
 
 def score_job(job: Job, options: ScoringOptions, quiet: bool = False) -> JobScores:
@@ -104,8 +99,9 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
             raise UserError("--gt names the masks of one folder of maps; leave --data out")
         return folder_jobs([Path(folder) for folder in methods or [pred]], gt), []
     jobs, missing, truths = [], [], {}
-    for method in method_folders(pred, data, methods):
-        for name in dict.fromkeys(data or [folder.name for folder in subfolders(method)]):
+    for folder in method_folders(pred, data, methods):
+        method = folder.absolute().name
+        for name in dict.fromkeys(data or [maps.name for maps in subfolders(folder)]):
             try:
                 if name not in truths:
                     truths[name] = find_set(name, root)
@@ -114,18 +110,17 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
             except UserError as error:
                 if data:
                     raise
-                print(f"note: {method / name} is not scored: {error}", file=sys.stderr)
+                print(f"note: {folder / name} is not scored: {error}", file=sys.stderr)
                 # A known set is a score that is missing; a folder of another kind is none.
                 if lookup(name) is not None or (root / name).is_dir():
-                    missing.append((method.absolute().name, canonical(name)))
+                    missing.append((method, canonical(name)))
                 continue
             truth = truths[name]
-            maps = map_folder(method, truth.name)
-            if maps is None:
-                print(f"note: {method.name} has no maps of {truth.name}", file=sys.stderr)
-                missing.append((method.absolute().name, truth.name))
-                continue
-            jobs.append(Job(method.absolute().name, truth.name, maps, truth.pairs))
+            if maps := map_folder(folder, truth.name):
+                jobs.append(Job(method, truth.name, maps, truth.pairs))
+            else:
+                print(f"note: {method} has no maps of {truth.name}", file=sys.stderr)
+                missing.append((method, truth.name))
     if not jobs and not missing:
         raise UserError(f"nothing to score in {pred}: expected <method>/<set>/*.png, for "
                         "example results/cpd_vgg/ECSSD/0001.png; --pred DIR --gt DIR scores "
@@ -135,16 +130,14 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
 
 def folder_jobs(folders: Sequence[Path], masks: Path) -> list[Job]:
     """Folders of maps against one folder of masks."""
-    if not masks.is_dir():
-        raise UserError(f"folder not found: {masks}")
+    for folder in (masks, *folders):
+        if not folder.is_dir():
+            raise UserError(f"folder not found: {folder}")
     table, problems = by_stem(list_images(masks), "masks")
     if problems:
         raise UserError(list_problems(f"{masks} is not a folder of masks", problems))
     if not table:
         raise UserError(f"no masks in {masks}; give the folder that holds them")
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"folder not found: {folder}")
     pairs = [Pair(stem, None, path) for stem, path in table.items()]
     # Folders are <method>/<set>, unless several have different names: these are the methods'.
     folders = [folder.absolute() for folder in folders]
@@ -163,19 +156,17 @@ def subfolders(folder: Path) -> Iterator[Path]:
 def method_folders(pred: Path, data: Sequence[str],
                    methods: Sequence[str] | None = None) -> list[Path]:
     """Folders of methods: ``methods``, or ``pred`` itself if it holds sets, or those in it."""
-    if methods:
-        folders = []
-        for name in methods:
-            folder = next(filter(Path.is_dir, (pred / name, Path(name))), None)
-            if folder is None:
-                raise UserError(f"method {name}: neither {pred / name} nor {name} is a folder")
-            folders.append(folder)
-        return folders
+    named = [next(filter(Path.is_dir, (pred / name, Path(name))), None) for name in methods or ()]
+    if None in named:
+        name = methods[named.index(None)]
+        raise UserError(f"method {name}: neither {pred / name} nor {name} is a folder")
+    if named:
+        return named
     if not pred.is_dir():
         raise UserError(f"folder not found: {pred}")
-    names = [folder.name for folder in subfolders(pred)]
-    is_method = any(lookup(name) or name in data for name in names)
-    return [pred] if is_method else list(subfolders(pred))
+    folders = list(subfolders(pred))
+    is_method = any(lookup(folder.name) or folder.name in data for folder in folders)
+    return [pred] if is_method else folders
 
 
 def map_folder(method: Path, dataset: str) -> Path | None:

@@ -21,6 +21,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -48,21 +49,16 @@ def key_of(row: Row) -> tuple[str, str, str]:
     return row["method"], row["dataset"], row["profile"]
 
 
-def stamp() -> dict[str, str]:
-    """Date and commit of scores, the same for all of a run."""
+def kept_rows(given: Sequence[JobScores]) -> list[Row]:
+    """Rows with what is kept beside scores: which maps were scored, what made them, and when."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"date": now, "commit": commit()}
-
-
-def kept_row(scores: JobScores, when: dict[str, str]) -> Row:
-    """A row with what is kept beside its scores: which maps were scored, what made them, ``when``.
-
-    Args:
-        when: see ``stamp``.
-    """
-    maps = scores.job.maps.absolute()
-    return scores.row | {"maps": str(maps), "content": scores.result.content, "scored": when,
-                         "origin": origin_of(maps)}
+    kept = []
+    for scores in given:
+        maps = scores.job.maps.absolute()
+        kept.append(scores.row | {"maps": str(maps), "content": scores.result.content,
+                                  "scored": {"date": now, "commit": commit()},
+                                  "origin": origin_of(maps)})
+    return kept
 
 
 def read_scores(path: Path) -> list[Row]:
@@ -73,21 +69,16 @@ def read_scores(path: Path) -> list[Row]:
     """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(rows, list):
+            raise ValueError("it is not a list of rows")
+        for number, row in enumerate(rows):
+            if problem := _problem(row):
+                raise ValueError(f"row {number} {problem}")
     except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError) as error:
-        raise _unusable(path, error) from None
-    if not isinstance(rows, list):
-        raise _unusable(path, "it is not a list of rows")
-    for number, row in enumerate(rows):
-        if problem := _problem(row):
-            raise _unusable(path, f"row {number} {problem}")
-        row.setdefault("expected", row["images"])
-    return rows
-
-
-def _unusable(path: Path, problem: object) -> UserError:
-    return UserError(f"{path} cannot be used: {problem}. Delete it and score again")
+        raise UserError(f"{path} cannot be used: {error}. Delete it and score again") from None
+    return [row | {"expected": row.get("expected", row["images"])} for row in rows]
 
 
 def _problem(row: object) -> str:
@@ -96,13 +87,10 @@ def _problem(row: object) -> str:
     for key, kind in (("method", str), ("dataset", str), ("profile", str), ("images", int)):
         if type(row.get(key)) is not kind:
             return f"has no {key}"
-    if type(row.get("expected", 0)) is not int:
-        return "has no number of expected images"
-    for key in ("scored", "origin"):
-        if not isinstance(row.get(key) or {}, dict):
+    for key, kind in (("expected", int), ("content", str), ("scored", dict | None),
+                      ("origin", dict | None)):
+        if key in row and not isinstance(row[key], kind):
             return f"has a damaged {key!r}"
-    if not isinstance(row.get("content", ""), str):
-        return "has a damaged 'content'"
     wrong = [key for key in measures_of([row]) if type(row[key]) not in (int, float)]
     return f"has no number for {wrong[0]}" if wrong else ""
 
@@ -118,54 +106,45 @@ def keep_scores(path: Path, new: Sequence[Row]) -> list[Row]:
     """
     if not new:
         return read_scores(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary, rows = path.with_name(f"{path.name}.{os.getpid()}.tmp"), []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
-            before = read_scores(path)
-            merged = lay_over(before, new)
-            temporary.write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
+            rows = lay_over(read_scores(path), new)
+            temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
             temporary.replace(path)
     except OSError as error:
         print(f"note: the scores are not kept in {path}: {error.strerror}", file=sys.stderr)
-        before = read_scores(path)
-        merged = lay_over(before, new)
-    _note_replaced(before, new)
-    return merged
+        with suppress(OSError):
+            temporary.unlink()
+    return rows or lay_over(read_scores(path), new)
 
 
 def lay_over(before: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-    """New rows and those of before, except rows of a new row's cell that are of other maps."""
+    """New rows and those of before, except rows of a new row's cell that are of other maps.
+
+    A note names the scores that go because they are of other maps, or may be.
+    """
     latest = {row_cell(row): row for row in new}
-    rows = {}
+    rescored = {key_of(row) for row in new}
+    rows, replaced = {}, {}
     for row in before:
-        newer = latest.get(row_cell(row))
+        newer, certain = latest.get(row_cell(row)), "content" in row
         if newer is None:
             rows[key_of(row)] = row
-        elif "content" in row and row["content"] == newer.get("content"):
+        elif certain and row["content"] == newer.get("content"):
             # The same maps, which may have been moved, or predicted again by other code.
             rows[key_of(row)] = row | {key: newer[key] for key in ("maps", "origin")
                                        if key in newer}
+        elif certain or key_of(row) not in rescored:
+            were = "were" if certain else "may be"
+            replaced.setdefault((*row_cell(row), were), []).append(row["profile"])
+    for (method, dataset, were), profiles in replaced.items():
+        print(f"note: the scores of {method} on {dataset} kept before {were} of other maps or "
+              f"masks (profiles {', '.join(profiles)}); they are not kept", file=sys.stderr)
     rows |= {key_of(row): row for row in new}
     return [rows[key] for key in sorted(rows)]
 
 
 def row_cell(row: Row) -> tuple[str, str]:
     return row["method"], row["dataset"]
-
-
-def _note_replaced(before: Sequence[Row], new: Sequence[Row]) -> None:
-    """Name the scores that go because they are of other maps, or may be."""
-    latest = {row_cell(row): row for row in new}
-    rescored = {key_of(row) for row in new}
-    replaced: dict[tuple[str, str, str], list[str]] = {}
-    for row in before:
-        newer = latest.get(row_cell(row))
-        certain = "content" in row
-        if newer is not None and row.get("content") != newer.get("content") \
-                and (certain or key_of(row) not in rescored):
-            were = "were" if certain else "may be"
-            replaced.setdefault((*row_cell(row), were), []).append(row["profile"])
-    for (method, dataset, were), profiles in replaced.items():
-        print(f"note: the scores of {method} on {dataset} kept before {were} of other maps or "
-              f"masks (profiles {', '.join(profiles)}); they are not kept", file=sys.stderr)

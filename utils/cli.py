@@ -13,10 +13,12 @@ _KEY_VALUE = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
 def parse_with_overrides(parser: argparse.ArgumentParser, argv: list[str] | None,
                          lists: Sequence[str] = ()) -> argparse.Namespace:
     """Parse arguments; ``key=value`` words may stand anywhere and end up in ``args.overrides``.
+    The parser's description is printed as it is.
 
     argparse gives an option that takes a list all words after it, so the ``key=value`` words among
     the values of the options ``lists`` are moved from there.
     """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("overrides", nargs="*", metavar="key=value",
                         help="configuration keys, for example data.root=DIR")
     args = parser.parse_intermixed_args(argv)

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,9 +160,9 @@ def _merge(config: DictConfig, change: DictConfig, origin: str,
            replaces: bool = True) -> DictConfig:
     """``change`` over a configuration; an entry of loss.terms ``replaces`` an older one."""
     known = {key: option.default for key, option in options()}
-    known |= {prefix.removesuffix("."): None for prefix in groups()}
+    known |= {prefix.removesuffix("."): None for prefix in groups() if prefix}
     free = tuple(f"{key}." for key, default in known.items() if isinstance(default, dict))
-    for key in _keys(change):
+    for key in flat(change):
         if key not in known and not key.startswith(free):
             raise UserError(f"unknown configuration key {key!r} in {origin}; "
                             f"{nearest(key, sorted(known))}")
@@ -196,29 +196,25 @@ def _replace_terms(table: DictConfig, entries: DictConfig | None, origin: str) -
                             f"these have: {', '.join(table)}")
 
 
-def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Dotted names of all groups and fields."""
-    for key in config:
-        name = f"{prefix}{key}"
-        yield name
-        value = None if OmegaConf.is_missing(config, key) else config[key]
-        if isinstance(value, DictConfig):
-            yield from _keys(value, f"{name}.")
+def flat(config: DictConfig | dict, prefix: str = "") -> dict[str, Any]:
+    """Dotted key → plain value; lists count as one value."""
+    values = {}
+    for key, value in (config if isinstance(config, dict) else
+                       OmegaConf.to_container(config, resolve=True)).items():
+        values |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else \
+            {f"{prefix}{key}": value}
+    return values
 
 
 def _anchor_paths(config: DictConfig, key: str) -> None:
     """Make the path absolute that the command line gives for a key."""
-    if key == "data.root":
-        config.data.root = absolute(config.data.root)
-    elif key == "data.cache" and _is_folder(config.data.cache):
-        config.data.cache = absolute(config.data.cache)
-    elif key == "weights.backbone" and config.weights.backbone not in ("imagenet", "none"):
-        config.weights.backbone = absolute(config.weights.backbone)
-    elif key == "weights.network" and config.weights.network:
-        config.weights.network = absolute(config.weights.network)
-    elif key in ("data.train", "val.data", "test.data"):
-        OmegaConf.update(config, key, [absolute_spec(spec) for spec in
-                                       OmegaConf.select(config, key)])
+    value = OmegaConf.select(config, key)
+    if key in ("data.train", "val.data", "test.data"):
+        OmegaConf.update(config, key, [absolute_spec(spec) for spec in value])
+    elif (key == "data.root" or (key == "data.cache" and _is_folder(value))
+          or (key == "weights.backbone" and value not in ("imagenet", "none"))
+          or (key == "weights.network" and value)):
+        OmegaConf.update(config, key, absolute(value))
 
 
 def _is_folder(word: str) -> bool:
@@ -228,52 +224,41 @@ def _is_folder(word: str) -> bool:
 
 def _check(config: DictConfig, origin: str) -> None:
     """Refuse values that the schema does not allow, and those that do not go together."""
-    problems = []
-
-    def require(condition: bool, key: str, rule: str) -> None:
-        if not condition:
-            problems.append(f"{key} = {OmegaConf.select(config, key)!r}: must be {rule}")
-
-    for key, option in options():
-        value = OmegaConf.select(config, key)
-        if not option.allows(value):
-            match = guess(value, option.choices) if isinstance(value, str) else ""
-            require(False, key, f"{option.rule} ({match or option.help})")
-    _check_forms(config, require)
-    _check_combinations(config, require)
+    problems = [f"{key} = {OmegaConf.select(config, key)!r}: must be {rule}"
+                for key, holds, rule in _rules(config) if not holds]
     if problems:
         raise UserError(f"{origin}: " + "; ".join(problems))
 
 
-def _check_forms(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
-    """Keys whose values have a form that neither choices nor bounds describe."""
-    require(bool(re.fullmatch(r"[A-Za-z0-9][\w.+-]*", config.name)), "name",
-            "a plain folder name (letters, digits, . _ + -)")
-    require(config.data.cache in ("memory", "none") or _is_folder(config.data.cache), "data.cache",
-            "memory, none, or a folder (such as ./cache)")
-    dilate = config.data.edge_dilate
-    require(dilate > 0 and dilate % 2 == 1, "data.edge_dilate", "odd, 1 or more")
-    require(len(config.data.scales) > 0, "data.scales", "a list with one number or more")
-
-
-def _check_combinations(config: DictConfig, require: Callable[[bool, str, str], None]) -> None:
-    """Rules that involve several keys."""
+def _rules(config: DictConfig) -> Iterator[tuple[str, bool, str]]:
+    """Each rule: the key that it is on, whether its value keeps to it, and what it must be."""
+    for key, option in options():
+        value = OmegaConf.select(config, key)
+        match = guess(value, option.choices) if isinstance(value, str) else ""
+        yield key, option.allows(value), f"{option.rule} ({match or option.help})"
     data, optim, train, val, test = (config[group] for group in
                                      ("data", "optim", "train", "val", "test"))
+    yield ("name", bool(re.fullmatch(r"[A-Za-z0-9][\w.+-]*", config.name)),
+           "a plain folder name (letters, digits, . _ + -)")
+    yield ("data.cache", data.cache in ("memory", "none") or _is_folder(data.cache),
+           "memory, none, or a folder (such as ./cache)")
+    yield ("data.edge_dilate", data.edge_dilate > 0 and data.edge_dilate % 2 == 1,
+           "odd, 1 or more")
+    yield "data.scales", len(data.scales) > 0, "a list with one number or more"
     if data.target == "scribble":
-        require(data.edges not in ("mask", "mask_canny"), "data.edges", "none, auto, files, canny "
-                "or sobel where data.target is scribble: there are no masks to make edges of")
-        require(val.fraction == 0, "val.fraction",
-                "0 with scribbles, which cannot be scored; name masks in val.data")
-        require(val.watch != "loss", "val.watch",
-                "MAE with scribbles, which the sets to validate on do not have")
-    require(not optim.nesterov or optim.momentum > 0, "optim.nesterov", "false without momentum")
-    require(not (train.compile and train.checkpoint_trunk), "train.compile",
-            "false with train.checkpoint_trunk, which torch.compile does not take")
-    require(not (val.fraction > 0 and val.data), "val.fraction", "0 when val.data names a set")
-    require(test.statistics == "recipe"
-            or config.model.options.get("canny", "released") == "released", "test.statistics",
-            "recipe where model.options.canny undoes the normalisation")
+        yield ("data.edges", data.edges not in ("mask", "mask_canny"), "none, auto, files, canny "
+               "or sobel where data.target is scribble: there are no masks to make edges of")
+        yield ("val.fraction", val.fraction == 0,
+               "0 with scribbles, which cannot be scored; name masks in val.data")
+        yield ("val.watch", val.watch != "loss",
+               "MAE with scribbles, which the sets to validate on do not have")
+    yield "optim.nesterov", not optim.nesterov or optim.momentum > 0, "false without momentum"
+    yield ("train.compile", not (train.compile and train.checkpoint_trunk),
+           "false with train.checkpoint_trunk, which torch.compile does not take")
+    yield "val.fraction", not (val.fraction > 0 and val.data), "0 when val.data names a set"
+    yield ("test.statistics", test.statistics == "recipe"
+           or config.model.options.get("canny", "released") == "released",
+           "recipe where model.options.canny undoes the normalisation")
 
 
 def help_text() -> str:

@@ -38,14 +38,12 @@ def select_device(spec: str = "auto") -> torch.device:
                   "running on the CPU, which is much slower", file=sys.stderr)
         return torch.device("cpu")
     processes = local_processes()
-    if spec == "auto":
-        indices = list(range(count if processes > 1 else 1))
-    else:
-        indices = [int(word) for word in words]
-    missing = [index for index in indices if index >= count]
-    if missing:
-        raise UserError(f"--gpu {spec}: there is no GPU {missing[0]}; torch sees 0 to {count - 1} "
-                        "(CUDA_VISIBLE_DEVICES renumbers them)")
+    indices = [int(word) for word in words] if spec != "auto" else \
+        list(range(count if processes > 1 else 1))
+    for index in indices:
+        if index >= count:
+            raise UserError(f"--gpu {spec}: there is no GPU {index}; torch sees 0 to {count - 1} "
+                            "(CUDA_VISIBLE_DEVICES renumbers them)")
     if processes > len(indices):
         raise UserError(f"{processes} processes on this machine, but {len(indices)} GPU(s): start "
                         f"torchrun with --nproc-per-node {len(indices)}, or name more with --gpu")
@@ -73,11 +71,10 @@ def keep_freed_memory() -> None:
     pages each time. `python -m benchmarks.train --without memory` measures what that costs: 8 % of
     a training step of CPD-VGG in the last run on two cores. Without glibc this does nothing.
     """
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # numbers of glibc's mallopt
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return
-    mallopt(mmap_max, 0)
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(top_pad, 2**28)
+    # M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD of glibc's malloc.h
+    for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**28)):
+        mallopt(option, value)

@@ -33,13 +33,14 @@ def cores() -> int:
 def available_memory() -> int | None:
     """Bytes of memory that can be taken without swapping, within the container's limit; None
     where the system does not tell."""
-    free = [_meminfo("MemAvailable")]
+    lines = _read(Path("/proc/meminfo")).splitlines()
+    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     limit, used = _read(_CGROUP / "memory.max"), _read(_CGROUP / "memory.current")
     if limit.isdigit() and used.isdigit():
         files = [int(line.split()[1]) for line in _read(_CGROUP / "memory.stat").splitlines()
                  if line.startswith("inactive_file ")]  # counted as used, but freed when needed
         free.append(max(0, int(limit) - int(used) + sum(files)))
-    return min((size for size in free if size is not None), default=None)
+    return min(free, default=None)
 
 
 def free_shared_memory() -> int | None:
@@ -58,18 +59,6 @@ def processor() -> str:
         if name.strip() == "model name":
             return value.strip()
     return platform.processor() or platform.machine()
-
-
-def total_memory() -> int | None:
-    """Bytes of memory of the machine; None where the system does not tell."""
-    return _meminfo("MemTotal")
-
-
-def _meminfo(name: str) -> int | None:
-    for line in _read(Path("/proc/meminfo")).splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) * 1024
-    return None
 
 
 def _read(path: Path) -> str:

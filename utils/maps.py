@@ -6,7 +6,7 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from .errors import UserError
 
@@ -19,13 +19,9 @@ class UnreadableError(UserError):
         """The error for what Pillow raised while it read ``path``."""
         if isinstance(error, cls):
             return error
-        if isinstance(error, FileNotFoundError):
-            return cls(f"{path}: cannot be decoded (no such file)")
-        if isinstance(error, Image.UnidentifiedImageError):
-            return cls(f"{path}: cannot be decoded (not an image file)")
-        if isinstance(error, Image.DecompressionBombError):
-            return cls(f"{path}: {error}")
-        return cls(f"{path}: cannot be decoded ({str(error) or type(error).__name__})")
+        reasons = {FileNotFoundError: "no such file", UnidentifiedImageError: "not an image file"}
+        reason = reasons.get(type(error)) or str(error) or type(error).__name__
+        return cls(f"{path}: cannot be decoded ({reason})")
 
 
 def open_image(path: Path) -> Image.Image:
@@ -85,18 +81,15 @@ def to_bytes(saliency: np.ndarray, minmax: bool = False) -> np.ndarray:
 
 
 def save_map(path: Path, saliency: np.ndarray) -> Path:
-    """Write a uint8 map (H, W) as PNG; a path without extension gets ``.png``. Returns the path.
+    """Write a uint8 map (H, W) as PNG, whole or not at all. Returns the path.
 
     Raises:
         ValueError: another extension (lossy formats change the scores) or another dtype.
     """
     if saliency.dtype != np.uint8:
         raise ValueError(f"a map is saved as uint8, not {saliency.dtype}; see to_bytes")
-    # A dot may belong to the stem ("img.v2"), so only an image format's extension is one.
-    if path.suffix.lower() in (".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"):
-        raise ValueError(f"maps are saved as PNG, not as {path.suffix}: {path}")
     if path.suffix.lower() != ".png":
-        path = path.with_name(path.name + ".png")
+        raise ValueError(f"maps are saved as PNG, with the extension .png: {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     iio.imwrite(temporary, np.ascontiguousarray(saliency), extension=".png")

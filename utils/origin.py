@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -27,22 +29,18 @@ _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 def write_origin(folder: Path, device: torch.device, processes: int) -> None:
     """Write a run's ``origin.json``: command, commit, versions, device and processes."""
-    from .world import launch
-
-    origin = {"command": command(), "commit": commit(), "device": name_of(device),
-              "processes": processes, "launch": launch(), **versions()}
+    origin = {**_session(device), "processes": processes, "launch": _launch()}
     (folder / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
 
 
 def of_this_launch(folder: Path) -> bool:
     """Whether the torchrun that started this process has begun the run in ``folder``."""
-    from .world import launch
+    return _read(folder / "origin.json").get("launch") == _launch()
 
-    try:
-        origin = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
-        return origin["launch"] == launch()
-    except (OSError, ValueError, KeyError):
-        return False
+
+def _launch() -> str:
+    """A name for the torchrun that started this process; the same after a restart by it."""
+    return f"{os.environ.get('TORCHELASTIC_RUN_ID', '')} {socket.gethostname()} {os.getppid()}"
 
 
 class MapsOrigin:
@@ -58,8 +56,7 @@ class MapsOrigin:
 
     def __init__(self, checkpoint: Path, config: DictConfig, device: torch.device):
         self.entry = {"checkpoint": str(checkpoint), "sha256": sha256_of(checkpoint),
-                      "config": config.name, "paper": config.paper, "command": command(),
-                      "commit": commit(), "device": name_of(device), **versions()}
+                      "config": config.name, "paper": config.paper, **_session(device)}
 
     def begin(self, folder: Path, kept: int = 0) -> None:
         """To be called before maps are written to ``folder``, which is ``<method>/<set>``.
@@ -71,65 +68,55 @@ class MapsOrigin:
         before = origin_of(folder) or {}
         if before.get("sha256") == self.entry["sha256"]:
             kept = before.get("kept", 0)
-        self._write(folder, {"finished": False, "kept": kept})
+        self.entry["kept"] = kept
+        self._write(folder, finished=False)
 
     def end(self, folder: Path) -> None:
         """To be called when all maps are written."""
-        self._write(folder, {"finished": True, "kept": (origin_of(folder) or {}).get("kept", 0)})
+        self._write(folder, finished=True)
 
-    def _write(self, folder: Path, state: dict) -> None:
+    def _write(self, folder: Path, finished: bool) -> None:
         path = folder.parent / "origin.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".tmp")
         with FileLock(path.with_name(".origin.json.lock")):  # other sets may be tested meanwhile
-            sets = _sets(path) | {folder.name: self.entry | state}
+            sets = _read(path) | {folder.name: self.entry | {"finished": finished}}
             temporary.write_text(json.dumps(sets, indent=2) + "\n", encoding="utf-8")
             temporary.replace(path)
 
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256") if sys.version_info >= (3, 11) else \
-            hashlib.sha256(file.read())
-    return digest.hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def origin_of(maps: Path) -> dict | None:
     """The entry that test.py wrote on the maps in ``<method>/<set>``; None for maps of others."""
-    entry = _sets(maps.absolute().parent / "origin.json").get(maps.absolute().name)
+    entry = _read(maps.absolute().parent / "origin.json").get(maps.absolute().name)
     return entry if isinstance(entry, dict) else None
 
 
-def _sets(path: Path) -> dict:
+def _read(path: Path) -> dict:
     try:
-        sets = json.loads(path.read_text(encoding="utf-8"))
-        return sets if isinstance(sets, dict) else {}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        print(f"note: {path} cannot be read, so the origin of the maps is unknown: {error}",
+        print(f"note: {path} cannot be read, so the origin of what lies there is unknown: {error}",
               file=sys.stderr)
         return {}
 
 
-def command() -> list[str]:
-    """The script's name and its arguments."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+def _session(device: torch.device) -> dict:
+    """Command, commit, device with its model, and the versions that predictions depend on."""
+    model = platform.machine()
+    if device.type == "cuda":
+        import torch
 
-
-def name_of(device: torch.device) -> str:
-    """The device with its model, for example ``cuda:0 (NVIDIA H100)``."""
-    if device.type != "cuda":
-        return f"{device} ({platform.machine()})"
-    import torch
-
-    return f"{device} ({torch.cuda.get_device_name(device)})"
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that predictions depend on."""
-    return {"python": platform.python_version(),
+        model = torch.cuda.get_device_name(device)
+    return {"command": [Path(sys.argv[0]).name, *sys.argv[1:]], "commit": commit(),
+            "device": f"{device} ({model})", "python": platform.python_version(),
             **{library: importlib.metadata.version(library) for library in _LIBRARIES}}
 
 

@@ -19,9 +19,9 @@ SCHEDULES = {
     "compounding": "times gamma^floor(epoch / drop_every) at every epoch",
     "poly": "(1 - t)^power",
     "poly_epoch": "the same, with t counted in whole epochs",
-    "triangular": "rises to 1 at half of the run, then falls again",
+    "triangular": "1 - |2 step / (steps + 1) - 1|, 1 at half of the run",
     "cosine": "(1 + cos(pi t)) / 2",
-    "plateau": "times gamma after patience epochs without a smaller loss",
+    "plateau": "times gamma after more than patience epochs without a smaller loss",
 }
 EDGES = {
     "none": "no edges",
@@ -82,11 +82,10 @@ class Option:
             return value in self.choices
         return all(compare(value, limit) for _, limit, compare in self._bounds())
 
-    def _bounds(self) -> Iterator[tuple[str, float, Callable[[float, float], bool]]]:
-        for word, limit, compare in (("at least", self.low, ge), ("above", self.above, gt),
-                                     ("at most", self.high, le), ("below", self.below, lt)):
-            if limit is not None:
-                yield word, limit, compare
+    def _bounds(self) -> list[tuple[str, float, Callable[[float, float], bool]]]:
+        bounds = (("at least", self.low, ge), ("above", self.above, gt),
+                  ("at most", self.high, le), ("below", self.below, lt))
+        return [bound for bound in bounds if bound[1] is not None]
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:

@@ -4,39 +4,28 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 
-class StopRequest:
-    """Keeps the first SIGINT or SIGTERM inside the ``with``; a second one interrupts at once.
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Inside the block the first SIGINT or SIGTERM is only kept; a second one interrupts at once.
 
-    Attributes:
-        signal: the number of the signal, None before one comes.
+    Yields:
+        A list, which will hold the number of the signal when it has come.
     """
+    came: list[int] = []
 
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():  # others may not set handlers
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
+    def keep(number: int, frame: object) -> None:
+        if came:
             raise KeyboardInterrupt
-        self.signal = number
+        came.append(number)
         print(f"\n{signal.Signals(number).name}: saving after this step, then stopping; a second "
               "signal stops at once", file=sys.stderr)
+
+    with _handled(keep, signal.SIGINT, signal.SIGTERM):
+        yield came
 
 
 @contextmanager
@@ -45,8 +34,15 @@ def terminable() -> Iterator[None]:
     def leave(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    with _handled(leave, signal.SIGTERM):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable, *numbers: int) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, former in before.items():
+            signal.signal(number, former)

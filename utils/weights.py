@@ -11,7 +11,6 @@ import socket
 from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
-from typing import Protocol
 
 import torch
 import torchvision
@@ -22,20 +21,6 @@ from .errors import UserError, list_problems
 from .paths import CHECKPOINTS, ROOT
 
 State = Mapping[str, Tensor]
-
-
-class Network(Protocol):
-    """What is used of a network; ``model.Network`` documents it."""
-
-    never_run: tuple[str, ...]
-
-    def released_key(self, key: str) -> str: ...
-
-    def trunks(self) -> dict[str, nn.Module]: ...
-
-    def state_dict(self) -> dict[str, Tensor]: ...
-
-
 DOWNLOAD_TIMEOUT = 30  # seconds without an answer
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")  # torch colours some of its messages
@@ -81,12 +66,13 @@ def state_dict_of(content: Mapping) -> dict[str, Tensor]:
     return state
 
 
-def load_weights(network: Network, source: str | Path | Mapping) -> None:
-    """Load all weights of ``network`` from a file or a state dict.
+def load_weights(network: nn.Module, source: str | Path | Mapping) -> None:
+    """Load all weights of ``network``, a ``model.Network``, from a file or a state dict.
 
     Our own checkpoints, plain state dicts and the papers' official checkpoints are recognised
     by their keys; the latter go through the network's ``released_key``. A ``module.`` prefix is
-    removed. Half-precision tensors are converted.
+    removed. Half-precision tensors are converted. Tensors of parts that never run are left out,
+    with a note.
 
     Raises:
         UserError: unreadable file, or keys and shapes that do not fit, listed.
@@ -96,23 +82,16 @@ def load_weights(network: Network, source: str | Path | Mapping) -> None:
     state = state_dict_of(content)
     own = network.state_dict()
     if not set(state) & set(own):
-        state = without_idle(state, network.never_run, origin)
+        if idle := [key for key in state if key.startswith(network.never_run)]:
+            values = sum(state.pop(key).numel() for key in idle)
+            parts = ", ".join(sorted({key.partition(".")[0] for key in idle}))
+            print(f"note: {origin}: {len(idle)} tensors ({values} values) of {parts} are left "
+                  "out: the released network never runs them")
         state = {network.released_key(key): value for key, value in state.items()}
     _copy(own, state, origin)
 
 
-def without_idle(state: State, idle: tuple[str, ...], origin: str) -> State:
-    """A released state dict without the tensors of parts that never run; a note names the parts."""
-    left_out = {key for key in state if key.startswith(idle)}
-    if left_out:
-        values = sum(state[key].numel() for key in left_out)
-        parts = ", ".join(sorted({key.partition(".")[0] for key in left_out}))
-        print(f"note: {origin}: {len(left_out)} tensors ({values} values) of {parts} are left out: "
-              "the released network never runs them")
-    return {key: value for key, value in state.items() if key not in left_out}
-
-
-def load_backbone(network: Network, source: str = "imagenet") -> str:
+def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
     """Load the trunks of ``network`` from ImageNet weights; returns a line that reports it.
 
     Args:
@@ -122,9 +101,9 @@ def load_backbone(network: Network, source: str = "imagenet") -> str:
     Raises:
         UserError: no file and no download, or keys and shapes that do not fit.
     """
-    trunks = network.trunks()
     if source == "none":
         return "trunk weights: random (weights.backbone=none), training from scratch"
+    trunks = network.trunks()
     if not trunks:
         raise UserError(f"{type(network).__name__} has no trunk that ImageNet weights would fit; "
                         "give weights.backbone=none")
@@ -139,11 +118,11 @@ def load_backbone(network: Network, source: str = "imagenet") -> str:
 def _load_trunks(trunks: Mapping[str, nn.Module], source: str) -> str:
     """Load trunks of one kind from one file, see ``load_backbone``."""
     first = next(iter(trunks.values()))
-    path = _imagenet_file(first.imagenet) if source == "imagenet" else Path(source)
-    state = state_dict_of(read_file(path))
-    unused = [key for key in state if key.startswith(first.imagenet_unused)]
-    state = {key: value for key, value in state.items() if key not in unused}
-
+    path = _imagenet_file(first.imagenet) if source == "imagenet" else ROOT / source
+    content = state_dict_of(read_file(path))
+    state = {key: value for key, value in content.items()
+             if not key.startswith(first.imagenet_unused)}
+    unused = len(content) - len(state)
     wanted, used = {}, set()
     for name, trunk in trunks.items():
         own = trunk.state_dict()
@@ -151,12 +130,12 @@ def _load_trunks(trunks: Mapping[str, nn.Module], source: str) -> str:
             wanted[f"{theirs} (for {name}.{ours})"] = own[ours]
             used.add(theirs)
     # Files of older torch versions lack batch norms' counters, which then start at zero.
-    counters = [key for key in used if key.endswith("num_batches_tracked") and key not in state]
-    state |= {key: torch.zeros((), dtype=torch.long) for key in counters}
+    state = {key: torch.zeros((), dtype=torch.long) for key in used
+             if key.endswith("num_batches_tracked")} | state
     given = {key: state[key.split(" ")[0]] for key in wanted if key.split(" ")[0] in state}
     given |= {key: value for key, value in state.items() if key not in used}
     _copy(wanted, given, str(path))
-    note = f", {len(unused)} classifier tensors not needed" if unused else ""
+    note = f", {unused} classifier tensors not needed" if unused else ""
     return f"trunk weights: {path.name}, {len(used)} tensors{note}"
 
 
@@ -212,7 +191,7 @@ def _imagenet_file(source: str) -> Path:
     return cache / name
 
 
-def initialise(network: Network, config: DictConfig, resumed: Mapping | None = None) -> None:
+def initialise(network: nn.Module, config: DictConfig, resumed: Mapping | None = None) -> None:
     """Load the weights that training starts from, and print which they are.
 
     They come from ``resumed``, the checkpoint of a run that goes on; else from the file
@@ -224,5 +203,4 @@ def initialise(network: Network, config: DictConfig, resumed: Mapping | None = N
         load_weights(network, ROOT / config.network)
         print(f"weights: {config.network}")
     else:
-        named = config.backbone in ("imagenet", "none")
-        print(load_backbone(network, config.backbone if named else str(ROOT / config.backbone)))
+        print(load_backbone(network, config.backbone))

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from .errors import UserError
-
-T = TypeVar("T")
 
 
 class World:
@@ -34,8 +31,9 @@ class World:
     def __init__(self, rank: int = 0, size: int = 1):
         self.rank, self.size, self.main = rank, size, rank == 0
 
-    def gather(self, value: T) -> list[T]:
-        """The values of all processes, in the order of their ranks."""
+    def gather(self, value: Any) -> list:
+        """The values of all processes, in the order of their ranks. They go over the network,
+        without the devices, which go on computing."""
         if self.size == 1:
             return [value]
         values: list = [None] * self.size
@@ -49,15 +47,6 @@ class World:
             values /= self.size
         return values
 
-    def highest(self, value: int) -> int:
-        """The largest of the processes' values. It goes over the network, without the devices,
-        which go on computing."""
-        if self.size == 1:
-            return value
-        largest = torch.tensor(value)
-        dist.all_reduce(largest, dist.ReduceOp.MAX)
-        return int(largest)
-
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
         """A block that the main process has left before the others enter it.
@@ -65,21 +54,16 @@ class World:
         When the main process fails with a UserError, it reports the error, and the others exit
         with the same status without printing anything.
         """
-        if not self.main:
-            if self.gather(True).count(False):
-                raise SystemExit(2)
-            yield
-            return
+        if not self.main and not all(self.gather(True)):
+            raise SystemExit(2)
         try:
             yield
         except UserError:
-            self.gather(False)
+            if self.main:
+                self.gather(False)
             raise
-        self.gather(True)
-
-    def from_main(self, value: T) -> T:
-        """The main process's value."""
-        return self.gather(value)[0]
+        if self.main:
+            self.gather(True)
 
     def share_buffers(self, network: nn.Module) -> None:
         """Copy the main process's buffers, such as the running means of batch norms, to all."""
@@ -98,16 +82,6 @@ class World:
         return wrapper(network, gradient_as_bucket_view=True, **{named: False})
 
 
-def launched() -> bool:
-    """Whether this process was started by torchrun, or by what sets the same variables."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
-
-
-def launch() -> str:
-    """A name for the torchrun that started this process; the same after a restart by it."""
-    return f"{os.environ.get('TORCHELASTIC_RUN_ID', '')} {socket.gethostname()} {os.getppid()}"
-
-
 def restarts() -> int:
     """How often torchrun has restarted this machine's processes after a failure."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
@@ -116,7 +90,7 @@ def restarts() -> int:
 @contextlib.contextmanager
 def joined(device: torch.device) -> Iterator[World]:
     """Connect to the run's other processes. Inside the block only the main one prints to stdout."""
-    if not launched() or os.environ["WORLD_SIZE"] == "1":
+    if "RANK" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
         yield World()
         return
     if device.type == "cuda":
@@ -136,10 +110,8 @@ def joined(device: torch.device) -> Iterator[World]:
                             store=store, rank=rank, world_size=size)
     world = World(rank, size)
     try:
-        with contextlib.ExitStack() as stack:
-            if not world.main:
-                silence = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
-                stack.enter_context(contextlib.redirect_stdout(silence))
+        with Path(os.devnull).open("w", encoding="utf-8") as silence, \
+                contextlib.redirect_stdout(sys.stdout if world.main else silence):
             yield world
     finally:
         # A process that fails must not wait for the others: torchrun stops them.

@@ -12,7 +12,7 @@ import data.cache
 import data.layers
 import data.loader
 from data import find_pairs
-from data.loader import training_loader
+from data.loader import Draw, training_loader
 from utils.errors import UserError
 
 from .made import data_config, same_batches
@@ -39,6 +39,10 @@ def epoch_of(pairs, number: int, **changes) -> list[dict]:
     return list(loader)
 
 
+def image_of(samples, index: int) -> torch.Tensor:
+    return samples[Draw(index, 32, seed=0)]["image"]
+
+
 @pytest.fixture
 def decoded(monkeypatch) -> list[str]:
     """Stems of the images that are decoded."""
@@ -58,11 +62,11 @@ def test_files_are_decoded_once_until_they_change(sets, tmp_path, decoded):
             loader.set_epoch(number)
             list(loader)
         assert sorted(decoded) == [pair.name for pair in pairs]
-        before = loader.data[4]["image"]
+        before = image_of(loader.data, 4)
         changed = Image.open(pairs[4].image).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         changed.save(pairs[4].image, quality=80)
         decoded.clear()
-        assert not torch.equal(loader.data[4]["image"], before)
+        assert not torch.equal(image_of(loader.data, 4), before)
         assert decoded == ["04"]
         decoded.clear()
     again = training_loader(pairs, data_config(cache=str(tmp_path / "kept")), batch=3, seed=0)
@@ -82,7 +86,7 @@ def test_a_damaged_record_is_decoded_again(made_sets, tmp_path, decoded):
     file.write_bytes(content)
     decoded.clear()
     again = training_loader(pairs, config, batch=3, seed=0).data
-    assert all(torch.equal(again[i]["image"], expected[i]["image"]) for i in range(len(pairs)))
+    assert all(torch.equal(image_of(again, i), image_of(expected, i)) for i in range(len(pairs)))
     assert len(decoded) == 1
 
 
@@ -124,9 +128,9 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(sets, tmp_path, monk
         return image
 
     monkeypatch.setattr(data.layers, "decode_image", decode_then_change)
-    loader.data[0]
+    image_of(loader.data, 0)
     monkeypatch.setattr(data.layers, "decode_image", real)
-    assert abs(int(loader.data[0]["image"][0].float().mean()) - 200) < 5
+    assert abs(int(image_of(loader.data, 0)[0].float().mean()) - 200) < 5
 
 
 def test_a_file_that_vanishes_is_named(sets):
@@ -135,7 +139,7 @@ def test_a_file_that_vanishes_is_named(sets):
     loader.data.require_sound("pairs")
     pairs[0].image.unlink()
     with pytest.raises(UserError, match=r"00\.jpg: cannot be decoded \(no such file\)"):
-        loader.data[0]
+        image_of(loader.data, 0)
 
 
 def test_a_lower_bound_shortens_the_file(made_sets, tmp_path):
@@ -147,7 +151,7 @@ def test_a_lower_bound_shortens_the_file(made_sets, tmp_path):
 
 
 def test_without_a_fork_there_is_no_cache_in_memory(made_sets, monkeypatch, capsys):
-    monkeypatch.setattr(data.loader, "_CAN_FORK", False)
+    monkeypatch.setattr(data.cache, "_CAN_FORK", False)
     pairs = find_pairs("TINY-TR", made_sets)
     assert not training_loader(pairs, data_config(workers=1), 3, 0).data.fork_only
     assert "data.cache=FOLDER" in capsys.readouterr().err

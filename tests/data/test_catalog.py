@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data import find_pairs, require_sound
-from data.catalog import CATALOG, locate, lookup
+from data.catalog import known_sets, locate, lookup, read_stems
 from data.edges import edge_source, find_masks
 from utils.errors import UserError
 
@@ -18,7 +18,7 @@ from .made import COLOUR, SQUARE, save
 def test_counts_of_the_published_sets():
     expected = {"DUTS-TR": 10553, "DUTS-TE": 5019, "ECSSD": 1000, "PASCAL-S": 850, "HKU-IS": 4447,
                 "DUT-OMRON": 5168, "THUR15K": 6232, "SOD": 300}
-    assert {name: CATALOG[name].pairs for name in expected} == expected
+    assert {name: known_sets()[name].pairs for name in expected} == expected
 
 
 @pytest.mark.parametrize("name, images, masks", [
@@ -92,7 +92,7 @@ def test_custom_sets_and_unknown_names(sets, tmp_path):
 
 
 def test_names_are_compared_without_case_and_punctuation():
-    assert lookup("duts_te") is lookup("DUTS-TEST") is CATALOG["DUTS-TE"]
+    assert lookup("duts_te") is lookup("DUTS-TEST") is known_sets()["DUTS-TE"]
     assert lookup("something") is None
 
 
@@ -125,7 +125,7 @@ def stems_of(name: str, root: Path) -> list[str]:
 def test_counts_of_the_camouflaged_sets():
     expected = {"COD10K": 2026, "COD10K-TR": 3040, "CAMO": 250, "CAMO-TR": 1000, "CHAMELEON": 76,
                 "NC4K": 4121, "COD-TR": 4040}
-    assert {name: CATALOG[name].pairs for name in expected} == expected
+    assert {name: known_sets()[name].pairs for name in expected} == expected
     assert expected["COD-TR"] == expected["COD10K-TR"] + expected["CAMO-TR"]
 
 
@@ -173,8 +173,8 @@ def test_splits_are_not_taken_for_each_other(tmp_path):
     for name in ("COD10K-TR", "CAMO-TR", "COD-TR"):
         with pytest.raises(UserError, match=f"{name} not found"):
             find_pairs(name, tmp_path)
-    assert lookup("COD10K_TestingDataset") is CATALOG["COD10K"]
-    assert lookup("cod10k_tr") is CATALOG["COD10K-TR"]
+    assert lookup("COD10K_TestingDataset") is known_sets()["COD10K"]
+    assert lookup("cod10k_tr") is known_sets()["COD10K-TR"]
     assert lookup("COD10K-v3") is lookup("TestDataset") is None  # they hold more than one set
 
 
@@ -183,3 +183,9 @@ def test_the_edges_of_the_joint_training_set_are_found(tmp_path):
     pairs = find_masks("COD-TR", tmp_path, "auto")
     assert edge_source("auto", pairs) == "files"
     assert pairs[0].edge == tmp_path / "TrainDataset/Edge/a.png"
+
+
+@pytest.mark.parametrize("suffix", ["", ".jpg", ".bmp", ".TIF", ".webp"])
+def test_a_list_may_name_files_of_any_kind_that_folders_hold(tmp_path, suffix):
+    (tmp_path / "list.txt").write_text(f"a.v2{suffix}\n")
+    assert read_stems(tmp_path / "list.txt") == {"a.v2"}

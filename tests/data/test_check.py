@@ -7,7 +7,7 @@ import pytest
 
 from data import decode_mask
 from data.__main__ import main as data_main
-from data.catalog import CATALOG, Located
+from data.catalog import Located, known_sets
 from data.check import Diagnosis, Finding, examine, mask_values
 from data.pairing import Pair
 
@@ -118,7 +118,7 @@ def test_turned_images_are_counted(tmp_path, turn):
 @pytest.mark.parametrize("count, fits", [(999, False), (1000, True), (1001, False)])
 def test_a_published_set_has_its_count_and_no_other(count, fits):
     pairs = [Pair("a", COLOUR)] * count
-    diagnosis = Diagnosis(Located("ECSSD", pairs, [], CATALOG["ECSSD"]), [Finding()] * count)
+    diagnosis = Diagnosis(Located("ECSSD", pairs, [], known_sets()["ECSSD"]), [Finding()] * count)
     assert diagnosis.problems == ([] if fits else [
         f"ECSSD: {count} pairs here, the published set has 1000"])
     assert diagnosis.row()[1] == f"{count} of 1000"

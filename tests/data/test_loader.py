@@ -13,7 +13,6 @@ from data import find_pairs
 from data.layers import finish, squash
 from data.loader import (
     BatchDraws,
-    collate,
     evaluation_loader,
     loader_processes,
     training_loader,
@@ -87,12 +86,6 @@ def test_evaluation_keeps_the_order_and_does_not_augment(made_sets):
     assert torch.equal(first, finish(squash(image, 32, options), options)["image"])
 
 
-def test_images_of_different_sizes_in_a_batch_are_a_clear_error():
-    samples = [{"image": torch.zeros(3, size, 8), "name": "x"} for size in (8, 9)]
-    with pytest.raises(ValueError, match="one size"):
-        collate(samples)
-
-
 def test_loader_processes_follow_the_cores_and_the_shared_memory(monkeypatch, capsys):
     monkeypatch.setattr(data.loader, "cores", lambda: 6)
     monkeypatch.setattr(data.loader, "free_shared_memory", lambda: None)
@@ -111,11 +104,11 @@ def test_loader_processes_follow_the_cores_and_the_shared_memory(monkeypatch, ca
 def test_a_bus_error_becomes_advice(made_sets, monkeypatch):
     loader = training_loader(find_pairs("TINY-TR", made_sets), data_config(), batch=4, seed=0)
 
-    def killed():
+    def killed(loader):
         raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Bus error. It is "
                            "possible that dataloader's workers are out of shared memory.")
         yield
 
-    monkeypatch.setattr(loader, "_loader", killed())
+    monkeypatch.setattr(torch.utils.data.DataLoader, "__iter__", killed)
     with pytest.raises(UserError, match="--shm-size"):
         list(loader)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from data import find_pairs
-from data.catalog import CATALOG
+from data.catalog import known_sets
 from data.pairing import list_images
 from data.sample import centre_prior, draw_pair, write_sample
 
@@ -13,7 +13,7 @@ from data.sample import centre_prior, draw_pair, write_sample
 def test_the_sample_is_what_the_catalog_says(tmp_path):
     write_sample(tmp_path)
     for name in ("SAMPLE-TR", "SAMPLE-TE"):
-        assert len(find_pairs(name, tmp_path)) == CATALOG[name].pairs
+        assert len(find_pairs(name, tmp_path)) == known_sets()[name].pairs
     assert {p.name for p in list_images(tmp_path / "SAMPLE-TE/masks")}
 
 

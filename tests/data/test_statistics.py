@@ -10,7 +10,7 @@ import pytest
 
 import test as test_script
 import train as train_script
-from data.statistics import with_statistics_of
+from data.catalog import with_statistics_of
 from utils.config import default_config
 
 

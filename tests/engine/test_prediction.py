@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from engine.precision import Precision
-from engine.prediction import maps_of, predict
+from engine.prediction import forward, maps_of
 from utils.errors import UserError
 
 FP32 = Precision("fp32", torch.device("cpu"))
@@ -27,7 +27,7 @@ class Dropping(nn.Module):
 def test_prediction_switches_dropout_off_and_back_on():
     network = Dropping().train()
     batch = {"image": torch.zeros(2, 3, 16, 16), "size": [(5, 7), (9, 3)], "name": ["a", "b"]}
-    maps = list(predict(network, batch, FP32))
+    maps = list(maps_of(forward(network, batch, FP32)[0], batch))
     assert [m.shape for m in maps] == [(5, 7), (9, 3)]
     assert all((m == m.flat[0]).all() for m in maps)
     assert network.training
@@ -36,7 +36,7 @@ def test_prediction_switches_dropout_off_and_back_on():
 def test_a_network_that_gives_nan_is_named_with_its_image():
     batch = {"image": torch.full((1, 3, 8, 8), float("nan")), "size": [(8, 8)], "name": ["0007"]}
     with pytest.raises(UserError, match="NaN for the image 0007"):
-        list(predict(Dropping(), batch, FP32))
+        list(maps_of(forward(Dropping(), batch, FP32)[0], batch))
 
 
 def test_maps_are_made_of_resized_logits_or_probabilities():

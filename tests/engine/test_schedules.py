@@ -122,7 +122,7 @@ def test_schedules_of_before_are_understood():
     assert (paper.schedule, paper.watch, paper.gamma, paper.patience) == \
         ("plateau", "training", 0.9, 2)
     with pytest.raises(UserError, match="did you mean 'step'"):
-        rates("steps", 1)
+        load_config(recipe, ["optim.schedule=steps"])
 
 
 def test_a_schedule_goes_on_where_it_was_saved():

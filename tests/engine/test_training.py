@@ -12,7 +12,7 @@ from torch import nn
 import model
 import train as train_script
 from engine.guard import Guard
-from engine.norm import Mode
+from engine.norm import train_mode
 from engine.optimizer import add_l1, build_optimizer, clip_gradients
 from engine.precision import Precision
 from engine.run import Run
@@ -109,9 +109,8 @@ def test_l1_adds_the_sign_of_the_weights_to_the_gradient(decay_all):
 def test_batch_norms_that_a_recipe_keeps_still():
     network = model.build("cpd_resnet")
     config = default_config().optim
-    mode = Mode(network, ["trunk"], ["attention"])
     network.eval()
-    mode.train()
+    train_mode(network, ["trunk"], ["attention"])
     norms = {name: module for name, module in network.named_modules()
              if isinstance(module, nn.BatchNorm2d)}
     groups = {"still": set(), "frozen": set(), "trained": set()}
@@ -126,13 +125,12 @@ def test_batch_norms_that_a_recipe_keeps_still():
                for parameter in group["params"]}
     assert not any(id(norm.weight) in trained for name, norm in norms.items()
                    if name.startswith("attention"))
-    everything = Mode(network, ["all"], [])
-    everything.train()
+    train_mode(network, ["all"], [])
     assert not any(norm.training for norm in norms.values())
     with pytest.raises(UserError, match=r"optim.eval_norm: no module is called 'trnk'.*trunk"):
-        Mode(network, ["trnk"], [])
+        train_mode(network, ["trnk"], [])
     with pytest.raises(UserError, match="no batch norm in 'trunk'"):
-        Mode(model.build("cpd_vgg", width=0.0625), ["trunk"], [])
+        train_mode(model.build("cpd_vgg", width=0.0625), ["trunk"], [])
 
 
 def test_clipping_clamps_elements_not_the_norm():
@@ -156,7 +154,7 @@ def test_precision_is_chosen_for_the_device():
     with pytest.raises(UserError, match="fp16 is for GPUs"):
         Precision("fp16", CPU)
     with pytest.raises(UserError, match="did you mean 'bf16'"):
-        Precision("bf1", CPU)
+        load_config(CONFIGS / "cpd_vgg.yaml", ["train.precision=bf1"])
 
 
 class Toy(nn.Module):

@@ -16,7 +16,6 @@ import eval as eval_script
 import metrics
 from metrics import CORE, MEASURES, PROFILES, Evaluator, lower_is_better
 from metrics.compare import compare
-from metrics.measures import at_half
 from metrics.table import of_selection
 from tests.maps import draw_map, draw_truth, scored
 from utils.paths import DOCS, ROOT
@@ -29,7 +28,7 @@ def added_measures(monkeypatch):
         return (confusion.objects - confusion.true) / confusion.pixels
 
     def area(batch):
-        half = at_half(batch.levels)
+        half = batch.at_half
         return {"area": (half.true + half.false)[:, 0] / half.pixels[:, 0]}
 
     monkeypatch.setitem(MEASURES, "missed", of_selection("missed", missed, "FN / all",

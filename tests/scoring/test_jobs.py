@@ -38,10 +38,12 @@ def test_a_folder_of_another_kind_is_named_and_not_missing(sets, method, capsys)
     assert "input is not scored" in err and "_hidden" not in err
 
 
-def test_requested_sets_and_sets_that_are_known_are_missing(sets, method, capsys):
-    jobs, missing = find_jobs(method.parent, None, ["TINY-TE", "TINY-TR"], sets)
-    assert (len(jobs), missing) == (1, [("copy", "TINY-TR")])
-    assert "copy has no maps of TINY-TR" in capsys.readouterr().err
+def test_requested_sets_and_sets_that_are_known_are_missing(sets, method, capsys, monkeypatch):
+    monkeypatch.chdir(method)
+    for pred in (method.parent, Path()):  # a method's own folder may be the working directory
+        jobs, missing = find_jobs(pred, None, ["TINY-TE", "TINY-TR"], sets)
+        assert (len(jobs), missing) == (1, [("copy", "TINY-TR")])
+        assert "note: copy has no maps of TINY-TR" in capsys.readouterr().err
     (sets / "TINY-TR/masks/03.png").unlink()
     (method / "TINY-TR").mkdir()
     jobs, missing = find_jobs(method.parent, None, [], sets)

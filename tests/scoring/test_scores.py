@@ -26,7 +26,7 @@ def row(profile: str = "matlab", mae: float = 0.5, **more) -> dict:
     ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "content": [1]}]',
      "row 0 has a damaged 'content'"),
     ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "expected": null}]',
-     "expected images"), ("\xff", "")])
+     "row 0 has a damaged 'expected'"), ("\xff", "")])
 def test_a_damaged_file_is_one_clear_line_and_stays(tmp_path, content, message):
     path = tmp_path / "scores.json"
     path.write_bytes(content.encode("latin-1"))
@@ -44,6 +44,7 @@ def test_new_scores_of_the_same_maps_leave_the_other_profiles(tmp_path, capsys):
     keep_scores(path, [row("matlab", content="x", maps="old"), row("tracer", 0.4, content="x")])
     kept = keep_scores(path, [row("matlab", 0.3, content="x", maps="new", origin=None)])
     assert kept == read_scores(path) == json.loads(path.read_text())
+    assert list(kept[1])[:6] == list(row())  # keys stay in their order
     assert [(r["profile"], r["MAE"], r["maps"]) for r in kept] == [
         ("matlab", 0.3, "new"), ("tracer", 0.4, "new")]  # the same maps, moved
     assert capsys.readouterr().err == ""
@@ -67,6 +68,19 @@ def test_where_scores_cannot_be_kept_they_are_returned_with_a_note(tmp_path, cap
     (tmp_path / "file").write_text("")
     assert keep_scores(tmp_path / "file/scores.json", rows) == rows
     assert "the scores are not kept in" in capsys.readouterr().err
+
+
+def test_a_file_that_could_not_be_replaced_leaves_no_other_behind(tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "scores.json"
+    keep_scores(path, [row(content="x")])
+    monkeypatch.setattr(type(path), "replace", full)
+    kept = keep_scores(path, [row(content="y")])
+    assert [r["content"] for r in kept] == ["y"] and read_scores(path)[0]["content"] == "x"
+    assert capsys.readouterr().err.count("of other maps or masks") == 1
+    assert list(tmp_path.glob("*.tmp")) == []
 
 
 def test_evaluations_at_the_same_time_keep_all_their_scores(tmp_path):

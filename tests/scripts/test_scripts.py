@@ -97,13 +97,17 @@ def test_the_average_is_what_is_tested(made_sets, runs, tmp_path):
     content = torch.load(runs / "trial/last.pt", weights_only=True)
     command = ["--gpu", "cpu", "--checkpoint", str(runs / "trial/last.pt"), "--data", "TINY-TE"]
     assert test_script.main([*command, "--out", str(tmp_path / "a")]) == 0
+    assert test_script.main([*command, "--out", str(tmp_path / "c"), "--config",
+                             str(runs / "trial/config.yaml")]) == 0
     content["network"] = {key.removeprefix("module."): value
                           for key, value in content.pop("average").items() if key != "n_averaged"}
     torch.save(content, runs / "trial/averaged.pt")
     command[3] = str(runs / "trial/averaged.pt")
     assert test_script.main([*command, "--out", str(tmp_path / "b")]) == 0
     for path in (tmp_path / "a/trial/TINY-TE").iterdir():
-        assert path.read_bytes() == (tmp_path / "b/trial/TINY-TE" / path.name).read_bytes()
+        for folder in ("b", "c"):
+            assert path.read_bytes() == \
+                (tmp_path / folder / "trial/TINY-TE" / path.name).read_bytes(), folder
 
 
 @pytest.mark.parametrize("arguments, said", [

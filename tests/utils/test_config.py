@@ -61,6 +61,7 @@ def test_a_recipe_is_laid_over_its_base(tmp_path):
 @pytest.mark.parametrize("override, message", [
     ("data.cache=Memory", "memory, none, or a folder"),
     ("optim.lrr=1", "did you mean 'optim.lr'"), ("trian.batch=4", "unknown configuration key"),
+    ("trian.batch=4", "did you mean 'train.batch'? known: data, data.augment"),
     ("train.batch=many", "train.batch"), ("train.batch=0", "at least 1"),
     ("data.flip=2", "probability"), ("data.size=[3]", "data.size"), ("batch", "key=value"),
     ("name=a/b", "plain folder name"), ("seed=-1", "at least 0"),

@@ -32,15 +32,15 @@ def test_constant_maps_are_not_stretched_and_bad_values_are_refused():
             to_bytes(bad)
 
 
-def test_maps_are_saved_as_png_whatever_the_path(tmp_path):
+def test_maps_are_saved_as_png_alone(tmp_path):
     saliency = np.arange(20, dtype=np.uint8).reshape(4, 5)
-    for name, written in (("0001", "0001.png"), ("img.v2", "img.v2.png"), ("a.png", "a.png")):
-        assert save_map(tmp_path / "deep" / name, saliency[:, ::-1]).name == written
-        with Image.open(tmp_path / "deep" / written) as image:
+    for name in ("img.v2.png", "a.png"):
+        with Image.open(save_map(tmp_path / "deep" / name, saliency[:, ::-1])) as image:
             assert image.mode == "L"
             assert (np.asarray(image) == saliency[:, ::-1]).all()
-    with pytest.raises(ValueError, match="PNG"):
-        save_map(tmp_path / "a.jpg", saliency)
+    for name in ("a.jpg", "a", "img.v2"):
+        with pytest.raises(ValueError, match="PNG"):
+            save_map(tmp_path / name, saliency)
     with pytest.raises(ValueError, match="uint8"):
         save_map(tmp_path / "a.png", saliency / 255)
 
