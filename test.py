@@ -203,7 +203,7 @@ def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:
     sheet = []
     for pair in (pairs[i] for i in chosen):
         truth = read_truth(pair) if pair.mask is not None else None
-        sheet.append(SheetRow(pair.name, decode_image(pair.image),
+        sheet.append(SheetRow(decode_image(pair.image),
                               read_map(folder / f"{pair.name}.png"), truth))
     return save_sheet(folder.with_name(f"{folder.name}.png"), sheet)
 

@@ -15,6 +15,7 @@ status is 0 only when every map could be scored.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -38,11 +39,15 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"reproducing is a script of its own now: python reproduce.py "
                         f"{' '.join(words[1:])}".rstrip())
     args = _parser().parse_args(words)
-    return {"table": _table, "page": _page, "curves": _curves, "records": _records}[
-        args.command](args)
+    commands = {"table": _table, "page": _page, "curves": _curves, "records": _records}
+    if refused := commands[args.command](args):
+        raise UserError(f"{refused} scores are not given, because the maps listed above are "
+                        "missing, too many or unusable; repair them, or score the others with "
+                        "--allow-missing")
+    return 0
 
 
-def _table(args: argparse.Namespace) -> int:
+def _table(args: argparse.Namespace) -> None:
     for path in args.save:
         require_format(path)
     rows, recipes = read_scores(RESULTS / "scores.json"), Recipes(args.reported)
@@ -55,7 +60,6 @@ def _table(args: argparse.Namespace) -> int:
     print_report([row for name in shown for row in rows if row["method"] == name], recipes,
                  sets=[Path(spec).name for spec in args.data or ()], profile=args.profile,
                  without=(), table=True, closest=args.closest, save=args.save)
-    return 0
 
 
 def _page(args: argparse.Namespace) -> int:
@@ -74,18 +78,22 @@ def _page(args: argparse.Namespace) -> int:
     beside = "" if store.embedded else f", its pictures in {store.folder}/ " \
                                        f"({store.bytes / 1e6:.1f} MB): move them together"
     print(f"{args.out} ({megabytes:.1f} MB){beside}")
-    return _end(refused)
+    return refused
 
 
 def _curves(args: argparse.Namespace) -> int:
-    from .curves import draw_set, write_figures
+    from .curves import draw_set, to_bytes
 
     sets, refused = _score(args, None)
+    args.out.mkdir(parents=True, exist_ok=True)
     for scores in sets:
-        figures = draw_set(scores, scores.object_sizes(PROFILES[args.profile]))
-        for path in write_figures(args.out, scores.name, figures, args.formats):
-            print(path)
-    return _end(refused)
+        for figure in draw_set(scores, scores.object_sizes(PROFILES[args.profile])):
+            for kind in args.formats:
+                stem = re.sub(r"[^\w.+-]", "_", f"{scores.name}_{figure.key}")
+                path = args.out / f"{stem}.{kind}"
+                path.write_bytes(to_bytes(figure, kind))
+                print(path)
+    return refused
 
 
 def _score(args: argparse.Namespace, recipes: Recipes | None) -> tuple[list[SetScores], int]:
@@ -93,19 +101,10 @@ def _score(args: argparse.Namespace, recipes: Recipes | None) -> tuple[list[SetS
                       args.methods, args.profile, args.resize, args.allow_missing, recipes)
 
 
-def _end(refused: int) -> int:
-    if refused:
-        raise UserError(f"{refused} scores are not given, because the maps listed above are "
-                        "missing, too many or unusable; repair them, or score the others with "
-                        "--allow-missing")
-    return 0
-
-
-def _records(args: argparse.Namespace) -> int:
+def _records(args: argparse.Namespace) -> None:
     records = read_records(args.records)
     write(args.out, document(records))
     print(f"{args.out}: {len(records)} record(s)")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,15 +6,13 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import matplotlib.figure
 import numpy as np
 
-from .drawing import COLOURS, GRID, INK, Label, add_labels, settings, short, style
+from .drawing import COLOURS, GRID, INK, add_labels, settings, short, style
 from .methods import Method, SetScores
 
-FORMATS = ("pdf", "png", "svg")
 _WIDTH = 6.4  # inches
 _BINS = 40  # of a distribution
 _SIZES = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)  # % of the image, where an axis has ticks
@@ -26,11 +24,7 @@ _PLAIN = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None},
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing, and what it shows in words.
-
-    Attributes:
-        key: for file names, such as ``precision_recall``.
-    """
+    """A drawing, and what it shows in words; ``key`` is for file names."""
 
     key: str
     title: str
@@ -51,8 +45,8 @@ def draw_set(scores: SetScores, areas: Mapping[str, float]) -> list[Figure]:
         figures = [_precision_recall(scores.name, methods)]
         figures += [_over_threshold(scores.name, methods, family) for family in ("F", "E")
                     if family in methods[0].evaluator.curves()]
-        sized = [_over_size(scores.name, methods, areas, measure) for measure in ("MAE", "Sm")]
-        figures += filter(None, sized)
+        figures += filter(None, (_over_size(scores.name, methods, areas, measure)
+                                 for measure in ("MAE", "Sm")))
         figures.append(_distributions(scores.name, methods))
     return figures
 
@@ -69,16 +63,11 @@ def _axes(methods: Sequence[Method], title: str, x: str, y: str):
 
 def _precision_recall(dataset: str, methods: Sequence[Method]) -> Figure:
     drawing, axes = _axes(methods, f"{dataset}: precision and recall", "recall", "precision")
-    axes.set(xlim=(0, 1), ylim=(0, 1.005))
-    labels = []
-    for method in methods:
-        curves, look = method.evaluator.curves(), style(method.number)
-        best = int(curves["F"].argmax())
-        point = float(curves["recall"][best]), float(curves["precision"][best])
-        axes.plot(curves["recall"], curves["precision"], **look.line, marker=look.marker,
-                  markevery=[best], markersize=5)
-        labels.append(Label(f"{_score(method, 'maxF')}  {short(method.name)}", look, point))
-    add_labels(axes, labels)
+    axes.set(xlim=(0, 1))
+    lines = []
+    for curves in (method.evaluator.curves() for method in methods):
+        lines.append((curves["recall"], curves["precision"], int(curves["F"].argmax())))
+    _plot(axes, methods, lines, "maxF", [best for *_, best in lines])
     return Figure("precision_recall", "Precision and recall", "Mean precision over mean recall at "
                  "all thresholds; the mark is where F is highest, the number is the table's maxF.",
                   drawing)
@@ -87,24 +76,30 @@ def _precision_recall(dataset: str, methods: Sequence[Method]) -> Figure:
 def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Figure:
     drawing, axes = _axes(methods, f"{dataset}: {family}-measure", "threshold",
                          f"{family}-measure")
-    axes.set(xlim=(0, 255), ylim=(0, 1.005), xticks=range(0, 256, 51))
-    labels = []
-    for method in methods:
-        look, values = style(method.number), method.evaluator.curves()[family]
+    axes.set(xlim=(0, 255), xticks=range(0, 256, 51))
+    lines = []
+    for values in (method.evaluator.curves()[family] for method in methods):
         thresholds = 255 * (1 - np.arange(len(values)) / (len(values) - 1))
-        axes.plot(thresholds, values, **look.line, marker=look.marker,
-                  markevery=[int(values.argmax())], markersize=5)
-        text = f"{_score(method, f'max{family}')}  {short(method.name)}"
-        # The first of the thresholds, 255, selects next to nothing: the second tells more.
-        labels.append(Label(text, look, (float(thresholds[1]), float(values[1]))))
-    add_labels(axes, labels)
+        lines.append((thresholds, values, int(values.argmax())))
+    # The first of the thresholds, 255, selects next to nothing: the second tells more.
+    _plot(axes, methods, lines, f"max{family}", [1] * len(lines))
     return Figure(f"{family}_threshold", f"{family}-measure over the threshold",
                  f"Mean {family} of all images at each of the thresholds; the mark is the highest "
                  f"point, the number the table's max{family}.", drawing)
 
 
-def _score(method: Method, measure: str) -> str:
-    return f"{method.row[measure]:.3f}".removeprefix("0")
+def _plot(axes, methods: Sequence[Method], lines: Sequence[tuple[np.ndarray, np.ndarray, int]],
+          measure: str, labelled: Sequence[int]) -> None:
+    """Lines of x, y and the index of the point that is marked, each with its method's name and
+    score beside the axes, led to from the point ``labelled``."""
+    axes.set(ylim=(0, 1.005))
+    labels = []
+    for method, (x, y, best), point in zip(methods, lines, labelled, strict=True):
+        axes.plot(x, y, **style(method.number), markevery=[best], markersize=5)
+        score = f"{method.row[measure]:.3f}".removeprefix("0")
+        labels.append((f"{score}  {short(method.name)}", method.number,
+                       (float(x[point]), float(y[point]))))
+    add_labels(axes, labels)
 
 
 def _distributions(dataset: str, methods: Sequence[Method]) -> Figure:
@@ -123,7 +118,7 @@ def _distributions(dataset: str, methods: Sequence[Method]) -> Figure:
                   for method in methods]
         limits = _limits(np.concatenate(scores))
         for place, (method, values) in enumerate(zip(methods, scores, strict=True)):
-            _ridge(axes, values, limits, -place, style(method.number).colour)
+            _ridge(axes, values, limits, -place, style(method.number)["color"])
         axes.set(xlim=limits, ylim=(0.8 - len(methods), 0.95))
         axes.set_xticks(limits, [f"{limit:.1f}" for limit in limits])
         for text, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
@@ -163,27 +158,27 @@ def _ridge(axes, values: np.ndarray, limits: tuple[float, float], base: float,
 def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, float],
                measure: str) -> Figure | None:
     """None where there are too few images."""
-    lines = [(method, size_curve({name: scores[measure] for name, scores
-                                  in method.evaluator.per_image.items()}, areas))
-             for method in methods]
-    lines = [(method, line) for method, line in lines if line.size]
+    lines = []
+    for method in methods:
+        scores = {name: row[measure] for name, row in method.evaluator.per_image.items()}
+        if (line := size_curve(scores, areas)).size:
+            lines.append((method, line))
     if not lines:
         return None
     drawing, axes = _axes(methods, f"{dataset}: {measure} and the size of the object",
                          "object, % of the image", measure)
     for method, line in lines:
-        look = style(method.number)
-        axes.plot(*line, **look.line, marker=look.marker, markersize=4)
+        axes.plot(*line, **style(method.number), markersize=4)
     axes.set_xscale("log")
     left, right = axes.get_xlim()
-    axes.set_xticks([size for size in _SIZES if left <= size <= right])
+    sizes = [size for size in _SIZES if left <= size <= right]
+    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
     axes.set_xticks([], minor=True)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if measure == "MAE":
         axes.set_ylim(bottom=0)
     drawing.draw_without_rendering()  # settles the limits
-    add_labels(axes, [Label(short(method.name), style(method.number),
-                            (float(line[0, -1]), float(line[1, -1]))) for method, line in lines])
+    add_labels(axes, [(short(method.name), method.number, tuple(line[:, -1]))
+                      for method, line in lines])
     return Figure(f"{measure}_size", f"{measure} and the size of the object",
                  f"Mean {measure} of groups of equally many images, from the smallest objects to "
                  "the largest; images without an object are left out.", drawing)
@@ -210,19 +205,6 @@ def to_bytes(figure: Figure, kind: str) -> bytes:
     with settings(figure.key):
         figure.drawing.savefig(file, format=kind, dpi=200, metadata=_PLAIN[kind])
     return file.getvalue()
-
-
-def write_figures(folder: Path, dataset: str, figures: Sequence[Figure],
-                  formats: Sequence[str]) -> list[Path]:
-    """Write ``<set>_<figure>.<format>`` files; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for figure in figures:
-        for kind in formats:
-            stem = re.sub(r"[^\w.+-]", "_", f"{dataset}_{figure.key}")
-            paths.append(folder / f"{stem}.{kind}")
-            paths[-1].write_bytes(to_bytes(figure, kind))
-    return paths
 
 
 def inline_svg(figure: Figure, salt: str) -> str:

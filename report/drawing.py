@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 
 #: Lines in print. Apart for the colour-blind, and at least 3.5:1 against white; the page brings
@@ -28,34 +28,20 @@ _SETTINGS = {
 }
 
 
-@contextmanager
-def settings(salt: str) -> Iterator[None]:
+def settings(salt: str) -> AbstractContextManager[None]:
     """Matplotlib's settings for a figure: equal input gives equal bytes.
 
     Args:
         salt: ids in the SVG are made of it; figures of one page need different ones.
     """
-    with matplotlib.rc_context(_SETTINGS | {"svg.hashsalt": salt}):
-        yield
+    return matplotlib.rc_context(_SETTINGS | {"svg.hashsalt": salt})
 
 
-@dataclass(frozen=True)
-class Style:
-    """What tells the line of a method from the others: dashes and marker, and colour too."""
-
-    colour: str
-    dashes: object
-    marker: str
-
-    @property
-    def line(self) -> dict:
-        return {"color": self.colour, "linestyle": self.dashes, "linewidth": 1.6}
-
-
-def style(number: int) -> Style:
-    """The style of the method of that number; the first 42 differ."""
-    return Style(COLOURS[number % len(COLOURS)], _DASHES[number % len(_DASHES)],
-                 _MARKERS[number % len(_MARKERS)])
+def style(number: int) -> dict:
+    """Keywords of ``plot`` for the method of that number: dashes and marker, and colour too, tell
+    it from the others; the first 42 differ."""
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": _DASHES[number % len(_DASHES)],
+            "marker": _MARKERS[number % len(_MARKERS)], "linewidth": 1.6}
 
 
 def short(name: str) -> str:
@@ -63,34 +49,28 @@ def short(name: str) -> str:
     return name if len(name) <= _NAME else f"{name[:_NAME - 10]}…{name[-9:]}"
 
 
-@dataclass(frozen=True)
-class Label:
-    """A text at the right edge, led to from a point of the line that it names."""
+def add_labels(axes: Axes,
+               labels: Sequence[tuple[str, int, tuple[float, float]]]) -> None:
+    """Write labels beside the axes, at the height of their points as far as there is room.
 
-    text: str
-    style: Style
-    point: tuple[float, float]  # in data coordinates
-
-
-def add_labels(axes: Axes, labels: Sequence[Label]) -> None:
-    """Write the labels beside the axes, at the height of their points as far as there is room.
-
-    A piece of the line stands before each, so that it can be found where lines run together.
+    A piece of the line stands before each, so that it can be made out where lines run together.
     The limits of the axes must be final.
+
+    Args:
+        labels: text, number of the method, and the point of its line, in data coordinates, from
+            which a thin line leads to the text.
     """
     to_axes = axes.transData + axes.transAxes.inverted()
-    points = [to_axes.transform(label.point) for label in labels]
-    order = sorted(range(len(labels)), key=lambda i: -points[i][1])
-    places = spread([points[i][1] for i in order], gap=0.3 / axes.figure.get_figheight())
+    placed = sorted(((*to_axes.transform(point), text, number) for text, number, point in labels),
+                    key=lambda label: -label[1])
+    heights = spread([y for _, y, *_ in placed], gap=0.3 / axes.figure.get_figheight())
     beside = {"transform": axes.transAxes, "clip_on": False}
-    for i, height in zip(order, places, strict=True):
-        label, (x, y) = labels[i], points[i]
+    for height, (x, y, text, number) in zip(heights, placed, strict=True):
         axes.plot([x, 1.015, 1.035], [y, height, height], color=INK, linewidth=0.5, alpha=0.45,
                   zorder=1, **beside)
-        axes.plot([1.045, 1.145], [height, height], **label.style.line, **beside)
-        axes.plot([1.095], [height], marker=label.style.marker, color=label.style.colour,
+        axes.plot([1.045, 1.095, 1.145], [height] * 3, **style(number), markevery=[1],
                   markersize=4, **beside)
-        axes.text(1.16, height, label.text, va="center", fontsize=8, transform=axes.transAxes)
+        axes.text(1.16, height, text, va="center", fontsize=8, transform=axes.transAxes)
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
@@ -100,11 +80,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     """
     if len(heights) > 1:
         gap = min(gap, 1 / (len(heights) - 1))
-    places: list[float] = []
-    for height in heights:
-        places.append(min(height, 1.0) if not places else min(height, places[-1] - gap))
-    floor = 0.0
-    for i in reversed(range(len(places))):
-        places[i] = min(max(places[i], floor), 1.0)
-        floor = places[i] + gap
-    return places
+    steps = gap * np.arange(len(heights))
+    down = np.minimum.accumulate(np.minimum(heights, 1) + steps) - steps
+    up = np.maximum.accumulate((np.maximum(down, 0) + steps)[::-1])[::-1] - steps
+    return np.minimum(up, 1).tolist()

@@ -109,7 +109,7 @@ def score_sets(pred: Path, root: Path, gt: Path | None = None, data: Sequence[st
     """Score all maps, and list on stderr what is wrong with them.
 
     Args:
-        pred, gt, data, root, methods: see ``scoring.jobs.find_jobs``.
+        pred, root, gt, data, methods: see ``scoring.jobs.find_jobs``.
         resize: bring maps of another size to the mask's.
         recipes: to hold the methods against their papers' numbers; None to leave that out.
 
@@ -133,32 +133,24 @@ def score_sets(pred: Path, root: Path, gt: Path | None = None, data: Sequence[st
             job.dataset, job.pairs, [], [name for name, where in absent if where == job.dataset]))
         if any(method.name == job.method for method in scores.methods):
             raise UserError(f"two methods are called {job.method}; rename one of their folders")
-        method = _score(job, names.index(job.method), options, allow_missing)
-        refused += not method.given
-        if recipes and method.given:
-            _find_paper(method, recipes)
+        scored = score_job(job, options)
+        method = Method(scored, names.index(job.method), by_stem(list_images(job.maps), "maps")[0],
+                        scored.is_given(allow_missing),
+                        _without_folders(scored.result.problems, job))
         scores.methods.append(method)
+        if not method.given:
+            refused += 1
+        elif recipes:
+            origin = origin_of(job.maps)
+            method.recipe = recipes.of(job.method, origin)
+            method.elsewhere = [score_job(job, options.under(name), quiet=True).row
+                                for name in recipes.profiles(job.method, job.dataset, origin)
+                                if name != profile]
     return list(sets.values()), refused
-
-
-def _score(job: Job, number: int, options: ScoringOptions, allow_missing: bool) -> Method:
-    scored = score_job(job, options)
-    return Method(scored, number, by_stem(list_images(job.maps), "maps")[0],
-                  scored.is_given(allow_missing), _without_folders(scored.result.problems, job))
-
-
-def _find_paper(method: Method, recipes: Recipes) -> None:
-    job, options = method.scored.job, method.scored.options
-    origin = origin_of(job.maps)
-    method.recipe = recipes.of(job.method, origin)
-    method.elsewhere = [score_job(job, options.under(profile), quiet=True).row
-                        for profile in recipes.profiles(job.method, job.dataset, origin)
-                        if profile != options.profile]
 
 
 def _without_folders(problems: Sequence[str], job: Job) -> list[str]:
     """A page is handed on, and its readers have no use for this machine's folders."""
     folders = {job.maps} | {path.parent.parent for pair in job.pairs for path in pair.files}
-    for folder in sorted(folders, key=lambda path: (-len(str(path)), path)):
-        problems = [problem.replace(f"{folder}/", "") for problem in problems]
-    return list(problems)
+    longest_first = "|".join(re.escape(f"{folder}/") for folder in sorted(folders, reverse=True))
+    return [re.sub(longest_first, "", problem) for problem in problems]

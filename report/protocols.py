@@ -12,7 +12,6 @@ from utils.schema import Reported
 
 #: Core measure → its columns in a table of scores. Papers report core measures alone.
 COLUMNS = {name: MEASURES[name].columns for name in CORE}
-CORE_COLUMNS = tuple(column for columns in COLUMNS.values() for column in columns)
 #: What a paper's F or E may be, where it does not say which.
 PLAUSIBLE = {"F": (*COLUMNS["F"], *COLUMNS["wF"]), "E": COLUMNS["E"]}
 
@@ -34,11 +33,6 @@ class Protocol:
     def measure(self, name: str) -> str:
         """Our measure that the paper's ``name`` is compared with."""
         return self.named.get(name, name)
-
-    @property
-    def columns(self) -> list[str]:
-        """Our measures that this protocol's profile defines."""
-        return columns_of(PROFILES[self.profile])
 
 
 PROTOCOLS = {
@@ -83,8 +77,8 @@ def problems_of(row: Reported) -> list[str]:
     protocol = PROTOCOLS.get(row.protocol)
     if protocol is None:
         problems.append(f"protocol {row.protocol!r}: {nearest(row.protocol, list(PROTOCOLS))}")
-    elif protocol.measure(row.measure) not in protocol.columns:
-        known = [*protocol.named, *protocol.columns]
+    elif protocol.measure(row.measure) not in (columns := columns_of(PROFILES[protocol.profile])):
+        known = [*protocol.named, *columns]
         problems.append(f"measure {row.measure!r} under protocol {row.protocol}: "
                         f"{nearest(row.measure, known)}")
     if not 3 <= row.digits <= 6:

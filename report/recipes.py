@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class Recipes:
     """
 
     def __init__(self, choices: Sequence[str] = ()):
-        self._loaded: dict[Path, Recipe] = {}
+        self._load = functools.cache(Recipe)
         self._chosen: dict[str, Recipe] = {}
         for choice in choices:
             method, _, name = choice.rpartition("=")
@@ -57,7 +58,11 @@ class Recipes:
                 raise UserError(f"--reported {choice}: " + (
                     f"{method} has another recipe already" if method else
                     "with several recipes say whose each is, METHOD=RECIPE"))
-            self._chosen[method] = self._load(_path_of(name))
+            paths = {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
+            if not name.endswith((".yaml", ".yml")) and name not in paths:
+                raise UserError(f"--reported {name}: no such recipe in configs/; "
+                                f"{nearest(name, list(paths))}")
+            self._chosen[method] = self._load(paths.get(name) or Path(name))
 
     def of(self, method: str, origin: dict | None) -> Recipe | None:
         """The recipe of a method, None when it has none.
@@ -67,14 +72,10 @@ class Recipes:
         """
         if chosen := self._chosen.get(method) or self._chosen.get(""):
             return chosen
-        for path in sorted(CONFIGS.glob("*.yaml")):
-            if _plain(path.stem) == _plain(method):
-                return self._load(path)
-        paper = (origin or {}).get("paper")
-        for path in sorted(CONFIGS.glob("*.yaml")) if paper else ():
-            if self._load(path).paper == paper:
-                return self._load(path)
-        return None
+        paths, paper = sorted(CONFIGS.glob("*.yaml")), (origin or {}).get("paper")
+        paths = [path for path in paths if _plain(path.stem) == _plain(method)] or [
+            path for path in paths if paper and self._load(path).paper == paper]
+        return self._load(paths[0]) if paths else None
 
     def profiles(self, method: str, dataset: str, origin: dict | None) -> list[str]:
         """The profiles that a method's reported numbers on a set were made with."""
@@ -101,23 +102,8 @@ class Recipes:
         origins: dict[str, dict | None] = {}
         for row in rows:
             origins[row["method"]] = origins.get(row["method"]) or row.get("origin")
-        recipes = {method: self.of(method, origin) for method, origin in origins.items()}
-        return {method: recipe for method, recipe in recipes.items() if recipe is not None}
-
-    def _load(self, path: Path) -> Recipe:
-        if path not in self._loaded:
-            self._loaded[path] = Recipe(path)
-        return self._loaded[path]
-
-
-def _path_of(name: str) -> Path:
-    if name.endswith((".yaml", ".yml")):
-        return Path(name)
-    known = {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
-    if name not in known:
-        raise UserError(f"--reported {name}: no such recipe in configs/; "
-                        f"{nearest(name, list(known))}")
-    return known[name]
+        return {method: recipe for method, origin in origins.items()
+                if (recipe := self.of(method, origin))}
 
 
 def _plain(name: str) -> str:

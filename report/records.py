@@ -22,9 +22,9 @@ from utils.machine import cores, processor
 from utils.origin import sha256_of
 from utils.paths import ROOT
 
-from .comparison import compare_with_papers
+from .comparison import compare_with_papers, comparison_line
 from .recipes import Recipe
-from .tables import UNSURE, Cell, Table, cells, images_text, markdown, write
+from .tables import Cell, Table, cells, images_text, markdown, write
 
 #: Key of a record → its type.
 KEYS = {"run": str, "recipe": str, "paper": str, "date": str, "configuration": dict,
@@ -37,11 +37,9 @@ _HEAD = """# Reproductions
 `python reproduce.py CONFIG` adds a record ([report.md](report.md)).
 """
 
-Record = dict
-
 
 def record_of(recipe: Path, overrides: Sequence[str], weights: Path, rows: Sequence[Row],
-              times: Mapping[str, float | None]) -> Record:
+              times: Mapping[str, float | None]) -> dict:
     """The record of a run that is trained, tested and scored.
 
     Args:
@@ -66,18 +64,18 @@ def record_of(recipe: Path, overrides: Sequence[str], weights: Path, rows: Seque
         "scores": [{key: row[key] for key in ("dataset", "profile", "images", "expected")}
                    | {"measures": {name: row[name] for name in measures_of([row])}}
                    for row in rows],
-        "comparisons": [comparison.record for comparison in compared if comparison.row],
+        "comparisons": [c for c in compared if c["images"] is not None],
         "times": dict(times)}
 
 
-def write_record(path: Path, record: Record) -> None:
+def write_record(path: Path, record: dict) -> None:
     """Write a record without this machine's folders, as it is to be published: paths in the
     repository become relative, of other absolute paths the last part is left."""
     text = json.dumps(record, indent=1, ensure_ascii=False).replace(f"{ROOT}/", "")
     write(path, re.sub(r'(?<=["=,:\[])(?:~[\w.-]*)?/(?!/)(?:[^",:\]]*/)?', "…/", text) + "\n")
 
 
-def read_records(folder: Path) -> dict[str, Record]:
+def read_records(folder: Path) -> dict[str, dict]:
     """File name without extension → record, of all in a folder.
 
     Raises:
@@ -101,7 +99,7 @@ def read_records(folder: Path) -> dict[str, Record]:
     return records
 
 
-def differences(record: Record) -> dict[str, tuple[object, object]]:
+def differences(record: dict) -> dict[str, tuple[object, object]]:
     """Configuration key → the recipe's value and the run's, where the two differ.
 
     Raises:
@@ -113,7 +111,7 @@ def differences(record: Record) -> dict[str, tuple[object, object]]:
             if recipe.get(key) != run.get(key) and key not in _FREE}
 
 
-def document(records: Mapping[str, Record]) -> str:
+def document(records: Mapping[str, dict]) -> str:
     """A Markdown page with a table for each recipe, the newest run first.
 
     Args:
@@ -131,14 +129,13 @@ def document(records: Mapping[str, Record]) -> str:
     return "\n".join([_HEAD, *(markdown(table).replace("### ", "## ", 1) for table in tables)])
 
 
-def _lines(name: str, record: Record) -> list[list[Cell]]:
+def _lines(name: str, record: dict) -> list[list[Cell]]:
     """The paper's numbers beside ours; all of ours on sets for which it has none."""
     head, lines = (record["date"][:10], name), []
-    for c in record["comparisons"]:
-        sign = "?" if not c["verified"] else "✓" if c["within_third_digit"] else ""
-        lines.append(cells(*head, c["dataset"], c["paper_measure"], c["measure"], c["profile"],
-                           images_text(c), c["reported"], c["ours"], c["difference"], sign,
-                           mark="" if c["verified"] else UNSURE))
+    for comparison in record["comparisons"]:
+        line = comparison_line(comparison)
+        del line[4]  # the source
+        lines.append([*cells(*head, mark=line[0].mark), *line])
     compared = {c["dataset"] for c in record["comparisons"]}
     return lines + [cells(*head, score["dataset"], measure, "", score["profile"],
                           images_text(score), "", f"{value:.3f}", "", "")
@@ -146,7 +143,7 @@ def _lines(name: str, record: Record) -> list[list[Cell]]:
                     for measure, value in score["measures"].items()]
 
 
-def _note(name: str, record: Record) -> str:
+def _note(name: str, record: dict) -> str:
     """What a reader has to know beside the scores, in one line."""
     origin, times = record["origin"], {
         part: "not timed" if seconds is None else str(timedelta(seconds=round(seconds)))
@@ -158,4 +155,4 @@ def _note(name: str, record: Record) -> str:
 
 
 def _listed(values: Mapping[str, object]) -> str:
-    return ", ".join(f"{key.replace('_gib', ' (GiB)')} {value}" for key, value in values.items())
+    return ", ".join(f"{key} {value}" for key, value in values.items())

@@ -13,21 +13,11 @@ from scoring.jobs import Cell as MethodOnSet
 from scoring.scores import Row, row_cell
 from utils.errors import UserError
 
-from .closest import closest_of, closest_records, closest_table, left_out
+from .closest import closest_of, closest_table, left_out
 from .comparison import compare_with_papers, comparison_tables
 from .recipes import Recipe, Recipes
-from .standings import average_records, standings_of, standings_records, standings_table
-from .tables import (
-    PREAMBLE,
-    Table,
-    cells,
-    csv_text,
-    images_text,
-    latex,
-    markdown,
-    print_table,
-    write,
-)
+from .standings import standings_of, standings_table
+from .tables import Table, cells, csv_text, images_text, latex_file, markdown, print_table, write
 
 
 def print_report(rows: Sequence[Row], recipes: Recipes, *, sets: Sequence[str], profile: str,
@@ -75,20 +65,20 @@ class Report:
                    profile: str, without: Sequence[MethodOnSet] = ()) -> None:
         """The papers' numbers beside ours, all methods on all sets, and what was scored."""
         comparisons = compare_with_papers(rows, recipes, sets)
-        compared = {c.method for c in comparisons if c.row is not None}
-        comparisons = [c for c in comparisons if c.method in compared]
+        compared = {c["method"] for c in comparisons if c["images"] is not None}
+        comparisons = [c for c in comparisons if c["method"] in compared]
         standings = standings_of(rows, profile, without)
-        self.tables += comparison_tables(comparisons)
+        self.tables += comparison_tables(comparisons, recipes)
         if standings.rows:
             self.tables.append(standings_table(standings))
         self.tables.append(origin_table(rows))
         self.tables[-1].notes += [_not_compared(method, recipes.get(method))
                                   for method in dict.fromkeys(row["method"] for row in rows)
                                   if method not in compared]
-        self.records |= {"comparisons": [c.record for c in comparisons],
-                         "scores": standings_records(standings),
-                         "averages": average_records(standings),
-                         "missing": [{"cell": cell} for cell in standings.missing],
+        self.records |= {"comparisons": comparisons,
+                         "scores": standings.scores(),
+                         "averages": standings.averages(),
+                         "missing": [{"cell": cell} for cell in standings.missing()],
                          "rows": list(rows)}
 
     def add_closest(self, rows: Sequence[Row], recipes: Mapping[str, Recipe]) -> None:
@@ -102,7 +92,7 @@ class Report:
             partial += left_out(rows, method, recipe)
             if closest := closest_of(rows, method, recipe):
                 self.tables.append(closest_table(closest, method, recipe))
-                self.records["closest"] += closest_records(closest, method, recipe)
+                self.records["closest"] += closest
         if not self.records["closest"] and not partial:
             raise UserError("--closest: none of the methods has reported numbers on the data sets "
                             "that were scored; --reported RECIPE names a recipe that has")
@@ -129,40 +119,25 @@ def origin_table(rows: Sequence[Row]) -> Table:
         which = row.get("content"), (row.get("origin") or {}).get("sha256")
         together.setdefault((*row_cell(row), *which), []).append(row)
     lines = []
-    for (method, dataset, *_), same in together.items():
-        origin, scored = same[0].get("origin") or {}, same[0].get("scored") or {}
+    for row, *others in together.values():
+        origin, scored, state = row.get("origin") or {}, row.get("scored") or {}, ""
+        if origin:
+            state = "complete" if origin.get("finished") else "unfinished"
+            state += f", {origin['kept']} of an earlier run" if origin.get("kept") else ""
         lines.append(cells(
-            method, dataset, ", ".join(row["profile"] for row in same),
+            *row_cell(row), ", ".join(same["profile"] for same in (row, *others)),
             str(origin.get("checkpoint", "unknown, maps of others")),
-            str(origin.get("sha256", ""))[:12], _state(origin), _short(origin.get("commit", "")),
-            _short(scored.get("commit", "")), str(scored.get("date", ""))[:10],
-            images_text(same[0])))
+            str(origin.get("sha256", ""))[:12], state, _short(origin.get("commit", "")),
+            _short(scored.get("commit", "")), str(scored.get("date", ""))[:10], images_text(row)))
     return Table("what was scored", ["method", "data set", "profiles", "checkpoint", "SHA-256",
                                      "maps", "maps' commit", "scores' commit", "scored", "images"],
                  [lines], words=9)
-
-
-def _state(origin: dict) -> str:
-    if not origin:
-        return ""
-    kept = f", {origin['kept']} of an earlier run" if origin.get("kept") else ""
-    return ("complete" if origin.get("finished") else "unfinished") + kept
 
 
 def _short(commit: str) -> str:
     """Ten digits of a commit, and whether files differed from it."""
     head, plus, rest = str(commit).partition("+")
     return head[:10] + plus + rest
-
-
-def as_markdown(report: Report) -> str:
-    return "\n".join(map(markdown, report.tables))
-
-
-def as_latex(report: Report) -> str:
-    text = "\n".join(map(latex, report.tables))
-    hint = "" if text.isascii() else "% Has letters that pdflatex may not know; lualatex does.\n"
-    return f"{PREAMBLE}\n{hint}{text}"
 
 
 def as_csv(report: Report) -> str:
@@ -179,7 +154,8 @@ def as_json(report: Report) -> str:
 
 #: A file's extension → the report in its format.
 FORMATS: dict[str, Callable[[Report], str]] = {
-    ".md": as_markdown, ".tex": as_latex, ".csv": as_csv, ".json": as_json}
+    ".md": lambda report: "\n".join(map(markdown, report.tables)),
+    ".tex": lambda report: latex_file(report.tables), ".csv": as_csv, ".json": as_json}
 
 
 def require_format(path: Path) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import rich.table
 from rich.console import Console
-from rich.measure import Measurement
 from rich.text import Text
 
 from metrics.compare import Difference
@@ -29,11 +28,12 @@ _LATEX = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", UNSURE: r"\textco
 PREAMBLE = r"% \usepackage{amssymb, booktabs, graphicx, xcolor}"
 #: Width of a LaTeX table: its own, or that of the line where it would run over the margin.
 _WIDTH = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
-_SPECIAL = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
-            "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"}}
-_SIGNS = {"✓": r"$\checkmark$", "–": r"\textendash{}", "…": r"\dots{}", "|": r"\textbar{}",
-          "←": r"$\leftarrow$", "<": r"\textless{}", ">": r"\textgreater{}", '"': "''",
-          "[": "{[}", "*": "{*}"}  # LaTeX reads these two as options after the end of a row
+_SIGNS = str.maketrans({
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"}, "✓": r"$\checkmark$",
+    "–": r"\textendash{}", "…": r"\dots{}", "|": r"\textbar{}", "←": r"$\leftarrow$",
+    "<": r"\textless{}", ">": r"\textgreater{}", '"': "''",
+    "[": "{[}", "*": "{*}"})  # LaTeX reads these two as options after the end of a row
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,12 @@ def cells(*texts: str, mark: str = "") -> list[Cell]:
 def print_table(table: Table) -> None:
     """Print at full width: a number that is cut short to fit the terminal would be a wrong one.
 
-    Title and notes are printed apart, so that they do not wrap at the table's width.
+    Title and notes, which may wrap, are as wide as the terminal.
     """
-    body, console = terminal(table), Console()
-    needed = Measurement.get(console, console.options.update(max_width=10_000), body).maximum
-    console = Console(width=max(console.width, needed))
+    console = Console()
     if table.title:
         console.print(Text(one_line(table.title)))
-    console.print(body)
+    Console(width=10_000).print(terminal(table))
     if table.notes:
         console.print(Text("".join(f"• {one_line(note)}\n" for note in table.notes)))
 
@@ -126,6 +124,13 @@ def latex(table: Table) -> str:
     return "\n".join([*lines, r"\end{table}", ""])
 
 
+def latex_file(tables: Iterable[Table]) -> str:
+    """All tables, to be ``\\input`` in a document with the packages that the first line names."""
+    text = "\n".join(map(latex, tables))
+    hint = "" if text.isascii() else "% Has letters that pdflatex may not know; lualatex does.\n"
+    return f"{PREAMBLE}\n{hint}{text}"
+
+
 def one_line(text: str) -> str:
     """Text without line breaks and control characters, which file names may have."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+", " ", text)
@@ -133,8 +138,7 @@ def one_line(text: str) -> str:
 
 def escape_latex(text: str) -> str:
     """Text that LaTeX sets as it is."""
-    escaped = "".join(_SPECIAL.get(c) or _SIGNS.get(c, c) for c in one_line(text))
-    minus = re.sub(r"^-(?=\.?\d)", "$-$", escaped)
+    minus = re.sub(r"^-(?=\.?\d)", "$-$", one_line(text).translate(_SIGNS))
     return re.sub("-(?=-)", "-{}", minus)  # two hyphens of an option, not a dash
 
 

@@ -8,8 +8,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import jinja2
@@ -21,7 +20,7 @@ from utils.errors import UserError
 
 from ..comparison import compare_with_papers, comparison_tables
 from ..curves import draw_set, inline_svg
-from ..methods import Method, SetScores
+from ..methods import SetScores
 from ..standings import marks
 from ..tables import Table, images_text
 from .thumbnails import Pictures, make_pictures
@@ -46,20 +45,20 @@ class PictureStore:
         self.folder = folder
         self.limit = limit
         self.bytes = 0
-        self.embedded = True
         self._kept: dict[str, dict[str, bytes]] = {}
         self._new = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the page can hold all pictures so far, in base64."""
+        return self.bytes * 4 / 3 <= self.limit
 
     def add(self, set_number: int, image_number: int, files: dict[str, bytes]) -> None:
         """Take the pictures of an image."""
         self._kept[f"{set_number}/{image_number}"] = files
         self.bytes += sum(map(len, files.values()))
-        if self.bytes * 4 / 3 > self.limit:
-            self.embedded = False
-        if not self.embedded:
-            self._spill()
-
-    def _spill(self) -> None:
+        if self.embedded:
+            return
         for key, files in self._kept.items():
             for kind, content in files.items():
                 path = self._new / f"{key}-{kind}.jpg"
@@ -91,24 +90,11 @@ def require_own(folder: Path) -> None:
     Raises:
         UserError: it holds something else.
     """
-    if not folder.exists():
-        return
     strange = [path for path in folder.rglob("*")
                if not path.is_dir() and not _PICTURE.fullmatch(path.name)]
-    if strange or not folder.is_dir():
+    if strange or folder.is_file():
         raise UserError(f"{folder} would be replaced by the report's pictures, but holds "
                         f"{(strange or [folder])[0]}; move it, or give the page another name")
-
-
-@dataclass
-class PageSet:
-    """What the page shows of a data set, beside the pictures."""
-
-    name: str
-    rows: list[dict]
-    figures: list[dict]
-    data: dict
-    problems: list[dict] = field(default_factory=list)
 
 
 def write_page(path: Path, sets: Sequence[SetScores], profile: str, longer: int,
@@ -125,12 +111,22 @@ def write_page(path: Path, sets: Sequence[SetScores], profile: str, longer: int,
     store = PictureStore(path.with_name(f"_{path.stem}"), limit)
     require_own(store.folder)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True,
+                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     try:
         parts = [_describe(number, scores, profile, longer, store)
                  for number, scores in enumerate(sets)]
+        rows = [row for part in parts for row in part["rows"]]
+        page = environment.get_template("page.html").stream(
+            sets=parts, papers=paper_tables(sets), profile=PROFILES[profile],
+            measures=_directions(dict.fromkeys(name for row in rows for name in row["cells"])),
+            methods=list(dict.fromkeys(row["method"] for row in rows)),
+            data={"sets": [part["data"] for part in parts],
+                  "folder": None if store.embedded else store.folder.name},
+            blocks=store.blocks())
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            for text in _template().generate(context(parts, paper_tables(sets), profile, store)):
-                file.write(text)
+            page.dump(file)
         store.finish()
         temporary.replace(path)
     finally:
@@ -139,38 +135,23 @@ def write_page(path: Path, sets: Sequence[SetScores], profile: str, longer: int,
     return store
 
 
-def _template() -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    return environment.get_template("page.html")
-
-
-def context(sets: Sequence[PageSet], papers: Sequence[Table], profile: str,
-            store: PictureStore) -> dict:
-    """What the template is filled with."""
-    rows = [row for part in sets for row in part.rows]
-    measures = dict.fromkeys(name for row in rows for name in row["cells"])
-    return {
-        "sets": sets, "papers": papers, "profile": PROFILES[profile],
-        "measures": [{"name": name, "lower": lower_is_better(name)} for name in measures],
-        "methods": list(dict.fromkeys(row["method"] for row in rows)),
-        "data": {"sets": [part.data for part in sets],
-                 "folder": None if store.embedded else store.folder.name},
-        "blocks": store.blocks()}
+def _directions(measures: Iterable[str]) -> list[dict]:
+    """The measures, and of which less is better."""
+    return [{"name": name, "lower": lower_is_better(name)} for name in measures]
 
 
 def paper_tables(sets: Sequence[SetScores]) -> list[Table]:
     """For each method with a recipe: the paper's numbers on these sets, ours, the difference."""
     methods = [method for scores in sets for method in scores.given if method.recipe]
     rows = [row for method in methods for row in (method.row, *method.elsewhere)]
-    compared = compare_with_papers(rows, {method.name: method.recipe for method in methods})
-    return comparison_tables([c for c in compared if c.row is not None])
+    recipes = {method.name: method.recipe for method in methods}
+    compared = compare_with_papers(rows, recipes)
+    return comparison_tables([c for c in compared if c["images"] is not None], recipes)
 
 
 def _describe(number: int, scores: SetScores, profile: str, longer: int,
-              store: PictureStore) -> PageSet:
-    """Make a set's pictures, and all that the page shows beside them."""
+              store: PictureStore) -> dict:
+    """Make a set's pictures, and all that the template shows beside them."""
     pictures = []
     for image, thumbnails in enumerate(make_pictures(scores, PROFILES[profile], longer)):
         store.add(number, image, thumbnails.files)
@@ -182,12 +163,10 @@ def _describe(number: int, scores: SetScores, profile: str, longer: int,
     figures = [{"title": figure.title, "text": figure.text, "key": figure.key,
                 "svg": Markup(inline_svg(figure, f"{number} {figure.key}"))}
                for figure in draw_set(scores, areas)]
-    problems = [{"method": method.name, "lines": method.problems}
-                for method in scores.methods if method.problems]
-    problems += [{"method": name, "lines": [f"no maps of {scores.name}"]}
-                 for name in scores.absent]
-    return PageSet(scores.name, summary_rows(scores), figures, gallery_data(scores, pictures),
-                   problems)
+    problems = {method.name: method.problems for method in scores.methods if method.problems}
+    problems |= {name: [f"no maps of {scores.name}"] for name in scores.absent}
+    return {"name": scores.name, "rows": summary_rows(scores), "figures": figures,
+            "problems": problems, "data": gallery_data(scores, pictures)}
 
 
 def summary_rows(scores: SetScores) -> list[dict]:
@@ -201,12 +180,11 @@ def summary_rows(scores: SetScores) -> list[dict]:
               for name in measures_of([method.row for method in whole])}
     rows = []
     for method in scores.methods:
-        cells = {name: {"value": method.row[name], "text": f"{method.row[name]:.4f}",
-                        "mark": marked.get(name, {}).get(method.name, "")}
-                 for name in measures_of([method.row])}
-        rows.append({"method": method.name, "images": images_text(method.row),
-                     "count": method.row["images"], "cells": cells,
-                     "whole": method.row["images"] == method.row["expected"]})
+        row = method.row
+        cells = {name: {"value": row[name], "mark": marked.get(name, {}).get(method.name, "")}
+                 for name in measures_of([row])}
+        rows.append({"method": method.name, "images": images_text(row), "count": row["images"],
+                     "cells": cells, "whole": row["images"] == row["expected"]})
     rows += [{"method": name, "images": f"0/{len(scores.pairs)}", "count": 0, "cells": {},
               "whole": False} for name in scores.absent]
     return rows
@@ -223,20 +201,13 @@ def gallery_data(scores: SetScores, pictures: Sequence[Pictures]) -> dict:
     names = [pair.name for pair in scores.pairs]
     return {
         "name": scores.name, "methods": [method.name for method in scores.methods],
-        "measures": [{"name": name, "lower": lower_is_better(name)} for name in measures],
+        "measures": _directions(measures),
         "names": names, "sizes": [thumbnails.size for thumbnails in pictures],
         "areas": [None if thumbnails.area is None else round(thumbnails.area, 4)
                   for thumbnails in pictures],
         "pictures": [list(thumbnails.files) for thumbnails in pictures],
-        "scores": [[_numbers(method, name, measures) for name in names]
-                   for method in scores.methods],
+        "scores": [[(row := method.evaluator.per_image.get(name)) and
+                    [round(row[measure], 4) if math.isfinite(row[measure]) else None
+                     for measure in measures] for name in names] for method in scores.methods],
         "reasons": [{str(i): why for i, name in enumerate(names) if (why := method.why_not(name))}
                     for method in scores.methods]}
-
-
-def _numbers(method: Method, name: str, measures: Sequence[str]) -> list[float | None] | None:
-    row = method.evaluator.per_image.get(name)
-    if row is None:
-        return None
-    return [round(row[measure], 4) if math.isfinite(row[measure]) else None
-            for measure in measures]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -65,35 +64,25 @@ def make_pictures(scores: SetScores, profile: Profile, longer: int) -> Iterator[
     A file that cannot be read has no picture; scoring has listed what is wrong with it.
     """
     def make(pair: Pair) -> Pictures:
-        return _make(scores, pair, profile, longer)
+        pictures = Pictures()
+        try:
+            truth = read_truth(pair)
+        except UnreadableError:
+            return pictures
+        pictures.size = truth.shape[1], truth.shape[0]
+        pictures.area = foreground_share(truth, profile)
+        small = fit(pictures.size, longer)
+        pictures.files["truth"] = thumbnail(truth, small)
+        if pair.image:
+            with suppress(UnreadableError):
+                pictures.files["image"] = thumbnail(np.asarray(decode_image(pair.image)), small)
+        for number, method in enumerate(scores.methods):
+            if pair.name in method.evaluator.per_image:
+                # As it is scored: an error map of anything else would contradict the score.
+                scored = to_bytes(read_map(method.maps[pair.name]) / 255, minmax=profile.stretch)
+                pictures.files[str(number)] = thumbnail(scored, small)
+        return pictures
 
     with ThreadPoolExecutor(cores()) as pool:
         yield from tqdm(pool.map(make, scores.pairs), total=len(scores.pairs), unit="image",
                         desc=f"pictures of {scores.name}", disable=None, leave=False)
-
-
-def _make(scores: SetScores, pair: Pair, profile: Profile, longer: int) -> Pictures:
-    pictures = Pictures()
-    try:
-        truth = read_truth(pair)
-    except UnreadableError:
-        return pictures
-    pictures.size = truth.shape[1], truth.shape[0]
-    pictures.area = foreground_share(truth, profile)
-    small = fit(pictures.size, longer)
-    pictures.files["truth"] = thumbnail(truth, small)
-    sources = {"image": lambda: np.asarray(decode_image(pair.image))} if pair.image else {}
-    for number, method in enumerate(scores.methods):
-        if pair.name in method.evaluator.per_image:
-            sources[str(number)] = partial(_read_scored, method.maps[pair.name], profile)
-    for key, read in sources.items():
-        try:
-            pictures.files[key] = thumbnail(read(), small)
-        except UnreadableError:
-            continue
-    return pictures
-
-
-def _read_scored(path: Path, profile: Profile) -> np.ndarray:
-    """The map as it is scored: an error map of anything else would contradict the score."""
-    return to_bytes(read_map(path) / 255, minmax=profile.stretch)

@@ -77,23 +77,27 @@ def labels_of(axes: Axes) -> dict[str, tuple]:
     found = {}
     for text in axes.texts:
         height = text.get_position()[1]
-        leader, _, mark = (line for line in axes.lines if line.get_transform() is axes.transAxes
+        leader, mark = (line for line in axes.lines if line.get_transform() is axes.transAxes
                            and line.get_ydata()[-1] == height)
         point = to_data.transform((leader.get_xdata()[0], leader.get_ydata()[0]))
         found[text.get_text()] = (tuple(point), mark.get_color(), mark.get_marker())
     return found
 
 
+def look(number: int) -> tuple[str, str]:
+    return style(number)["color"], style(number)["marker"]
+
+
 def expect_line(line, x, y, number: int) -> None:
     np.testing.assert_allclose(line.get_xdata(), x)
     np.testing.assert_allclose(line.get_ydata(), y)
-    assert (line.get_color(), line.get_marker()) == (style(number).colour, style(number).marker)
+    assert (line.get_color(), line.get_marker()) == look(number)
 
 
 def expect_label(axes: Axes, text: str, point, number: int) -> None:
     found, colour, marker = labels_of(axes)[text]
     assert found == pytest.approx(point)
-    assert (colour, marker) == (style(number).colour, style(number).marker)
+    assert (colour, marker) == look(number)
 
 
 def test_the_made_maps_tell_all_curves_and_measures_apart(scored):
@@ -186,8 +190,8 @@ def test_scores_by_object_size():
 
 
 def test_methods_are_told_apart_without_colour():
-    assert len({(look.dashes, look.marker) for look in map(style, range(42))}) == 42
-    assert len({style(number).dashes for number in range(6)}) == 6
+    assert len({(s["linestyle"], s["marker"]) for s in map(style, range(42))}) == 42
+    assert len({style(number)["linestyle"] for number in range(6)}) == 6
 
 
 def test_a_method_looks_the_same_where_others_are_missing(scored, sizes):
@@ -195,10 +199,10 @@ def test_a_method_looks_the_same_where_others_are_missing(scored, sizes):
     for figure in figures:
         assert [(line.get_color(), line.get_marker())
                 for line in lines_of(figure.drawing.axes[0])] == \
-            [(style(number).colour, style(number).marker) for number in (1, 2)]
+            [look(number) for number in (1, 2)]
     for axes in distributions.drawing.axes:
         assert [to_hex(patch.get_facecolor()) for patch in axes.patches if patch.get_fill()] == \
-            [style(number).colour for number in (1, 2)]
+            [style(number)["color"] for number in (1, 2)]
 
 
 def test_figures_of_a_page_take_its_colours_and_share_no_ids(scored, sizes):

@@ -34,10 +34,11 @@ def test_averages_are_over_the_sets_that_all_have_and_missing_cells_are_named():
             row("a", "HKU-IS", MAE=.01, maxF=.99), row("a", "ECSSD", "matlab", MAE=.9, maxF=.1)]
     standings = standings_of(rows, "pysodmetrics")
     assert standings.common == ["ECSSD", "SOD"]
-    assert standings.average_texts("MAE") == {"a": "0.200", "b": "0.200"}
+    assert {r["method"]: r["ours"] for r in standings.averages() if r["measure"] == "MAE"} == {
+        "a": "0.200", "b": "0.200"}
     assert [standings.rank(method, standings.common) for method in "ab"] == [1.5, 1.5]
     assert [standings.rank(method, ["HKU-IS"]) for method in "ab"] == [None, None]
-    assert standings.missing == ["b on HKU-IS"]
+    assert standings.missing() == ["b on HKU-IS"]
     table = standings_table(standings)
     assert "missing: b on HKU-IS" in table.notes
     assert any("2 data sets that all methods have: ECSSD, SOD" in note for note in table.notes)
@@ -47,7 +48,7 @@ def test_scores_of_a_part_of_the_images_are_not_ranked():
     rows = [row("a", images=1000, MAE=.2), row("b", images=1000, MAE=.1) | {"images": 998},
             row("c", images=1000, MAE=.3), row("d", images=500, MAE=.01)]
     standings = standings_of(rows, "pysodmetrics")
-    assert standings.texts("ECSSD", "MAE") == {"a": "0.200", "c": "0.300"}
+    assert standings.printed["ECSSD", "MAE"] == {"a": "0.200", "c": "0.300"}
     notes = " ".join(standings_table(standings).notes)
     assert "b on ECSSD (998/1000), d on ECSSD (500)" in notes
 
@@ -55,7 +56,7 @@ def test_scores_of_a_part_of_the_images_are_not_ranked():
 def test_a_measure_that_only_some_methods_have_is_an_empty_cell():
     rows = [row("a", MAE=.2, maxF=.9), row("b", MAE=.1)]
     standings = standings_of(rows, "pysodmetrics")
-    assert standings.missing == ["b on ECSSD in maxF"]
+    assert standings.missing() == ["b on ECSSD in maxF"]
     (group,) = standings_table(standings).groups
     assert [cell.text for cell in group[1]] == ["ECSSD", "b", "1000", "0.100", "", ""]
 

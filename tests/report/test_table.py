@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 import re
 import shutil
@@ -21,9 +22,9 @@ from PIL import Image
 
 import eval as eval_script
 from report import __main__ as report_script
-from report.protocols import CORE_COLUMNS
+from report.protocols import COLUMNS
 from report.recipes import Recipes
-from report.table import Report, as_csv, as_json, as_latex, as_markdown, print_report
+from report.table import FORMATS, Report, as_csv, as_json, print_report
 from report.tables import PREAMBLE
 from scoring.jobs import find_jobs
 from scoring.scores import read_scores
@@ -406,7 +407,7 @@ def test_all_formats_hold_the_same_numbers(tmp_path_factory, scores):
     expected = sorted(r["ours"] for part in ("comparisons", "scores", "averages")
                       for r in parts[part])
     number = r"(?<![\w.+$-])\d\.\d{3,4}(?![\w.])"
-    for text in (as_markdown(report), as_latex(report)):
+    for text in (FORMATS[".md"](report), FORMATS[".tex"](report)):
         shown = re.findall(number, "\n".join(line for line in text.splitlines()
                                              if line.startswith("|") or line.endswith(r"\\")))
         assert sorted(shown) == sorted(expected + [r["reported"] for r in parts["comparisons"]])
@@ -415,9 +416,10 @@ def test_all_formats_hold_the_same_numbers(tmp_path_factory, scores):
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex with booktabs")
 def test_latex_compiles_and_stays_within_the_line(recipe, tmp_path):
     report, names = Report(), ("plain", "odd_%&#$^~\\{} -- [x] *", "rather long " * 8)
-    report.add_tables([row(name, dataset, **dict.fromkeys(CORE_COLUMNS, .5)) for name in names
-                       for dataset in SETS], dict.fromkeys(names, recipe), [], "pysodmetrics")
-    (tmp_path / "tables.tex").write_text(as_latex(report), encoding="utf-8")
+    scores = dict.fromkeys(itertools.chain(*COLUMNS.values()), .5)
+    report.add_tables([row(name, dataset, **scores) for name in names for dataset in SETS],
+                      dict.fromkeys(names, recipe), [], "pysodmetrics")
+    (tmp_path / "tables.tex").write_text(FORMATS[".tex"](report), encoding="utf-8")
     (tmp_path / "paper.tex").write_text("\\documentclass{article}\n" + PREAMBLE.removeprefix("% ")
                                         + "\n\\begin{document}\\input{tables}\\end{document}\n")
     process = subprocess.run(["pdflatex", "-halt-on-error", "paper.tex"], cwd=tmp_path, text=True,
@@ -429,10 +431,10 @@ def test_latex_compiles_and_stays_within_the_line(recipe, tmp_path):
 def test_unverified_numbers_are_grey_and_marked_in_every_format(recipe):
     report = Report()
     report.add_tables([row(maxF=.936, MAE=.04)], {"ours": recipe}, ["ECSSD"], "pysodmetrics")
-    assert r"\textcolor{gray}{0.0400} & \textcolor{gray}{0.0400}" in as_latex(report)
-    assert r"\textcolor{gray}{?} \\" in as_latex(report)
-    assert r"0.936 & 0.936 & +0.000 & $\checkmark$ \\" in as_latex(report)
-    assert "<sub>?</sub> |" in as_markdown(report)
+    assert r"\textcolor{gray}{0.0400} & \textcolor{gray}{0.0400}" in FORMATS[".tex"](report)
+    assert r"\textcolor{gray}{?} \\" in FORMATS[".tex"](report)
+    assert r"0.936 & 0.936 & +0.000 & $\checkmark$ \\" in FORMATS[".tex"](report)
+    assert "<sub>?</sub> |" in FORMATS[".md"](report)
     first, second = json.loads(as_json(report))["comparisons"]
     assert (first["within_third_digit"], second["within_third_digit"]) == (True, None)
     notes = json.loads(as_json(report))["notes"]

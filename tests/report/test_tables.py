@@ -58,7 +58,7 @@ def test_tables_keep_their_shape_whatever_stands_in_them(rows, mark, note):
 
 def test_unverified_numbers_are_grey_in_the_terminal(recipe):
     comparisons = compare_with_papers([row(maxF=.936, MAE=.04)], {"ours": recipe}, ["ECSSD"])
-    (table,) = comparison_tables(comparisons)
+    (table,) = comparison_tables(comparisons, {"ours": recipe})
     styles = styles_in_terminal(table)
     for text in ("0.0400", "?"):  # the numbers of the row, and the sign at its end
         red, green, blue = styles[text].color.get_truecolor()

@@ -93,9 +93,9 @@ function card(position) {
   const image = shown[position];
   const link = element("a", {href: address(image), textContent: current().names[image]});
   const score = scoreOf(image);
-  const said = `${measure()?.name ?? "score"} ${score === null ? "–" : score.toFixed(4)}`;
+  const label = `${measure()?.name ?? "score"} ${score === null ? "–" : score.toFixed(4)}`;
   const node = element("article", {className: "card", tabIndex: -1},
-    element("header", {}, link, element("span", {textContent: said}),
+    element("header", {}, link, element("span", {textContent: label}),
             element("span", {textContent: about(image)})));
   node.dataset.position = position;
   if (position < AT_ONCE) fillCard(node);

@@ -9,9 +9,9 @@ function url(image, kind) {
     return `${encodeURIComponent(report.folder)}/${key}-${kind}.jpg`;
   if (!urls.has(key)) {
     const block = byId(`pictures-${key}`);
-    const found = JSON.parse(block.textContent);
+    const content = JSON.parse(block.textContent);
     block.remove();
-    urls.set(key, Object.fromEntries(Object.entries(found).map(([name, text]) => {
+    urls.set(key, Object.fromEntries(Object.entries(content).map(([name, text]) => {
       const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
       return [name, URL.createObjectURL(new Blob([bytes], {type: "image/jpeg"}))];
     })));
