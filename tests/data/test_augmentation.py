@@ -93,12 +93,12 @@ def test_labels_are_never_interpolated_and_masks_as_the_recipe_says(mask_resize,
     codes = torch.full((1, 32, 32), 255, dtype=torch.uint8)
     codes[:, 5:9] = 0
     layers = {"image": codes.expand(3, -1, -1), "mask": codes, "scribble": codes, "edge": codes}
-    moved = augment(layers, 3, replace(OPTIONS, mask_resize=mask_resize, **changes),
-                    read_steps(steps))
-    levels = {name: len(layer.unique()) for name, layer in moved.items()}
+    result = augment(layers, 3, replace(OPTIONS, mask_resize=mask_resize, **changes),
+                     read_steps(steps))
+    levels = {name: len(layer.unique()) for name, layer in result.items()}
     assert levels["scribble"] == 2 and levels["image"] > 2
     assert (levels["mask"] > 2) == (levels["edge"] > 2) == (mask_resize == "bilinear")
-    assert all(layer.shape[-2:] == (32, 32) and layer.is_contiguous() for layer in moved.values())
+    assert all(layer.shape[-2:] == (32, 32) and layer.is_contiguous() for layer in result.values())
 
 
 # --- moves, tones and blurs ----------------------------------------------------------------------
@@ -124,10 +124,10 @@ def test_it_is_a_pure_function_of_the_seed(seed):
 @given(seeds)
 @settings(max_examples=100, deadline=None)
 def test_all_targets_move_together_and_only_move(seed):
-    moved = augment(layers_of(), seed, OPTIONS, PRESET)
-    number = moved["edge"]
-    assert torch.equal(moved["mask"], number * 100)
-    assert torch.equal(moved["scribble"], torch.where(number == 2, 255, number))
+    result = augment(layers_of(), seed, OPTIONS, PRESET)
+    number = result["edge"]
+    assert torch.equal(result["mask"], number * 100)
+    assert torch.equal(result["scribble"], torch.where(number == 2, 255, number))
     assert torch.equal(number.unique(return_counts=True)[1],
                        layers_of()["edge"].unique(return_counts=True)[1])
 
@@ -140,10 +140,10 @@ def test_the_image_moves_as_its_targets_do(seed):
     mask[:, 4:20, 8:40] = 255
     image = (mask // 2 + 60).expand(3, -1, -1).contiguous()
     for steps in (PRESET, read_steps([{"crop": {"p": 1}}])):
-        moved = augment({"image": image, "mask": mask}, seed, OPTIONS, steps)
-        darkest, brightest = moved["image"].float().aminmax()
-        brighter = moved["image"] > (darkest + brightest) / 2
-        assert ((moved["mask"] > 0) == brighter).float().mean() > 0.9
+        result = augment({"image": image, "mask": mask}, seed, OPTIONS, steps)
+        darkest, brightest = result["image"].float().aminmax()
+        brighter = result["image"] > (darkest + brightest) / 2
+        assert ((result["mask"] > 0) == brighter).float().mean() > 0.9
 
 
 #: What moves_tones_blurs, the former ``tracer``, made of a mask [[0, 1], [2, 3]] and an image of
@@ -156,11 +156,11 @@ DRAWN = {1: ([0, 1, 2, 3], 100), 2: ([0, 1, 2, 3], 97), 3: ([1, 3, 0, 2], 141),
 
 def test_the_preset_draws_what_it_always_drew():
     for seed, (places, level) in DRAWN.items():
-        moved = augment({"image": torch.full((3, 2, 2), 100, dtype=torch.uint8),
-                         "mask": torch.tensor([[[0, 1], [2, 3]]], dtype=torch.uint8)}, seed,
-                        OPTIONS, PRESET)
-        assert moved["mask"].flatten().tolist() == places, seed
-        assert moved["image"].unique().tolist() == [level], seed
+        result = augment({"image": torch.full((3, 2, 2), 100, dtype=torch.uint8),
+                          "mask": torch.tensor([[[0, 1], [2, 3]]], dtype=torch.uint8)}, seed,
+                         OPTIONS, PRESET)
+        assert result["mask"].flatten().tolist() == places, seed
+        assert result["image"].unique().tolist() == [level], seed
 
 
 @pytest.mark.parametrize("spec, shares", [
@@ -174,33 +174,33 @@ def test_the_preset_draws_what_it_always_drew():
         **dict.fromkeys(("flip", "vertical_flip", "turn", "contrast", "gamma", "brightness"), 1/6),
         **dict.fromkeys(("motion_blur", "median_blur", "gaussian_blur", "noise"), 1/8)})])
 def test_each_step_happens_as_often_as_it_should(monkeypatch, spec, shares):
-    seen = []
+    calls = []
     for table in (MOVES, CHANGES):
         for name, row in table.items():
-            monkeypatch.setitem(table, name, replace(row, apply=lambda *given, name=name, **values:
-                                                     (seen.append(name), given[0])[1]))
+            monkeypatch.setitem(table, name, replace(row, apply=lambda x, *_, name=name, **values:
+                                                     (calls.append(name), x)[1]))
     steps, draws = read_steps(spec), 2000
     for seed in range(draws):
         augment(layers_of(size=4), seed, OPTIONS, steps)
-    assert set(seen) == set(shares)
+    assert set(calls) == set(shares)
     for name, share in shares.items():
-        assert seen.count(name) / draws == pytest.approx(share, abs=0.03), name
+        assert calls.count(name) / draws == pytest.approx(share, abs=0.03), name
 
 
 def test_turns_are_by_any_multiple_of_ninety_degrees():
-    turned = [torch.rot90(layers_of()["image"], quarters, (-2, -1)) for quarters in range(4)]
+    turns = [torch.rot90(layers_of()["image"], quarters, (-2, -1)) for quarters in range(4)]
     counts = [0] * 4
     for seed in range(200):
         image = always("turn", layers_of(), seed)["image"]
-        counts[next(number for number in range(4) if torch.equal(turned[number], image))] += 1
+        counts[next(number for number in range(4) if torch.equal(turns[number], image))] += 1
     assert all(30 < count < 70 for count in counts)
 
 
 @pytest.mark.parametrize("name, axis", [("flip", -1), ("vertical_flip", -2)])
 def test_flips(name, axis):
-    moved = always(name, layers_of(), 5)
+    result = always(name, layers_of(), 5)
     for layer_name, layer in layers_of().items():
-        assert torch.equal(moved[layer_name], layer.flip(axis))
+        assert torch.equal(result[layer_name], layer.flip(axis))
 
 
 def test_a_rotation_turns_both_ways_and_fills_the_corners():
@@ -210,16 +210,16 @@ def test_a_rotation_turns_both_ways_and_fills_the_corners():
               "scribble": torch.ones_like(mask)}
     heights = []
     for seed in range(300):
-        moved = always("rotate", layers, seed, degrees=20)
+        result = always("rotate", layers, seed, degrees=20)
         rows = torch.arange(65)
-        weights = moved["mask"][0, :, 60].float()  # 28 pixels right of the middle
+        weights = result["mask"][0, :, 60].float()  # 28 pixels right of the middle
         heights.append(((rows * weights).sum() / weights.sum() - 32).item())
-        assert torch.equal(moved["image"][:1], moved["mask"])
-        assert set(moved["scribble"].unique().tolist()) <= {1, 255}  # unknown comes in
+        assert torch.equal(result["image"][:1], result["mask"])
+        assert set(result["scribble"].unique().tolist()) <= {1, 255}  # unknown comes in
     largest = 28 * np.tan(np.radians(20))
     assert max(heights) == pytest.approx(largest, abs=0.8)
     assert min(heights) == pytest.approx(-largest, abs=0.8)
-    assert (moved["scribble"] == 255).any() and moved["scribble"][0, 32, 32] == 1
+    assert (result["scribble"] == 255).any() and result["scribble"][0, 32, 32] == 1
 
 
 @pytest.mark.parametrize("smallest, largest", [(0.5, 0.8), (0.9, 0.9)])
@@ -228,8 +228,8 @@ def test_a_crop_draws_height_and_width_on_their_own(smallest, largest):
     """
     boxes = []
     for seed in range(300):
-        cropped = always("crop", ramp(), seed, smallest=smallest, largest=largest)
-        row, column = cropped["image"][0, 0].float(), cropped["mask"][0, :, 0].float()
+        crop = always("crop", ramp(), seed, smallest=smallest, largest=largest)
+        row, column = crop["image"][0, 0].float(), crop["mask"][0, :, 0].float()
         boxes.append([*((ends[-1] - ends[0] + 1) / 256 for ends in (row, column)),
                       row[0], column[0]])
     sides, starts = np.array(boxes)[:, :2], np.array(boxes)[:, 2:]
@@ -244,11 +244,11 @@ def test_a_crop_draws_height_and_width_on_their_own(smallest, largest):
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_changes_of_the_image_leave_the_targets_alone(name):
-    changed = [always(name, layers_of(), seed) for seed in range(10)]
-    for layers in changed:
+    results = [always(name, layers_of(), seed) for seed in range(10)]
+    for layers in results:
         for target in ("mask", "scribble", "edge"):
             assert torch.equal(layers[target], layers_of()[target])
-    assert not all(torch.equal(layers["image"], layers_of()["image"]) for layers in changed)
+    assert not all(torch.equal(layers["image"], layers_of()["image"]) for layers in results)
 
 
 def grey(level: int, size: int = SIZE) -> dict[str, torch.Tensor]:
@@ -277,15 +277,15 @@ def test_jitter_is_torchvisions(name, adjust, low, high):
     """Each image is what torchvision makes of some factor within the limits, up to rounding."""
     none = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0)
     smooth = F.resize(layers_of()["image"], [8, 8]) // 2  # whose mean is not the middle grey
-    chosen = []
+    nearest = []
     for seed in range(40):
         image = always("color_jitter", {"image": smooth}, seed, **{**none, name: 0.4})["image"]
         factors = np.linspace(low, high, 161)
         errors = [(adjust(smooth, factor).int() - image.int()).abs().float().mean().item()
                   for factor in factors]
         assert min(errors) < 1.5
-        chosen.append(factors[int(np.argmin(errors))])
-    assert min(chosen) < low + 0.15 * (high - low) and max(chosen) > high - 0.15 * (high - low)
+        nearest.append(factors[int(np.argmin(errors))])
+    assert min(nearest) < low + 0.15 * (high - low) and max(nearest) > high - 0.15 * (high - low)
     assert torch.equal(always("color_jitter", {"image": smooth}, 0, **none)["image"], smooth)
 
 
@@ -360,11 +360,11 @@ def test_it_is_asked_for_by_the_recipe_and_repeats_in_loader_processes(made_sets
         return list(loader)
 
     steps = ["moves_tones_blurs", {"rotate": {"p": 1}}, "crop", "color_jitter"]
-    changed = epoch(augment=steps)
-    assert same_batches(changed, epoch(augment=steps, workers=2))
-    assert same_batches(changed, epoch(augment=steps, cache="none"))
-    assert not same_batches(changed, epoch())
-    assert not same_batches(changed, epoch(2, augment=steps))
-    plain, asked = (list(evaluation_loader(pairs, data_config(augment=kind), 10))
-                    for kind in ("none", "moves_tones_blurs"))
-    assert same_batches(plain, asked)
+    results = epoch(augment=steps)
+    assert same_batches(results, epoch(augment=steps, workers=2))
+    assert same_batches(results, epoch(augment=steps, cache="none"))
+    assert not same_batches(results, epoch())
+    assert not same_batches(results, epoch(2, augment=steps))
+    plain, preset = (list(evaluation_loader(pairs, data_config(augment=kind), 10))
+                     for kind in ("none", "moves_tones_blurs"))
+    assert same_batches(plain, preset)

@@ -19,14 +19,14 @@ from .made import data_config, same_batches
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("filled", [False, True])
-def test_cached_samples_equal_decoded_ones(made_sets, tmp_path, workers, filled):
+@pytest.mark.parametrize("full_before", [False, True])
+def test_cached_samples_equal_decoded_ones(made_sets, tmp_path, workers, full_before):
     pairs = find_pairs("TINY-TR", made_sets)
     moves = {"flip": 0.5, "crop": 0.5, "scales": [0.75, 1.0], "size": 64, "workers": workers}
     expected = [epoch_of(pairs, number, cache="none", **moves) for number in (1, 2)]
     for cache in ("memory", str(tmp_path)):
         loader = training_loader(pairs, data_config(cache=cache, **moves), batch=3, seed=7)
-        if filled:
+        if full_before:
             loader.data.require_sound("pairs")
         for number in (1, 2):
             loader.set_epoch(number)
@@ -44,16 +44,16 @@ def image_of(samples, index: int) -> torch.Tensor:
 
 
 @pytest.fixture
-def decoded(monkeypatch) -> list[str]:
+def decodings(monkeypatch) -> list[str]:
     """Stems of the images that are decoded."""
-    seen = []
+    stems = []
     real = data.layers.decode_image
     monkeypatch.setattr(data.layers, "decode_image",
-                        lambda path: (seen.append(path.stem), real(path))[1])
-    return seen
+                        lambda path: (stems.append(path.stem), real(path))[1])
+    return stems
 
 
-def test_files_are_decoded_once_until_they_change(sets, tmp_path, decoded):
+def test_files_are_decoded_once_until_they_change(sets, tmp_path, decodings):
     pairs = find_pairs("TINY-TR", sets)
     for cache in ("memory", str(tmp_path / "kept")):
         loader = training_loader(pairs, data_config(cache=cache), batch=3, seed=0)
@@ -61,21 +61,21 @@ def test_files_are_decoded_once_until_they_change(sets, tmp_path, decoded):
         for number in range(3):
             loader.set_epoch(number)
             list(loader)
-        assert sorted(decoded) == [pair.name for pair in pairs]
+        assert sorted(decodings) == [pair.name for pair in pairs]
         before = image_of(loader.data, 4)
-        changed = Image.open(pairs[4].image).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        changed.save(pairs[4].image, quality=80)
-        decoded.clear()
+        picture = Image.open(pairs[4].image).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        picture.save(pairs[4].image, quality=80)
+        decodings.clear()
         assert not torch.equal(image_of(loader.data, 4), before)
-        assert decoded == ["04"]
-        decoded.clear()
+        assert decodings == ["04"]
+        decodings.clear()
     again = training_loader(pairs, data_config(cache=str(tmp_path / "kept")), batch=3, seed=0)
     again.data.require_sound("pairs")  # another run, the same folder
     list(again)
-    assert decoded == []
+    assert decodings == []
 
 
-def test_a_damaged_record_is_decoded_again(made_sets, tmp_path, decoded):
+def test_a_damaged_record_is_decoded_again(made_sets, tmp_path, decodings):
     pairs = find_pairs("TINY-TR", made_sets)
     config = data_config(cache=str(tmp_path))
     expected = training_loader(pairs, config, batch=3, seed=0).data
@@ -84,23 +84,23 @@ def test_a_damaged_record_is_decoded_again(made_sets, tmp_path, decoded):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    decoded.clear()
+    decodings.clear()
     again = training_loader(pairs, config, batch=3, seed=0).data
     assert all(torch.equal(image_of(again, i), image_of(expected, i)) for i in range(len(pairs)))
-    assert len(decoded) == 1
+    assert len(decodings) == 1
 
 
-def test_the_cache_keeps_to_its_bounds(made_sets, tmp_path, decoded, capsys):
+def test_the_cache_keeps_to_its_bounds(made_sets, tmp_path, decodings, capsys):
     pairs = find_pairs("TINY-TR", made_sets)
     record = 4 * 32 * 32 + 40
     config = data_config(cache=str(tmp_path), cache_gb=4.5 * record / 1e9)
     loader = training_loader(pairs, config, batch=3, seed=0)
     assert "4 of 10 pairs fit" in capsys.readouterr().err
     loader.data.require_sound("pairs")
-    assert len(decoded) == 4
-    decoded.clear()
+    assert len(decodings) == 4
+    decodings.clear()
     assert len({name for batch in loader for name in batch["name"]}) == 10
-    assert len(decoded) == 6
+    assert len(decodings) == 6
     for size in (32, 64, 96):  # other sizes: other files, of which the older ones go
         training_loader(pairs, data_config(cache=str(tmp_path), cache_gb=1e-4, size=size), 3, 0)
         assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 1e5

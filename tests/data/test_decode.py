@@ -25,9 +25,9 @@ def palette_of(rgb):
     ("cmyk.tif", Image.fromarray(COLOUR).convert("CMYK"))])
 def test_colour_files_decode_to_the_same_rgb(tmp_path, name, image):
     image.save(tmp_path / name)
-    decoded = decode_image(tmp_path / name)
-    assert decoded.mode == "RGB"
-    assert np.abs(np.asarray(decoded).astype(int) - COLOUR).max() <= 1
+    image = decode_image(tmp_path / name)
+    assert image.mode == "RGB"
+    assert np.abs(np.asarray(image).astype(int) - COLOUR).max() <= 1
 
 
 def test_channels_are_rgb_not_bgr(tmp_path):
@@ -45,8 +45,8 @@ def test_cmyk_jpeg_decodes_to_its_colours(tmp_path):
 def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
     ramp = np.linspace(0, 65535, 48).reshape(6, 8).astype(np.uint16)
     path = save(tmp_path / "deep.png", ramp)
-    decoded = np.asarray(decode_image(path))
-    assert np.abs(decoded[..., 0] - ramp / 257).max() <= 0.5
+    image = np.asarray(decode_image(path))
+    assert np.abs(image[..., 0] - ramp / 257).max() <= 0.5
     assert np.abs(decode_mask(path) - ramp / 257).max() <= 0.5
 
 

@@ -92,9 +92,9 @@ def test_dilation_makes_a_square_of_each_pixel():
     point = np.zeros((9, 9), np.uint8)
     point[4, 4] = 200
     assert dilate(point, 1) is point
-    grown = dilate(point, 5)
-    assert (grown[2:7, 2:7] == 200).all()
-    assert np.count_nonzero(grown) == 25
+    disc = dilate(point, 5)
+    assert (disc[2:7, 2:7] == 200).all()
+    assert np.count_nonzero(disc) == 25
     point[4, 4], point[0, 0] = 0, 200
     assert np.count_nonzero(dilate(point, 5)) == 9
 
@@ -111,8 +111,8 @@ def test_edges_are_dilated_at_the_original_resolution(made_sets):
     assert (edges_of([pair], edges="mask", edge_dilate=5)[pair.name]
             >= edges_of([pair], edges="mask")[pair.name]).all()
     expected = Image.fromarray(thick).resize((32, 32), Image.Resampling.BILINEAR)
-    squashed = edges_of([pair], edges="mask", edge_dilate=5)[pair.name][0]
-    assert np.allclose(squashed.numpy(), np.asarray(expected) / 255, atol=1e-6)
+    edge = edges_of([pair], edges="mask", edge_dilate=5)[pair.name][0]
+    assert np.allclose(edge.numpy(), np.asarray(expected) / 255, atol=1e-6)
 
 
 def test_files_beside_the_masks_are_found(sets):
@@ -126,9 +126,9 @@ def test_files_beside_the_masks_are_found(sets):
             pairs = find_masks(spec, sets, edges)
             assert edge_source(edges, pairs) == "files"
             assert all(pair.edge.stem == pair.name == pair.mask.stem for pair in pairs)
-    read = edges_of(pairs, edges="files")
-    assert len(read) == 10
-    assert all(((edge * 255).round() == 77).all() for edge in read.values())
+    edges = edges_of(pairs, edges="files")
+    assert len(edges) == 10
+    assert all(((edge * 255).round() == 77).all() for edge in edges.values())
     assert all(pair.edge is None for pair in find_masks("TINY-TR", sets, "mask"))
 
 
@@ -202,12 +202,12 @@ def test_soft_masks_do_not_change_their_edges(made_sets):
 
 
 def test_pairs_without_what_edges_come_from_are_named():
-    photo, scribbled = Pair("a", Path("a.jpg")), Pair("b", Path("b.jpg"), scribble=Path("b.png"))
+    photo, weak = Pair("a", Path("a.jpg")), Pair("b", Path("b.jpg"), scribble=Path("b.png"))
     with pytest.raises(UserError, match=r"data\.edges=mask: 1 pairs have no mask file.*b\.jpg"):
-        edge_source("mask", [scribbled])
+        edge_source("mask", [weak])
     with pytest.raises(UserError, match=r"data\.edges=files: 2 pairs have no edge file.*a\.jpg"):
-        edge_source("files", [photo, scribbled])
-    assert edge_source("auto", [scribbled]) == "canny"
+        edge_source("files", [photo, weak])
+    assert edge_source("auto", [weak]) == "canny"
     assert edge_source("sobel", [photo]) == "sobel"
 
 

@@ -31,8 +31,8 @@ def test_soft_masks_keep_greys_and_equal_pillows_bilinear(made_sets):
 
 def test_hard_masks_are_cut_at_one_half_before_the_resize_and_after():
     mask = np.array([[127, 128], [0, 200]], np.uint8)
-    squashed = squash({"image": Image.new("RGB", (2, 2)), "mask": mask}, 2, options_of())
-    assert squashed["mask"].tolist() == [[[0, 255], [0, 255]]]
+    layers = squash({"image": Image.new("RGB", (2, 2)), "mask": mask}, 2, options_of())
+    assert layers["mask"].tolist() == [[[0, 255], [0, 255]]]
     greys = torch.tensor([127, 128], dtype=torch.uint8)
     assert LAYERS["mask"].finish(greys, options_of()).tolist() == [0, 1]
     assert LAYERS["edge"].finish(greys, options_of()).tolist() == pytest.approx(
@@ -41,21 +41,21 @@ def test_hard_masks_are_cut_at_one_half_before_the_resize_and_after():
 
 def test_images_equal_pillows_resize_and_imagenet_normalisation(made_sets):
     image = Image.open(find_pairs("TINY-TR", made_sets)[0].image).convert("RGB")
-    finished = finish(squash({"image": image}, 32, options_of()), options_of())["image"]
-    resized = np.array(image.resize((32, 32), Image.Resampling.BILINEAR)) / 255
-    expected = (resized - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    assert np.allclose(finished.permute(1, 2, 0).numpy(), expected, atol=1e-5)
+    sample = finish(squash({"image": image}, 32, options_of()), options_of())["image"]
+    pixels = np.array(image.resize((32, 32), Image.Resampling.BILINEAR)) / 255
+    expected = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    assert np.allclose(sample.permute(1, 2, 0).numpy(), expected, atol=1e-5)
 
 
 def test_what_is_no_layer_stays_and_scribbles_bring_gray():
     batch = {"image": torch.full((1, 3, 2, 2), 255, dtype=torch.uint8), "name": ["a"],
              "scribble": torch.tensor([[[[0, 1], [255, 0]]]], dtype=torch.uint8)}
-    finished = finish(batch, options_of())
-    assert list(finished) == ["image", "name", "scribble", "gray"]
-    assert finished["name"] == ["a"]
-    assert finished["scribble"].dtype == torch.int64
-    assert finished["scribble"].flatten().tolist() == [0, 1, 255, 0]
-    assert finished["gray"].flatten().tolist() == [1, 1, 1, 1]
+    sample = finish(batch, options_of())
+    assert list(sample) == ["image", "name", "scribble", "gray"]
+    assert sample["name"] == ["a"]
+    assert sample["scribble"].dtype == torch.int64
+    assert sample["scribble"].flatten().tolist() == [0, 1, 255, 0]
+    assert sample["gray"].flatten().tolist() == [1, 1, 1, 1]
     assert "gray" not in finish({"image": batch["image"]}, options_of())
 
 
@@ -99,8 +99,8 @@ def test_a_new_layer_is_one_row_of_the_table(made_sets, tmp_path, inverse, worke
         assert batch["inverse"].shape == batch["mask"].shape
         assert torch.allclose(batch["mask"] + batch["inverse"], torch.ones(()))
     assert all(same_batches(epochs[0], epoch) for epoch in epochs[1:])
-    seen = torch.cat([batch["inverse"].mean().view(1) for batch in epochs[0]])
-    assert seen.min() > 0 and seen.max() < 1  # both sides are there
+    means = torch.cat([batch["inverse"].mean().view(1) for batch in epochs[0]])
+    assert means.min() > 0 and means.max() < 1  # both sides are there
 
 
 def test_a_made_layer_is_there_for_losses_that_learn_from_it(made_sets, inverse, capsys):

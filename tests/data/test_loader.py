@@ -104,11 +104,11 @@ def test_loader_processes_follow_the_cores_and_the_shared_memory(monkeypatch, ca
 def test_a_bus_error_becomes_advice(made_sets, monkeypatch):
     loader = training_loader(find_pairs("TINY-TR", made_sets), data_config(), batch=4, seed=0)
 
-    def killed(loader):
+    def lose_worker(loader):
         raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Bus error. It is "
                            "possible that dataloader's workers are out of shared memory.")
         yield
 
-    monkeypatch.setattr(torch.utils.data.DataLoader, "__iter__", killed)
+    monkeypatch.setattr(torch.utils.data.DataLoader, "__iter__", lose_worker)
     with pytest.raises(UserError, match="--shm-size"):
         list(loader)

@@ -22,7 +22,7 @@ def test_values_and_gradients_equal_the_released_losses(released_inputs, agrees,
     agrees(name, value, arguments[:1 if name == "scwssod/lsc" else 2])
 
 
-def unfolded(saliency, image, radius, sigma_xy, sigma_rgb, padded) -> torch.Tensor:
+def by_unfolding(saliency, image, radius, sigma_xy, sigma_rgb, padded) -> torch.Tensor:
     """The formula as it stands: all windows unfolded."""
     count, _, height, width = saliency.shape
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -48,14 +48,14 @@ def test_coherence_equals_the_unfolded_formula(seed, height, width, radius, padd
     random = torch.Generator().manual_seed(seed)
     saliency = torch.rand(2, 1, height, width, generator=random, dtype=torch.float64)
     image = torch.rand(2, 3, height, width, generator=random, dtype=torch.float64)
-    found = []
-    for function in (losses.saliency_coherence, unfolded):
+    results = []
+    for function in (losses.saliency_coherence, by_unfolding):
         x = saliency.clone().float().requires_grad_()
         value = function(x, image.float(), radius, 6.0, 0.3, padded)
         value.backward()
-        found.append((value.item(), x.grad))
-    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5, abs=1e-7)
-    assert torch.allclose(found[0][1], found[1][1], atol=1e-6)
+        results.append((value.item(), x.grad))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-5, abs=1e-7)
+    assert torch.allclose(results[0][1], results[1][1], atol=1e-6)
 
 
 def test_coherence_is_zero_for_constant_maps_and_refuses_misfits():

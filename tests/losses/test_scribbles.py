@@ -60,8 +60,8 @@ def test_the_gate_forgives_edges_of_the_background():
     follows = losses.smoothness(saliency, gray)
     ignores = losses.smoothness(saliency, torch.zeros_like(gray))
     assert follows < 0.9 * ignores
-    gated = losses.smoothness(saliency, gray, gate=True)
-    assert gated == losses.smoothness(saliency, torch.zeros_like(gray), gate=True)
+    with_gate = losses.smoothness(saliency, gray, gate=True)
+    assert with_gate == losses.smoothness(saliency, torch.zeros_like(gray), gate=True)
 
 
 def test_smoothness_has_finite_gradients_on_flat_maps():

@@ -104,7 +104,7 @@ def sample_and_outputs() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     st.dictionaries(st.sampled_from(sorted(BY_HAND)), st.floats(0.0625, 4, width=16), min_size=1)),
     min_size=1), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_a_table_is_the_sum_that_it_says(choice, released):
+def test_a_table_is_the_sum_that_it_says(choice, as_in_code):
     sample, outputs = sample_and_outputs()
     table, expected = {}, {}
     for output, (target, entry) in choice.items():
@@ -114,27 +114,27 @@ def test_a_table_is_the_sum_that_it_says(choice, released):
             continue
         table[output] = entry | ({} if target == "mask" else {"target": target})
         for name, weight in entry.items():
-            loss = BY_HAND[name][1 if released else 2]
+            loss = BY_HAND[name][1 if as_in_code else 2]
             expected[f"{output}_{name}"] = weight * loss(outputs[output], sample[target])
     assume(table)
-    objective = TableObjective(table, "released" if released else "paper")
-    given_back, terms = objective(lambda image: outputs, sample)
-    assert given_back is outputs
+    objective = TableObjective(table, "released" if as_in_code else "paper")
+    outputs_again, terms = objective(lambda image: outputs, sample)
+    assert outputs_again is outputs
     assert list(terms) == list(expected)
     for name, value in expected.items():
         assert torch.equal(terms[name], value), name
-    involved = [outputs[output] for output in table]
-    for ours, by_hand in zip(torch.autograd.grad(sum(terms.values()), involved),
-                             torch.autograd.grad(sum(expected.values()), involved), strict=True):
+    leaves = [outputs[output] for output in table]
+    for ours, by_hand in zip(torch.autograd.grad(sum(terms.values()), leaves),
+                             torch.autograd.grad(sum(expected.values()), leaves), strict=True):
         assert torch.equal(ours, by_hand)
     assert set(objective.targets) == {entry.get("target", "mask") for entry in table.values()}
 
 
 def test_losses_on_one_target_share_the_weights_of_its_pixels(monkeypatch):
-    weighed = []
+    targets = []
 
     def counting(target: Tensor) -> Tensor:
-        weighed.append(target)
+        targets.append(target)
         return losses.outline_weights(target)
 
     monkeypatch.setitem(losses.LOSSES, "structure",
@@ -143,7 +143,7 @@ def test_losses_on_one_target_share_the_weights_of_its_pixels(monkeypatch):
     objective = TableObjective({"saliency": {"structure": 1}, "side": {"structure": 1},
                                 "edge": {"structure": 1, "target": "edge"}})
     _, terms = objective(lambda image: outputs, sample)
-    assert [target is sample["mask"] for target in weighed] == [True, False]
+    assert [target is sample["mask"] for target in targets] == [True, False]
     assert torch.equal(terms["edge_structure"], losses.structure(outputs["edge"], sample["edge"]))
 
 
@@ -268,9 +268,9 @@ def test_loss_names_of_before_mean_the_same(tmp_path, capsys, recipe, before):
     assert list(config.loss.terms) == list(now.loss.terms)
     (tmp_path / "trial.yaml").write_text(
         f"base: {CONFIGS / 'cpd_vgg.yaml'}\nmodel: {{name: {now.model.name}}}")
-    switched = load_config(tmp_path / "trial.yaml", [f"loss.name={before}"])
-    assert switched.loss.terms == now.loss.terms
-    assert model.objective_of(switched).targets == model.objective_of(now).targets
+    after = load_config(tmp_path / "trial.yaml", [f"loss.name={before}"])
+    assert after.loss.terms == now.loss.terms
+    assert model.objective_of(after).targets == model.objective_of(now).targets
 
 
 def test_an_output_that_the_network_lacks_stops_the_first_step(made_sets, runs, capsys):

@@ -23,7 +23,7 @@ class Released(NamedTuple):
         in_bf16: outputs that stay near float32 in mixed precision; all, if it is empty.
         options: to trace and export with, where the released way leaves torch.
         like: a network of the same class that is tested with values in this one's place; this one,
-            which is only larger, is tested with shapes.
+            which differs in its trunk and in widths, is tested with shapes.
     """
 
     parameters: int
@@ -51,7 +51,7 @@ RELEASED = {
     "cpd_vgg": Released(29_232_771, _CPD, "cpd_vgg", tolerance=1e-4),
     "cpd_resnet": Released(47_851_075, _CPD, "cpd_r"),
     "scwssod": Released(63_537_997, _SCWSSOD, "scwssod", in_bf16=_DEEPEST),
-    "scwssod_vgg": Released(40_195_661, _SCWSSOD, in_bf16=_DEEPEST),
+    "scwssod_vgg": Released(40_195_661, _SCWSSOD, like="scwssod"),
     "tracer_te0": Released(7_453_090, _TRACER, "tracer0", 2e-2, tuple(_TRACER), in_bf16=_EDGE),
     "tracer_te1": Released(9_958_726, _TRACER, like="tracer_te0"),
     "tracer_te2": Released(11_085_364, _TRACER, like="tracer_te0"),
@@ -60,8 +60,8 @@ RELEASED = {
     "tracer_te5": Released(31_303_954, _TRACER, like="tracer_te0"),
     "tracer_te6": Released(43_470_822, _TRACER, like="tracer_te0"),
     "tracer_te7": Released(66_266_806, _TRACER, like="tracer_te0"),
-    "tracer_resnet50": Released(25_279_334, _TRACER, in_bf16=_EDGE),
-    "tracer_vgg": Released(19_567_846, _TRACER, in_bf16=_EDGE),
+    "tracer_resnet50": Released(25_279_334, _TRACER, like="tracer_te0"),
+    "tracer_vgg": Released(19_567_846, _TRACER, like="tracer_te0"),
     "wssa": Released(15_526_029, _WSSA, "wssa", 1e-3, options={"canny": "torch"},
                      left_out="33 tensors (1270674 values) of classification, layer5, layer6, "
                               "rcab_feat"),

@@ -13,9 +13,9 @@ from model.blocks import GroupedConv, ReceptiveField, conv_norm, conv_norm_relu,
 def test_resizing_is_bilinear_with_the_corners_that_are_asked_for(align_corners):
     """From two pixels to four: with aligned corners thirds, else quarters."""
     row = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)
-    resized = resize_to(row, torch.zeros(1, 7, 1, 4), align_corners)
+    result = resize_to(row, torch.zeros(1, 7, 1, 4), align_corners)
     expected = [0, 1 / 3, 2 / 3, 1] if align_corners else [0, 0.25, 0.75, 1]
-    assert resized.flatten().tolist() == pytest.approx(expected)
+    assert result.flatten().tolist() == pytest.approx(expected)
     with pytest.raises(TypeError):
         resize_to(row, row)  # there is no default
 
@@ -25,8 +25,8 @@ def test_a_norm_follows_a_convolution_without_bias_and_keeps_the_size():
     assert [type(layer) for layer in block] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
     assert block[0].bias is None and conv_norm_relu(3, 5, 1, bias=True)[0].bias is not None
     assert block(torch.randn(2, 3, 11, 14)).shape == (2, 5, 11, 14)
-    named = conv_norm(3, 5, (1, 3), nn.SELU(), padding=(0, 1))
-    assert [name for name, _ in named.named_children()] == ["conv", "bn", "activation"]
+    with_names = conv_norm(3, 5, (1, 3), nn.SELU(), padding=(0, 1))
+    assert [name for name, _ in with_names.named_children()] == ["conv", "bn", "activation"]
     assert len(conv_norm(3, 5, 1)) == 2
 
 
@@ -41,9 +41,9 @@ def test_the_branches_of_a_receptive_field_reach_as_far_as_the_paper_says(branch
     block = ReceptiveField(1, 2, summing)
     point = torch.zeros(1, 1, 41, 41)
     point[..., 20, 20] = 1
-    reached = block.branches[branch](point)[0, 0] > 0
+    response = block.branches[branch](point)[0, 0] > 0
     for dim in (0, 1):
-        places = reached.any(dim=dim).nonzero()
+        places = response.any(dim=dim).nonzero()
         assert (places.min(), places.max()) == (20 - reach, 20 + reach)
 
 

@@ -3,18 +3,20 @@ against, are in ``released.py``; nothing here names one."""
 
 from __future__ import annotations
 
-import json
+import builtins
+import re
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 import model
+from tests.model.reference import released_state, unfilled_network
 from tests.model.released import RELEASED, Released
 from utils.config import load_config
 from utils.paths import CONFIGS, ROOT
@@ -26,7 +28,7 @@ SHAPES = [name for name in REGISTERED if RELEASED[name].like]
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> None:
+def seed() -> None:
     """The images of a test do not depend on which tests ran before."""
     torch.manual_seed(0)
 
@@ -54,50 +56,54 @@ def test_a_network_without_its_places_is_noticed(monkeypatch):
                                           "configs/untested.yaml"]
 
 
+def trunk_family(name: str) -> str:
+    """The trunk of a network without its size."""
+    return re.sub(r"_b\d$", "", model._NETWORKS[name][1]["trunk"])
+
+
 @pytest.mark.parametrize("name", SHAPES)
-def test_networks_tested_by_shapes_differ_from_the_tested_one_in_size_only(name):
-    small = RELEASED[name].like
-    assert small in VALUES
-    classes, options = zip(*(model._NETWORKS[key] for key in (name, small)), strict=True)
-    assert classes[0] is classes[1] and options[0].keys() == options[1].keys()
-    differing = {key for key in options[0] if options[0][key] != options[1][key]}
-    families = {options[number]["trunk"].rstrip("0123456789") for number in (0, 1)}
-    assert differing == {"trunk"} and len(families) == 1
-
-
-#: Tensors with a shape and without values: a network of any size is built and run at once.
-SHAPES_ONLY = FakeTensorMode()
+def test_class_and_trunk_of_networks_tested_by_shapes_are_tested_with_values(name):
+    sibling = RELEASED[name].like
+    assert sibling in VALUES
+    (own_class, own), (its_class, its) = (model._NETWORKS[key] for key in (name, sibling))
+    assert own_class is its_class
+    assert {key for key in own | its if own.get(key) != its.get(key)} <= {"trunk", "widths"}
+    assert trunk_family(name) in {trunk_family(key) for key in VALUES}
 
 
 @pytest.fixture(scope="module", params=REGISTERED)
-def weightless(request) -> tuple[Released, model.Network]:
-    """A network without values, of which names and shapes are tested."""
-    with SHAPES_ONLY:
-        return RELEASED[request.param], model.build(request.param,
-                                                    **RELEASED[request.param].options)
+def weightless(request) -> tuple[Released, model.Network, list[str]]:
+    """A network without values, of which names and shapes are tested, and what building it read."""
+    reads = []
+
+    def record(function: Callable) -> Callable:
+        def call(*args, **kwargs):
+            reads.append(f"{function.__name__}{args}")
+            return function(*args, **kwargs)
+        return call
+
+    with pytest.MonkeyPatch.context() as patch, torch.device("meta"):
+        for module, reader in ((torch, "load"), (torch.hub, "load_state_dict_from_url"),
+                               (torch.hub, "download_url_to_file"), (Path, "open"),
+                               (builtins, "open")):
+            patch.setattr(module, reader, record(getattr(module, reader)))
+        network = model.build(request.param, **RELEASED[request.param].options)
+    return RELEASED[request.param], network, reads
 
 
-@pytest.mark.parametrize("name", REGISTERED)
-def test_building_reads_no_file(name, monkeypatch):
-    def forbidden(*args, **kwargs):
-        raise AssertionError("a constructor read a file or an address")
-
-    for module, reader in ((torch, "load"), (torch.hub, "load_state_dict_from_url"),
-                           (torch.hub, "download_url_to_file"), (Path, "open")):
-        monkeypatch.setattr(module, reader, forbidden)
-    monkeypatch.setattr("builtins.open", forbidden)
-    with torch.device("meta"):
-        model.build(name)
+def test_building_reads_no_file(weightless):
+    *_, reads = weightless
+    assert not reads
 
 
 def test_parameter_count(weightless):
-    released, network = weightless
+    released, network, _ = weightless
     assert sum(p.numel() for p in network.parameters()) == released.parameters
 
 
 def test_every_trunk_key_of_the_imagenet_file_has_one_place(weightless):
     """Several trunks of a network may take the same tensor, one trunk never takes one twice."""
-    _, network = weightless
+    _, network, _ = weightless
     assert network.trunks()
     for name, trunk in network.trunks().items():
         keys = trunk.imagenet_keys()
@@ -106,20 +112,18 @@ def test_every_trunk_key_of_the_imagenet_file_has_one_place(weightless):
 
 
 @pytest.mark.parametrize("weightless", SHAPES, indirect=True)
-@pytest.mark.parametrize("size", [(0, 32), (36, 11)])
-def test_shapes_and_the_reach_of_gradients(weightless, size):
-    """Of the larger networks; the tests below run on all others with values."""
-    released, network = weightless
-    height, width = (network.smallest_side + more for more in size)
-    with SHAPES_ONLY:
-        outputs = network.train()(torch.randn(2, 3, height, width))
-        sum(logits.mean() for logits in outputs.values()).backward()
+def test_shapes_and_the_reach_of_gradients(weightless, monkeypatch):
+    """Of the networks that are like others; the tests below run on all others with values."""
+    # The device without values has no mixed precision, after which torch refuses to be asked.
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: False)
+    released, network, _ = weightless
+    height, width = network.smallest_side + 36, network.smallest_side + 11
+    outputs = network.train()(torch.randn(2, 3, height, width, device="meta"))
+    sum(logits.mean() for logits in outputs.values()).backward()
     assert {key: tuple(logits.shape) for key, logits in outputs.items()} == dict.fromkeys(
         released.outputs, (2, 1, height, width))
-    unreached = [key for key, p in network.named_parameters()
-                 if p.grad is None and not key.startswith(network.never_trained)]
-    assert not unreached
-    network.zero_grad()
+    assert not [key for key, p in network.named_parameters()
+                if p.grad is None and not key.startswith(network.never_trained)]
 
 
 @pytest.fixture(scope="module", params=[name for name in VALUES if RELEASED[name].golden])
@@ -127,14 +131,8 @@ def golden_network(request, golden) -> tuple[Released, dict, dict, dict, model.N
     """The line, description, reference outputs and released state of a network, and the network,
     which is not filled."""
     released = RELEASED[request.param]
-    files = golden.folder / "models" / released.golden
-    description = json.loads(files.with_suffix(".json").read_text())
-    arrays = dict(np.load(files.with_suffix(".npz")))
-    state = golden.golden_state(description["state_dict"])
-    for key, value in arrays.items():
-        if key.startswith("state/"):
-            state[key.removeprefix("state/")] = torch.from_numpy(value)
-    return released, description, arrays, state, model.build(request.param).eval()
+    return (released, *released_state(golden, released.golden),
+            unfilled_network(request.param).eval())
 
 
 def test_outputs_equal_the_released_network(golden, golden_network, capsys):
@@ -148,8 +146,8 @@ def test_outputs_equal_the_released_network(golden, golden_network, capsys):
         ours_now = outputs[ours].sigmoid() if ours in released.probabilities else outputs[ours]
         error = np.abs(ours_now.numpy() - expected).max() / expected.std()
         assert error < released.tolerance, f"{ours}: {error:.2e} of the deviation"
-    printed = capsys.readouterr().out
-    assert released.left_out in printed and bool(printed) == bool(released.left_out)
+    output = capsys.readouterr().out
+    assert released.left_out in output and bool(output) == bool(released.left_out)
 
 
 def test_every_released_key_has_exactly_one_place(golden_network):
@@ -157,13 +155,13 @@ def test_every_released_key_has_exactly_one_place(golden_network):
     idle = [key for key in state if key.startswith(network.never_run)]
     ours = [network.released_key(key) for key in state if key not in idle]
     assert sorted(ours) == sorted(network.state_dict())
-    learned = sum(state[key].numel() for key in idle
-                  if "running" not in key and "num_batches" not in key)
-    assert released.parameters + learned == description["parameters"]
+    idle_parameters = sum(state[key].numel() for key in idle
+                          if "running" not in key and "num_batches" not in key)
+    assert released.parameters + idle_parameters == description["parameters"]
 
 
 @pytest.fixture(scope="module", params=VALUES)
-def built(request) -> tuple[Released, model.Network]:
+def random_network(request) -> tuple[Released, model.Network]:
     """A network whose batch norms keep most features positive. Ordinary random weights amplify
     rounding until it decides the output, which is then no measure of anything."""
     torch.manual_seed(0)
@@ -177,28 +175,28 @@ def built(request) -> tuple[Released, model.Network]:
 
 
 @pytest.fixture(scope="module")
-def stepped(built) -> dict[tuple[int, int], dict[str, torch.Tensor | None]]:
+def gradients(random_network) -> dict[tuple[int, int], dict[str, torch.Tensor | None]]:
     """Size → parameter → its gradient; no parameter may be written in place meanwhile."""
-    _, network = built
+    _, network = random_network
     torch.manual_seed(0)
     before = {key: p._version for key, p in network.named_parameters()}
-    gradients = {}
+    of_sizes = {}
     side = network.smallest_side
     for size in ((side, side), (side + 36, side + 11)):
         outputs = network(torch.randn(2, 3, *size))
         sum(logits.sigmoid().mean() for logits in outputs.values()).backward()
-        gradients[size] = {key: p.grad for key, p in network.named_parameters()}
+        of_sizes[size] = {key: p.grad for key, p in network.named_parameters()}
         for parameter in network.parameters():
             parameter.grad = None
     assert before == {key: p._version for key, p in network.named_parameters()}
     assert all(p.is_leaf for p in network.parameters())
-    return gradients
+    return of_sizes
 
 
-def test_gradients_reach_every_parameter_and_are_finite(built, stepped):
-    _, network = built
-    for size, gradients in stepped.items():
-        for key, gradient in gradients.items():
+def test_gradients_reach_every_parameter_and_are_finite(random_network, gradients):
+    _, network = random_network
+    for size, of_size in gradients.items():
+        for key, gradient in of_size.items():
             if key.startswith(network.never_trained):
                 assert not network.get_parameter(key).requires_grad, key
                 continue
@@ -208,9 +206,9 @@ def test_gradients_reach_every_parameter_and_are_finite(built, stepped):
 
 
 @pytest.fixture(scope="module")
-def settled(built, stepped) -> tuple[Released, model.Network]:
+def evaluation_network(random_network, gradients) -> tuple[Released, model.Network]:
     """The network in evaluation mode, with batch norms that have seen one batch."""
-    released, network = built
+    released, network = random_network
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
@@ -227,8 +225,8 @@ def distance(outputs: dict, expected: dict) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("size", [(32, 64), (36, 11)])
-def test_outputs_of_a_batch_of_one_are_finite_logits_at_its_size(settled, size):
-    released, network = settled
+def test_outputs_of_a_batch_of_one_are_finite_logits_at_its_size(evaluation_network, size):
+    released, network = evaluation_network
     height, width = (network.smallest_side + more for more in size)
     with torch.no_grad():
         outputs = network(torch.randn(1, 3, height, width))
@@ -238,8 +236,8 @@ def test_outputs_of_a_batch_of_one_are_finite_logits_at_its_size(settled, size):
         assert torch.isfinite(logits).all() and logits.std() > 0
 
 
-def test_images_of_a_batch_do_not_touch_in_evaluation(settled):
-    _, network = settled
+def test_images_of_a_batch_do_not_touch_in_evaluation(evaluation_network):
+    _, network = evaluation_network
     images = torch.randn(2, 3, *[network.smallest_side] * 2)
     with torch.no_grad():
         together, alone = network(images), network(images[1:])
@@ -247,37 +245,37 @@ def test_images_of_a_batch_do_not_touch_in_evaluation(settled):
     assert max(apart.values()) < 1e-3, apart
 
 
-def test_traces_without_a_warning_and_generalises(settled):
+def test_traces_without_a_warning_and_generalises(evaluation_network):
     """A branch on shapes would be frozen into the trace, with a TracerWarning."""
-    _, network = settled
+    _, network = evaluation_network
     side = network.smallest_side
     with warnings.catch_warnings():
         warnings.simplefilter("error", torch.jit.TracerWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         # torch's own check would trace a second time.
-        traced = torch.jit.trace(network, torch.randn(1, 3, side, side), strict=False,
+        trace = torch.jit.trace(network, torch.randn(1, 3, side, side), strict=False,
                                  check_trace=False)
     image = torch.randn(2, 3, side + 32, side)
     with torch.no_grad():
-        apart = distance(traced(image), network(image))
+        apart = distance(trace(image), network(image))
     assert max(apart.values()) < 1e-3, apart
 
 
-def test_exports_without_a_warning(settled):
-    _, network = settled
+def test_exports_without_a_warning(evaluation_network):
+    _, network = evaluation_network
     image = torch.randn(1, 3, network.smallest_side, network.smallest_side + 32)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("error", UserWarning)
-        exported = torch.export.export(network, (image,)).module()(image)
+        from_export = torch.export.export(network, (image,)).module()(image)
         expected = network(image)
     assert all(type(logits) is torch.Tensor for logits in expected.values())  # no stand-ins
-    apart = distance(exported, expected)
+    apart = distance(from_export, expected)
     assert max(apart.values()) < 1e-3, apart
 
 
-def test_bf16_is_used_and_stays_near_float32(settled):
-    released, network = settled
+def test_bf16_is_used_and_stays_near_float32(evaluation_network):
+    released, network = evaluation_network
     image = torch.randn(2, 3, network.smallest_side, network.smallest_side + 32)
     with torch.no_grad():
         expected = network(image)

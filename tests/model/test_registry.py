@@ -22,7 +22,7 @@ def test_unknown_names_and_options_are_errors():
         model.build("cpd_vgg", pool="median")
 
 
-class Renamed(model.Network):
+class NamesOnly(model.Network):
     """A network of which only the names matter."""
 
     released_keys = {r"head(\d)\.": r"decoder.\1.", r"(decoder\.\d)\.conv\.": r"\1.weigh."}  # noqa: RUF012
@@ -32,13 +32,13 @@ class Renamed(model.Network):
 
 
 def test_released_keys_are_renamed_at_their_beginning_row_after_row():
-    network = Renamed()
+    network = NamesOnly()
     assert network.released_key("head3.conv.bias") == "decoder.3.weigh.bias"
     assert network.released_key("other.head3.conv.bias") == "other.head3.conv.bias"
 
 
 def test_two_different_trunks_each_take_their_own_file(runs):
-    network = Renamed()
+    network = NamesOnly()
     with pytest.raises(UserError, match="no trunk"):
         load_backbone(network)
     network.pair = nn.ModuleList([model.trunks.build("vgg16", [["conv1"]]),

@@ -87,10 +87,10 @@ def test_no_other_tracers_tensors_are_kept():
 
 def test_dropout_leaves_out_channels_not_images():
     dropout = tracer.ChannelTracer(64).norm[1].train()
-    kept = (dropout(torch.ones(200, 64, 1, 1)) > 0).float()
-    assert kept.mean().item() == pytest.approx(1 - tracer.GAMMA, abs=0.02)
-    assert kept.mean(dim=1).min() > 0 and kept.mean(dim=1).max() > 0.95  # no image is all zero
-    assert kept.mean(dim=0).std() < 0.1
+    passes = (dropout(torch.ones(200, 64, 1, 1)) > 0).float()
+    assert passes.mean().item() == pytest.approx(1 - tracer.GAMMA, abs=0.02)
+    assert passes.mean(dim=1).min() > 0 and passes.mean(dim=1).max() > 0.95  # no image is all zero
+    assert passes.mean(dim=0).std() < 0.1
 
 
 def test_the_readings_of_the_paper_are_options():
@@ -119,34 +119,34 @@ def test_the_readings_of_the_paper_are_options():
         model.build("tracer_te0", variant="original")
 
 
-@pytest.mark.parametrize("scaled", [True, False])
-def test_the_union_attention_masks_the_least_confident_channels(scaled):
-    attention = tracer.UnionAttention(40, scaled).eval()
+@pytest.mark.parametrize("scaling", [True, False])
+def test_the_union_attention_masks_the_least_confident_channels(scaling):
+    attention = tracer.UnionAttention(40, scaling).eval()
     x = torch.randn(2, 40, 8, 12)
-    seen = []
-    attention.query.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    maps = []
+    attention.query.register_forward_pre_hook(lambda module, inputs: maps.append(inputs[0]))
     with torch.no_grad():
         out = attention(x)
         confidence = attention.tracer(x)
-        raised = attention.bn(x * confidence + x)
+        sums = attention.bn(x * confidence + x)
     assert out.shape == (2, 1, 8, 12)
-    masked = seen[0].abs().amax(dim=(2, 3)) == 0
-    assert (masked.sum(dim=1) == 4).all()  # a tenth
+    zeros = maps[0].abs().amax(dim=(2, 3)) == 0
+    assert (zeros.sum(dim=1) == 4).all()  # a tenth
     order = confidence.flatten(1).argsort(dim=1)
-    assert masked.gather(1, order)[:, :4].all()
-    expected = raised * (confidence if scaled else 1)
-    assert torch.allclose(seen[0], expected.where(~masked[..., None, None], 0.0), atol=1e-6)
+    assert zeros.gather(1, order)[:, :4].all()
+    expected = sums * (confidence if scaling else 1)
+    assert torch.allclose(maps[0], expected.where(~zeros[..., None, None], 0.0), atol=1e-6)
 
 
 def test_object_attention_leaves_out_certain_background():
     attention = tracer.ObjectAttention(16).eval()
-    seen = []
-    attention.tracing.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    maps = []
+    attention.tracing.register_forward_pre_hook(lambda module, inputs: maps.append(inputs[0]))
     logits = torch.tensor([-9.0, -2.0, 0.0, 9.0]).view(1, 1, 2, 2)
     features = torch.ones(1, 16, 2, 2)
     attention(logits, features)
     p = logits.sigmoid()
-    assert torch.allclose(seen[0][0, 0], torch.where(1 - p > 0.93, p, 1.0)[0, 0])
+    assert torch.allclose(maps[0][0, 0], torch.where(1 - p > 0.93, p, 1.0)[0, 0])
 
 
 def test_the_official_checkpoint_has_all_keys_of_the_trunk(golden):

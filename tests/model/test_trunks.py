@@ -60,10 +60,10 @@ def test_a_trunk_is_an_option_of_a_network():
     with torch.device("meta"):
         as_named = model.build("cpd_resnet")
         as_option = model.build("cpd_vgg", trunk="resnet50")
-        another = model.build("cpd_vgg", trunk="efficientnet_b0").eval()
-        outputs = another(torch.zeros(1, 3, 64, 96))
+        on_efficientnet = model.build("cpd_vgg", trunk="efficientnet_b0").eval()
+        outputs = on_efficientnet(torch.zeros(1, 3, 64, 96))
     assert list(as_named.state_dict()) == list(as_option.state_dict())
-    assert list(another.attention.receptive) == ["group3", "group5", "group7"]
+    assert list(on_efficientnet.attention.receptive) == ["group3", "group5", "group7"]
     assert outputs["saliency"].shape == (1, 1, 64, 96)
 
 
@@ -128,9 +128,9 @@ def test_padding_is_tensorflows_for_the_native_size(native, kernel, stride):
     image = torch.randn(1, 2, native, native)
     side = -(-native // stride)
     total = max((side - 1) * stride + kernel - native, 0)
-    padded = torch.zeros(1, 2, native + total, native + total)
-    padded[..., total // 2:total // 2 + native, total // 2:total // 2 + native] = image
-    expected = nn.functional.conv2d(padded, conv.weight, stride=stride)
+    with_zeros = torch.zeros(1, 2, native + total, native + total)
+    with_zeros[..., total // 2:total // 2 + native, total // 2:total // 2 + native] = image
+    expected = nn.functional.conv2d(with_zeros, conv.weight, stride=stride)
     result = conv(image)
     assert result.shape == expected.shape == (1, 3, side, side)
     assert torch.allclose(result, expected, atol=1e-6)
@@ -184,12 +184,12 @@ def test_a_trunk_loads_advprop_weights_and_leaves_the_head(tmp_path, monkeypatch
 
 
 def test_without_a_network_the_manual_way_is_told(tmp_path, monkeypatch):
-    def refused(*args, **kwargs):
+    def refuse(*args, **kwargs):
         raise OSError("no route to host")
 
     monkeypatch.setattr(weights, "CHECKPOINTS", tmp_path)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refused)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     for name, file in (("tracer_te3", SIZES[3].weights),
                        ("bgnet", "res2net50_v1b_26w_4s-3cf99910.pth")):
         with torch.device("meta"):

@@ -23,9 +23,9 @@ def test_wssa_takes_the_edges_that_it_is_told_to():
              for kind in ("released", "image", "torch")}
     assert torch.equal(edges["image"], edges["torch"])
     assert torch.equal(edges["image"], opencv_canny(pixels, 10, 100))
-    wrapped = np.trunc(image.numpy()).astype(np.int64) % 256  # 0, 1, 2, 254, 255
+    bytes_ = np.trunc(image.numpy()).astype(np.int64) % 256  # 0, 1, 2, 254, 255
     expected = cv2.Canny(np.ascontiguousarray(
-        wrapped[0].transpose(1, 2, 0).astype(np.uint8)), 10, 100)
+        bytes_[0].transpose(1, 2, 0).astype(np.uint8)), 10, 100)
     assert np.array_equal(edges["released"][0, 0].numpy(), expected)
     assert not torch.equal(edges["released"], edges["image"])
 

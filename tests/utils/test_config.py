@@ -19,7 +19,7 @@ from utils.schema import groups, options
 OPTIONS = dict(options())
 
 
-def nested(key, value):
+def recipe_with(key, value):
     """A recipe with one key."""
     group, _, name = key.rpartition(".")
     return {group: {name: value}} if group else {name: value}
@@ -127,12 +127,12 @@ def bounds():
 
 @pytest.mark.parametrize("key, inside, outside", list(bounds()))
 def test_every_bound_divides_what_is_allowed_from_what_is_not(key, inside, outside):
-    merge_config(nested(key, inside))
+    merge_config(recipe_with(key, inside))
     with pytest.raises(UserError, match=rf"^configuration: {key} = .*: must be "):
-        merge_config(nested(key, outside))
+        merge_config(recipe_with(key, outside))
     if isinstance(outside, float):
         with pytest.raises(UserError, match=rf"{key} = nan: must be "):
-            merge_config(nested(key, math.nan))
+            merge_config(recipe_with(key, math.nan))
 
 
 @pytest.mark.parametrize("override, rule", [
@@ -160,13 +160,13 @@ def test_an_error_says_what_a_value_must_be(override, rule):
 
 
 def test_every_choice_is_accepted_and_a_value_beside_them_is_not():
-    chosen = {key: option.choices for key, option in OPTIONS.items() if option.choices}
-    assert {"optim.name", "data.edges", "train.precision", "loss.variant"} <= chosen.keys()
-    for key, choices in chosen.items():
+    choices_of = {key: option.choices for key, option in OPTIONS.items() if option.choices}
+    assert {"optim.name", "data.edges", "train.precision", "loss.variant"} <= choices_of.keys()
+    for key, choices in choices_of.items():
         for choice in choices:
-            merge_config(nested(key, choice))
+            merge_config(recipe_with(key, choice))
         with pytest.raises(UserError, match=rf"{key} = 'other': must be "):
-            merge_config(nested(key, "other"))
+            merge_config(recipe_with(key, "other"))
 
 
 # --- renamed values ------------------------------------------------------------------------------

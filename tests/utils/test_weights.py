@@ -30,8 +30,8 @@ def vgg_features(dtype=torch.float32) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_backbone_is_matched_by_name_not_by_position(tmp_path, dtype):
     state = vgg_features(dtype)
-    shuffled = dict(reversed(state.items()))
-    torch.save(shuffled, tmp_path / "vgg.pth")
+    backwards = dict(reversed(state.items()))
+    torch.save(backwards, tmp_path / "vgg.pth")
     network = model.build("cpd_vgg")
     report = weights.load_backbone(network, str(tmp_path / "vgg.pth"))
     assert "26 tensors" in report

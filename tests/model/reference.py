@@ -1,0 +1,31 @@
+"""The released networks' weights, as the reference outputs and training steps were made with."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import model
+
+
+def released_state(golden, file: str) -> tuple[dict, dict, dict[str, torch.Tensor]]:
+    """Description, reference arrays and released state of the network ``golden/models/file``."""
+    path = golden.folder / "models" / file
+    description = json.loads(path.with_suffix(".json").read_text())
+    arrays = dict(np.load(path.with_suffix(".npz")))
+    state = golden.golden_state(description["state_dict"])
+    for key, value in arrays.items():
+        if key.startswith("state/"):
+            state[key.removeprefix("state/")] = torch.from_numpy(value)
+    return description, arrays, state
+
+
+def unfilled_network(name: str) -> model.Network:
+    """A network for which no random numbers are drawn, because its weights are loaded next."""
+    with pytest.MonkeyPatch.context() as patch:
+        for draw in ("normal_", "uniform_"):
+            patch.setattr(torch.Tensor, draw, lambda tensor, *args, **options: tensor)
+        return model.build(name)
