@@ -113,11 +113,11 @@ def test_every_trunk_key_of_the_imagenet_file_has_one_place(weightless):
 
 @pytest.mark.parametrize("weightless", SHAPES, indirect=True)
 def test_shapes_and_the_reach_of_gradients(weightless, monkeypatch):
-    """Of the networks that are like others; the tests below run on all others with values."""
+    """Of the networks that are like others; on these, the tests below run with values."""
     # The device without values has no mixed precision, after which torch refuses to be asked.
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: False)
     released, network, _ = weightless
-    height, width = network.smallest_side + 36, network.smallest_side + 11
+    height, width = network.smallest_side + 4, network.smallest_side + 11
     outputs = network.train()(torch.randn(2, 3, height, width, device="meta"))
     sum(logits.mean() for logits in outputs.values()).backward()
     assert {key: tuple(logits.shape) for key, logits in outputs.items()} == dict.fromkeys(
@@ -126,7 +126,7 @@ def test_shapes_and_the_reach_of_gradients(weightless, monkeypatch):
                 if p.grad is None and not key.startswith(network.never_trained)]
 
 
-@pytest.fixture(scope="module", params=[name for name in VALUES if RELEASED[name].golden])
+@pytest.fixture(scope="module", params=[name for name in REGISTERED if RELEASED[name].golden])
 def golden_network(request, golden) -> tuple[Released, dict, dict, dict, model.Network]:
     """The line, description, reference outputs and released state of a network, and the network,
     which is not filled."""
@@ -182,7 +182,7 @@ def gradients(random_network) -> dict[tuple[int, int], dict[str, torch.Tensor | 
     before = {key: p._version for key, p in network.named_parameters()}
     of_sizes = {}
     side = network.smallest_side
-    for size in ((side, side), (side + 36, side + 11)):
+    for size in ((side, side), (side + 4, side + 11)):
         outputs = network(torch.randn(2, 3, *size))
         sum(logits.sigmoid().mean() for logits in outputs.values()).backward()
         of_sizes[size] = {key: p.grad for key, p in network.named_parameters()}
@@ -224,7 +224,7 @@ def distance(outputs: dict, expected: dict) -> dict[str, float]:
             for key, logits in expected.items()}
 
 
-@pytest.mark.parametrize("size", [(32, 64), (36, 11)])
+@pytest.mark.parametrize("size", [(0, 32), (4, 11)])
 def test_outputs_of_a_batch_of_one_are_finite_logits_at_its_size(evaluation_network, size):
     released, network = evaluation_network
     height, width = (network.smallest_side + more for more in size)
@@ -257,7 +257,7 @@ def test_traces_without_a_warning_and_generalises(evaluation_network):
         trace = torch.jit.trace(network, torch.randn(1, 3, side, side), strict=False,
                                  check_trace=False)
     image = torch.randn(2, 3, side + 32, side)
-    with torch.no_grad():
+    with torch.no_grad(), torch.jit.optimized_execution(False):  # which takes longer than it gains
         apart = distance(trace(image), network(image))
     assert max(apart.values()) < 1e-3, apart
 
@@ -276,7 +276,7 @@ def test_exports_without_a_warning(evaluation_network):
 
 def test_bf16_is_used_and_stays_near_float32(evaluation_network):
     released, network = evaluation_network
-    image = torch.randn(2, 3, network.smallest_side, network.smallest_side + 32)
+    image = torch.randn(1, 3, network.smallest_side, network.smallest_side + 32)
     with torch.no_grad():
         expected = network(image)
         with torch.autocast("cpu", torch.bfloat16):
