@@ -27,7 +27,7 @@ def record_of(checkpoint: str = "last.pt", within: tuple = (), **train) -> dict:
 def test_readme_holds_the_table_of_today():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     now = truth_table.with_table(readme).splitlines()
-    # A network that was just added has no row yet: the script is run when the README is next edited.
+    # A network that was just added has no row yet: the script adds it.
     assert set(readme.splitlines()) <= set(now), "run python -m scripts.truth_table"
 
 
