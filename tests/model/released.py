@@ -50,7 +50,7 @@ RELEASED = {
     "bgnet": Released(77_803_714, _BGNET, "bgnet", probabilities=("edge",),
                       left_out="2 tensors (2049000 values) of resnet"),
     "cpd_vgg": Released(29_232_771, _CPD, "cpd_vgg", tolerance=1e-4),
-    "cpd_resnet": Released(47_851_075, _CPD, "cpd_r", like="cpd_vgg"),
+    "cpd_resnet": Released(47_851_075, _CPD, "cpd_r"),
     "scwssod": Released(63_537_997, _SCWSSOD, "scwssod", in_bf16=_DEEPEST),
     "scwssod_vgg": Released(40_195_661, _SCWSSOD, like="scwssod"),
     "tracer_te0": Released(7_453_090, _TRACER, "tracer0", 2e-2, tuple(_TRACER), in_bf16=_EDGE),
