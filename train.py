@@ -100,7 +100,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     with world.main_first():
         loader = training_loader(training, config.data, config.train.batch, config.seed, device,
                                  world.rank, world.size, objective.targets)
-    loader.data.require_layers(objective.targets, config.name)
+    loader.data.require_layers(objective.targets)
     loader.data.require_sound("training data", world)
     if world.rank:  # dropout must draw other units in each process
         set_seed(config.seed + world.rank)

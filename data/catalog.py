@@ -55,7 +55,7 @@ def known_sets() -> dict[str, DataSet]:
 
 
 @dataclass
-class Located:
+class SetOnDisk:
     """A set on the disk, paired, with everything that is wrong about the pairing."""
 
     name: str
@@ -77,7 +77,7 @@ def find_pairs(spec: str, root: Path) -> list[Pair]:
     return find_set(spec, root).pairs
 
 
-def find_set(spec: str, root: Path) -> Located:
+def find_set(spec: str, root: Path) -> SetOnDisk:
     """A set whose images and masks all pair up.
 
     Args:
@@ -97,7 +97,7 @@ def find_set(spec: str, root: Path) -> Located:
     return located
 
 
-def locate(spec: str, root: Path) -> Located:
+def locate(spec: str, root: Path) -> SetOnDisk:
     """Find and pair a set, whatever is wrong with it; see ``find_set`` for ``spec``.
 
     Raises:
@@ -105,7 +105,7 @@ def locate(spec: str, root: Path) -> Located:
     """
     path = Path(spec).expanduser()
     if folders := two_folders(spec):
-        return Located(_absolute(folders[0]).parent.name, *match(*map(list_images, folders)))
+        return SetOnDisk(_absolute(folders[0]).parent.name, *match(*map(list_images, folders)))
     entry = lookup(spec)
     if entry is not None:
         return _locate_entry(entry, root)
@@ -162,17 +162,17 @@ def same_set(first: str, second: str) -> bool:
     return canonical(first) == canonical(second)
 
 
-def installed(root: Path) -> Iterator[Located]:
+def installed(root: Path) -> Iterator[SetOnDisk]:
     """All sets of the catalog that lie under ``root``; those not understood as a problem."""
     for entry in known_sets().values():
         try:
             yield _locate_entry(entry, root)
         except UserError as error:
             if any(subfolder(root, name) for name in entry.folders):
-                yield Located(entry.name, [], [str(error)], entry)
+                yield SetOnDisk(entry.name, [], [str(error)], entry)
 
 
-def _locate_entry(entry: DataSet, root: Path) -> Located:
+def _locate_entry(entry: DataSet, root: Path) -> SetOnDisk:
     own, shared = ([f for name in names if (f := subfolder(root, name))]
                    for names in (entry.folders, entry.shared_folders))
     shared = [folder for folder in shared if (folder / entry.stem_list).is_file()]
@@ -230,7 +230,7 @@ def folders_beside(folder: Path, image_names: Sequence[str], label_names: Sequen
 
 
 def _pair(files: tuple[list[Path], list[Path]], name: str, folder: Path,
-          entry: DataSet | None) -> Located:
+          entry: DataSet | None) -> SetOnDisk:
     images, masks = files
     problems = []
     if entry is not None and entry.stem_list:
@@ -244,7 +244,7 @@ def _pair(files: tuple[list[Path], list[Path]], name: str, folder: Path,
         masks = _with_stems(masks, {path.stem for path in images})
     pairs, more = match(images, masks)
     known = entry.known if entry else {}
-    return Located(name, pairs, [_with_note(p, known) for p in problems + more], entry)
+    return SetOnDisk(name, pairs, [_with_note(p, known) for p in problems + more], entry)
 
 
 def listed(images: list[Path], labels: list[Path],

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from utils.errors import UserError, list_problems
 from utils.machine import cores
 
-from .catalog import Located, installed, locate, lookup
+from .catalog import SetOnDisk, installed, locate, lookup
 from .decode import decode_mask, stored_shape
 from .pairing import Pair, file_problems
 
@@ -56,7 +56,7 @@ def mask_values(mask: np.ndarray) -> str:
 class Diagnosis:
     """A set's findings, summed up."""
 
-    located: Located
+    located: SetOnDisk
     findings: list[Finding]
 
     @property
@@ -89,7 +89,7 @@ class Diagnosis:
                 str(len(self.problems)) if self.problems else "none"]
 
 
-def find_sets(root: Path) -> list[Located]:
+def find_sets(root: Path) -> list[SetOnDisk]:
     """The sets under ``root``: those of the catalog, other folder pairs, or ``root`` itself.
 
     Raises:

@@ -105,16 +105,16 @@ class SaliencyData(Dataset):
                 self._cache.put(index, torch.cat(list(layers.values())).numpy(), original, digest)
         return layers, original
 
-    def require_layers(self, targets: Sequence[str], loss: str) -> None:
-        """Raise a UserError unless a loss finds the ``targets`` that it learns from."""
+    def require_layers(self, targets: Sequence[str]) -> None:
+        """Raise a UserError unless an objective finds the ``targets`` that it learns from."""
         missing = [name for name in targets if name not in self.names]
         if missing:
-            raise UserError(f"the loss {loss!r} learns from {', '.join(targets)}, but these data "
+            raise UserError(f"the losses learn from {', '.join(targets)}, but these data "
                             f"have no {' and no '.join(missing)}: see data.target and data.edges; "
                             f"they have {', '.join(self.names)}")
         for name in self.names:
             if (switch := LAYERS[name].switch) and name not in targets:
-                print(f"note: the loss {loss!r} does not learn from the layer {name}; "
+                print(f"note: no loss learns from the layer {name}; "
                       f"data.{switch}=none leaves it out")
 
     def require_sound(self, title: str, world: World | None = None) -> None:

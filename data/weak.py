@@ -44,7 +44,7 @@ def find_scribbles(spec: str, root: Path, edges: str = "none") -> list[Pair]:
         raise UserError(list_problems(f"{folder}: images and scribbles do not pair up", problems))
     if not pairs:
         raise UserError(f"{images}: no images")
-    if note := catalog.Located(spec, pairs, [], catalog.lookup(spec)).count_note:
+    if note := catalog.SetOnDisk(spec, pairs, [], catalog.lookup(spec)).count_note:
         print(f"note: {note}; going on with these")
     return pairs
 

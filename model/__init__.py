@@ -14,7 +14,7 @@ from utils.errors import UserError, nearest
 from .base import Network
 from .bgnet import BGNet
 from .cpd import CPD
-from .objectives import Objective, Smoothed, TableObjective
+from .objectives import LabelSmoothing, Objective, TableObjective
 from .scwssod import SCWSSOD
 from .tracer import TRACER
 from .wssa import WSSA
@@ -104,4 +104,4 @@ def objective_of(config: DictConfig) -> Objective:
         raise UserError(f"loss.terms is empty, and {config.model.name} has no objective of its "
                         "own. Name the losses of its outputs, for example with "
                         "'loss.terms.saliency={bce: 1}'; see docs/objectives.md")
-    return Smoothed(objective, config.loss.smoothing) if config.loss.smoothing else objective
+    return LabelSmoothing(objective, config.loss.smoothing) if config.loss.smoothing else objective

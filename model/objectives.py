@@ -95,12 +95,17 @@ def terms_of(output: str, entry: object) -> list[Term]:
     key = f"loss.terms.{output}"
     weights = dict(entry) if isinstance(entry, Mapping) else {}
     target = weights.pop("target", "mask")
+    if not isinstance(target, str) or target == "image":
+        raise UserError(f"{key}: target is {target!r}; it is the name of a layer to learn from, "
+                        "such as mask, edge or scribble")
     if not weights:
         raise UserError(f"{key} = {entry!r} names no loss; write, for example, {{bce: 1}}. Losses: "
                         f"{', '.join(LOSSES)}")
     for name, weight in weights.items():
         if name not in LOSSES:
-            raise UserError(f"{key}: unknown loss {name!r}; {nearest(str(name), list(LOSSES))}")
+            space = "; YAML needs a space after the colon" if ":" in str(name) else ""
+            raise UserError(f"{key}: unknown loss {name!r}; "
+                            f"{nearest(str(name), list(LOSSES))}{space}")
         if not is_number(weight):
             raise UserError(f"{key}.{name} = {weight!r}: a weight is a number, such as 1 or 0.5")
         if LOSSES[name].scribbles and target != "scribble":
@@ -141,7 +146,7 @@ def options_of(names: Collection[str], variant: str,
             for name in names}
 
 
-class Smoothed:
+class LabelSmoothing:
     """An objective with label smoothing s (Szegedy et al., CVPR 2016, for two classes): the mask m
     becomes (1 − s) m + s / 2.
 

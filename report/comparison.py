@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from data.catalog import lookup, same_set
 from scoring.scores import Row
-from utils.schema import Reported
+from utils.schema import ReportedNumber
 
 from .protocols import PROTOCOLS
 from .recipes import Recipe
@@ -18,7 +18,7 @@ from .tables import UNSURE, Cell, Table, cells, images_text
 HALF = Decimal("0.0005")
 
 
-def comparison_of(method: str, recipe: str, reported: Reported, row: Row | None) -> dict:
+def comparison_of(method: str, recipe: str, reported: ReportedNumber, row: Row | None) -> dict:
     """A reported number beside ours, as a record for CSV, JSON and records of runs.
 
     Args:

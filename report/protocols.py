@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from metrics import CORE, MEASURES, PROFILES
 from metrics.profiles import Profile
 from utils.errors import nearest
-from utils.schema import Reported
+from utils.schema import ReportedNumber
 
 #: Core measure → its columns in a table of scores. Papers report core measures alone.
 COLUMNS = {name: MEASURES[name].columns for name in CORE}
@@ -71,7 +71,7 @@ def candidates(name: str) -> list[tuple[str, str]]:
             for column in columns_of(profile) if column in wanted]
 
 
-def problems_of(row: Reported) -> list[str]:
+def problems_of(row: ReportedNumber) -> list[str]:
     """What is wrong with a reported number."""
     problems = [f"{key} is empty" for key in ("dataset", "source") if not getattr(row, key)]
     protocol = PROTOCOLS.get(row.protocol)

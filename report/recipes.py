@@ -11,7 +11,7 @@ from scoring.scores import Row
 from utils.config import load_config
 from utils.errors import UserError, list_problems, nearest
 from utils.paths import CONFIGS
-from utils.schema import Reported
+from utils.schema import ReportedNumber
 
 from .protocols import PROTOCOLS, problems_of
 
@@ -28,7 +28,7 @@ class Recipe:
         config = load_config(path)
         self.name: str = config.name
         self.paper: str = config.paper
-        self.reported: list[Reported] = [Reported(**row) for row in config.reported]
+        self.reported: list[ReportedNumber] = [ReportedNumber(**row) for row in config.reported]
         problems = [f"reported {row.dataset} {row.measure}: {problem}" for row in self.reported
                     for problem in problems_of(row)]
         if problems:

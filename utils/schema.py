@@ -100,7 +100,7 @@ def option(default: Any, help: str, **limits: Any) -> Any:
 class ModelConfig:
     """The network."""
 
-    name: str = option("cpd_vgg", "a name that model.names() lists")
+    name: str = option("cpd_vgg", "the network; each has a recipe of its name in configs/")
     options: dict[str, Any] = option({}, "arguments of the network, such as model.options.width=.5")
 
 
@@ -238,7 +238,7 @@ class TestConfig:
 
 
 @dataclass
-class Reported:
+class ReportedNumber:
     """One number of the paper: ``measure`` on ``dataset``, and how far it can be trusted."""
 
     dataset: str = ""
@@ -266,7 +266,7 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     val: ValConfig = field(default_factory=ValConfig)
     test: TestConfig = field(default_factory=TestConfig)
-    reported: list[Reported] = option([], "the paper's numbers, for recipes alone")
+    reported: list[ReportedNumber] = option([], "the paper's numbers, for recipes alone")
 
 
 def groups() -> Mapping[str, type]:

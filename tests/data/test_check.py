@@ -7,7 +7,7 @@ import pytest
 
 from data import decode_mask
 from data.__main__ import main as data_main
-from data.catalog import Located, known_sets
+from data.catalog import SetOnDisk, known_sets
 from data.check import Diagnosis, Finding, examine, mask_values
 from data.pairing import Pair
 
@@ -111,26 +111,26 @@ def test_turned_images_are_counted(tmp_path, turn):
     pair = Pair("a", save(tmp_path / "a.png", COLOUR, turn), save(tmp_path / "b.png", SQUARE))
     finding = examine(pair)
     assert finding.turned == (turn not in (None, 1))
-    note = Diagnosis(Located("SET", [pair], []), [finding]).note
+    note = Diagnosis(SetOnDisk("SET", [pair], []), [finding]).note
     assert note == ("SET: 1 images are turned by their EXIF orientation" if finding.turned else "")
 
 
 @pytest.mark.parametrize("count, fits", [(999, False), (1000, True), (1001, False)])
 def test_a_published_set_has_its_count_and_no_other(count, fits):
     pairs = [Pair("a", COLOUR)] * count
-    diagnosis = Diagnosis(Located("ECSSD", pairs, [], known_sets()["ECSSD"]), [Finding()] * count)
+    diagnosis = Diagnosis(SetOnDisk("ECSSD", pairs, [], known_sets()["ECSSD"]), [Finding()] * count)
     assert diagnosis.problems == ([] if fits else [
         f"ECSSD: {count} pairs here, the published set has 1000"])
     assert diagnosis.row()[1] == f"{count} of 1000"
 
 
 def test_a_set_without_pairs_is_a_problem():
-    assert Diagnosis(Located("SET", [], []), []).problems == ["SET: no pairs"]
-    assert Diagnosis(Located("SET", [], ["no mask for x"]), []).problems == ["no mask for x"]
+    assert Diagnosis(SetOnDisk("SET", [], []), []).problems == ["SET: no pairs"]
+    assert Diagnosis(SetOnDisk("SET", [], ["no mask for x"]), []).problems == ["no mask for x"]
 
 
 def test_the_table_sums_up(tmp_path):
     findings = [Finding(size=(8, 6), values="grey"), Finding(size=(5, 9), values="grey"),
                 Finding(["empty mask: x"], (7, 7), "binary", "empty"), Finding(["x: no image"])]
-    row = Diagnosis(Located("SET", [Pair("a", None)] * 4, []), findings).row()
+    row = Diagnosis(SetOnDisk("SET", [Pair("a", None)] * 4, []), findings).row()
     assert row == ["SET", "4", "5–8 × 6–9", "1 binary, 2 grey", "1/0", "2"]

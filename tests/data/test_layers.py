@@ -90,7 +90,7 @@ def test_a_new_layer_is_one_row_of_the_table(made_sets, tmp_path, inverse, worke
     for cache in ("none", "memory", str(tmp_path / "kept"), str(tmp_path / "kept")):
         loader = training_loader(pairs, data_config(cache=cache, workers=workers, **OPTIONS),
                                  batch=3, seed=2, targets=["mask", "inverse"])
-        loader.data.require_layers(["mask", "inverse"], "a loss")
+        loader.data.require_layers(["mask", "inverse"])
         loader.data.require_sound("pairs")
         assert cache == "none" or all(map(loader.data._cache.holds, range(len(pairs))))
         epochs.append(list(loader))
@@ -111,11 +111,11 @@ def test_a_made_layer_is_there_for_losses_that_learn_from_it(made_sets, inverse,
                        evaluation_loader(pairs, data_config(), 5, targets=targets)):
             assert loader.data.names == names
             assert [name for name in next(iter(loader)) if name in LAYERS] == names
-    loader.data.require_layers(["mask", "inverse"], "a loss")
+    loader.data.require_layers(["mask", "inverse"])
     photos = [Pair(pair.name, pair.image) for pair in pairs]
     data = training_loader(photos, data_config(), 5, 0, targets=["inverse"]).data
-    with pytest.raises(UserError, match="'a loss' learns from inverse, but these data have no inv"):
-        data.require_layers(["inverse"], "a loss")
+    with pytest.raises(UserError, match="losses learn from inverse, but these data have no inv"):
+        data.require_layers(["inverse"])
 
 
 def test_its_row_says_how_it_is_moved_and_finished(made_sets, monkeypatch):
@@ -136,13 +136,13 @@ def test_its_row_says_how_it_is_moved_and_finished(made_sets, monkeypatch):
 
 def test_layers_without_a_loss_are_named(made_sets, tmp_path, capsys):
     data = training_loader(find_pairs("TINY-TR", made_sets), data_config(edges="mask"), 2, 0).data
-    data.require_layers(["mask", "edge"], "a loss")
+    data.require_layers(["mask", "edge"])
     assert "note" not in capsys.readouterr().out
-    data.require_layers(["mask"], "a loss")
+    data.require_layers(["mask"])
     assert "data.edges=none leaves it out" in capsys.readouterr().out
     for name in ("images/a.jpg", "scribbles/a.png"):
         save(tmp_path / name, np.zeros((4, 4), np.uint8))
     pairs = find_scribbles(str(tmp_path), tmp_path)
     weak = training_loader(pairs, data_config(target="scribble"), 1, 0).data
     with pytest.raises(UserError, match=r"no mask and no edge: see data.*have image, scribble$"):
-        weak.require_layers(["mask", "edge"], "a loss")
+        weak.require_layers(["mask", "edge"])

@@ -87,7 +87,7 @@ def test_edges_come_from_files_or_are_made(weak_sets):
 
 @pytest.mark.parametrize("arguments, message", [
     (["--config", "configs/wssa.yaml", "data.target=mask"],
-     "'wssa' learns from scribble, edge, but these data have no scribble: "),
+     "the losses learn from scribble, edge, but these data have no scribble: "),
     (["--config", "configs/wssa.yaml", "data.train=[WSSA]", "data.edges=none"], "have no edge: "),
     (["--config", "configs/cpd_vgg.yaml", "data.train=[WSSA]", "data.target=scribble"],
      "have no mask: "),
@@ -109,9 +109,9 @@ def test_counts_that_surprise_and_edges_without_use_are_named(weak_sets, capsys)
     assert "DUTS-TR: 10 pairs here, the published set has 10553" in capsys.readouterr().out
     config = data_config(target="scribble", edges="canny")
     data = training_loader(pairs, config, batch=2, seed=0).data
-    data.require_layers(["scribble", "edge"], "wssa")
+    data.require_layers(["scribble", "edge"])
     assert "note" not in capsys.readouterr().out
-    data.require_layers(["scribble"], "scwssod")
+    data.require_layers(["scribble"])
     assert "data.edges=none leaves it out" in capsys.readouterr().out
 
 

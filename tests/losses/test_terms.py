@@ -175,6 +175,10 @@ def test_label_smoothing_draws_masks_towards_one_half():
     ({}, r"loss\.terms\.saliency = {} names no loss.*structure"),
     ({"target": "edge"}, "names no loss"),
     ("bce", "= 'bce' names no loss; write, for example, {bce: 1}"),
+    ({"bce": 1, "target": "image"}, "target is 'image'; it is the name of a layer to learn from"),
+    ({"bce": 1, "target": ["mask"]}, "it is the name of a layer to learn from"),
+    ({"bce": 1, "target": None}, "target is None; it is the name of a layer to learn from"),
+    ({"bce:1": None}, "did you mean 'bce'.*YAML needs a space after the colon"),
     ({"bce": 1, "target": "scribble"}, "does not learn from scribbles; these do: partial_bce"),
     ({"partial_bce": 1}, "learns from scribbles, not from mask; add target: scribble"),
 ])

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from report.comparison import compare_with_papers, comparison_of
-from utils.schema import Reported
+from utils.schema import ReportedNumber
 
 from .made_rows import row
 
 
 def compared(value, digits, score, verified=True, images=1000) -> dict:
-    reported = Reported("ECSSD", "maxF", value, digits, "README", verified, "cpd")
+    reported = ReportedNumber("ECSSD", "maxF", value, digits, "README", verified, "cpd")
     return comparison_of("ours", "paper", reported, row(maxF=score, images=images))
 
 
