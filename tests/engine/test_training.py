@@ -77,13 +77,13 @@ def test_groups_the_trunk_learns_slower_and_norms_do_not_decay():
     optimizer = build_optimizer(config, network)
     Schedule(config, optimizer, 10).set_rates(1, 1)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
-    found = {names[id(parameter)]: (group["lr"], group["weight_decay"])
+    rates = {names[id(parameter)]: (group["lr"], group["weight_decay"])
              for group in optimizer.param_groups for parameter in group["params"]}
-    assert not any(name.startswith("trunk.conv1.") for name in found)
+    assert not any(name.startswith("trunk.conv1.") for name in rates)
     assert not network.trunk.conv1.conv1_1.weight.requires_grad
-    assert found["trunk.conv2.conv2_1.weight"] == pytest.approx((1e-5, 0.01))
-    assert found["attention.trunk.conv5.conv5_1.bias"] == pytest.approx((1e-5, 0.0))
-    assert found["attention.decoder.refine.weight"] == pytest.approx((1e-4, 0.01))
+    assert rates["trunk.conv2.conv2_1.weight"] == pytest.approx((1e-5, 0.01))
+    assert rates["attention.trunk.conv5.conv5_1.bias"] == pytest.approx((1e-5, 0.0))
+    assert rates["attention.decoder.refine.weight"] == pytest.approx((1e-4, 0.01))
     config.freeze = ["trnk"]
     with pytest.raises(UserError, match="did you mean 'trunk'"):
         build_optimizer(config, network)
@@ -341,15 +341,15 @@ def test_a_constant_prediction_is_said_once(capsys):
     flat, alive = torch.full((2, 1, 4, 4), -30.0), torch.randn(2, 1, 4, 4)
     for step, logits in enumerate((alive, flat, flat, alive, flat), start=1):
         guard.look_at(step, logits)
-    said = capsys.readouterr().err
-    assert said.count("the network has collapsed") == 2
-    assert "at step 2 the prediction is 0.0000 everywhere" in said
+    error = capsys.readouterr().err
+    assert error.count("the network has collapsed") == 2
+    assert "at step 2 the prediction is 0.0000 everywhere" in error
     fresh = Guard(0)
     fresh.look_at(1, torch.zeros(2, 1, 4, 4))
     assert capsys.readouterr().err == ""
     fresh.look_at(2, flat)
     fresh.look_at(3, alive)
     fresh.look_at(4, torch.zeros(2, 1, 4, 4))
-    said = capsys.readouterr().err
-    assert "step 2 the prediction is 0.0000" in said
-    assert "step 4 the prediction is 0.5000" in said
+    error = capsys.readouterr().err
+    assert "step 2 the prediction is 0.0000" in error
+    assert "step 4 the prediction is 0.5000" in error

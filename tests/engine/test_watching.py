@@ -27,12 +27,12 @@ from utils.config import default_config
 def events(folder: Path) -> list[Event]:
     """The records of an events file: length, its checksum, the message, its checksum."""
     (path,) = folder.glob("events.*")
-    content, start, found = path.read_bytes(), 0, []
+    content, start, records = path.read_bytes(), 0, []
     while start < len(content):
         (length,) = struct.unpack_from("<Q", content, start)
-        found.append(Event.FromString(content[start + 12:start + 12 + length]))
+        records.append(Event.FromString(content[start + 12:start + 12 + length]))
         start += 16 + length
-    return found
+    return records
 
 
 def test_a_run_can_be_watched(made_sets, runs):

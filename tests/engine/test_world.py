@@ -15,6 +15,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+import eval as eval_script
 import test as test_script
 from data.loader import BatchDraws
 from tests.apart import HANGS, Apart, run_processes, run_script, run_script_until, wait_for
@@ -60,9 +61,9 @@ def start(tmp_path: Path, script: str, processes: int, *more: str) -> Apart:
 def run(*arguments) -> str:
     """What it says until it ends."""
     process = start(*arguments)
-    said = process.stdout.read()
-    assert process.wait() == 0, said
-    return said
+    output = process.stdout.read()
+    assert process.wait() == 0, output
+    return output
 
 
 def rows(tmp_path: Path, processes: int) -> list[dict]:
@@ -92,26 +93,26 @@ def trained(made_sets, tmp_path_factory) -> Path:
 
 def test_two_processes_train_like_one_with_twice_the_batch(trained):
     """The last batch has 5 images, 2 and 3 for the processes."""
-    two, one = rows(trained, 2), rows(trained, 1)
-    assert [row["step"] for row in two] == [row["step"] for row in one]
+    two, single = rows(trained, 2), rows(trained, 1)
+    assert [row["step"] for row in two] == [row["step"] for row in single]
     assert len([row for row in two if row["loss"]]) == 6
     # Maps are rounded to bytes before they are scored, where nearly constant ones may part.
     tolerances = {"loss": 5e-5, "attention_bce": 5e-5, "gradient_norm": 5e-5, "val_MAE": 2e-3,
                   "val_maxF": 1e-3}
     for name, tolerance in tolerances.items():
-        for a, b in zip(two, one, strict=True):
+        for a, b in zip(two, single, strict=True):
             assert bool(a[name]) == bool(b[name])
             if a[name]:
                 assert float(a[name]) == pytest.approx(float(b[name]), abs=tolerance), name
-    found = weights(trained, 2)
+    of_two = weights(trained, 2)
     for name, value in weights(trained, 1).items():
-        assert torch.allclose(found[name].float(), value.float(), atol=1e-5), name
+        assert torch.allclose(of_two[name].float(), value.float(), atol=1e-5), name
 
 
 def test_one_process_speaks_and_writes_for_all(trained):
-    said = (trained / "stdout").read_text()
-    assert said.count("device: cpu") == said.count("done: 6 steps") == 1
-    assert "processes: 2" in said
+    output = (trained / "stdout").read_text()
+    assert output.count("device: cpu") == output.count("done: 6 steps") == 1
+    assert "processes: 2" in output
     assert len(weights(trained, 2, "random")) == 2
 
 
@@ -122,9 +123,9 @@ def test_maps_of_two_processes_are_those_of_one(trained, made_sets, tmp_path):
     assert test_script.main(arguments) == 0
     shutil.copytree(tmp_path / "1/trial/TINY-TE", tmp_path / "2/trial/TINY-TE")
     (tmp_path / "2/trial/TINY-TE/01.png").unlink()
-    said = run(tmp_path, "test", 2, *arguments[:-1], str(tmp_path / "2"), "--skip-existing")
-    assert "3 maps are there, 1 to do" in said
-    assert "1 maps written" in said and "10 maps written" in said
+    output = run(tmp_path, "test", 2, *arguments[:-1], str(tmp_path / "2"), "--skip-existing")
+    assert "3 maps are there, 1 to do" in output
+    assert "1 maps written" in output and "10 maps written" in output
     maps = {path.relative_to(tmp_path / "1"): path for path in tmp_path.glob("1/**/*.png")}
     assert len(maps) == 14
     for name, path in maps.items():
@@ -151,29 +152,29 @@ def test_a_stopped_run_goes_on_with_fewer_processes(made_sets, tmp_path):
     process = start(tmp_path, "train", 2, *more, "train.epochs=1000000")
     wait_for(process, "step 5/")
     process.send_signal(signal.SIGTERM)
-    said = process.stdout.read()
+    output = process.stdout.read()
     assert process.wait() != 0
-    assert "go on with --resume" in said
+    assert "go on with --resume" in output
     at = weights(tmp_path, 2, "at")
     (tmp_path / "runs2").rename(tmp_path / "runs1")
     epochs = at["epoch"] + 1
-    said = run(tmp_path, "train", 1, *more, f"train.epochs={epochs}", "--resume")
-    assert "saved by 2 process(es), resumed by 1" in said
-    assert f"done: {epochs * 4} steps" in said
+    output = run(tmp_path, "train", 1, *more, f"train.epochs={epochs}", "--resume")
+    assert "saved by 2 process(es), resumed by 1" in output
+    assert f"done: {epochs * 4} steps" in output
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 @pytest.mark.parametrize("count", [6, 11, 12, 13, 40])
 def test_processes_share_out_the_batches_of_one(count, processes):
     """Together they see each image once, in batches of one process's order."""
-    one = BatchDraws(count, 2 * processes, [32], seed=3, shuffle=True)
+    undivided = BatchDraws(count, 2 * processes, [32], seed=3, shuffle=True)
     parts = [BatchDraws(count, 2, [32], 3, True, rank, processes) for rank in range(processes)]
     batches = [list(part) for part in parts]
-    assert len({len(found) for found in batches}) == 1
+    assert len({len(steps) for steps in batches}) == 1
     together = [[draw for part in step for draw in part] for step in zip(*batches, strict=True)]
     flat = [draw for batch in together for draw in batch]
-    assert flat == [draw for batch in one for draw in batch]
-    assert min(len(part) for found in batches for part in found) >= 2
+    assert flat == [draw for batch in undivided for draw in batch]
+    assert min(len(part) for steps in batches for part in steps) >= 2
     for part, shares in zip(batches, [list(part.shares()) for part in parts], strict=True):
         assert [len(own) * processes / len(whole) for own, whole in
                 zip(part, together, strict=True)] == shares
@@ -195,8 +196,8 @@ def test_a_world_of_one_needs_no_network():
     assert world.parallel(network) is network
 
 
-def test_scoring_refuses_torchrun(tmp_path):
-    done = subprocess.run([sys.executable, "eval.py"], cwd=ROOT, capture_output=True, text=True,
-                          env={**os.environ, "RANK": "0", "WORLD_SIZE": "2"})
-    assert done.returncode == 2
-    assert "without torchrun" in done.stderr
+def test_scoring_refuses_torchrun(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert eval_script.main([]) == 2
+    assert "without torchrun" in capsys.readouterr().err

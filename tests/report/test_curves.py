@@ -74,14 +74,14 @@ def labels_of(axes: Axes) -> dict[str, tuple]:
     """Text beside the axes → the point, in data coordinates, from which a line leads to it, and
     colour and marker of the sample before it."""
     to_data = axes.transAxes + axes.transData.inverted()
-    found = {}
+    labels = {}
     for text in axes.texts:
         height = text.get_position()[1]
         leader, mark = (line for line in axes.lines if line.get_transform() is axes.transAxes
                            and line.get_ydata()[-1] == height)
         point = to_data.transform((leader.get_xdata()[0], leader.get_ydata()[0]))
-        found[text.get_text()] = (tuple(point), mark.get_color(), mark.get_marker())
-    return found
+        labels[text.get_text()] = (tuple(point), mark.get_color(), mark.get_marker())
+    return labels
 
 
 def look(number: int) -> tuple[str, str]:
@@ -95,8 +95,8 @@ def expect_line(line, x, y, number: int) -> None:
 
 
 def expect_label(axes: Axes, text: str, point, number: int) -> None:
-    found, colour, marker = labels_of(axes)[text]
-    assert found == pytest.approx(point)
+    place, colour, marker = labels_of(axes)[text]
+    assert place == pytest.approx(point)
     assert (colour, marker) == look(number)
 
 
@@ -104,8 +104,8 @@ def test_the_made_maps_tell_all_curves_and_measures_apart(scored):
     """Else the tests below would not see one drawn in place of another."""
     for method in scored.methods:
         curves = method.evaluator.curves()
-        for one, other in itertools.combinations(("precision", "recall", "F", "E"), 2):
-            assert abs(curves[one] - curves[other]).max() > 0.1
+        for first, second in itertools.combinations(("precision", "recall", "F", "E"), 2):
+            assert abs(curves[first] - curves[second]).max() > 0.1
         highest = {name: int(values.argmax()) for name, values in curves.items()}
         assert highest.pop("F") not in {0, len(curves["F"]) - 1, *highest.values()}
         for row in method.evaluator.per_image.values():

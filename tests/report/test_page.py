@@ -51,16 +51,16 @@ def report(folder: Path, *more: str) -> int:
 
 def blocks(page: Path) -> dict[str, object]:
     """Id → content of each JSON block of a page."""
-    found = re.findall(r'<script type="application/json" id="([^"]+)">(.*?)</script>',
+    scripts = re.findall(r'<script type="application/json" id="([^"]+)">(.*?)</script>',
                        page.read_text(encoding="utf-8"), re.DOTALL)
-    return {name: json.loads(text) for name, text in found}
+    return {name: json.loads(text) for name, text in scripts}
 
 
 @pytest.fixture(scope="module")
 def scored(made):
-    (found,), refused = score_sets(made / "maps", made / "datasets")
+    (data_set,), refused = score_sets(made / "maps", made / "datasets")
     assert refused == 0
-    return found
+    return data_set
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +103,13 @@ def test_a_papers_numbers_stand_beside_those_of_the_table(made, tmp_path):
     section = re.search('<section id="papers".*?</section>', out.read_text(encoding="utf-8"),
                         re.DOTALL)[0]
     assert "A &lt;b&gt;paper&lt;/b&gt;" in section
-    found = [re.findall("<td[^>]*>([^<]*)</td>", line)
+    cells = [re.findall("<td[^>]*>([^<]*)</td>", line)
              for line in re.findall('<tr(?: class="unsure")?>(.*?)</tr>', section, re.DOTALL)[1:]]
-    expected = [one for one in json.loads(table.read_text())["comparisons"]
-                if one["dataset"] == SET]
-    assert found == [[SET, one["paper_measure"], one["measure"], "matlab", "Table 2", "6", "0.900",
-                      one["ours"], one["difference"], sign]
-                     for one, sign in zip(expected, ("", "?"), strict=True)]
+    expected = [row for row in json.loads(table.read_text())["comparisons"]
+                if row["dataset"] == SET]
+    assert cells == [[SET, row["paper_measure"], row["measure"], "matlab", "Table 2", "6", "0.900",
+                      row["ours"], row["difference"], sign]
+                     for row, sign in zip(expected, ("", "?"), strict=True)]
     assert section.count('class="unsure"') == 1
     assert "PASCAL-S" not in section
 
@@ -137,10 +137,10 @@ def test_the_best_and_the_second_best_of_each_measure_are_marked(page):
 
 
 def test_all_pictures_are_in_the_page_and_lie_over_each_other(made, page):
-    found = blocks(page)
-    entry = found["data"]["sets"][0]
+    content = blocks(page)
+    entry = content["data"]["sets"][0]
     for number, name in enumerate(entry["names"]):
-        pictures = found[f"pictures-0/{number}"]
+        pictures = content[f"pictures-0/{number}"]
         assert list(pictures) == entry["pictures"][number] == ["truth", "image", "0", "1", "2"]
         opened = {kind: Image.open(io.BytesIO(base64.b64decode(text)))
                   for kind, text in pictures.items()}
@@ -186,8 +186,8 @@ def test_missing_maps_are_shown_and_named_and_give_no_row(copied, tmp_path, caps
     captured = capsys.readouterr()
     assert "1 scores are not given" in captured.err
     assert str(out) in captured.out
-    text, found = out.read_text(encoding="utf-8"), blocks(out)
-    entry = found["data"]["sets"][0]
+    text, content = out.read_text(encoding="utf-8"), blocks(out)
+    entry = content["data"]["sets"][0]
     copy = entry["methods"].index("copy")
     assert entry["reasons"][copy].keys() == {"2", "3"}
     assert entry["reasons"][copy]["2"] == "no map"
@@ -280,19 +280,19 @@ def test_a_folder_of_the_users_is_not_replaced(made, scored, tmp_path, capsys):
         == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("more, said", [
+@pytest.mark.parametrize("more, message", [
     (["page", "--size", "5"], "--size 5"), (["page", "--out", "."], "--out . is a folder"),
     (["page", "--data", "ECSSD"], "ECSSD not found"),
     (["curves", "--methods", "nobody"], "method nobody")])
-def test_mistakes_are_named(made, capsys, more, said):
+def test_mistakes_are_named(made, capsys, more, message):
     assert report(made, *more) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_the_results_folder_may_hold_a_report(copied, capsys):
     """What the report writes beside the methods is not taken for a method."""
-    (found,), _ = score_sets(copied / "maps", copied / "datasets")
-    assert not write_page(copied / "maps/report.html", [found], "pysodmetrics", 64, 0).embedded
+    (data_set,), _ = score_sets(copied / "maps", copied / "datasets")
+    assert not write_page(copied / "maps/report.html", [data_set], "pysodmetrics", 64, 0).embedded
     (again,), refused = score_sets(copied / "maps", copied / "datasets")
     assert (refused, len(again.methods)) == (0, 3)
     assert "not scored" not in capsys.readouterr().err

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is instal
               pytest.mark.xdist_group("browser")]  # one process of pytest starts it once
 
 WIDE = (1280, 900)
-LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 400)]
+LOOKS = [("light", 400), ("dark", 1280)]
 #: Without them Chromium waits for services that a machine without network does not reach.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -57,7 +57,7 @@ def reports(tmp_path_factory) -> dict[str, Path]:
     return {"one": folder / "one.html", "beside": folder / "a folder.html"}
 
 
-class Opened:
+class Window:
     """A page in the browser, with what went wrong on it."""
 
     def __init__(self, browser, path: Path, scheme: str = "light", size=WIDE, fragment: str = ""):
@@ -115,19 +115,19 @@ class Opened:
 
 
 @pytest.fixture
-def opened(browser, reports) -> Iterator[Opened]:
-    opened = Opened(browser, reports["one"])
-    yield opened
-    opened.close()
+def window(browser, reports) -> Iterator[Window]:
+    window = Window(browser, reports["one"])
+    yield window
+    window.close()
 
 
-def test_the_table_sorts(opened):
-    opened.page.select_option("#set", label="FEW-TE")
+def test_the_table_sorts(window):
+    window.page.select_option("#set", label="FEW-TE")
 
     def column(number: int) -> list[str]:
-        return opened.texts(f"#summary tbody tr > :nth-child({number})")
+        return window.texts(f"#summary tbody tr > :nth-child({number})")
 
-    heading = opened.page.locator("#summary thead th", has_text="MAE")
+    heading = window.page.locator("#summary thead th", has_text="MAE")
     heading.get_by_role("button").click()
     assert heading.get_attribute("aria-sort") == "ascending"
     numbers = [float(text) for text in column(4)[:-1]]
@@ -137,111 +137,113 @@ def test_the_table_sorts(opened):
     assert heading.get_attribute("aria-sort") == "descending"
     assert [float(text) for text in column(4)[:-1]] == numbers[::-1]
     assert column(2)[-1] == "copy"
-    opened.page.locator("#summary thead th", has_text="method").get_by_role("button").click()
+    window.page.locator("#summary thead th", has_text="method").get_by_role("button").click()
     assert column(2) == [ODD, ODD, "copy", "copy", "inverse", "inverse"]
-    assert opened.page.locator("#summary [aria-sort]").count() == 1
+    assert window.page.locator("#summary [aria-sort]").count() == 1
 
 
-def test_the_worst_come_first_and_filters_filter(opened):
-    assert opened.names()[0] == "07"  # without a score
-    assert opened.texts("#status") == ["40 of 40 images of MANY-TE"]
-    assert opened.texts(".card .missing") == ["no map"]
-    opened.set("#of", ODD)
-    opened.set("#order", "worst first")
-    scores = [float(text.split()[-1]) for text in opened.texts(".card header a + span")]
+def test_the_worst_come_first_and_filters_filter(window):
+    assert window.names()[0] == "07"  # without a score
+    assert window.texts("#status") == ["40 of 40 images of MANY-TE"]
+    assert window.texts(".card .missing") == ["no map"]
+    window.set("#of", ODD)
+    window.set("#order", "worst first")
+    scores = [float(text.split()[-1]) for text in window.texts(".card header a + span")]
     assert len(scores) >= 24
     assert scores == sorted(scores, reverse=True)
-    opened.set("#order", "best first")
-    assert opened.names()[0] != "01"
-    best = [float(text.split()[-1]) for text in opened.texts(".card header a + span")]
+    window.set("#order", "best first")
+    assert window.names()[0] != "01"
+    best = [float(text.split()[-1]) for text in window.texts(".card header a + span")]
     assert best[0] < scores[0]
     assert best == sorted(best)
-    opened.set("#measure", "Sm ↑")
-    scores = [float(text.split()[-1]) for text in opened.texts(".card header a + span")]
+    window.set("#measure", "Sm ↑")
+    scores = [float(text.split()[-1]) for text in window.texts(".card header a + span")]
     assert scores == sorted(scores, reverse=True)
-    opened.set("#low", str(scores[4]))
-    opened.set("#high", str(scores[1]))
-    assert len(opened.names()) == 4
-    opened.set("#low", "")
-    opened.set("#high", "")
-    opened.set("#search", "B>NAME")
-    assert opened.names() == [ODD_IMAGE]
-    opened.set("#search", "")
-    opened.page.check("#unscored")
-    assert opened.names() == ["07"]
-    opened.page.uncheck("#methods label:has-text('copy') input")
-    assert opened.names() == []
+    window.set("#low", str(scores[4]))
+    window.set("#high", str(scores[1]))
+    assert len(window.names()) == 4
+    window.set("#low", "")
+    window.set("#high", "")
+    window.set("#search", "B>NAME")
+    assert window.names() == [ODD_IMAGE]
+    window.set("#search", "")
+    window.page.check("#unscored")
+    assert window.names() == ["07"]
+    window.page.uncheck("#methods label:has-text('copy') input")
+    assert window.names() == []
 
 
-def test_scrolling_brings_all_images(opened):
-    assert 0 < len(opened.names()) < 40
-    opened.page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    opened.page.locator(".card").nth(39).wait_for(state="attached")
-    assert len(opened.names()) == len(set(opened.names())) == 40
-    assert not opened.page.locator("#more").is_visible()
+def test_scrolling_brings_all_images(window):
+    assert 0 < len(window.names()) < 40
+    window.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    window.page.locator(".card").nth(39).wait_for(state="attached")
+    assert len(window.names()) == len(set(window.names())) == 40
+    assert not window.page.locator("#more").is_visible()
     # From the top: at the end of the page the next images would follow at once.
-    opened.page.evaluate("scrollTo(0, 0)")
-    opened.set("#order", "methods furthest apart")
-    assert 0 < len(opened.names()) < 40
+    window.page.evaluate("scrollTo(0, 0)")
+    window.set("#order", "methods furthest apart")
+    assert 0 < len(window.names()) < 40
 
 
-def test_pictures_are_made_for_the_cards_that_are_seen(opened):
-    last = opened.page.locator(".card").nth(23)
+def test_pictures_are_made_for_the_cards_that_are_seen(window):
+    last = window.page.locator(".card").nth(23)
     assert last.locator("img").count() == 0
     last.scroll_into_view_if_needed()
     last.locator("img").first.wait_for()
-    assert opened.page.locator(".card").first.locator("img").count() > 1
+    assert window.page.locator(".card").first.locator("img").count() > 1
 
 
-@pytest.mark.parametrize("fragment", ["#/100%/x", "#/%E0%A4%A/", "#/FEW-TE/none"])
-def test_an_address_of_no_image_opens_the_gallery(browser, reports, fragment):
-    opened = Opened(browser, reports["one"], fragment=fragment)
-    assert opened.page.locator("#overview").is_visible()
-    assert "There is no image" in opened.texts("#status")[0]
-    opened.page.locator("nav a", has_text="Gallery").click()
-    opened.page.locator("#status", has_text="40 of 40 images").wait_for()
-    opened.close()
+def test_an_address_of_no_image_opens_the_gallery(browser, reports):
+    window = Window(browser, reports["one"], fragment="#/100%/x")
+    for fragment in (None, "#/%E0%A4%A/", "#/FEW-TE/none"):
+        if fragment is not None:
+            window.page.evaluate("fragment => { location.hash = fragment; }", fragment)
+        window.page.locator("#status", has_text="There is no image").wait_for()
+        assert window.page.locator("#overview").is_visible()
+        window.page.locator("nav a", has_text="Gallery").click()
+        window.page.locator("#status", has_text="40 of 40 images").wait_for()
+    window.close()
 
 
-def test_methods_and_error_maps_can_be_hidden_and_sets_changed(opened):
-    figures = opened.page.locator(".card").first.locator("figure")
+def test_methods_and_error_maps_can_be_hidden_and_sets_changed(window):
+    figures = window.page.locator(".card").first.locator("figure")
     assert figures.count() == 4
-    opened.page.uncheck("#methods label:has-text('inverse') input")
+    window.page.uncheck("#methods label:has-text('inverse') input")
     assert figures.count() == 3
-    assert opened.page.locator(".card .error").first.is_visible()
-    opened.page.keyboard.press("e")
-    assert not opened.page.locator(".card .error").first.is_visible()
-    assert opened.page.locator(".figures:visible").count() == 1
-    opened.page.select_option("#set", label="FEW-TE")
-    assert opened.texts("#status") == ["3 of 3 images of FEW-TE"]
-    assert opened.page.locator(".figures:visible").get_attribute("data-set") == "1"
-    assert opened.page.locator(".figures:visible svg").count() == 4  # too few for sizes
+    assert window.page.locator(".card .error").first.is_visible()
+    window.page.keyboard.press("e")
+    assert not window.page.locator(".card .error").first.is_visible()
+    assert window.page.locator(".figures:visible").count() == 1
+    window.page.select_option("#set", label="FEW-TE")
+    assert window.texts("#status") == ["3 of 3 images of FEW-TE"]
+    assert window.page.locator(".figures:visible").get_attribute("data-set") == "1"
+    assert window.page.locator(".figures:visible svg").count() == 4  # too few for sizes
 
 
-def test_keys_lead_through_the_gallery_and_the_images(opened):
-    page = opened.page
-    opened.set("#order", "by name")
+def test_keys_lead_through_the_gallery_and_the_images(window):
+    page = window.page
+    window.set("#order", "by name")
     page.locator("h1").first.click()
     for key in ("j", "ArrowRight", "j", "k"):
         page.keyboard.press(key)
-    assert opened.texts(".card.selected header a") == ["02"]
+    assert window.texts(".card.selected header a") == ["02"]
     for _ in range(30):
         page.keyboard.press("j")
-    assert opened.texts(".card.selected header a") == ["32"]
+    assert window.texts(".card.selected header a") == ["32"]
     page.keyboard.press("Enter")
     page.wait_for_selector("#single h1")
-    assert opened.texts("#single h1") == ["32"]
+    assert window.texts("#single h1") == ["32"]
     assert "32 of 40" in page.locator("#single .moves").inner_text()
     assert not page.locator("#overview").is_visible()
     page.keyboard.press("ArrowLeft")
     page.locator("#single h1", has_text="31").wait_for()
     page.keyboard.press("Escape")
     page.wait_for_selector("#overview:not([hidden])")
-    assert opened.texts(".card.selected header a") == ["31"]
+    assert window.texts(".card.selected header a") == ["31"]
     page.keyboard.press("/")
     page.locator("#search:focus").wait_for()
     page.keyboard.type("1jk")  # letters, not moves
-    assert opened.texts("#status") == ["0 of 40 images of MANY-TE"]
+    assert window.texts("#status") == ["0 of 40 images of MANY-TE"]
     page.keyboard.press("Escape")
     page.keyboard.press("?")
     assert page.locator("#keys").is_visible()
@@ -251,32 +253,32 @@ def test_keys_lead_through_the_gallery_and_the_images(opened):
 
 @pytest.mark.parametrize("kind", ["one", "beside"])
 def test_pictures_show_and_an_image_has_an_address(browser, reports, kind):
-    opened = Opened(browser, reports[kind], fragment="#/FEW-TE/01")
-    assert opened.texts("#single h1") == ["01"]
-    assert opened.pictures_load()
-    assert opened.texts("#set option:checked") == ["FEW-TE"]
-    assert len(opened.texts("#single table tbody tr")) == 3
-    assert opened.texts("#single .best")[:2] == ["0.0000", "1.0000"]
-    opened.page.locator("#single button", has_text="Back").click()
-    opened.page.wait_for_selector("#overview:not([hidden])")
-    assert opened.pictures_load()
-    opened.page.locator(".card header a").first.click()
-    opened.page.wait_for_selector("#single:not([hidden])")
-    opened.page.locator("nav a", has_text="Scores").click()
-    opened.page.wait_for_selector("#overview:not([hidden])")
-    assert opened.page.evaluate("scrollY") < 300
-    opened.close()
+    window = Window(browser, reports[kind], fragment="#/FEW-TE/01")
+    assert window.texts("#single h1") == ["01"]
+    assert window.pictures_load()
+    assert window.texts("#set option:checked") == ["FEW-TE"]
+    assert len(window.texts("#single table tbody tr")) == 3
+    assert window.texts("#single .best")[:2] == ["0.0000", "1.0000"]
+    window.page.locator("#single button", has_text="Back").click()
+    window.page.wait_for_selector("#overview:not([hidden])")
+    assert window.pictures_load()
+    window.page.locator(".card header a").first.click()
+    window.page.wait_for_selector("#single:not([hidden])")
+    window.page.locator("nav a", has_text="Scores").click()
+    window.page.wait_for_selector("#overview:not([hidden])")
+    assert window.page.evaluate("scrollY") < 300
+    window.close()
 
 
 @pytest.mark.parametrize("kind", ["one", "beside"])
 def test_error_maps_say_what_is_missed_and_what_is_too_much(browser, reports, kind):
-    opened = Opened(browser, reports[kind], fragment="#/FEW-TE/01")
-    opened.error_maps_load()
+    window = Window(browser, reports[kind], fragment="#/FEW-TE/01")
+    window.error_maps_load()
 
     def share(method: str, colour: tuple[int, int, int]) -> float:
-        number = opened.texts("#single figcaption").index(
-            next(text for text in opened.texts("#single figcaption") if method in text))
-        pixels = opened.pixels(f"#single figure:nth-child({number + 1}) .error")
+        number = window.texts("#single figcaption").index(
+            next(text for text in window.texts("#single figcaption") if method in text))
+        pixels = window.pixels(f"#single figure:nth-child({number + 1}) .error")
         return (abs(pixels - colour).max(axis=2) < 40).mean()
 
     masks = reports["one"].parent / "datasets/FEW-TE/masks/01.png"
@@ -286,26 +288,26 @@ def test_error_maps_say_what_is_missed_and_what_is_too_much(browser, reports, ki
     assert share("copy", (0, 0, 0)) == pytest.approx(1 - foreground, abs=0.03)
     assert share("inverse", (0, 101, 255)) == pytest.approx(foreground, abs=0.03)
     assert share("inverse", (255, 154, 0)) == pytest.approx(1 - foreground, abs=0.03)
-    opened.close()
+    window.close()
 
 
 @pytest.mark.parametrize("scheme, width", LOOKS)
 def test_it_fits_the_window_and_the_light(browser, reports, scheme, width):
-    opened = Opened(browser, reports["one"], scheme, (width, 800))
+    window = Window(browser, reports["one"], scheme, (width, 800))
     for part in ("scores", "curves", "gallery", "single"):
         if part == "single":
-            opened.page.locator(".card header a").first.click()
-            opened.page.wait_for_selector("#single h1")
+            window.page.locator(".card header a").first.click()
+            window.page.wait_for_selector("#single h1")
         else:
-            opened.page.locator(f"#{part}").scroll_into_view_if_needed()
-        wide = opened.page.evaluate("document.documentElement.scrollWidth")
+            window.page.locator(f"#{part}").scroll_into_view_if_needed()
+        wide = window.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, part
-        keep_screenshot(opened.page, f"{part}-{scheme}-{width}")
-    paper = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
-    ink = opened.page.evaluate("getComputedStyle(document.body).color")
+        keep_screenshot(window.page, f"{part}-{scheme}-{width}")
+    paper = window.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    ink = window.page.evaluate("getComputedStyle(document.body).color")
     assert (brightness(paper) > brightness(ink)) == (scheme == "light")
     assert abs(brightness(paper) - brightness(ink)) > 180
-    opened.close()
+    window.close()
 
 
 def brightness(colour: str) -> float:
@@ -325,13 +327,13 @@ def test_a_report_that_was_made_before(browser):
     if not os.environ.get("SOD_REPORT"):
         pytest.skip("SOD_REPORT names no report")
     for scheme, width in LOOKS:
-        opened = Opened(browser, Path(os.environ["SOD_REPORT"]), scheme, (width, 800))
-        assert opened.texts("#summary tbody th") == ["centre_prior", "demo"]
-        assert opened.texts("#status") == ["64 of 64 images of SAMPLE-TE"]
-        assert opened.pictures_load()
-        keep_screenshot(opened.page, f"demo-{scheme}-{width}")
-        opened.page.keyboard.press("j")
-        opened.page.keyboard.press("Enter")
-        opened.page.wait_for_selector("#single h1")
-        assert opened.pictures_load()
-        opened.close()
+        window = Window(browser, Path(os.environ["SOD_REPORT"]), scheme, (width, 800))
+        assert window.texts("#summary tbody th") == ["centre_prior", "demo"]
+        assert window.texts("#status") == ["64 of 64 images of SAMPLE-TE"]
+        assert window.pictures_load()
+        keep_screenshot(window.page, f"demo-{scheme}-{width}")
+        window.page.keyboard.press("j")
+        window.page.keyboard.press("Enter")
+        window.page.wait_for_selector("#single h1")
+        assert window.pictures_load()
+        window.close()

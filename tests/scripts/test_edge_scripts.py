@@ -24,11 +24,13 @@ from utils.weights import load_weights
 SMALL = ["--gpu", "cpu", "name=trial", "weights.backbone=none", "data.train=[TINY-TR]",
          "data.size=64", "data.workers=0", "train.batch=4", "train.log_every=1",
          "train.precision=fp32"]
+#: TRACER on a thin trunk, where the network does not matter.
+THIN = ("model.name=tracer_vgg", "model.options.width=0.0625")
 
 
-def train(recipe: str, sets, *more) -> int:
+def train(sets, *more: str, recipe: str = "tracer_te0", network: tuple = THIN) -> int:
     return train_script.main(["--config", f"configs/{recipe}.yaml", f"data.root={sets}", *SMALL,
-                              *more])
+                              *network, *more])
 
 
 def rows(runs) -> list[dict]:
@@ -39,25 +41,25 @@ def rows(runs) -> list[dict]:
 @pytest.mark.parametrize("recipe", ["tracer_te0", "bgnet"])
 def test_recipes_train_and_predict(recipe, made_sets, runs, tmp_path, capsys):
     # Without Adam's state a checkpoint of BGNet is a third of a gigabyte.
-    assert train(recipe, made_sets, "train.epochs=1", "data.edges=mask", "train.batch=8",
-                 "optim.name=sgd", "optim.momentum=0") == 0
+    assert train(made_sets, "train.epochs=1", "data.edges=mask", "train.batch=8",
+                 "optim.name=sgd", "optim.momentum=0", recipe=recipe, network=()) == 0
     assert "edges: mask" in capsys.readouterr().out
     assert all(float(row["loss"]) > 0 for row in rows(runs) if row["loss"])
     assert test_script.main(["--gpu", "cpu", "--checkpoint", str(runs / "trial/last.pt"), "--data",
                              "TINY-TE", f"data.root={made_sets}", "--out", str(tmp_path)]) == 0
     for pair in find_pairs("TINY-TE", made_sets):
-        found = iio.imread(tmp_path / f"trial/TINY-TE/{pair.name}.png")
-        assert found.shape == np.asarray(Image.open(pair.mask)).shape
+        saliency = iio.imread(tmp_path / f"trial/TINY-TE/{pair.name}.png")
+        assert saliency.shape == np.asarray(Image.open(pair.mask)).shape
 
 
 def test_the_validation_loss_is_the_objectives_on_held_out_pairs(made_sets, runs):
     """By hand, from the weights that were kept: no augmentation, evaluation mode."""
-    assert train("tracer_te0", made_sets, "train.epochs=3", "val.fraction=0.3") == 0
-    found = [float(row["val_loss"]) for row in rows(runs) if row["val_loss"]]
-    assert len(found) == 3
+    assert train(made_sets, "train.epochs=3", "val.fraction=0.3") == 0
+    losses = [float(row["val_loss"]) for row in rows(runs) if row["val_loss"]]
+    assert len(losses) == 3
     best = torch.load(runs / "trial/best.pt", weights_only=True)
-    assert best["at"]["best"] == pytest.approx(min(found), rel=1e-5)
-    config = load_config(CONFIGS / "tracer_te0.yaml", ["data.size=64"])
+    assert best["at"]["best"] == pytest.approx(min(losses), rel=1e-5)
+    config = load_config(CONFIGS / "tracer_te0.yaml", ["data.size=64", *THIN])
     order = np.random.default_rng(config.seed).permutation(10)[:3]
     pairs = [find_pairs("TINY-TR", made_sets)[number] for number in sorted(order)]
     layers = []
@@ -66,13 +68,13 @@ def test_the_validation_loss_is_the_objectives_on_held_out_pairs(made_sets, runs
         decoded = {"image": Image.open(pair.image).convert("RGB"), "mask": mask,
                    "edge": mask_edges(mask, "mask")}
         layers.append(squash(decoded, 64, config.data))
-    batch = finish({name: torch.stack([one[name] for one in layers]) for name in layers[0]},
+    batch = finish({name: torch.stack([layer[name] for layer in layers]) for name in layers[0]},
                    config.data)
-    network = model.build("tracer_te0").eval()
+    network = model.from_recipe(config).eval()
     load_weights(network, best["network"])
     with torch.no_grad():
         _, terms = model.objective_of(config)(network, batch)
-    assert float(sum(terms.values())) == pytest.approx(min(found), rel=1e-4)
+    assert float(sum(terms.values())) == pytest.approx(min(losses), rel=1e-4)
 
 
 def test_the_plateau_follows_what_is_watched(made_sets, runs, monkeypatch):
@@ -85,19 +87,18 @@ def test_the_plateau_follows_what_is_watched(made_sets, runs, monkeypatch):
         original(run, validation, log)
 
     monkeypatch.setattr(train_script, "end_epoch", spied)
-    assert train("tracer_te0", made_sets, "val.fraction=0.3") == 0
+    assert train(made_sets, "val.fraction=0.3") == 0
     logged = [row for row in rows(runs) if row["val_loss"]]
     assert told == pytest.approx([float(row["val_loss"]) for row in logged], rel=1e-5)
     assert float(logged[0]["val_MAE"]) < 1 < told[0]
 
 
 def test_named_sets_may_be_validated_with_their_edges(made_sets, runs, capsys):
-    assert train("tracer_te0", made_sets, "train.epochs=1", "val.fraction=0",
-                 "val.data=[TINY-TE]") == 0
+    assert train(made_sets, "train.epochs=1", "val.fraction=0", "val.data=[TINY-TE]") == 0
     assert [row for row in rows(runs) if row["val_loss"]]
     assert "validation at step 3: MAE" in capsys.readouterr().out
     # Masks have no edges where the recipe wants none: the loss says what it misses.
-    assert train("tracer_te0", made_sets, "--overwrite", "data.edges=none") == 2
+    assert train(made_sets, "--overwrite", "data.edges=none") == 2
     assert "have no edge" in capsys.readouterr().err
 
 
@@ -106,34 +107,34 @@ def test_an_endless_validation_loss_stops_the_run_and_keeps_the_epoch(sets, runs
     path = sets / "TINY-TE/masks/02.png"
     Image.fromarray(np.zeros_like(np.asarray(Image.open(path)))).save(path)
     more = ["val.fraction=0", "val.data=[TINY-TE]", "train.epochs=2"]
-    assert train("tracer_te0", sets, *more) == 2
-    said = capsys.readouterr().err
-    assert "validation's loss is not finite on the images" in said and "loss.variant=paper" in said
+    assert train(sets, *more) == 2
+    error = capsys.readouterr().err
+    assert "validation's loss is not finite on the images" in error
+    assert "loss.variant=paper" in error
     assert torch.load(runs / "trial/last.pt", weights_only=True)["at"]["step"] == 3
-    assert train("tracer_te0", sets, "--overwrite", *more, "loss.variant=paper") == 0
+    assert train(sets, "--overwrite", *more, "loss.variant=paper") == 0
 
 
 def test_files_to_validate_on_are_read_before_the_run_starts(sets, runs, capsys):
     shutil.copytree(sets / "TINY-TE/masks", sets / "TINY-TE/edges")
     edge = sets / "TINY-TE/edges/01.png"
     Image.open(edge).resize((20, 20)).save(edge)
-    assert train("tracer_te0", sets, "val.fraction=0", "val.data=[TINY-TE]",
-                 "data.edges=auto") == 2
+    assert train(sets, "val.fraction=0", "val.data=[TINY-TE]", "data.edges=auto") == 2
     assert "edges/01.png is 20×20" in capsys.readouterr().err
     path = sets / "TINY-TR/images/03.jpg"
     for held_out in ("val.fraction=0.5", "val.fraction=0"):
         path.write_bytes(path.read_bytes()[:-400])
-        assert train("tracer_te0", sets, held_out) == 2
+        assert train(sets, held_out) == 2
         assert "03.jpg" in capsys.readouterr().err
     assert not (runs / "trial/last.pt").exists()
 
 
-@pytest.mark.parametrize("wrong, said", [
+@pytest.mark.parametrize("wrong, message", [
     (["val.watch=loss", "data.target=scribble", "val.fraction=0"], "val.watch"),
     (["train.compile=true", "train.checkpoint_trunk=true"], "train.compile"),
     (["model.options.floored_edges=none"], "true or false"),
     (["loss.options.reduced_first=none"], "true or false"),
 ])
-def test_wrong_options_are_named(made_sets, runs, capsys, wrong, said):
-    assert train("tracer_te0", made_sets, *wrong) == 2
-    assert said in capsys.readouterr().err
+def test_wrong_options_are_named(made_sets, runs, capsys, wrong, message):
+    assert train(made_sets, *wrong) == 2
+    assert message in capsys.readouterr().err
