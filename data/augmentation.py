@@ -95,7 +95,7 @@ def _rotate(layers: Layers, random: Random, options: DataConfig, degrees: float)
             for name, layer in layers.items()}
 
 
-def _crop(layers: Layers, random: Random, options: DataConfig, smallest: float,
+def _crop_sides(layers: Layers, random: Random, options: DataConfig, smallest: float,
           largest: float) -> Layers:
     """Height and width are drawn on their own, as shares of the sides, then the place."""
     size = layers["image"].shape[-1]
@@ -170,7 +170,8 @@ MOVES = {
     "vertical_flip": Augmentation(lambda layers, *_: _flipped(layers, -2)),
     "turn": Augmentation(_turn),
     "rotate": Augmentation(_rotate, {"degrees": (10, 0, 180)}),
-    "crop": Augmentation(_crop, {"smallest": (0.875, 0.01, 1), "largest": (1, 0.01, 1)}),
+    "crop_sides": Augmentation(
+        _crop_sides, {"smallest": (0.875, 0.01, 1), "largest": (1, 0.01, 1)}),
 }
 CHANGES = {
     # Away from black, as albumentations has it, which torchvision calls brightness.

@@ -59,7 +59,8 @@ def dates(records: list[dict]) -> str:
 def held_losses() -> set[str]:
     """Papers of which the tests hold losses or training steps against the released code's: they
     open its ``train_<network>.json``, or the values ``<paper>/<loss>`` of ``losses.json``."""
-    text = "".join(path.read_text("utf-8") for path in (ROOT / "tests/losses").glob("test_*.py"))
+    text = "".join(path.read_text("utf-8") for room in ("losses", "model")
+                   for path in (ROOT / "tests" / room).glob("test_*.py"))
     return {name.split("_")[0] for names in
             re.findall(r'"train_(\w+)\.json"|"([a-z0-9]+)/[a-z_]+"', text) for name in names}
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from data.sample import draw_pair
 
@@ -34,6 +37,22 @@ def golden(shared):
     spec.loader.exec_module(module)
     module.folder = shared / "golden"
     return module
+
+
+@pytest.fixture(scope="session")
+def agrees(golden) -> Callable[..., None]:
+    """Asserts that a loss and its gradients are those of the released code."""
+
+    def compare(name: str, value: Tensor, arguments: list[Tensor], file: str = "losses") -> None:
+        """``value`` is our loss of ``arguments``, ``name`` that of the golden loss in ``file``."""
+        text = (golden.folder / f"{file}.json").read_text()
+        expected = json.loads(text)["losses"][name]
+        assert value.item() == pytest.approx(expected["value"], rel=1e-5)
+        gradients = torch.autograd.grad(value, arguments)
+        assert [gradient.abs().sum().item() for gradient in gradients] == \
+            pytest.approx(expected["grad_abs_sum"], rel=1e-5)
+
+    return compare
 
 
 @pytest.fixture

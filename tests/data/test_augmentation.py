@@ -86,7 +86,7 @@ def test_a_crop_keeps_at_least_its_share_of_the_area():
 
 @pytest.mark.parametrize("mask_resize", ["bilinear", "nearest"])
 @pytest.mark.parametrize("changes, steps", [
-    ({"crop": 0.5, "flip": 1.0}, "none"), ({}, [{"crop": {"p": 1, "smallest": 0.5}}]),
+    ({"crop": 0.5, "flip": 1.0}, "none"), ({}, [{"crop_sides": {"p": 1, "smallest": 0.5}}]),
     ({}, [{"rotate": {"p": 1, "degrees": 45}}])])
 def test_labels_are_never_interpolated_and_masks_as_the_recipe_says(mask_resize, changes, steps):
     """Between background (0) and unknown (255) lies foreground (1) for any interpolation."""
@@ -107,7 +107,7 @@ def test_labels_are_never_interpolated_and_masks_as_the_recipe_says(mask_resize,
 @given(seeds)
 @settings(max_examples=60, deadline=None)
 def test_it_is_a_pure_function_of_the_seed(seed):
-    steps = (*PRESET, *read_steps(["rotate", "crop", "color_jitter"]))
+    steps = (*PRESET, *read_steps(["rotate", "crop_sides", "color_jitter"]))
     original = layers_of()
     first = augment(original, seed, OPTIONS, steps)
     torch.manual_seed(seed % 7)  # whatever the rest of the program draws
@@ -139,7 +139,7 @@ def test_the_image_moves_as_its_targets_do(seed):
     mask = torch.zeros(1, 2 * SIZE, 2 * SIZE, dtype=torch.uint8)
     mask[:, 4:20, 8:40] = 255
     image = (mask // 2 + 60).expand(3, -1, -1).contiguous()
-    for steps in (PRESET, read_steps([{"crop": {"p": 1}}])):
+    for steps in (PRESET, read_steps([{"crop_sides": {"p": 1}}])):
         result = augment({"image": image, "mask": mask}, seed, OPTIONS, steps)
         darkest, brightest = result["image"].float().aminmax()
         brighter = result["image"] > (darkest + brightest) / 2
@@ -228,7 +228,7 @@ def test_a_crop_draws_height_and_width_on_their_own(smallest, largest):
     """
     boxes = []
     for seed in range(300):
-        crop = always("crop", ramp(), seed, smallest=smallest, largest=largest)
+        crop = always("crop_sides", ramp(), seed, smallest=smallest, largest=largest)
         row, column = crop["image"][0, 0].float(), crop["mask"][0, :, 0].float()
         boxes.append([*((ends[-1] - ends[0] + 1) / 256 for ends in (row, column)),
                       row[0], column[0]])
@@ -359,7 +359,7 @@ def test_it_is_asked_for_by_the_recipe_and_repeats_in_loader_processes(made_sets
         loader.set_epoch(number)
         return list(loader)
 
-    steps = ["moves_tones_blurs", {"rotate": {"p": 1}}, "crop", "color_jitter"]
+    steps = ["moves_tones_blurs", {"rotate": {"p": 1}}, "crop_sides", "color_jitter"]
     results = epoch(augment=steps)
     assert same_batches(results, epoch(augment=steps, workers=2))
     assert same_batches(results, epoch(augment=steps, cache="none"))

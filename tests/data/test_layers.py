@@ -80,7 +80,7 @@ def inverse(monkeypatch) -> None:
 
 
 OPTIONS = {"soft_mask": True, "mask_resize": "nearest", "crop": 0.5, "flip": 0.5, "size": 64,
-           "augment": ["turn", {"crop": {"p": 1}}, "color_jitter"], "scales": [0.5, 1]}
+           "augment": ["turn", {"crop_sides": {"p": 1}}, "color_jitter"], "scales": [0.5, 1]}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
