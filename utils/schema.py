@@ -241,13 +241,14 @@ class TestConfig:
 class ReportedNumber:
     """One number of the paper: ``measure`` on ``dataset``, and how far it can be trusted."""
 
-    dataset: str = ""
-    measure: str = ""  # as the paper calls it: a column of eval.py, or F or E where it says no more
-    value: float = 0.0
-    digits: int = 3  # after the point, as printed: YAML does not keep the last zero of .8650
-    source: str = ""
-    verified: bool = False  # read in the source itself
-    protocol: str = ""  # how it was made, a name that report/protocols.py lists
+    dataset: str = option("", "the set, by a name that the catalog knows")
+    measure: str = option("", "as the paper calls it: a column of eval.py, or F or E")
+    value: float = option(0.0, "the number", low=0, high=1)
+    digits: int = option(3, "digits after the point, as printed: YAML drops the last 0 of .8650",
+                         low=3, high=6)
+    source: str = option("", "where it was read")
+    verified: bool = option(False, "whether it was read in the source itself")
+    protocol: str = option("", "how it was made, a name in report/protocols.py")
 
 
 @dataclass
