@@ -1,4 +1,4 @@
-"""Data: which sets exist and how they lie on disk, and the way of a sample to the network.
+"""Data: which sets exist, how they lie on disk, and how samples are made of them.
 
 ``catalog`` knows the published sets (``catalog.yaml``), ``pairing`` matches images and masks by
 stem, ``decode`` turns any file into RGB, a mask or a scribble, ``edges`` finds or makes edge maps,

@@ -1,4 +1,4 @@
-"""Losses: pure functions of tensors, one file for each idea, and the names that recipes call them.
+"""Losses: pure functions of tensors, and the names by which recipes call them.
 
 A row of ``LOSSES`` is a loss of one output against one target, which ``loss.terms`` of a recipe
 can name (docs/objectives.md). Smoothness, coherence and structure consistency also look at the

@@ -1,4 +1,4 @@
-"""Results for people: the papers' numbers beside ours, figures, the page, records of runs.
+"""Results for people: the papers' numbers beside ours, figures, the page, records.
 
 ``table`` prints what ``results/scores.json`` holds: ``comparison`` with the papers' numbers, which
 ``recipes`` finds and ``protocols`` explain, ``standings`` of all methods, ``closest`` definitions,

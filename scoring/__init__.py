@@ -1,4 +1,4 @@
-"""Scoring: finds folders of saliency maps, reads them, and scores them against their masks.
+"""Scoring: folders of saliency maps are found, read and held against their masks.
 
 ``jobs`` tells which folder is scored against which data set, ``folders`` reads and scores one
 folder, ``scores`` keeps the results in ``results/scores.json``.

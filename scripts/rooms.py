@@ -24,7 +24,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 #: Rooms that stand on less than their level allows.
 STANDS_ON = {"metrics": (), "model": ("losses", "utils")}
 PICTURE = DOCS / "rooms.svg"
-LEFT, BOX, ROW = 60, 560, 46  # of the picture: margin, width of a box, height of a row
+LEFT, BOX, ROW = 60, 590, 46  # of the picture: margin, width of a box, height of a row
 
 
 def files(room: str) -> list[Path]:
