@@ -91,6 +91,8 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     resumed = read_file(path) if path else None
     set_seed(config.seed)
     network = model.from_recipe(config)
+    with world.main_first():
+        model.require_outputs(network, objective)
     training, validation = find_data(config, world)
     with world.main_first():
         initialise(network, config.weights, resumed)

@@ -7,6 +7,7 @@ or asks for a device. ``utils/weights.py`` loads weights.
 
 from __future__ import annotations
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from utils.errors import UserError, nearest
@@ -42,7 +43,8 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "wssa": (WSSA, {"trunk": "vgg16"}),
 }
 
-__all__ = ["Network", "Objective", "build", "from_recipe", "names", "network_class", "objective_of"]
+__all__ = ["Network", "Objective", "build", "from_recipe", "names", "network_class", "objective_of",
+           "require_outputs"]
 
 
 def names() -> list[str]:
@@ -105,3 +107,19 @@ def objective_of(config: DictConfig) -> Objective:
                         "own. Name the losses of its outputs, for example with "
                         "'loss.terms.saliency={bce: 1}'; see docs/objectives.md")
     return LabelSmoothing(objective, config.loss.smoothing) if config.loss.smoothing else objective
+
+
+def require_outputs(network: Network, objective: Objective) -> None:
+    """Run a small black image through a network that was just built, and see what it gives.
+
+    Raises:
+        UserError: the objective reads an output that the network does not have.
+    """
+    network.eval()
+    with torch.no_grad():
+        outputs = network(torch.zeros(1, 3, network.smallest_side, network.smallest_side))
+    network.train()
+    for name in objective.outputs:
+        if name not in outputs:
+            raise UserError(f"loss.terms.{name}: the network has no output {name!r}; its outputs "
+                            f"are {', '.join(outputs)}")

@@ -25,9 +25,11 @@ class Objective(Protocol):
 
     Attributes:
         targets: layers of a sample that it learns from.
+        outputs: outputs of the network that it reads.
     """
 
     targets: tuple[str, ...]
+    outputs: tuple[str, ...]
 
     def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
         """The outputs (N, 1, H, W) and the weighted terms (scalars), by name.
@@ -67,6 +69,7 @@ class TableObjective:
                  options: Mapping[str, object] | None = None):
         self.terms = [term for output, entry in table.items() for term in terms_of(output, entry)]
         self.targets = tuple(dict.fromkeys(term.target for term in self.terms))
+        self.outputs = tuple(table)
         self.options = options_of({term.loss for term in self.terms}, variant, options or {})
 
     def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
@@ -74,9 +77,6 @@ class TableObjective:
         weights: dict[tuple[str, str], Tensor] = {}
         terms = {}
         for output, name, weight, target in self.terms:
-            if output not in outputs:
-                raise UserError(f"loss.terms.{output}: the network has no output {output!r}; its "
-                                f"outputs are {', '.join(outputs)}")
             if target not in sample:
                 raise UserError(f"loss.terms.{output}: the samples have no layer {target!r}; they "
                                 f"hold {', '.join(sample)}")
@@ -158,7 +158,8 @@ class LabelSmoothing:
         if "mask" not in objective.targets:
             raise UserError("loss.smoothing is for masks, but this recipe learns from "
                             f"{', '.join(objective.targets)}")
-        self.objective, self.smoothing, self.targets = objective, smoothing, objective.targets
+        self.objective, self.smoothing = objective, smoothing
+        self.targets, self.outputs = objective.targets, objective.outputs
 
     def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
         mask = sample["mask"] * (1 - self.smoothing) + self.smoothing / 2

@@ -121,6 +121,7 @@ class SCWSSODObjective:
 
     targets = ("scribble",)
     WEIGHTS = {"saliency": 1.0, "side3": 0.8, "side4": 0.6, "side5": 0.4}  # noqa: RUF012
+    outputs = tuple(WEIGHTS)
     COHERENCE = 0.3
 
     def __init__(self, variant: str, double_softmax: bool | None = None,

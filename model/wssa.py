@@ -104,6 +104,7 @@ class WSSAObjective:
     """
 
     targets = ("scribble", "edge")
+    outputs = ("initial", "saliency", "edge")
 
     def __init__(self, variant: str, gate: bool | None = None):
         self.gate = switch("gate", gate, variant == "paper")

@@ -205,8 +205,11 @@ def test_weights_may_be_written_as_yaml_reads_them():
 
 def test_outputs_and_targets_that_are_missing_are_listed():
     sample, outputs = sample_and_outputs()
-    with pytest.raises(UserError, match="no output 'sal'; its outputs are saliency, side, edge"):
-        TableObjective({"sal": {"bce": 1}})(lambda image: outputs, sample)
+    network = model.build("cpd_vgg", width=1 / 32)
+    model.require_outputs(network, TableObjective({"attention": {"bce": 1}}))
+    assert all(module.training for module in network.modules())
+    with pytest.raises(UserError, match="no output 'sal'; its outputs are saliency, attention"):
+        model.require_outputs(network, TableObjective({"saliency": {"bce": 1}, "sal": {"bce": 1}}))
     with pytest.raises(UserError, match="no layer 'body'; they hold image, mask, edge, scribble"):
         TableObjective({"edge": {"bce": 1, "target": "body"}})(lambda image: outputs, sample)
 
