@@ -99,43 +99,66 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
     run = Run(config, network, objective, loader, Path(config.data.root), precision)
     for group in run.optimizer.param_groups if "optimizer" in without else ():
         group["fused"] = None
-    marks, rows, losses, images = [], [], [], []
-
-    def mark(*_) -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        marks.append(time.perf_counter())
-
-    def marked_objective(*arguments):
-        mark()
-        result = objective(*arguments)
-        mark()
-        return result
-
-    def watch(run, log, sample, result) -> None:
-        """In place of the loop's bookkeeping: note what the step took."""
-        mark()
-        rows.append([after - before for before, after in pairwise(marks)])
-        losses.append(result.loss.item())
-        images.append(sample["image"])
-        marks.clear()
-        mark()
-
-    run.objective, run.save, train.watch = marked_objective, lambda name: None, watch
-    run.optimizer.register_step_pre_hook(mark)
-    mark()
+    clock = Clock(run, device)
     train.train(run, [])
-    network.eval()
-    for batch in images:
-        with torch.inference_mode(), precision.autocast():
-            network(batch)
-        mark()
-    infer = [after - before for before, after in pairwise(marks[-steps - 1:])]
-    parts = [statistics.median(column) for column in zip(*rows[WARM_UP:], strict=True)]
+    infer = clock.inference(network, precision)
+    parts = [statistics.median(column) for column in zip(*clock.rows[WARM_UP:], strict=True)]
     return {"device": f"{device}, {precision.name}", "batch": config.train.batch,
             "size": config.data.size, "parts": dict(zip(STEP, parts, strict=True)),
-            "step": statistics.median(map(sum, rows[WARM_UP:])),
-            "infer": statistics.median(infer), "mib": peak_mib(device), "losses": losses}
+            "step": statistics.median(map(sum, clock.rows[WARM_UP:])),
+            "infer": statistics.median(infer[-steps:]), "mib": peak_mib(device),
+            "losses": clock.losses}
+
+
+class Clock:
+    """Takes the times of a run's steps, in place of the loop's bookkeeping and saving.
+
+    Attributes:
+        rows: the seconds of each step's parts, as ``STEP`` names them.
+        losses, images: of each step.
+    """
+
+    def __init__(self, run: Run, device: torch.device):
+        self.device, self.objective = device, run.objective
+        self.marks, self.rows, self.losses, self.images = [], [], [], []
+        run.objective, run.save, train.watch = self.timed, lambda name: None, self.watch
+        run.optimizer.register_step_pre_hook(self.mark)
+        self.mark()
+
+    def mark(self, *_) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.marks.append(time.perf_counter())
+
+    def timed(self, *arguments):
+        """The objective, between two marks."""
+        self.mark()
+        result = self.objective(*arguments)
+        self.mark()
+        return result
+
+    def watch(self, run, log, sample, result) -> None:
+        """The end of a step: note what it took."""
+        self.mark()
+        self.rows.append(self.seconds())
+        self.losses.append(result.loss.item())
+        self.images.append(sample["image"])
+        self.mark()
+
+    def seconds(self) -> list[float]:
+        """The time between the marks, which are forgotten."""
+        times = [after - before for before, after in pairwise(self.marks)]
+        self.marks.clear()
+        return times
+
+    def inference(self, network: torch.nn.Module, precision: Precision) -> list[float]:
+        """Seconds of the network alone on the images of each step."""
+        network.eval()
+        for batch in self.images:
+            with torch.inference_mode(), precision.autocast():
+                network(batch)
+            self.mark()
+        return self.seconds()
 
 
 def make_data(folder: Path, count: int) -> list[str]:
