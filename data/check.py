@@ -16,8 +16,10 @@ from utils.errors import UserError, list_problems
 from utils.machine import cores
 
 from .catalog import SetOnDisk, installed, locate, lookup
-from .decode import decode_mask, stored_shape
-from .pairing import Pair, file_problems
+from .decode import stored_shape
+from .masks import decode_mask
+from .pairing import Pair
+from .soundness import file_problems
 
 
 @dataclass

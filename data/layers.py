@@ -18,9 +18,11 @@ from torch import Tensor
 from utils.errors import UserError
 from utils.schema import DataConfig
 
-from .decode import SCRIBBLE_CODES, decode_image, decode_mask, decode_scribble, decode_strokes
+from .decode import decode_image
 from .edges import dilate, image_edges, mask_edges
+from .masks import decode_mask
 from .pairing import Pair
+from .strokes import SCRIBBLE_CODES, decode_scribble, decode_strokes
 from .transforms import linear_gray, normalise, resize_image, resize_map, resize_scribble
 
 Decoded = Image.Image | np.ndarray  # the image as PIL RGB, all others uint8 (H, W)

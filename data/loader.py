@@ -28,7 +28,8 @@ from .augmentation import augment, read_steps
 from .cache import open_cache
 from .edges import edge_source
 from .layers import LAYERS, RESIZING, decode_pair, finish, layer_names, squash
-from .pairing import Pair, file_problems, require_sound
+from .pairing import Pair
+from .soundness import file_problems, require_sound
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class SaliencyData(Dataset):
                       f"data.{switch}=none leaves it out")
 
     def require_sound(self, title: str, world: World | None = None) -> None:
-        """Read every file once, which also fills the cache; see ``pairing.require_sound``."""
+        """Read every file once, which also fills the cache; see ``soundness.require_sound``."""
         require_sound(range(len(self)), title, self._problems, world)
 
     def _problems(self, index: int) -> list[str]:

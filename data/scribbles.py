@@ -24,8 +24,11 @@ from utils.errors import UserError
 from utils.machine import cores
 from utils.maps import save_map
 
-from .decode import decode_image, decode_mask, decode_scribble
-from .pairing import Pair, require_sound
+from .decode import decode_image
+from .masks import decode_mask
+from .pairing import Pair
+from .soundness import require_sound
+from .strokes import decode_scribble
 
 FOREGROUND, BACKGROUND = 1, 2  # S-DUTS codes, see decode.SCRIBBLE_CODES; 0 is unknown
 

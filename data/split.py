@@ -10,7 +10,8 @@ from utils.paths import ROOT
 from utils.world import World
 
 from .edges import edge_source, find_masks
-from .pairing import Pair, require_sound
+from .pairing import Pair
+from .soundness import require_sound
 from .weak import find_scribbles
 
 

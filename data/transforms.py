@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .decode import SCRIBBLE_CODES
+from .strokes import SCRIBBLE_CODES
 
 
 def resize_image(image: Image.Image, size: int, method: str) -> np.ndarray:

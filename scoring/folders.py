@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from data.decode import decode_mask, stored_shape
+from data.decode import stored_shape
+from data.masks import decode_mask
 from data.pairing import Pair, by_stem
 from metrics import CORE, PROFILES, Evaluator
 from utils.errors import UserError
@@ -211,7 +212,7 @@ def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
 def _digest(path: Path, pair: Pair) -> bytes:
     """Of what decides a map's scores: both files' content, and how the mask is turned."""
     size, turn = stored_shape(pair.image) if pair.image else ((0, 0), 1)
-    turned = str((size, turn)) if turn != 1 else ""  # the mask follows its image, see decode_mask
+    turned = str((size, turn)) if turn != 1 else ""  # the mask follows its image
     digest = hashlib.blake2b(digest_size=16)
     for content in (turned.encode(), path.read_bytes(), pair.mask.read_bytes()):
         digest.update(len(content).to_bytes(8, "little") + content)

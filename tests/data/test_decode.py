@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from data import decode_image, decode_mask, decode_scribble
-from data.decode import decode_strokes
+from data.strokes import decode_strokes
 from utils.errors import UserError
 from utils.maps import UnreadableError
 

@@ -14,10 +14,10 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from data import find_pairs
-from data.decode import decode_mask
 from data.edges import dilate, edge_source, find_masks, image_edges, mask_edges
 from data.layers import decode_pair
 from data.loader import training_loader
+from data.masks import decode_mask
 from data.pairing import Pair
 from utils.config import merge_config
 from utils.errors import UserError

@@ -7,7 +7,8 @@ import pytest
 
 from data import find_pairs, require_sound
 from data.layers import decode_pair
-from data.pairing import Pair, file_problems, list_images
+from data.pairing import Pair, list_images
+from data.soundness import file_problems
 from utils.errors import UserError
 from utils.schema import DataConfig
 

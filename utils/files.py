@@ -1,0 +1,43 @@
+"""Files that are written whole or not at all: a kill or a full disk leaves what was there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def written_whole(path: Path, mode: str = "w", **options: object) -> Iterator[IO]:
+    """A file to write to, which takes the place of ``path`` when the block ends without an error.
+
+    The folder is made. The file's name until then is short, hidden, and of this process alone, so
+    that a name of 255 bytes can be written and two processes do not write into each other's file.
+
+    Args:
+        mode: ``"w"`` for text, in UTF-8, or ``"wb"``.
+        options: of ``open``, such as ``newline``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+    temporary = path.with_name(f".{digest}.{os.getpid()}.tmp")
+    if "b" not in mode:
+        options = {"encoding": "utf-8"} | options
+    try:
+        with temporary.open(mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all."""
+    with written_whole(path, newline="") as file:
+        file.write(text)
