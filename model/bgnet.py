@@ -1,8 +1,8 @@
 """BGNet: Boundary-Guided Camouflaged Object Detection.
 
-Sun, Wang, Chen and Xiang, IJCAI 2022 (arXiv 2207.00794). Edges are predicted from the shallowest
-and the deepest stage. They guide the features of all four stages, which are then joined from deep
-to shallow.
+Sun, Wang, Chen and Xiang, IJCAI 2022 (arXiv 2207.00794, Sec. 3 and Fig. 2). Edges are predicted
+from the shallowest and the deepest stage. They guide the features of all four stages, which are
+then joined from deep to shallow.
 """
 
 from __future__ import annotations

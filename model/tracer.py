@@ -1,9 +1,9 @@
 """TRACER: Extreme Attention Guided Salient Object Tracing Network.
 
-Lee, Shin and Han, AAAI 2022 (student abstract; arXiv 2112.07380). Edges are found in the high
-frequencies of the first features and added to them. Three deeper stages are joined into a map,
+Lee, Shin and Han, AAAI 2022 (student abstract; arXiv 2112.07380, Fig. 1). Edges are found in the
+high frequencies of the first features and added to them. Three deeper stages are joined into a map,
 which two object attention modules refine with shallower features. The mean of the three maps is
-the prediction.
+the prediction. The paper's sections have no numbers; the classes give the names of its modules.
 
 The released code differs from the paper in two points, which ``variant`` switches
 (docs/tracer.md). Its edge logits go through a ReLU, so that no edge probability is below one half.

@@ -96,7 +96,7 @@ class Pyramid(nn.Module):
 
 class WSSAObjective:
     """Partial cross-entropy and 0.3 × smoothness of the initial and of the refined map, and the
-    cross-entropy of the edges (WSSA). Beside its targets it needs the layer ``gray``.
+    cross-entropy of the edges (WSSA, Eq. 2 to 5). Beside its targets it needs the layer ``gray``.
 
     Args:
         variant: ``released`` or ``paper``.
