@@ -28,7 +28,7 @@ from report.recipes import Recipe
 from report.records import record_of, write_record
 from scoring.scores import Row
 from utils.cli import parse_with_overrides
-from utils.config import load_config
+from utils.config import load_config, recipe_path
 from utils.errors import UserError, reports_errors
 from utils.origin import origin_of, sha256_of
 from utils.paths import CHECKPOINTS, DOCS, RESULTS, ROOT, absolute_spec
@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> int:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("start it without torchrun; a training of train.py under torchrun is kept")
     args.data = [absolute_spec(spec) for spec in args.data or ()]
-    configs = [Path(word) for word in args.overrides if "=" not in word]
+    configs = [recipe_path(word) for word in args.overrides if "=" not in word]
     args.overrides = [word for word in args.overrides if "=" in word]
     if not configs:
         raise UserError("name a recipe before --data, for example configs/cpd_vgg.yaml")

@@ -38,16 +38,16 @@ from utils.device import select_device, set_threads
 from utils.errors import UserError, list_problems, reports_errors
 from utils.maps import read_map, save_map, to_bytes
 from utils.origin import MapsOrigin
-from utils.paths import CHECKPOINTS, CONFIGS, RESULTS, ROOT, absolute_spec
+from utils.paths import CHECKPOINTS, RESULTS, ROOT, absolute_spec
 from utils.weights import load_weights, read_file
 from utils.world import World, joined
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, epilog=help_text())
-    parser.add_argument("--config", metavar="FILE",
+    parser.add_argument("--config", metavar="RECIPE",
                         help="recipe whose run to use, or for weights without a configuration of "
-                             "their own (default: configs/cpd_vgg.yaml)")
+                             "their own: a file, or a name in configs/ (default: cpd_vgg)")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE",
                         help="a checkpoint of train.py, or official weights together with --config "
                              "(default: best.pt or last.pt of the recipe's run)")
@@ -124,7 +124,7 @@ def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, dict, Path]:
         content = read_file(args.checkpoint)
         print(f"weights: {args.checkpoint}, configuration: {args.config}")
         return load_config(args.config, args.overrides), tested_weights(content), args.checkpoint
-    path = args.checkpoint or find_run(args.config or str(CONFIGS / "cpd_vgg.yaml"), args.overrides)
+    path = args.checkpoint or find_run(args.config or "cpd_vgg", args.overrides)
     content, config = load_checkpoint(path, args.overrides)
     print(f"weights and configuration: {path}")
     return config, tested_weights(content), path

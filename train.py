@@ -44,7 +44,7 @@ from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.maps import to_bytes
 from utils.origin import write_origin
-from utils.paths import CHECKPOINTS, CONFIGS
+from utils.paths import CHECKPOINTS
 from utils.stop import stop_signals
 from utils.weights import initialise, read_file
 from utils.world import World, joined
@@ -52,8 +52,8 @@ from utils.world import World, joined
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, epilog=help_text())
-    parser.add_argument("--config", default=str(CONFIGS / "cpd_vgg.yaml"), metavar="FILE",
-                        help="recipe (default: configs/cpd_vgg.yaml)")
+    parser.add_argument("--config", default="cpd_vgg", metavar="RECIPE",
+                        help="a file, or a name in configs/ (default: cpd_vgg)")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto); with "
                         "torchrun auto or several, such as 0,1")
     parser.add_argument("--resume", action="store_true", help="go on from the run's last.pt")

@@ -33,7 +33,7 @@ from data.split import find_data
 from engine.precision import Precision
 from engine.run import Run
 from utils.cli import parse_with_overrides
-from utils.config import load_config
+from utils.config import load_config, recipe_path
 from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.paths import CONFIGS
@@ -69,8 +69,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             raise UserError(f"--{name}: {place}")
     names = args.config or sorted(path.stem for path in CONFIGS.glob("*.yaml")
                                   if path.stem != "demo")
-    args.config = [Path(name) if name.endswith(".yaml") else CONFIGS / f"{name}.yaml"
-                   for name in names]
+    args.config = [recipe_path(name) for name in names]
     return args
 
 

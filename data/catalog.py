@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from utils.errors import UserError, list_problems, nearest
 from utils.paths import ROOT, folder_pair
+from utils.values import read_yaml
 
 from .pairing import SUFFIXES, Pair, list_images, match
 
@@ -50,7 +50,7 @@ class DataSet:
 @cache
 def known_sets() -> dict[str, DataSet]:
     """Name → set, as ``catalog.yaml`` lists them."""
-    entries = yaml.safe_load((ROOT / "data/catalog.yaml").read_text(encoding="utf-8"))
+    entries = read_yaml(ROOT / "data/catalog.yaml")
     return {name: DataSet(name, **entry) for name, entry in entries.items()}
 
 

@@ -132,7 +132,7 @@ def check(root: Path) -> int:
         table.add_column(heading, overflow="fold")
     for diagnosis in diagnoses:
         table.add_row(*diagnosis.row())
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)  # names of folders are no markup
     for diagnosis in diagnoses:
         if diagnosis.problems:
             print(list_problems(diagnosis.located.name, diagnosis.problems))

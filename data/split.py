@@ -22,13 +22,12 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
     training = [pair for spec in config.data.train for pair in find(spec, root, config.data.edges)]
     edges = config.data.edges if config.val.watch == "loss" else "none"
     validation = [pair for spec in config.val.data for pair in find_masks(spec, root, edges)]
-    held_out = round(len(training) * config.val.fraction)
-    if held_out:
+    if held_out := held_out_of(len(training), config.val.fraction):
         order = np.random.default_rng(config.seed).permutation(len(training))
         validation = [training[i] for i in sorted(order[:held_out])]
         training = [training[i] for i in sorted(order[held_out:])]
     if not training:
-        raise UserError("no training pairs are left; check data.train and val.fraction")
+        raise UserError("there are no pairs to train on; check data.train")
     print(f"data: {len(training)} pairs to train on, {len(validation)} to validate on")
     if config.data.edges != "none":
         print(f"edges: {edge_source(config.data.edges, training)}")
@@ -36,3 +35,19 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
         print(f"edges of the validation: {edge_source(edges, validation)}")
     require_sound(validation, "validation data", world=world)
     return training, validation
+
+
+def held_out_of(count: int, fraction: float) -> int:
+    """How many of ``count`` pairs the share ``fraction`` is, rounded; 0 only where it is 0.
+
+    Raises:
+        UserError: it rounds to no pair, or to all of them.
+    """
+    number = round(count * fraction)
+    if not fraction or not count or 0 < number < count:
+        return number
+    least, most = .505 / count, int(1000 - 505 / count) / 1000  # beyond .5, which rounds to even
+    fit = f"give a fraction from {least:.3g} to {most:g}, " if count > 1 else ""
+    raise UserError(f"val.fraction={fraction:g} of {count} pairs, rounded, is "
+                    f"{number or 'none'} to validate on and {count - number or 'none'} to train "
+                    f"on; {fit}name a set in val.data, or give val.fraction=0 for no validation")

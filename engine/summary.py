@@ -59,7 +59,7 @@ def print_summary(network: nn.Module, size: int) -> None:
         table.add_row(name, *map(_short, numbers))
     table.add_section()
     table.add_row("all", *map(_short, whole))
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 def _short(number: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data.catalog import same_set
 from scoring.scores import Row
-from utils.config import load_config
+from utils.config import load_config, recipe_path
 from utils.errors import UserError, list_problems, nearest
 from utils.paths import CONFIGS
 from utils.schema import ReportedNumber
@@ -58,11 +58,7 @@ class Recipes:
                 raise UserError(f"--reported {choice}: " + (
                     f"{method} has another recipe already" if method else
                     "with several recipes say whose each is, METHOD=RECIPE"))
-            paths = {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
-            if not name.endswith((".yaml", ".yml")) and name not in paths:
-                raise UserError(f"--reported {name}: no such recipe in configs/; "
-                                f"{nearest(name, list(paths))}")
-            self._chosen[method] = self._load(paths.get(name) or Path(name))
+            self._chosen[method] = self._load(recipe_path(name))
 
     def of(self, method: str, origin: dict | None) -> Recipe | None:
         """The recipe of a method, None when it has none.

@@ -21,6 +21,7 @@ from utils.errors import UserError
 from utils.machine import cores, processor
 from utils.origin import sha256_of
 from utils.paths import ROOT
+from utils.values import read_json
 
 from .comparison import compare_with_papers, comparison_line
 from .recipes import Recipe
@@ -51,7 +52,10 @@ def record_of(recipe: Path, overrides: Sequence[str], weights: Path, rows: Seque
     content, _, _ = load_latest(weights.parent)
     config = merge_config(content["config"], overrides, origin=str(weights))
     config.reported, config.test.data = [], list(dict.fromkeys(row["dataset"] for row in rows))
-    origin = json.loads((weights.parent / "origin.json").read_text(encoding="utf-8"))
+    try:
+        origin = dict(read_json(path := weights.parent / "origin.json"))
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(f"{path} does not say how the run was made: {error}") from None
     origin.pop("launch", None)  # it names the machine
     compared = compare_with_papers(rows, {config.name: Recipe(recipe)})
     return {
@@ -87,7 +91,7 @@ def read_records(folder: Path) -> dict[str, dict]:
     records = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json(path)
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read as a record: {error}") from None
         wrong = [key for key, kind in KEYS.items()

@@ -29,6 +29,7 @@ from filelock import FileLock
 
 from utils.errors import UserError
 from utils.origin import commit, origin_of
+from utils.values import read_json
 
 from .jobs import JobScores
 
@@ -68,7 +69,7 @@ def read_scores(path: Path) -> list[Row]:
         UserError: damaged, or something else.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = read_json(path)
         if not isinstance(rows, list):
             raise ValueError("it is not a list of rows")
         for number, row in enumerate(rows):

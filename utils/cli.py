@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-_KEY_VALUE = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
+_KEY_VALUE = re.compile(r"[a-z_]+(\.[\w*]+)*=")
 
 
 def parse_with_overrides(parser: argparse.ArgumentParser, argv: list[str] | None,

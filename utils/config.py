@@ -1,4 +1,7 @@
-"""Configuration: one schema of dataclasses, a YAML recipe over it, ``key=value`` over that."""
+"""Configuration: one schema of dataclasses, a YAML recipe over it, ``key=value`` over that.
+
+``values`` reads both, by the schema's types: what is wanted as text is text as it stands.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,17 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError, guess, nearest
-from .paths import absolute, absolute_spec
-from .schema import Config, groups, options
+from .paths import CONFIGS, absolute, absolute_spec
+from .schema import Config, groups, items, kind_of, options
+from .values import read_word, read_yaml
 
 #: (key, value of before) → the entries that mean the same now. Recipes, checkpoints and command
 #: lines that hold the old value go on working, with a note.
@@ -42,6 +46,13 @@ RENAMED: dict[tuple[str, Any], dict[str, Any]] = {
 _HELP = 34  # column of --help in which the lines on the keys begin
 
 
+@dataclass
+class _File(Config):
+    """A recipe's file."""
+
+    base: str = ""  # the file beside it that it is laid over
+
+
 def default_config() -> DictConfig:
     """The schema with its default values."""
     return OmegaConf.structured(Config)
@@ -54,14 +65,35 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
     given in ``overrides`` are taken from the working directory, as on any command line; relative
     paths in the file are taken from the repository.
 
+    Args:
+        path: a file, or the name of a recipe in configs/, see ``recipe_path``.
+
     Raises:
         UserError: the file cannot be read, a key is unknown, a value has the wrong type or is not
             among those that the key may have.
     """
-    config = default_config()
-    for file, recipe in _read_recipe(Path(path)):
+    config, path = default_config(), recipe_path(path)
+    for file, recipe in _read_recipe(path):
         config = _lay(config, recipe, str(file))
     return _override(config, overrides, str(path))
+
+
+def recipe_path(word: str | Path) -> Path:
+    """The file of a recipe, which is named by its path or, in configs/, without folder and suffix.
+
+    Raises:
+        UserError: no recipe of that name. Whether a file is there is seen when it is read.
+    """
+    path, recipes = Path(word), _recipes()
+    if str(word) in recipes:
+        return recipes[str(word)]
+    if path.parent != Path() or path.suffix in (".yaml", ".yml") or path.is_file():
+        return path
+    raise UserError(f"{str(word)!r}: no such recipe in configs/; {nearest(str(word), recipes)}")
+
+
+def _recipes() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
 
 
 def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, object]]:
@@ -70,19 +102,21 @@ def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, ob
     Args:
         over: the files that name this one as their base, the first one first.
     """
-    if not path.is_file():
+    if not path.exists():
         named = f", the base of {over[-1]}" if over else ""
-        raise UserError(f"configuration file not found: {path}{named}; recipes are in "
-                        "configs/*.yaml")
+        meant = guess(path.stem, _recipes())
+        raise UserError(f"configuration file not found: {path}{named}; "
+                        f"{f'{meant} ' if meant else ''}recipes are in configs/*.yaml")
     if path.resolve() in over:
         raise UserError(f"{path} is its own base, through {', '.join(map(str, over))}")
-    try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
+    recipe = read_yaml(path, _File)
+    if recipe is None:
+        recipe = {}
     if not isinstance(recipe, dict) or "base" not in recipe:
         return [(path, recipe)]
-    base = path.parent / str(recipe.pop("base"))
+    if not isinstance(recipe["base"], str):
+        raise UserError(f"{path}: base is the name of a file, not {recipe['base']!r}")
+    base = path.parent / recipe.pop("base")
     return [*_read_recipe(base, (*over, path.resolve())), (path, recipe)]
 
 
@@ -96,13 +130,23 @@ def _lay(config: DictConfig, recipe: object, origin: str) -> DictConfig:
     """Lay a recipe, which may hold anything that YAML can express, over a configuration."""
     if not isinstance(recipe, dict):
         raise UserError(f"{origin}: a recipe is a mapping of keys, not {type(recipe).__name__}")
-    _refuse_interpolations(recipe, origin)
-    try:
-        given = OmegaConf.create(recipe)
-    except OmegaConfBaseException as error:
-        raise UserError(f"{origin}: {str(error).splitlines()[0]}") from None
+    given = _created(recipe, origin)
     _renew(given, origin)
     return _merge(config, given, origin)
+
+
+def _created(recipe: dict, origin: str) -> DictConfig:
+    """A recipe for OmegaConf, whose own marks for texts that stand for others are refused."""
+    try:
+        for text in items(recipe):
+            if isinstance(text, str) and ("${" in text or "\0" in text or text == "???"):
+                raise UserError(f"{origin}: {_quoted(text)} cannot be a value: interpolations "
+                                "(${…}), ??? and zero bytes are not used in recipes")
+        return OmegaConf.create(recipe)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{origin}: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise UserError(f"{origin}: lists and mappings lie too deep in each other") from None
 
 
 def _renew(given: DictConfig, origin: str) -> bool:
@@ -111,7 +155,7 @@ def _renew(given: DictConfig, origin: str) -> bool:
     for (key, old), entries in RENAMED.items():
         group, _, name = key.rpartition(".")
         keys = given.get(group) if group else given
-        if isinstance(keys, DictConfig) and keys.get(name) == old:
+        if isinstance(keys, DictConfig) and keys.get(name) in (old, [old]):
             del keys[name]
             for new, value in entries.items():
                 OmegaConf.update(given, new, value, merge=False)
@@ -126,34 +170,23 @@ def _note(message: str) -> None:
     print(f"note: {message}", file=sys.stderr)
 
 
-def _refuse_interpolations(given: object, origin: str) -> None:
-    if "${" in str(given):
-        raise UserError(f"{origin}: interpolations (${{…}}) are not used in recipes")
-
-
 def _override(config: DictConfig, overrides: Sequence[str], origin: str) -> DictConfig:
     """Lay ``key=value`` words over a configuration, and check the whole."""
-    _refuse_interpolations(list(overrides), "command line")
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator or not key:
             raise UserError(f"{override!r} is not of the form key=value, for example optim.lr=1e-4")
-        try:
-            entry = OmegaConf.from_dotlist([override])
-            if not _renew(entry, "command line") and _is_list(config, key) \
-                    and not _is_list(entry, key):  # data.train=ECSSD
-                entry = OmegaConf.from_dotlist([f"{key}=[{value}]"])
-        except (yaml.YAMLError, OmegaConfBaseException) as error:
-            raise UserError(f"cannot read {override!r}: {error}") from None
+        entry = read_word(key, value, kind_of(key))
+        for part in reversed(key.split(".")):
+            entry = {part: entry}
+        entry = _created(entry, "command line")
+        _renew(entry, "command line")
         config = _merge(config, entry, "command line",
                         replaces=key.count(".") < 3)  # loss.terms.saliency.bce is one weight
-        _anchor_paths(config, key)
+        for given in flat(entry):
+            _anchor_path(config, given)
     _check(config, origin)
     return config
-
-
-def _is_list(config: DictConfig, key: str) -> bool:
-    return isinstance(OmegaConf.select(config, key), ListConfig)
 
 
 def _merge(config: DictConfig, change: DictConfig, origin: str,
@@ -173,6 +206,8 @@ def _merge(config: DictConfig, change: DictConfig, origin: str,
     except OmegaConfBaseException as error:
         first_line = str(error).splitlines()[0]
         raise UserError(f"{origin}: {error.full_key or 'value'}: {first_line}") from None
+    except OverflowError as error:  # a whole number that no float is as large as
+        raise UserError(f"{origin}: {error}") from None
 
 
 def _replace_terms(table: DictConfig, entries: DictConfig | None, origin: str) -> None:
@@ -206,7 +241,7 @@ def flat(config: DictConfig | dict, prefix: str = "") -> dict[str, Any]:
     return values
 
 
-def _anchor_paths(config: DictConfig, key: str) -> None:
+def _anchor_path(config: DictConfig, key: str) -> None:
     """Make the path absolute that the command line gives for a key."""
     value = OmegaConf.select(config, key)
     if key in ("data.train", "val.data", "test.data"):
@@ -224,10 +259,15 @@ def _is_folder(word: str) -> bool:
 
 def _check(config: DictConfig, origin: str) -> None:
     """Refuse values that the schema does not allow, and those that do not go together."""
-    problems = [f"{key} = {OmegaConf.select(config, key)!r}: must be {rule}"
+    problems = [f"{key} = {_quoted(OmegaConf.select(config, key))}: must be {rule}"
                 for key, holds, rule in _rules(config) if not holds]
     if problems:
         raise UserError(f"{origin}: " + "; ".join(problems))
+
+
+def _quoted(value: object) -> str:
+    """A value for a message; a text as the user wrote it."""
+    return f"'{value}'" if isinstance(value, str) and value.isprintable() else repr(value)
 
 
 def _rules(config: DictConfig) -> Iterator[tuple[str, bool, str]]:
@@ -263,7 +303,8 @@ def _rules(config: DictConfig) -> Iterator[tuple[str, bool, str]]:
 
 def help_text() -> str:
     """All keys with their defaults, what they do and what they may be, for ``--help``."""
-    lines = ["configuration keys with their defaults, to be given as key=value:"]
+    lines = ["configuration keys with their defaults, to be given as key=value. A text is taken as "
+             "it\nstands, also in [a, b] (quote an item that holds a comma); the rest is YAML:"]
     last = None
     for key, option in options():
         prefix = key[:key.rfind(".") + 1]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from .paths import ROOT
+from .values import read_json
 
 if TYPE_CHECKING:  # scoring, which asks for the commit, does without torch
     import torch
@@ -98,7 +99,7 @@ def origin_of(maps: Path) -> dict | None:
 
 def _read(path: Path) -> dict:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         return content if isinstance(content, dict) else {}
     except FileNotFoundError:
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -27,13 +28,14 @@ def folder_pair(spec: str) -> tuple[str, str] | None:
 
 def absolute(path: str) -> str:
     """A path as given on the command line: from the working directory, ``~`` expanded."""
-    return str(Path(path).expanduser().absolute())
+    # pathlib's own raises RuntimeError where ~nobody is no user; this leaves it as it is.
+    return str(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111
 
 
 def absolute_spec(spec: str) -> str:
     """A data set's spec from the command line, with its paths absolute; names stay names."""
+    is_path = spec.startswith((".", "~")) or any(mark in spec for mark in "/\\:")
+    if is_path and Path(absolute(spec)).is_dir():  # also one with a colon in its name
+        return absolute(spec)
     folders = folder_pair(spec)
-    if folders:
-        return ":".join(map(absolute, folders))
-    is_path = "/" in spec or "\\" in spec or spec.startswith((".", "~"))
-    return absolute(spec) if is_path and Path(spec).expanduser().is_dir() else spec
+    return ":".join(map(absolute, folders)) if folders else spec

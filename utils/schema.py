@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+import functools
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import ge, gt, le, lt
-from typing import Any
+from typing import Any, get_type_hints
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 #: Name → the factor on the learning rate; t is the share of the run that lies behind.
@@ -33,6 +35,8 @@ EDGES = {
     "sobel": "Sobel's gradients of the images",
 }
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+#: Bounds that no run comes near; what is beyond is a slip, and would end in NaN or a full memory.
+COUNT, IMAGES, FACTOR = 10**9, 2**16, 10**6
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,9 @@ class Option:
         help: one line on what it does, with its unit.
         choices: the values that it, or each item of a list, may have; a mapping gives a line of
             help on each.
-        low, above, high, below: bounds of the number, or of each number in a list: at least
-            ``low``, more than ``above``, at most ``high``, less than ``below``.
+        low, above, high, below: bounds of the number, or of each number in a list or a mapping: at
+            least ``low``, more than ``above``, at most ``high``, less than ``below``. Every key
+            that may hold numbers has them on both sides, so that no number is infinite.
         length: how many numbers a list has.
     """
 
@@ -64,7 +69,12 @@ class Option:
         if self.choices:
             return " or ".join(self.choices) if len(self.choices) == 2 else \
                 f"one of {', '.join(self.choices)}"
-        bounds = " and ".join(f"{word} {limit:g}" for word, limit, _ in self._bounds())
+        limits = [(word, limit if isinstance(limit, int) else f"{limit:g}")
+                  for word, limit, _ in self._bounds()]
+        bounds = " and ".join(f"{word} {limit}" for word, limit in limits)
+        bounds = re.sub(r"^at least (\S+) and at most (\S+)$", r"from \1 to \2", bounds)
+        if bounds and isinstance(self.default, dict | str):
+            bounds = f"one with numbers {bounds}"
         parts = [f"{self.length} numbers" if self.length else "", bounds,
                  "or null" if bounds and self.default is None else ""]
         return ", ".join(part for part in parts if part)
@@ -73,19 +83,31 @@ class Option:
         """Whether a value of the right type is among the choices or within the bounds."""
         if value is None:
             return self.default is None
-        if isinstance(self.default, list):
-            return self.length in (None, len(value)) and all(map(self._allows_item, value))
-        return self._allows_item(value)
+        if self.length is not None and len(value) != self.length:
+            return False
+        return all(map(self._allows_item, items(value)))
 
     def _allows_item(self, value: Any) -> bool:
         if self.choices:
             return value in self.choices
-        return all(compare(value, limit) for _, limit, compare in self._bounds())
+        return not isinstance(value, int | float) or all(
+            compare(value, limit) for _, limit, compare in self._bounds())
 
     def _bounds(self) -> list[tuple[str, float, Callable[[float, float], bool]]]:
         bounds = (("at least", self.low, ge), ("above", self.above, gt),
                   ("at most", self.high, le), ("below", self.below, lt))
         return [bound for bound in bounds if bound[1] is not None]
+
+
+def items(value: Any) -> Iterator[Any]:
+    """What lies in lists and mappings at any depth; another value itself."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        for each in value:
+            yield from items(each)
+    else:
+        yield value
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:
@@ -101,7 +123,8 @@ class ModelConfig:
     """The network."""
 
     name: str = option("cpd_vgg", "the network; each has a recipe of its name in configs/")
-    options: dict[str, Any] = option({}, "arguments of the network, such as model.options.width=.5")
+    options: dict[str, Any] = option({}, "arguments of the network, such as model.options.width=.5",
+                                    low=-FACTOR, high=FACTOR)
 
 
 @dataclass
@@ -109,7 +132,8 @@ class WeightsConfig:
     """The weights that training starts from."""
 
     backbone: str = option("imagenet", "the trunk's: imagenet, none (random), or a file")
-    network: str | None = option(None, "a file with weights of the whole network, used instead")
+    network: str | None = option(None, "a file with weights of the whole network, used instead; "
+                                "./null is a file of that name")
 
 
 @dataclass
@@ -117,10 +141,12 @@ class LossConfig:
     """What the network learns from."""
 
     terms: dict[str, Any] = option({}, "output: {loss: weight, target: layer}, see "
-                                   "docs/objectives.md; empty: the network's own objective")
+                                   "docs/objectives.md; empty: the network's own objective",
+                                   low=-FACTOR, high=FACTOR)
     variant: str = option("released", "whose losses, where code and paper differ",
                           choices=("released", "paper"))
-    options: dict[str, Any] = option({}, "single differences from the variant, see docs/")
+    options: dict[str, Any] = option({}, "single differences from the variant, see docs/",
+                                    low=-FACTOR, high=FACTOR)
     smoothing: float = option(0.0, "share by which masks are drawn towards 1/2", low=0, below=1)
 
 
@@ -131,7 +157,8 @@ class DataConfig:
     root: str = option("datasets", "the folder that holds the data sets")
     target: str = option("mask", "the labels that are learned from", choices=("mask", "scribble"))
     edges: str = option("none", "where edge maps come from", choices=EDGES)
-    edge_dilate: int = option(1, "side in pixels of the square that dilates edges, odd")
+    edge_dilate: int = option(1, "side in pixels of the square that dilates edges, odd",
+                              low=1, high=255)
     image_resize: str = option("pillow", "whose bilinear resize is used; OpenCV's skips pixels",
                                choices=("pillow", "opencv"))
     mask_resize: str = option("bilinear", "how masks and edges are resized",
@@ -139,20 +166,25 @@ class DataConfig:
     scribble_resize: str = option("nearest", "how scribbles are resized; released: bilinear, "
                                   "which invents labels", choices=("nearest", "released"))
     train: list[str] = option(["DUTS-TR"], "sets to train on: names, folders, or IMAGES:MASKS")
-    size: int = option(352, "height and width in pixels that images are squashed to", low=32)
-    scales: list[float] = option([1.0], "factors on the size, one drawn for each batch", above=0)
+    size: int = option(352, "height and width in pixels that images are squashed to", low=32,
+                       high=8192)
+    scales: list[float] = option([1.0], "factors on the size, one drawn for each batch", above=0,
+                                 high=16)
     flip: float = option(0.0, "probability of a horizontal flip", low=0, high=1)
     crop: float = option(1.0, "smallest share of the area that a random crop keeps; 1: no crop",
                          above=0, high=1)
     augment: Any = option("none", "more augmentation, after crop and flip: a list of names, of "
-                          "which each may have options, see docs/datasets.md")
+                          "which each may have options, see docs/datasets.md",
+                          low=-FACTOR, high=FACTOR)
     soft_mask: bool = option(False, "keep the greys of masks, instead of cutting them at one half")
-    mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B, 0 to 1", length=3)
-    std: list[float] = option([0.229, 0.224, 0.225], "deviation of R, G, B", length=3, above=0)
+    mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B", length=3, low=0, high=1)
+    std: list[float] = option([0.229, 0.224, 0.225], "deviation of R, G, B", length=3, low=1e-3,
+                              high=1000)
     workers: int | None = option(None, "processes that load; 0: the main one does; null: one a "
-                                 "core, at most 8", low=0)
+                                 "core, at most 8", low=0, high=1024)
     cache: str = option("memory", "keeps decoded training samples: memory, none, or a folder")
-    cache_gb: float = option(8.0, "its size in GB; in memory also at most half of the free", low=0)
+    cache_gb: float = option(8.0, "its size in GB; in memory also at most half of the free", low=0,
+                             high=FACTOR)
 
 
 @dataclass
@@ -160,29 +192,32 @@ class OptimConfig:
     """The optimizer and its learning rate."""
 
     name: str = option("adam", "the optimizer", choices=OPTIMIZERS)
-    lr: float = option(1e-4, "learning rate", above=0)
-    weight_decay: float = option(0.0, "weight decay", low=0)
+    lr: float = option(1e-4, "learning rate", above=0, high=1000)
+    weight_decay: float = option(0.0, "weight decay", low=0, high=1000)
     momentum: float = option(0.9, "momentum of sgd", low=0, below=1)
     nesterov: bool = option(False, "Nesterov's momentum for sgd")
     betas: list[float] = option([0.9, 0.999], "decays of adam and adamw", length=2, low=0, below=1)
     decay_all: bool = option(True, "weight decay on biases and norms too")
     trunk_factor: float = option(1.0, "factor on the trunk's learning rate; optim.freeze=[trunk] "
-                                 "leaves the trunk as it is", above=0)
+                                 "leaves the trunk as it is", above=0, high=1000)
     freeze: list[str] = option([], "parameters or modules that are not trained")
     eval_norm: list[str] = option([], "modules (or all) whose batch norms keep running statistics")
     frozen_norm: list[str] = option([], "the same, and these batch norms are not trained")
-    l1: float = option(0.0, "weight of the sum of the absolute values of weights that decay", low=0)
-    clip_value: float | None = option(None, "clamp each element of the gradient to ± this", above=0)
-    clip_norm: float | None = option(None, "scale the gradient to at most this norm", above=0)
+    l1: float = option(0.0, "weight of the sum of the absolute values of weights that decay", low=0,
+                      high=1000)
+    clip_value: float | None = option(None, "clamp each element of the gradient to ± this", above=0,
+                                      high=COUNT)
+    clip_norm: float | None = option(None, "scale the gradient to at most this norm", above=0,
+                                     high=COUNT)
     schedule: str = option("constant", "the factor on the learning rate, of t from 0 to 1",
                            choices=SCHEDULES)
-    warmup: int = option(0, "steps over which the rate rises from 0", low=0)
+    warmup: int = option(0, "steps over which the rate rises from 0", low=0, high=COUNT)
     gamma: float = option(0.1, "factor of the schedules step, compounding and plateau",
                           above=0, below=1)
     drop_every: int = option(50, "epochs between drops of the schedules step and compounding",
-                             low=1)
-    power: float = option(0.9, "exponent of the schedules poly and poly_epoch", above=0)
-    patience: int = option(5, "epochs that the schedule plateau waits", low=0)
+                             low=1, high=COUNT)
+    power: float = option(0.9, "exponent of the schedules poly and poly_epoch", above=0, high=100)
+    patience: int = option(5, "epochs that the schedule plateau waits", low=0, high=COUNT)
     watch: str = option("validation", "what the schedule plateau watches: the mean training loss, "
                         "or val.watch where there is a validation",
                         choices=("validation", "training"))
@@ -192,23 +227,28 @@ class OptimConfig:
 class TrainConfig:
     """The run of train.py."""
 
-    batch: int = option(10, "images in a batch, of each process", low=1)
-    epochs: int = option(99, "epochs", low=1)
-    steps: int | None = option(None, "stop after this many steps, whatever the epochs say", low=1)
-    log_every: int = option(20, "steps between rows of log.csv", low=1)
-    save_every: int = option(500, "steps between checkpoints; each epoch also ends with one", low=1)
-    images_every: int = option(500, "steps between pictures for TensorBoard", low=1)
+    batch: int = option(10, "images in a batch, of each process", low=1, high=IMAGES)
+    epochs: int = option(99, "epochs", low=1, high=COUNT)
+    steps: int | None = option(None, "stop after this many steps, whatever the epochs say", low=1,
+                               high=COUNT)
+    log_every: int = option(20, "steps between rows of log.csv", low=1, high=COUNT)
+    save_every: int = option(500, "steps between checkpoints; each epoch also ends with one", low=1,
+                            high=COUNT)
+    images_every: int = option(500, "steps between pictures for TensorBoard", low=1, high=COUNT)
     precision: str = option("auto", "of the forward pass; auto: bf16 where the hardware has it",
                             choices=PRECISIONS)
-    accumulate: int = option(1, "parts into which a batch is split to need less memory", low=1)
+    accumulate: int = option(1, "parts into which a batch is split to need less memory", low=1,
+                            high=IMAGES)
     on_oom: str = option("stop", "when memory runs out: stop, or split batches into more parts",
                          choices=("stop", "split"))
     checkpoint_trunk: bool = option(False, "compute the trunk twice to need less memory")
     compile: bool = option(False, "torch.compile the network")
     sync_norm: bool = option(False, "batch norms over the batches of all processes")
-    max_skipped: int = option(0, "most steps skipped for a loss or gradient not finite", low=0)
+    max_skipped: int = option(0, "most steps skipped for a loss or gradient not finite", low=0,
+                             high=COUNT)
     ema: float = option(0.0, "decay of averaged weights, which are tested; 0: none", low=0, below=1)
-    patience: int | None = option(None, "end after so many validations without a better one", low=1)
+    patience: int | None = option(None, "end after so many validations without a better one", low=1,
+                                  high=COUNT)
 
 
 @dataclass
@@ -217,7 +257,7 @@ class ValConfig:
 
     data: list[str] = option([], "sets to validate on")
     fraction: float = option(0.0, "or a share of the training pairs, held out", low=0, below=1)
-    every: int = option(1, "epochs between validations", low=1)
+    every: int = option(1, "epochs between validations", low=1, high=COUNT)
     watch: str = option("MAE", "what tells the best weights and moves the schedule plateau",
                         choices=("MAE", "loss"))
 
@@ -227,7 +267,7 @@ class TestConfig:
     """The maps that test.py writes."""
 
     data: list[str] = option(["ECSSD"], "sets to predict: names, folders, or IMAGES:MASKS")
-    batch: int = option(10, "images in a batch", low=1)
+    batch: int = option(10, "images in a batch", low=1, high=IMAGES)
     minmax: bool = option(False, "stretch each map to 0–255, where the paper does")
     resize: str = option("logits", "what is resized to the image's own size",
                          choices=("logits", "probabilities"))
@@ -257,8 +297,9 @@ class Config:
 
     name: str = option("run", "folder of the run in checkpoints/ and of its maps in results/")
     paper: str = option("", "the paper's name, venue and year")
-    seed: int = option(0, "seed of all random numbers", low=0)
-    threads: int | None = option(None, "torch's threads on a CPU; null: one for each core", low=1)
+    seed: int = option(0, "seed of all random numbers", low=0, high=2**63 - 1)
+    threads: int | None = option(None, "torch's threads on a CPU; null: one for each core", low=1,
+                                 high=1024)
     model: ModelConfig = field(default_factory=ModelConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -268,6 +309,20 @@ class Config:
     val: ValConfig = field(default_factory=ValConfig)
     test: TestConfig = field(default_factory=TestConfig)
     reported: list[ReportedNumber] = option([], "the paper's numbers, for recipes alone")
+
+
+def kind_of(key: str) -> Any:
+    """The type of a key or of a group of keys, ``Any`` where the schema has none."""
+    kind: Any = Config
+    for part in key.split("."):
+        kind = kinds_of(kind).get(part, Any)
+    return kind
+
+
+@functools.cache
+def kinds_of(kind: Any) -> dict[str, Any]:
+    """Field → type, of a dataclass; of other types there are none."""
+    return get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
 
 
 def groups() -> Mapping[str, type]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
+import shlex
 from typing import get_type_hints
 
 import pytest
@@ -14,7 +16,7 @@ from utils import config as config_module
 from utils.config import default_config, help_text, load_config, merge_config
 from utils.errors import UserError
 from utils.paths import CONFIGS, ROOT, folder_pair
-from utils.schema import groups, options
+from utils.schema import ReportedNumber, groups, options
 
 OPTIONS = dict(options())
 
@@ -23,6 +25,11 @@ def recipe_with(key, value):
     """A recipe with one key."""
     group, _, name = key.rpartition(".")
     return {group: {name: value}} if group else {name: value}
+
+
+def type_of(key):
+    prefix = key[:key.rfind(".") + 1]
+    return get_type_hints(groups()[prefix])[key.removeprefix(prefix)]
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
@@ -58,15 +65,32 @@ def test_a_recipe_is_laid_over_its_base(tmp_path):
         load_config(tmp_path / "third.yaml")
 
 
+def test_a_recipe_is_named_by_its_name_in_configs_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wssa").mkdir()
+    (tmp_path / "mine.yaml").write_text("name: mine")
+    (tmp_path / "plain").write_text("name: plain")
+    for word, name in (("wssa", "wssa"), ("mine.yaml", "mine"), ("plain", "plain"),
+                       (str(tmp_path / "mine.yaml"), "mine")):
+        assert load_config(word).name == name
+    for word, message in (("wsssa", "'wsssa': no such recipe in configs/; did you mean 'wssa'?"),
+                          ("wsssa.yaml", "not found: wsssa.yaml; did you mean 'wssa'?"),
+                          ("configs/wsssa.yaml", "did you mean 'wssa'?"),
+                          (str(tmp_path), f"{tmp_path} is a folder"), ("", "no such recipe")):
+        with pytest.raises(UserError) as error:
+            load_config(word)
+        assert message in str(error.value)
+
+
 @pytest.mark.parametrize("override, message", [
     ("data.cache=Memory", "memory, none, or a folder"),
     ("optim.lrr=1", "did you mean 'optim.lr'"), ("trian.batch=4", "unknown configuration key"),
     ("trian.batch=4", "did you mean 'train.batch'? known: data, data.augment"),
-    ("train.batch=many", "train.batch"), ("train.batch=0", "at least 1"),
+    ("train.batch=many", "train.batch"), ("train.batch=0", "from 1 to "),
     ("data.flip=2", "probability"), ("data.size=[3]", "data.size"), ("batch", "key=value"),
-    ("name=a/b", "plain folder name"), ("seed=-1", "at least 0"),
+    ("name=a/b", "plain folder name"), ("seed=-1", "from 0 to "),
     ("name=${x}", "interpolations"), ("optim.clip_value=0", "above 0"),
-    ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "above 0")])
+    ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "from 0.001 to 1000")])
 def test_wrong_keys_and_values_are_named(override, message):
     with pytest.raises(UserError) as error:
         load_config(CONFIGS / "cpd_vgg.yaml", [override])
@@ -110,11 +134,47 @@ def test_two_folders_are_told_from_one(spec, folders):
 # --- what values may be --------------------------------------------------------------------------
 
 
+def test_every_key_that_may_hold_a_number_has_finite_bounds_on_both_sides():
+    fields = [(key, type_of(key), option) for key, option in OPTIONS.items()]
+    hints = get_type_hints(ReportedNumber)
+    fields += [(each.name, hints[each.name], each.metadata["option"])
+               for each in dataclasses.fields(ReportedNumber)]
+    checked = set()
+    for key, kind, option in fields:
+        if re.search(r"\b(int|float|Any)\b", getattr(kind, "__name__", "") + str(kind)):
+            checked.add(key)
+            assert math.isfinite(option.low if option.above is None else option.above), key
+            assert math.isfinite(option.high if option.below is None else option.below), key
+    assert {"seed", "threads", "data.size", "data.workers", "data.std", "data.augment", "optim.lr",
+            "optim.clip_norm", "val.every", "model.options", "loss.terms", "digits"} <= checked
+
+
+@pytest.mark.parametrize("override", [
+    "optim.lr=.inf", "optim.lr=nan", "optim.lr=.nan", "optim.lr=1e400", f"seed={2**64}",
+    "data.size=1000000000", "train.batch=1000000000000", "data.workers=100000",
+    "threads=1000000000", f"val.every={10**12}", "optim.betas=[0.9,.nan]", "data.scales=[1,.inf]",
+    "model.options.width=.nan", "model.options.width=.inf", "model.options={a: [{b: .nan}]}",
+    "loss.terms.saliency={bce: .inf}", "loss.terms.saliency.bce=1e300", "loss.options.smooth=.nan",
+    "data.augment=[{rotate: {degrees: .inf}}]"])
+def test_numbers_that_are_none_or_huge_are_refused_with_the_range(override):
+    key = ".".join(override.partition("=")[0].split(".")[:2])
+    with pytest.raises(UserError, match=rf"{key} = .*: must be (one with numbers |2 numbers, )?"
+                                        "(from .* to|at least .* and below|above .* and at most) "):
+        load_config("cpd_vgg", [override])
+
+
+@pytest.mark.parametrize("override, message", [
+    ("seed=" + 70 * "9", "at most 64 digits"), ("seed=0x" + 5000 * "f", "at most 64 digits"),
+    ("train.batch=4.5", "train.batch"), ("seed=12:30", "seed"), ("seed=1e3", "seed")])
+def test_numbers_of_another_kind_are_named(override, message):
+    with pytest.raises(UserError, match=message):
+        load_config("cpd_vgg", [override])
+
+
 def bounds():
     """(key, value just within a bound or at it, value at the bound or just beyond it)."""
     for key, option in OPTIONS.items():
-        prefix = key[:key.rfind(".") + 1]
-        kind = str(get_type_hints(groups()[prefix])[key.removeprefix(prefix)])
+        kind = str(type_of(key))
         for name, direction in (("low", 1), ("above", 1), ("high", -1), ("below", -1)):
             bound = getattr(option, name)
             if bound is not None:
@@ -122,7 +182,8 @@ def bounds():
                 at = name in ("low", "high")
                 pair = (bound, bound - step) if at else (bound + step, bound)
                 count = (option.length or 1) if isinstance(option.default, list) else 0
-                yield key, *([value] * count if count else value for value in pair)
+                yield key, *([value] * count if count else {"x": {"y": [value]}}
+                             if isinstance(option.default, dict) else value for value in pair)
 
 
 @pytest.mark.parametrize("key, inside, outside", list(bounds()))
@@ -136,12 +197,15 @@ def test_every_bound_divides_what_is_allowed_from_what_is_not(key, inside, outsi
 
 
 @pytest.mark.parametrize("override, rule", [
-    ("optim.lr=0", "above 0 (learning rate)"), ("optim.momentum=1", "at least 0 and below 1"),
+    ("optim.lr=0", "above 0 and at most 1000 (learning rate)"),
+    ("optim.momentum=1", "at least 0 and below 1"),
     ("optim.gamma=1", "above 0 and below 1"), ("data.crop=0", "above 0 and at most 1"),
-    ("data.size=31", "at least 32"), ("data.workers=-1", "at least 0, or null"),
-    ("train.patience=0", "at least 1, or null"), ("optim.clip_norm=0", "above 0, or null"),
+    ("data.size=31", "from 32 to "), ("data.workers=-1", "from 0 to 1024, or null"),
+    ("train.patience=0", "from 1 to 1000000000, or null"),
+    ("optim.clip_norm=0", "above 0 and at most 1000000000, or null"),
     ("data.mean=[0,0]", "3 numbers"), ("optim.betas=[0,1]", "2 numbers, at least 0 and below 1"),
-    ("data.scales=[]", "one number or more"), ("data.scales=[1,0]", "above 0 (factors on the size"),
+    ("data.scales=[]", "one number or more"),
+    ("data.scales=[1,0]", "above 0 and at most 16 (factors on the size"),
     ("data.edge_dilate=-1", "odd, 1 or more"), ("data.edge_dilate=2", "odd, 1 or more"),
     ("optim.name=adma", "one of adam, adamw, sgd (did you mean 'adam'?)"),
     ("test.resize=logit", "logits or probabilities (did you mean 'logits'?)"),
@@ -222,15 +286,17 @@ def test_help_has_every_key_with_default_and_purpose():
     assert keys.keys() == expected
     assert (keys["optim.lr"], keys["data.train"], keys["train.steps"], keys["train.compile"]) == \
         ("0.0001", "[DUTS-TR]", "null", "false")
-    for part in ("clamp each element of the gradient to ± this (above 0, or null)",
+    for part in ("sets to train on: names, folders, or IMAGES:MASKS",
                  "the optimizer (one of adam, adamw, sgd)", "    sobel: Sobel's gradients"):
         assert part in text
 
 
 def test_defaults_of_help_are_values_that_arguments_may_have():
-    words = re.findall(r"^  ([a-z_.0-9]+=\S*)", help_text(), flags=re.MULTILINE)
+    lines = re.findall(r"^  ([a-z_.0-9]+=\S*)", help_text(), flags=re.MULTILINE)
+    words = [word for line in lines for word in shlex.split(line)]  # as a shell reads them
     config = load_config(CONFIGS / "tracer_te0.yaml", words)
     expected = default_config()
     for group in ("model", "loss", "optim", "train", "val", "test"):
         assert config[group] == expected[group]
     assert config.data.mean == expected.data.mean
+    assert (config.name, config.paper) == (expected.name, expected.paper)
