@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType
@@ -21,7 +20,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from .errors import UserError
 from .schema import kinds_of
 
-YAML_BYTES = 2**18  # a recipe has 5 KB; PyYAML takes seconds for this
+YAML_BYTES = 2**16  # a recipe has 5 KB; PyYAML may take seconds for this
 JSON_BYTES = 2**26
 DEPTH = 24  # levels of lists and mappings
 DIGITS = 64  # of a number
@@ -97,7 +96,7 @@ def read_word(key: str, word: str, kind: Any) -> Any:
             return [word] if word else []
         return list(_items(trimmed[1:-1], title))
     bare = is_list and not word.lstrip().startswith("[")
-    return _from_yaml(f"[{word}]" if bare else word, kind, textwrap.shorten(title, 200))
+    return _from_yaml(f"[{word}]" if bare else word, kind, title[:200])
 
 
 def _items(text: str, title: str) -> Iterator[str]:

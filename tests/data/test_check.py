@@ -134,3 +134,9 @@ def test_the_table_sums_up(tmp_path):
                 Finding(["empty mask: x"], (7, 7), "binary", "empty"), Finding(["x: no image"])]
     row = Diagnosis(SetOnDisk("SET", [Pair("a", None)] * 4, []), findings).row()
     assert row == ["SET", "4", "5–8 × 6–9", "1 binary, 2 grey", "1/0", "2"]
+
+
+def test_names_of_folders_are_no_markup(made_sets, tmp_path, capsys):
+    (tmp_path / "[b]set:x:").symlink_to(made_sets / "TINY-TE")
+    assert data_main(["check", str(tmp_path)]) == 0
+    assert "[b]set:x:" in capsys.readouterr().out
