@@ -1,7 +1,7 @@
 """Reproduce recipes: train, test, score, and write a record of what came of it.
 
     python reproduce.py configs/cpd_vgg.yaml --gpu 0      → docs/records/cpd_vgg-….json
-    python reproduce.py configs/wssa.yaml configs/scwssod.yaml --data ECSSD DUTS-TE train.batch=8
+    python reproduce.py wssa scwssod --data ECSSD DUTS-TE train.batch=8     names in configs/
 
 The same command goes on after a stop or a kill: a finished training is kept, a started one goes
 on to the same weights, maps and records of the same weights and settings are kept, maps of others

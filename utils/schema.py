@@ -228,7 +228,7 @@ class TrainConfig:
     """The run of train.py."""
 
     batch: int = option(10, "images in a batch, of each process", low=1, high=IMAGES)
-    epochs: int = option(99, "epochs", low=1, high=COUNT)
+    epochs: int = option(99, "epochs", low=1, high=10**6)
     steps: int | None = option(None, "stop after this many steps, whatever the epochs say", low=1,
                                high=COUNT)
     log_every: int = option(20, "steps between rows of log.csv", low=1, high=COUNT)
