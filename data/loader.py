@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
+from utils.schema import sides
 from utils.world import World
 
 from .augmentation import augment, read_steps
@@ -34,10 +35,10 @@ from .soundness import file_problems, require_sound
 
 @dataclass(frozen=True)
 class Draw:
-    """One sample to load: its position, the size of its batch, and its own seed."""
+    """One sample to load: its position, its batch's height and width, and its own seed."""
 
     index: int
-    size: int
+    size: tuple[int, int]
     seed: int
 
 
@@ -59,7 +60,7 @@ class SaliencyData(Dataset):
     def __init__(self, pairs: Sequence[Pair], config: DictConfig, augmented: bool,
                  targets: Sequence[str] = ()):
         self.pairs = list(pairs)
-        self.sizes = training_sizes(config.size, config.scales) if augmented else [config.size]
+        self.sizes = training_sizes(config.size, config.scales if augmented else [1])
         edges = edge_source(config.edges, self.pairs) if augmented or "edge" in targets else "none"
         self.options = replace(OmegaConf.to_object(config), edges=edges)
         self.names = layer_names(self.pairs[0], self.options, targets)
@@ -84,7 +85,7 @@ class SaliencyData(Dataset):
             layers = augment(layers, draw.seed, self.options, self._steps)
         return {**layers, "name": self.pairs[draw.index].name, "size": original}
 
-    def _layers(self, index: int, size: int) -> tuple[dict[str, Tensor], tuple[int, int]]:
+    def _layers(self, index: int, size: tuple[int, int]) -> tuple[dict[str, Tensor], tuple[int, int]]:
         """Layers of a sample before they are moved, and the original's height and width."""
         record = self._cache and self._cache.get(index, size)
         if not record:
@@ -94,7 +95,7 @@ class SaliencyData(Dataset):
         return dict(zip(self.names, layers, strict=True)), original
 
     def _decode(self, index: int,
-                sizes: Sequence[int]) -> tuple[dict[str, Tensor], tuple[int, int]]:
+                sizes: Sequence[tuple[int, int]]) -> tuple[dict[str, Tensor], tuple[int, int]]:
         """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
         # What the files are is asked before they are read: they may change in between.
         digest = self._cache and self._cache.digest(index)
@@ -147,8 +148,8 @@ class BatchDraws(Sampler[list[Draw]]):
         UserError: fewer images than the processes need.
     """
 
-    def __init__(self, count: int, batch: int, sizes: Sequence[int], seed: int, shuffle: bool,
-                 rank: int = 0, world: int = 1):
+    def __init__(self, count: int, batch: int, sizes: Sequence[tuple[int, int]], seed: int,
+                 shuffle: bool, rank: int = 0, world: int = 1):
         self.count, self.batch, self.sizes = count, batch, list(sizes)
         self.seed, self.shuffle, self.rank, self.world = seed, shuffle, rank, world
         self.epoch, self.start = 0, 0
@@ -194,9 +195,9 @@ class BatchDraws(Sampler[list[Draw]]):
         random = np.random.default_rng((self.seed, self.epoch))
         order = random.permutation(self.count) if self.shuffle else np.arange(self.count)
         seeds = random.integers(2**62, size=self.count)
-        sizes = random.choice(self.sizes, size=len(self))
+        sizes = random.choice(len(self.sizes), size=len(self))
         for size, (start, end, _) in list(zip(sizes, self._parts(), strict=True))[self.start:]:
-            yield [Draw(int(order[i]), int(size), int(seeds[i])) for i in range(start, end)]
+            yield [Draw(int(order[i]), self.sizes[size], int(seeds[i])) for i in range(start, end)]
 
 
 def collate(samples: list[dict]) -> dict:
@@ -206,9 +207,11 @@ def collate(samples: list[dict]) -> dict:
             for key, values in columns.items()}
 
 
-def training_sizes(size: int, scales: Sequence[float]) -> list[int]:
-    """Input sizes of multi-scale training, rounded to multiples of 32 (the deepest stride)."""
-    return [size if scale == 1 else max(32, int(size * scale / 32 + 0.5) * 32) for scale in scales]
+def training_sizes(size: int | Sequence[int], scales: Sequence[float]) -> list[tuple[int, int]]:
+    """Heights and widths of multi-scale training, rounded to multiples of 32 (the deepest stride);
+    at a scale of 1 they are those of ``data.size`` as they are."""
+    return [tuple(side if scale == 1 else max(32, int(side * scale / 32 + 0.5) * 32)
+                  for side in sides(size)) for scale in scales]
 
 
 class Batches(DataLoader):
@@ -223,7 +226,7 @@ class Batches(DataLoader):
     def __init__(self, data: SaliencyData, draws: BatchDraws, config: DictConfig,
                  device: torch.device | str):
         self.data, self.device = data, torch.device(device)
-        largest = sum(data.channels) * max(draws.sizes) ** 2
+        largest = sum(data.channels) * max(height * width for height, width in draws.sizes)
         workers = loader_processes(config.workers, draws.batch * largest)
         cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork of a loader process
         # A generator of its own, or starting an epoch would advance the one that dropout draws
@@ -294,6 +297,6 @@ def evaluation_loader(pairs: Sequence[Pair], config: DictConfig, batch: int,
                       device: torch.device | str = "cpu", targets: Sequence[str] = ()) -> Batches:
     """All pairs once, in order, at the base size, without augmentation; with what pairs have to
     learn from, and edges and layers made for a loss if they are among its ``targets``."""
-    draws = BatchDraws(len(pairs), batch, [config.size], seed=0, shuffle=False)
-    return Batches(SaliencyData(pairs, config, augmented=False, targets=targets), draws, config,
+    data = SaliencyData(pairs, config, augmented=False, targets=targets)
+    return Batches(data, BatchDraws(len(pairs), batch, data.sizes, seed=0, shuffle=False), config,
                    device)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import ge, gt, le, lt
 from typing import Any
@@ -47,6 +47,7 @@ class Option:
         low, above, high, below: bounds of the number, or of each number in a list: at least
             ``low``, more than ``above``, at most ``high``, less than ``below``.
         length: how many numbers a list has.
+        sides: whether it is a whole number or a list of two, see ``sides``.
     """
 
     default: Any
@@ -57,6 +58,7 @@ class Option:
     high: float | None = None
     below: float | None = None
     length: int | None = None
+    sides: bool = False
 
     @property
     def rule(self) -> str:
@@ -65,7 +67,8 @@ class Option:
             return " or ".join(self.choices) if len(self.choices) == 2 else \
                 f"one of {', '.join(self.choices)}"
         bounds = " and ".join(f"{word} {limit:g}" for word, limit, _ in self._bounds())
-        parts = [f"{self.length} numbers" if self.length else "", bounds,
+        parts = [f"{self.length} numbers" if self.length else "",
+                 "a whole number or [height,width]" if self.sides else "", bounds,
                  "or null" if bounds and self.default is None else ""]
         return ", ".join(part for part in parts if part)
 
@@ -73,6 +76,11 @@ class Option:
         """Whether a value of the right type is among the choices or within the bounds."""
         if value is None:
             return self.default is None
+        if self.sides:
+            given = value if isinstance(value, Sequence) else [value]
+            return len(given) in (1, 2) and all(
+                isinstance(side, int) and not isinstance(side, bool) and self._allows_item(side)
+                for side in given)
         if isinstance(self.default, list):
             return self.length in (None, len(value)) and all(map(self._allows_item, value))
         return self._allows_item(value)
@@ -86,6 +94,11 @@ class Option:
         bounds = (("at least", self.low, ge), ("above", self.above, gt),
                   ("at most", self.high, le), ("below", self.below, lt))
         return [bound for bound in bounds if bound[1] is not None]
+
+
+def sides(size: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width that ``data.size`` gives: one number is both."""
+    return (size, size) if isinstance(size, int) else (size[0], size[-1])
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:
@@ -139,7 +152,8 @@ class DataConfig:
     scribble_resize: str = option("nearest", "how scribbles are resized; released: bilinear, "
                                   "which invents labels", choices=("nearest", "released"))
     train: list[str] = option(["DUTS-TR"], "sets to train on: names, folders, or IMAGES:MASKS")
-    size: int = option(352, "height and width in pixels that images are squashed to", low=32)
+    size: Any = option(352, "pixels that images are squashed to: both sides, or [height,width]",
+                       sides=True, low=32, high=8192)
     scales: list[float] = option([1.0], "factors on the size, one drawn for each batch", above=0)
     flip: float = option(0.0, "probability of a horizontal flip", low=0, high=1)
     crop: float = option(1.0, "smallest share of the area that a random crop keeps; 1: no crop",
