@@ -221,7 +221,8 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
     evaluator, total, not_finite = Evaluator(measures=("MAE", "F")), 0.0, []
     if mine := range(len(pairs))[world.rank::world.size]:
         numbers = iter(mine)  # name the maps, as two sets may share a stem
-        chosen = [pairs[n] if with_loss else Pair(pairs[n].name, pairs[n].image) for n in mine]
+        chosen = [pairs[n] if with_loss else
+                  Pair(pairs[n].name, pairs[n].image, size=pairs[n].size) for n in mine]
         precision = Precision(config.test.precision, run.precision.device)
         for batch in evaluation_loader(chosen, config.data, config.test.batch, precision.device,
                                        run.objective.targets if with_loss else ()):

@@ -84,8 +84,8 @@ def _method(name: str, options: DataConfig) -> InterpolationMode:
 
 
 def _turn(layers: Layers, random: Random, options: DataConfig) -> Layers:
-    """By 0, 90, 180 or 270 degrees: one in four stays upright, as in albumentations. Layers that are
-    no squares are squashed to their size again."""
+    """By 0, 90, 180 or 270 degrees: one in four stays upright, as in albumentations. What is
+    no square is squashed to its size again."""
     quarters = int(random.integers(4))
     turned = {name: torch.rot90(layer, quarters, (-2, -1)).contiguous()
               for name, layer in layers.items()}

@@ -20,6 +20,7 @@ from utils.machine import available_memory, local_processes
 from utils.paths import ROOT
 
 from .pairing import Pair
+from .sizes import Size
 
 _CAN_FORK = sys.platform == "linux"  # elsewhere forking is missing or unsafe
 _FORMAT = "1"  # of the records, and of what decoding and resizing make of a file
@@ -45,8 +46,8 @@ class SampleCache:
         UserError: the folder cannot be written or has no room.
     """
 
-    def __init__(self, pairs: Sequence[Pair], sizes: Sequence[tuple[int, int]], planes: int,
-                 variant: str, budget: int, folder: Path | None = None):
+    def __init__(self, pairs: Sequence[Pair], sizes: Sequence[Size], planes: int, variant: str,
+                 budget: int, folder: Path | None = None):
         self._pairs, self._planes = pairs, planes
         self._variant = f"{_FORMAT}|{variant}|{planes}"
         self._offsets, self._stride = {}, 0
@@ -99,8 +100,7 @@ class SampleCache:
         self.__dict__.update(state)
         self._buffer = self._open()  # always a file: memory is shared with forked processes only
 
-    def get(self, index: int,
-            size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]] | None:
+    def get(self, index: int, size: Size) -> tuple[np.ndarray, Size] | None:
         """Planes (C, *size) of a sample, and height and width of the original; None when it is not
         kept."""
         if index >= self.kept or size not in self._offsets:
@@ -115,8 +115,7 @@ class SampleCache:
             return None
         return planes.reshape(self._planes, *size), (height, width)
 
-    def put(self, index: int, planes: np.ndarray, original: tuple[int, int],
-            digest: bytes) -> None:
+    def put(self, index: int, planes: np.ndarray, original: Size, digest: bytes) -> None:
         """Keep planes (C, H, W) and the original's height and width, if there is room; ``digest``
         is of the files before they were read."""
         size = planes.shape[-2:]
@@ -143,8 +142,8 @@ class SampleCache:
         return hashlib.blake2b("\n".join(words).encode(), digest_size=16).digest()
 
 
-def open_cache(config: DictConfig, pairs: Sequence[Pair], sizes: Sequence[tuple[int, int]],
-               planes: int, variant: str) -> SampleCache | None:
+def open_cache(config: DictConfig, pairs: Sequence[Pair], sizes: Sequence[Size], planes: int,
+               variant: str) -> SampleCache | None:
     """The cache that ``config.cache`` names: ``memory``, ``none``, or a folder. A note is printed
     when it is too small for all pairs, or in memory where loader processes could not see it."""
     if config.cache == "none" or not config.cache_gb:

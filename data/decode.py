@@ -9,6 +9,8 @@ from PIL import ExifTags, Image, ImageOps
 
 from utils.maps import UnreadableError, open_image
 
+from .sizes import Size, nearly
+
 _ORIENTATION = ExifTags.Base.Orientation
 
 
@@ -21,6 +23,20 @@ def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
     try:
         with Image.open(path) as image:
             return image.size, orientation(image)
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, …
+        raise UnreadableError.of(path, error) from None
+
+
+def stored_size(path: Path) -> Size:
+    """Width and height as stored, from the file's first bytes: ``stored_shape`` reads the whole of
+    a PNG, whose orientation may come last.
+
+    Raises:
+        UnreadableError: not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, …
         raise UnreadableError.of(path, error) from None
 
@@ -58,11 +74,28 @@ def grey16_to_8(values: np.ndarray, path: Path) -> np.ndarray:
 
 def upright(values: np.ndarray, file: Image.Image, image: Path | None) -> np.ndarray:
     """The values of a mask or scribble, turned as its file says, else as its image says."""
-    turn = orientation(file)
-    if turn == 1 and image is not None:
-        size, turn = stored_shape(image)
-        if turn >= 5 and file.size == size[::-1] != size:
-            turn = 1  # the image is stored lying, the mask stands: drawn on the upright image
     picture = Image.fromarray(values)
-    picture.getexif()[_ORIENTATION] = turn
+    picture.getexif()[_ORIENTATION] = _turn(file.size, orientation(file), image)
     return np.array(ImageOps.exif_transpose(picture))
+
+
+def upright_size(path: Path, image: Path | None = None) -> Size:
+    """Height and width of an image, or of a mask or scribble of ``image``, turned upright; from
+    the files' headers.
+
+    Raises:
+        UnreadableError: not an image.
+    """
+    size, turn = stored_shape(path)
+    return size if _turn(size, turn, image) >= 5 else size[::-1]
+
+
+def _turn(size: Size, turn: int, image: Path | None) -> int:
+    """How a file that is stored in ``size`` (width, height) has to be turned: by its own
+    orientation ``turn``, else by that of its ``image``."""
+    if turn != 1 or image is None:
+        return turn
+    stored, turn = stored_shape(image)
+    if turn >= 5 and nearly(stored[::-1], size) and not nearly(stored, size):
+        return 1  # the image is stored lying, the mask stands: drawn on the upright image
+    return turn

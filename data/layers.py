@@ -22,6 +22,7 @@ from .decode import decode_image
 from .edges import dilate, image_edges, mask_edges
 from .masks import decode_mask
 from .pairing import Pair
+from .sizes import Size, nearly
 from .strokes import SCRIBBLE_CODES, decode_scribble, decode_strokes
 from .transforms import linear_gray, normalise, resize_image, resize_map, resize_scribble
 
@@ -53,7 +54,7 @@ class Layer:
     switch: str = ""
     made_of: tuple[str, ...] = ()
     channels: int = 1
-    resize: Callable[[Decoded, tuple[int, int], DataConfig], np.ndarray] = \
+    resize: Callable[[Decoded, Size, DataConfig], np.ndarray] = \
         lambda values, size, options: resize_map(values, size, options.mask_resize)
     resample: Callable[[DataConfig], str] = lambda options: options.mask_resize
     fill: int = 0
@@ -77,7 +78,7 @@ def _decode_edge(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig)
     return dilate(edge, options.edge_dilate)
 
 
-def _resize_mask(mask: np.ndarray, size: tuple[int, int], options: DataConfig) -> np.ndarray:
+def _resize_mask(mask: np.ndarray, size: Size, options: DataConfig) -> np.ndarray:
     """A mask is cut at one half before it is resized, unless it is soft."""
     hard = mask if options.soft_mask else np.where(mask > 127, 255, 0).astype(np.uint8)
     return resize_map(hard, size, options.mask_resize)
@@ -124,7 +125,8 @@ def layer_names(pair: Pair, options: DataConfig, targets: Sequence[str] = ()) ->
 
 
 def decode_pair(pair: Pair, names: Sequence[str], options: DataConfig) -> dict[str, Decoded]:
-    """The layers ``names`` of a pair, in the table's order, upright and of the image's own size.
+    """The layers ``names`` of a pair, in the table's order, upright and of the image's own size,
+    or of nearly that size.
 
     Raises:
         UserError: a file that cannot be decoded, or that has another size than the image.
@@ -134,7 +136,7 @@ def decode_pair(pair: Pair, names: Sequence[str], options: DataConfig) -> dict[s
         layer = LAYERS[name]
         values = layers[name] = layer.decode(pair, layers, options)
         width, height = layers["image"].size
-        if name != "image" and values.shape != (height, width):
+        if name != "image" and not nearly((height, width), values.shape):
             file = getattr(pair, layer.part) if layer.part else f"its {name}"
             raise UserError(f"sizes differ: {pair.image} is {width}×{height}, {file} is "
                             f"{values.shape[1]}×{values.shape[0]}")

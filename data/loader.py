@@ -1,8 +1,8 @@
 """Data sets and loaders that yield the samples the networks and losses expect.
 
 A sample is a dict: its layers (see ``layers.LAYERS``), ``name`` (the stem) and ``size`` (height and
-width of the original, two ints). Loader processes hand over bytes; ``Batches`` makes them floats on
-the device.
+width of its map, two ints: the original's, or those of the pair). Loader processes hand over
+bytes; ``Batches`` makes them floats on the device.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from .cache import open_cache
 from .edges import edge_source
 from .layers import LAYERS, RESIZING, decode_pair, finish, layer_names, squash
 from .pairing import Pair
+from .sizes import Size
 from .soundness import file_problems, require_sound
 
 
@@ -38,7 +39,7 @@ class Draw:
     """One sample to load: its position, its batch's height and width, and its own seed."""
 
     index: int
-    size: tuple[int, int]
+    size: Size
     seed: int
 
 
@@ -83,9 +84,10 @@ class SaliencyData(Dataset):
         layers, original = self._layers(draw.index, draw.size)
         if self._steps is not None:
             layers = augment(layers, draw.seed, self.options, self._steps)
-        return {**layers, "name": self.pairs[draw.index].name, "size": original}
+        pair = self.pairs[draw.index]
+        return {**layers, "name": pair.name, "size": pair.size or original}
 
-    def _layers(self, index: int, size: tuple[int, int]) -> tuple[dict[str, Tensor], tuple[int, int]]:
+    def _layers(self, index: int, size: Size) -> tuple[dict[str, Tensor], Size]:
         """Layers of a sample before they are moved, and the original's height and width."""
         record = self._cache and self._cache.get(index, size)
         if not record:
@@ -94,8 +96,7 @@ class SaliencyData(Dataset):
         layers = torch.from_numpy(planes).split(self.channels)
         return dict(zip(self.names, layers, strict=True)), original
 
-    def _decode(self, index: int,
-                sizes: Sequence[tuple[int, int]]) -> tuple[dict[str, Tensor], tuple[int, int]]:
+    def _decode(self, index: int, sizes: Sequence[Size]) -> tuple[dict[str, Tensor], Size]:
         """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
         # What the files are is asked before they are read: they may change in between.
         digest = self._cache and self._cache.digest(index)
@@ -121,7 +122,7 @@ class SaliencyData(Dataset):
 
     def require_sound(self, title: str, world: World | None = None) -> None:
         """Read every file once, which also fills the cache; see ``soundness.require_sound``."""
-        require_sound(range(len(self)), title, self._problems, world)
+        require_sound(self.pairs, title, self._problems, world)
 
     def _problems(self, index: int) -> list[str]:
         pair = self.pairs[index]
@@ -148,8 +149,8 @@ class BatchDraws(Sampler[list[Draw]]):
         UserError: fewer images than the processes need.
     """
 
-    def __init__(self, count: int, batch: int, sizes: Sequence[tuple[int, int]], seed: int,
-                 shuffle: bool, rank: int = 0, world: int = 1):
+    def __init__(self, count: int, batch: int, sizes: Sequence[Size], seed: int, shuffle: bool,
+                 rank: int = 0, world: int = 1):
         self.count, self.batch, self.sizes = count, batch, list(sizes)
         self.seed, self.shuffle, self.rank, self.world = seed, shuffle, rank, world
         self.epoch, self.start = 0, 0
@@ -207,7 +208,7 @@ def collate(samples: list[dict]) -> dict:
             for key, values in columns.items()}
 
 
-def training_sizes(size: int | Sequence[int], scales: Sequence[float]) -> list[tuple[int, int]]:
+def training_sizes(size: int | Sequence[int], scales: Sequence[float]) -> list[Size]:
     """Heights and widths of multi-scale training, rounded to multiples of 32 (the deepest stride);
     at a scale of 1 they are those of ``data.size`` as they are."""
     return [tuple(side if scale == 1 else max(32, int(side * scale / 32 + 0.5) * 32)

@@ -11,7 +11,7 @@ from utils.world import World
 
 from .edges import edge_source, find_masks
 from .pairing import Pair
-from .soundness import require_sound
+from .soundness import require_sound, with_map_sizes
 from .weak import find_scribbles
 
 
@@ -35,4 +35,4 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
     if validation and edges != "none":
         print(f"edges of the validation: {edge_source(edges, validation)}")
     require_sound(validation, "validation data", world=world)
-    return training, validation
+    return training, with_map_sizes(validation, "validation data", quiet=True)

@@ -11,18 +11,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .sizes import Size
 from .strokes import SCRIBBLE_CODES
 
 
-def resize_image(image: Image.Image, size: tuple[int, int], method: str) -> np.ndarray:
-    """RGB image → uint8 (*size, 3), height first, bilinearly: by ``pillow``, which averages what it shrinks,
-    or by ``opencv``, which interpolates between two pixels and skips the others."""
+def resize_image(image: Image.Image, size: Size, method: str) -> np.ndarray:
+    """RGB image → uint8 (*size, 3), bilinearly: by ``pillow``, which averages what it shrinks, or
+    by ``opencv``, which interpolates between two pixels and skips the others."""
     if method == "pillow":
         return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
     return cv2.resize(np.array(image), size[::-1])
 
 
-def resize_map(values: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
+def resize_map(values: np.ndarray, size: Size, method: str) -> np.ndarray:
     """uint8 (H, W) → height and width ``size``: ``bilinear`` by Pillow, or ``nearest`` by OpenCV's
     INTER_NEAREST, which takes the upper left of the pixels that come together, as TRACER's
     released loader does."""
@@ -31,8 +32,9 @@ def resize_map(values: np.ndarray, size: tuple[int, int], method: str) -> np.nda
     return cv2.resize(np.ascontiguousarray(values), size[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def resize_scribble(scribble: np.ndarray, size: tuple[int, int], method: str) -> np.ndarray:
-    """uint8 (H, W) in {0, 1, 255} → height and width ``size``, by Pillow's ``nearest``, or as ``released``.
+def resize_scribble(scribble: np.ndarray, size: Size, method: str) -> np.ndarray:
+    """uint8 (H, W) in {0, 1, 255} → height and width ``size``, by Pillow's ``nearest``, or as
+    ``released``.
 
     SCWSSOD's released loader interpolates the file's codes (0 unknown, 1 foreground, 2 background)
     linearly, and cuts off what lies between: 0 < v < 1 becomes background, 1 < v < 2 foreground, so

@@ -22,11 +22,23 @@ HEADER = 18
 
 @dataclass
 class SheetRow:
-    """One row of a contact sheet; ``truth`` is None for a photo without ground truth."""
+    """One row of a contact sheet; ``truth`` is None for a photo without ground truth. Maps may have
+    a few pixels more or less than the image."""
 
     image: Image.Image  # RGB
     prediction: np.ndarray  # uint8 (H, W)
     truth: np.ndarray | None = None  # uint8 (H, W)
+
+
+def sheet_row(image: Image.Image, prediction: np.ndarray,
+              truth: np.ndarray | None = None) -> SheetRow:
+    """A row of pictures of any size, of which no more is kept than a sheet can show."""
+    pictures = [image, Image.fromarray(prediction),
+                None if truth is None else Image.fromarray(truth)]
+    for picture in filter(None, pictures):
+        picture.thumbnail((10 * TILE, 10 * TILE))
+    return SheetRow(pictures[0], *(None if picture is None else np.asarray(picture)
+                                   for picture in pictures[1:]))
 
 
 def save_sheet(path: Path, rows: Sequence[SheetRow]) -> Path:
@@ -42,7 +54,8 @@ def save_sheet(path: Path, rows: Sequence[SheetRow]) -> Path:
         "prediction": [Image.fromarray(row.prediction) for row in rows],
         "overlay": [Image.composite(
             Image.new("RGB", row.image.size, (255, 32, 32)), row.image,
-            Image.fromarray((row.prediction.astype(np.float32) * 0.6).astype(np.uint8)))
+            Image.fromarray((row.prediction.astype(np.float32) * 0.6).astype(np.uint8))
+            .resize(row.image.size))
             for row in rows]}
     columns = {title: tiles for title, tiles in columns.items() if any(tiles)}
     pitch = TILE + GAP
