@@ -26,8 +26,8 @@ import model
 from data import Pair, decode_image, require_sound
 from data.catalog import find_set, with_statistics_of
 from data.loader import evaluation_loader
+from data.map_sizes import with_map_sizes
 from data.pairing import by_stem, list_images
-from data.soundness import with_map_sizes
 from engine.checkpoint import load_checkpoint, tested_weights
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
@@ -37,7 +37,7 @@ from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import select_device, set_threads
 from utils.errors import UserError, list_problems, reports_errors
-from utils.maps import read_map, save_map, to_bytes
+from utils.maps import read_map, save_map
 from utils.origin import MapsOrigin
 from utils.paths import CHECKPOINTS, CONFIGS, RESULTS, ROOT, absolute_spec
 from utils.weights import load_weights, read_file
@@ -191,9 +191,9 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
                   disable=None if world.main else True) as bar:
             for batch in loader:
                 logits, _ = forward(network, batch, precision)
-                maps = maps_of(logits, batch, config.test.resize)
+                maps = maps_of(logits, batch, config.test.resize, config.test.minmax)
                 for name, saliency in zip(batch["name"], maps, strict=True):
-                    save_map(folder / f"{name}.png", to_bytes(saliency, config.test.minmax))
+                    save_map(folder / f"{name}.png", saliency)
                     bar.update()
     if written := sum(world.gather(len(images))):
         print(f"{written} maps written to {folder}")

@@ -42,7 +42,6 @@ from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
-from utils.maps import to_bytes
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS, CONFIGS
 from utils.stop import stop_signals
@@ -229,10 +228,9 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
             logits, loss = forward(network, batch, precision, run.objective if with_loss else None)
             total += loss * len(batch["name"])
             not_finite += [] if math.isfinite(loss) else batch["name"]
-            for saliency in maps_of(logits, batch, config.test.resize):
+            for saliency in maps_of(logits, batch, config.test.resize, config.test.minmax):
                 number = next(numbers)
-                evaluator.update(str(number), to_bytes(saliency, config.test.minmax),
-                                 read_truth(pairs[number]))
+                evaluator.update(str(number), saliency, read_truth(pairs[number]))
     evaluator.flush()
     evaluators, totals, names = zip(*world.gather((evaluator, total, not_finite)), strict=True)
     if names := [name for share in names for name in share]:

@@ -17,9 +17,10 @@ from utils.machine import cores
 
 from .catalog import SetOnDisk, installed, locate, lookup
 from .decode import stored_shape
+from .map_sizes import differing
 from .masks import decode_mask
 from .pairing import Pair
-from .soundness import differing, file_problems
+from .soundness import file_problems
 
 
 @dataclass

@@ -9,7 +9,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from utils.maps import UnreadableError, open_image
 
-from .sizes import Size, nearly
+from .sizes import nearly
 
 _ORIENTATION = ExifTags.Base.Orientation
 
@@ -27,20 +27,6 @@ def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
         raise UnreadableError.of(path, error) from None
 
 
-def stored_size(path: Path) -> Size:
-    """Width and height as stored, from the file's first bytes: ``stored_shape`` reads the whole of
-    a PNG, whose orientation may come last.
-
-    Raises:
-        UnreadableError: not an image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, …
-        raise UnreadableError.of(path, error) from None
-
-
 def orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 (upright) to 8; 1 where it is missing or out of range."""
     value = image.getexif().get(_ORIENTATION, 1)
@@ -52,7 +38,8 @@ def decode_image(path: Path) -> Image.Image:
 
     Transparent pixels keep the colour that the file stores for them.
     """
-    image = ImageOps.exif_transpose(open_image(path))
+    image = open_image(path)
+    ImageOps.exif_transpose(image, in_place=True)  # a copy of a large photo takes 400 MB
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         image = Image.fromarray(grey16_to_8(np.asarray(image), path))
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -74,28 +61,29 @@ def grey16_to_8(values: np.ndarray, path: Path) -> np.ndarray:
 
 def upright(values: np.ndarray, file: Image.Image, image: Path | None) -> np.ndarray:
     """The values of a mask or scribble, turned as its file says, else as its image says."""
+    turn = orientation(file)
+    if turn == 1 and image is not None:
+        turn = _turn_of_image(file.size, image)
     picture = Image.fromarray(values)
-    picture.getexif()[_ORIENTATION] = _turn(file.size, orientation(file), image)
+    picture.getexif()[_ORIENTATION] = turn
     return np.array(ImageOps.exif_transpose(picture))
 
 
-def upright_size(path: Path, image: Path | None = None) -> Size:
-    """Height and width of an image, or of a mask or scribble of ``image``, turned upright; from
-    the files' headers.
+def upright_size(path: Path, image: Path | None = None) -> tuple[int, int]:
+    """Width and height of an image upright, or of a mask that belongs to an ``image``.
 
     Raises:
         UnreadableError: not an image.
     """
     size, turn = stored_shape(path)
-    return size if _turn(size, turn, image) >= 5 else size[::-1]
+    if turn == 1 and image is not None:
+        turn = _turn_of_image(size, image)
+    return size[::-1] if turn >= 5 else size
 
 
-def _turn(size: Size, turn: int, image: Path | None) -> int:
-    """How a file that is stored in ``size`` (width, height) has to be turned: by its own
-    orientation ``turn``, else by that of its ``image``."""
-    if turn != 1 or image is None:
-        return turn
+def _turn_of_image(size: tuple[int, int], image: Path) -> int:
+    """The orientation of the image that a file of ``size`` without an own one belongs to: 1 where
+    the image is stored lying and the file stands, since it was drawn on the upright image."""
     stored, turn = stored_shape(image)
-    if turn >= 5 and nearly(stored[::-1], size) and not nearly(stored, size):
-        return 1  # the image is stored lying, the mask stands: drawn on the upright image
-    return turn
+    stands = nearly(stored[::-1], size) and not nearly(stored, size)
+    return 1 if turn >= 5 and stands else turn

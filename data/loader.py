@@ -10,8 +10,9 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -22,13 +23,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
-from utils.schema import sides
+from utils.schema import DataConfig, sides
 from utils.world import World
 
-from .augmentation import augment, read_steps
 from .cache import open_cache
 from .edges import edge_source
 from .layers import LAYERS, RESIZING, decode_pair, finish, layer_names, squash
+from .map_sizes import SQUASHED, with_map_sizes
 from .pairing import Pair
 from .sizes import Size
 from .soundness import file_problems, require_sound
@@ -66,7 +67,7 @@ class SaliencyData(Dataset):
         self.options = replace(OmegaConf.to_object(config), edges=edges)
         self.names = layer_names(self.pairs[0], self.options, targets)
         self.channels = [LAYERS[name].channels for name in self.names]
-        self._steps = read_steps(self.options.augment) if augmented else None
+        self._change = _changes(self.options) if augmented else None
         resizing = {key: config[key] for key in RESIZING}
         self._cache = open_cache(
             config, self.pairs, self.sizes, sum(self.channels),
@@ -82,8 +83,8 @@ class SaliencyData(Dataset):
 
     def __getitem__(self, draw: Draw) -> dict:
         layers, original = self._layers(draw.index, draw.size)
-        if self._steps is not None:
-            layers = augment(layers, draw.seed, self.options, self._steps)
+        if self._change is not None:
+            layers = self._change(layers, draw.seed)
         pair = self.pairs[draw.index]
         return {**layers, "name": pair.name, "size": pair.size or original}
 
@@ -122,7 +123,8 @@ class SaliencyData(Dataset):
 
     def require_sound(self, title: str, world: World | None = None) -> None:
         """Read every file once, which also fills the cache; see ``soundness.require_sound``."""
-        require_sound(self.pairs, title, self._problems, world)
+        require_sound(range(len(self)), title, self._problems, world)
+        with_map_sizes(self.pairs, title, SQUASHED, quiet=bool(world and not world.main))
 
     def _problems(self, index: int) -> list[str]:
         pair = self.pairs[index]
@@ -134,6 +136,14 @@ class SaliencyData(Dataset):
         except (UserError, OSError) as error:
             return file_problems(pair) or [str(error)]
         return []
+
+
+def _changes(options: DataConfig) -> Callable[[dict[str, Tensor], int], dict[str, Tensor]]:
+    """Layers and a sample's seed → the layers augmented."""
+    # torchvision, which it needs, takes 180 MB: prediction does without.
+    from .augmentation import augment, read_steps
+
+    return partial(augment, options=options, steps=read_steps(options.augment))
 
 
 class BatchDraws(Sampler[list[Draw]]):

@@ -20,7 +20,7 @@ class Pair:
     A photo has no mask; a mask that is scored against maps from anywhere has no image. Weakly
     labelled images have scribbles: one file in the S-DUTS coding, or, with ``labelled``, one of
     foreground strokes and one of all strokes. ``size`` is the height and width of its map, where
-    that is not the image's own size (see ``soundness.with_map_sizes``).
+    that is not the image's own size (see ``map_sizes``).
     """
 
     name: str

@@ -20,8 +20,8 @@ from utils.maps import save_map
 
 from .catalog import known_sets
 from .decode import upright_size
+from .map_sizes import with_map_sizes
 from .pairing import Pair
-from .soundness import with_map_sizes
 
 SETS = ("SAMPLE-TR", "SAMPLE-TE")
 SIDES = (112, 160)  # heights and widths are drawn between these
@@ -143,4 +143,5 @@ def centre_prior(height: int, width: int) -> np.ndarray:
 def write_centre_prior(pairs: Iterable[Pair], folder: Path) -> None:
     """Write the centre prior as the map of every pair's image."""
     for pair in with_map_sizes(list(pairs), "centre prior"):
-        save_map(folder / f"{pair.name}.png", centre_prior(*pair.size or upright_size(pair.image)))
+        save_map(folder / f"{pair.name}.png",
+                 centre_prior(*pair.size or upright_size(pair.image)[::-1]))

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from data.transforms import denormalise
 
@@ -86,6 +85,8 @@ def batch_grid(sample: dict, outputs: dict[str, Tensor], mean: Sequence[float],
     Returns:
         (3, H, W) in [0, 1]. Of a scribble, foreground is white, background black, the rest grey.
     """
+    from torchvision.utils import make_grid  # 180 MB, which sheets of maps do without
+
     inputs = denormalise(sample["image"][:images], mean, std)
     columns = [inputs]
     if "mask" in sample:
