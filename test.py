@@ -31,7 +31,7 @@ from data.pairing import by_stem, list_images
 from engine.checkpoint import load_checkpoint, tested_weights
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
-from report.picture import save_sheet, sheet_row
+from report.picture import SheetRow, save_sheet, small
 from scoring import read_truth
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
@@ -204,9 +204,9 @@ def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:
     chosen = np.unique(np.linspace(0, len(pairs) - 1, min(rows, len(pairs))).round().astype(int))
     sheet = []
     for pair in (pairs[i] for i in chosen):
-        truth = read_truth(pair) if pair.mask is not None else None
-        sheet.append(sheet_row(decode_image(pair.image), read_map(folder / f"{pair.name}.png"),
-                               truth))
+        truth = small(read_truth(pair)) if pair.mask is not None else None
+        sheet.append(SheetRow(small(decode_image(pair.image)),
+                              small(read_map(folder / f"{pair.name}.png")), truth))
     return save_sheet(folder.with_name(f"{folder.name}.png"), sheet)
 
 

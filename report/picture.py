@@ -25,19 +25,15 @@ class SheetRow:
     a few pixels more or less than the image."""
 
     image: Image.Image  # RGB
-    prediction: np.ndarray  # uint8 (H, W)
-    truth: np.ndarray | None = None  # uint8 (H, W)
+    prediction: Image.Image  # grey
+    truth: Image.Image | None = None  # grey
 
 
-def sheet_row(image: Image.Image, prediction: np.ndarray,
-              truth: np.ndarray | None = None) -> SheetRow:
-    """A row of pictures of any size, of which no more is kept than a sheet can show."""
-    pictures = [image, Image.fromarray(prediction),
-                None if truth is None else Image.fromarray(truth)]
-    for picture in filter(None, pictures):
-        picture.thumbnail((10 * TILE, 10 * TILE))
-    return SheetRow(pictures[0], *(None if picture is None else np.asarray(picture)
-                                   for picture in pictures[1:]))
+def small(picture: Image.Image | np.ndarray) -> Image.Image:
+    """A picture of any size, or as much of it as a sheet can show."""
+    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    picture.thumbnail((10 * TILE, 10 * TILE))
+    return picture
 
 
 def save_sheet(path: Path, rows: Sequence[SheetRow]) -> Path:
@@ -48,13 +44,11 @@ def save_sheet(path: Path, rows: Sequence[SheetRow]) -> Path:
     """
     columns: dict[str, list[Image.Image | None]] = {
         "input": [row.image for row in rows],
-        "ground truth": [row.truth if row.truth is None else Image.fromarray(row.truth)
-                         for row in rows],
-        "prediction": [Image.fromarray(row.prediction) for row in rows],
+        "ground truth": [row.truth for row in rows],
+        "prediction": [row.prediction for row in rows],
         "overlay": [Image.composite(
             Image.new("RGB", row.image.size, (255, 32, 32)), row.image,
-            Image.fromarray((row.prediction.astype(np.float32) * 0.6).astype(np.uint8))
-            .resize(row.image.size))
+            row.prediction.point(lambda grey: int(grey * 0.6)).resize(row.image.size))
             for row in rows]}
     columns = {title: tiles for title, tiles in columns.items() if any(tiles)}
     pitch = TILE + GAP
