@@ -26,17 +26,18 @@ import model
 from data import Pair, decode_image, require_sound
 from data.catalog import find_set, with_statistics_of
 from data.loader import evaluation_loader
+from data.map_sizes import with_map_sizes
 from data.pairing import by_stem, list_images
 from engine.checkpoint import load_checkpoint, tested_weights
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
-from report.picture import SheetRow, save_sheet
+from report.picture import SheetRow, save_sheet, small
 from scoring import read_truth
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import select_device, set_threads
 from utils.errors import UserError, list_problems, reports_errors
-from utils.maps import read_map, save_map, to_bytes
+from utils.maps import read_map, save_map
 from utils.origin import MapsOrigin
 from utils.paths import CHECKPOINTS, RESULTS, ROOT, absolute_spec
 from utils.weights import load_weights, read_file
@@ -141,13 +142,13 @@ def find_run(recipe: str, overrides: Sequence[str]) -> Path:
 
 
 def images_of_set(spec: str, root: Path, world: World) -> tuple[str, list[Pair]]:
-    """Name and pairs of a data set, every image checked."""
+    """Name and pairs of a data set, every image checked, with the sizes that their maps get."""
     data_set = find_set(spec, root)
     if data_set.count_note and world.main:
         print(f"note: {data_set.count_note}; predicting these", file=sys.stderr)
     require_sound([Pair(pair.name, pair.image) for pair in data_set.pairs], data_set.name,
                   world=world)
-    return data_set.name, data_set.pairs
+    return data_set.name, with_map_sizes(data_set.pairs, data_set.name, quiet=not world.main)
 
 
 def collect_inputs(inputs: Sequence[str], world: World) -> list[Pair]:
@@ -176,7 +177,8 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
                precision: Precision, world: World, skip_existing: bool) -> None:
     """Predict every image and save its map under the image's stem."""
     # The pairs are shared out first: what other processes write meanwhile must not move the shares.
-    images = [Pair(pair.name, pair.image) for pair in pairs[world.rank::world.size]]
+    images = [Pair(pair.name, pair.image, size=pair.size)
+              for pair in pairs[world.rank::world.size]]
     if skip_existing:
         images = [pair for pair in images if not (folder / f"{pair.name}.png").is_file()]
         to_do = sum(world.gather(len(images)))
@@ -189,9 +191,9 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
                   disable=None if world.main else True) as bar:
             for batch in loader:
                 logits, _ = forward(network, batch, precision)
-                maps = maps_of(logits, batch, config.test.resize)
+                maps = maps_of(logits, batch, config.test.resize, config.test.minmax)
                 for name, saliency in zip(batch["name"], maps, strict=True):
-                    save_map(folder / f"{name}.png", to_bytes(saliency, config.test.minmax))
+                    save_map(folder / f"{name}.png", saliency)
                     bar.update()
     if written := sum(world.gather(len(images))):
         print(f"{written} maps written to {folder}")
@@ -202,9 +204,9 @@ def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:
     chosen = np.unique(np.linspace(0, len(pairs) - 1, min(rows, len(pairs))).round().astype(int))
     sheet = []
     for pair in (pairs[i] for i in chosen):
-        truth = read_truth(pair) if pair.mask is not None else None
-        sheet.append(SheetRow(decode_image(pair.image),
-                              read_map(folder / f"{pair.name}.png"), truth))
+        truth = small(read_truth(pair)) if pair.mask is not None else None
+        sheet.append(SheetRow(small(decode_image(pair.image)),
+                              small(read_map(folder / f"{pair.name}.png")), truth))
     return save_sheet(folder.with_name(f"{folder.name}.png"), sheet)
 
 

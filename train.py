@@ -42,7 +42,6 @@ from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
-from utils.maps import to_bytes
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS
 from utils.stop import stop_signals
@@ -221,17 +220,17 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
     evaluator, total, not_finite = Evaluator(measures=("MAE", "F")), 0.0, []
     if mine := range(len(pairs))[world.rank::world.size]:
         numbers = iter(mine)  # name the maps, as two sets may share a stem
-        chosen = [pairs[n] if with_loss else Pair(pairs[n].name, pairs[n].image) for n in mine]
+        chosen = [pairs[n] if with_loss else
+                  Pair(pairs[n].name, pairs[n].image, size=pairs[n].size) for n in mine]
         precision = Precision(config.test.precision, run.precision.device)
         for batch in evaluation_loader(chosen, config.data, config.test.batch, precision.device,
                                        run.objective.targets if with_loss else ()):
             logits, loss = forward(network, batch, precision, run.objective if with_loss else None)
             total += loss * len(batch["name"])
             not_finite += [] if math.isfinite(loss) else batch["name"]
-            for saliency in maps_of(logits, batch, config.test.resize):
+            for saliency in maps_of(logits, batch, config.test.resize, config.test.minmax):
                 number = next(numbers)
-                evaluator.update(str(number), to_bytes(saliency, config.test.minmax),
-                                 read_truth(pairs[number]))
+                evaluator.update(str(number), saliency, read_truth(pairs[number]))
     evaluator.flush()
     evaluators, totals, names = zip(*world.gather((evaluator, total, not_finite)), strict=True)
     if names := [name for share in names for name in share]:

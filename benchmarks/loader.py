@@ -30,6 +30,7 @@ from data.sample import draw_pair
 from utils.config import default_config
 from utils.device import keep_freed_memory
 from utils.paths import DATASETS
+from utils.schema import sides
 
 EPOCHS = 3
 
@@ -39,7 +40,7 @@ class Plain(Dataset):
 
     def __init__(self, pairs: list[Pair], config: DictConfig):
         self.pairs, self.std = pairs, torch.tensor(config.std).view(3, 1, 1)
-        self.mask = transforms.Compose([transforms.Resize((config.size, config.size)),
+        self.mask = transforms.Compose([transforms.Resize(sides(config.size)),
                                         transforms.ToTensor()])
         self.image = transforms.Compose([self.mask, transforms.Normalize(config.mean, config.std)])
 

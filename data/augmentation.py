@@ -26,7 +26,7 @@ from utils.schema import DataConfig
 
 from .layers import LAYERS
 
-Layers = dict[str, Tensor]  # uint8 (C, S, S)
+Layers = dict[str, Tensor]  # uint8 (C, H, W)
 Random = np.random.Generator
 
 
@@ -53,14 +53,16 @@ def augment(layers: Layers, seed: int, options: DataConfig, steps: tuple[Step, .
 
 
 def _crop_and_flip(layers: Layers, seed: int, options: DataConfig) -> Layers:
-    """``data.crop``: a square of the squashed layers, which has the image's own aspect ratio, of at
+    """``data.crop``: a part of the squashed layers, which has the image's own aspect ratio, of at
     least this share of the area. ``data.flip``: the probability of a horizontal flip."""
     share, down, right, turn = torch.rand(4, generator=torch.Generator().manual_seed(seed)).tolist()
     if options.crop < 1:
-        size = layers["image"].shape[-1]
-        side = max(1, round(size * math.sqrt(options.crop + (1 - options.crop) * share)))
-        top, left = int(down * (size - side + 1)), int(right * (size - side + 1))
-        layers = _cropped(layers, (top, left, side, side), options)
+        sides = layers["image"].shape[-2:]
+        factor = math.sqrt(options.crop + (1 - options.crop) * share)
+        kept = [max(1, round(side * factor)) for side in sides]
+        place = [int(where * (side - part + 1))
+                 for where, side, part in zip((down, right), sides, kept, strict=True)]
+        layers = _cropped(layers, (*place, *kept), options)
     return _flipped(layers, -1) if turn < options.flip else layers
 
 
@@ -82,10 +84,15 @@ def _method(name: str, options: DataConfig) -> InterpolationMode:
 
 
 def _turn(layers: Layers, random: Random, options: DataConfig) -> Layers:
-    """By 0, 90, 180 or 270 degrees: one in four stays upright, as in albumentations."""
+    """By 0, 90, 180 or 270 degrees: one in four stays upright, as in albumentations. What is
+    no square is squashed to its size again."""
     quarters = int(random.integers(4))
-    return {name: torch.rot90(layer, quarters, (-2, -1)).contiguous()
-            for name, layer in layers.items()}
+    turned = {name: torch.rot90(layer, quarters, (-2, -1)).contiguous()
+              for name, layer in layers.items()}
+    height, width = size = list(layers["image"].shape[-2:])
+    if quarters % 2 == 0 or height == width:
+        return turned
+    return {name: F.resize(layer, size, _method(name, options)) for name, layer in turned.items()}
 
 
 def _rotate(layers: Layers, random: Random, options: DataConfig, degrees: float) -> Layers:
@@ -98,13 +105,14 @@ def _rotate(layers: Layers, random: Random, options: DataConfig, degrees: float)
 def _crop_sides(layers: Layers, random: Random, options: DataConfig, smallest: float,
           largest: float) -> Layers:
     """Height and width are drawn on their own, as shares of the sides, then the place."""
-    size = layers["image"].shape[-1]
-    height, width = (max(1, round(size * random.uniform(smallest, largest))) for _ in range(2))
-    top, left = (int(random.integers(size - side + 1)) for side in (height, width))
-    return _cropped(layers, (top, left, height, width), options)
+    sides = layers["image"].shape[-2:]
+    kept = [max(1, round(side * random.uniform(smallest, largest))) for side in sides]
+    place = [int(random.integers(side - part + 1))
+             for side, part in zip(sides, kept, strict=True)]
+    return _cropped(layers, (*place, *kept), options)
 
 
-# --- changes: of the image, uint8 (S, S, 3), alone ---------------------------------------------
+# --- changes: of the image, uint8 (H, W, 3), alone ---------------------------------------------
 
 
 def _tone(change: Callable[[Tensor, float], Tensor], middle: int) -> Callable:

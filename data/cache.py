@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import mmap
 import os
 import struct
@@ -19,6 +20,7 @@ from utils.machine import available_memory, local_processes
 from utils.paths import ROOT
 
 from .pairing import Pair
+from .sizes import Size
 
 _CAN_FORK = sys.platform == "linux"  # elsewhere forking is missing or unsafe
 _FORMAT = "1"  # of the records, and of what decoding and resizing make of a file
@@ -26,7 +28,7 @@ _HEADER = struct.Struct("<16sIII4x")  # digest of the files, CRC of the planes, 
 
 
 class SampleCache:
-    """Planes (C, S, S) uint8 of pairs at some sizes, in memory or in a file.
+    """Planes (C, H, W) uint8 of pairs at some sizes (H, W), in memory or in a file.
 
     A record holds a digest of its files' paths, byte counts and modification times: a file that
     changed is decoded again. It also holds a checksum: a record that a crash cut short, or that
@@ -44,14 +46,14 @@ class SampleCache:
         UserError: the folder cannot be written or has no room.
     """
 
-    def __init__(self, pairs: Sequence[Pair], sizes: Sequence[int], planes: int, variant: str,
+    def __init__(self, pairs: Sequence[Pair], sizes: Sequence[Size], planes: int, variant: str,
                  budget: int, folder: Path | None = None):
         self._pairs, self._planes = pairs, planes
         self._variant = f"{_FORMAT}|{variant}|{planes}"
         self._offsets, self._stride = {}, 0
         for size in sorted(set(sizes)):
             self._offsets[size] = self._stride
-            self._stride += _HEADER.size + planes * size * size
+            self._stride += _HEADER.size + planes * math.prod(size)
         if folder is None:
             available = available_memory()
             if available is not None:
@@ -98,25 +100,25 @@ class SampleCache:
         self.__dict__.update(state)
         self._buffer = self._open()  # always a file: memory is shared with forked processes only
 
-    def get(self, index: int, size: int) -> tuple[np.ndarray, tuple[int, int]] | None:
-        """Planes of a sample, and height and width of the original; None when it is not kept."""
+    def get(self, index: int, size: Size) -> tuple[np.ndarray, Size] | None:
+        """Planes (C, *size) of a sample, and height and width of the original; None when it is not
+        kept."""
         if index >= self.kept or size not in self._offsets:
             return None
         start = index * self._stride + self._offsets[size]
         digest, check, height, width = _HEADER.unpack_from(self._buffer, start)
         if digest != self.digest(index):
             return None
-        planes = np.frombuffer(self._buffer, np.uint8, self._planes * size * size,
+        planes = np.frombuffer(self._buffer, np.uint8, self._planes * math.prod(size),
                                start + _HEADER.size).copy()
         if zlib.crc32(planes) != check:
             return None
-        return planes.reshape(self._planes, size, size), (height, width)
+        return planes.reshape(self._planes, *size), (height, width)
 
-    def put(self, index: int, planes: np.ndarray, original: tuple[int, int],
-            digest: bytes) -> None:
-        """Keep planes (C, S, S) and the original's height and width, if there is room; ``digest``
+    def put(self, index: int, planes: np.ndarray, original: Size, digest: bytes) -> None:
+        """Keep planes (C, H, W) and the original's height and width, if there is room; ``digest``
         is of the files before they were read."""
-        size = planes.shape[-1]
+        size = planes.shape[-2:]
         if index >= self.kept or size not in self._offsets:
             return
         start = index * self._stride + self._offsets[size]
@@ -140,7 +142,7 @@ class SampleCache:
         return hashlib.blake2b("\n".join(words).encode(), digest_size=16).digest()
 
 
-def open_cache(config: DictConfig, pairs: Sequence[Pair], sizes: Sequence[int], planes: int,
+def open_cache(config: DictConfig, pairs: Sequence[Pair], sizes: Sequence[Size], planes: int,
                variant: str) -> SampleCache | None:
     """The cache that ``config.cache`` names: ``memory``, ``none``, or a folder. A note is printed
     when it is too small for all pairs, or in memory where loader processes could not see it."""

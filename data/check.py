@@ -17,6 +17,7 @@ from utils.machine import cores
 
 from .catalog import SetOnDisk, installed, locate, lookup
 from .decode import stored_shape
+from .map_sizes import differing
 from .masks import decode_mask
 from .pairing import Pair
 from .soundness import file_problems
@@ -31,6 +32,7 @@ class Finding:
     values: str = ""  # binary | anti-aliased | grey
     area: str = ""  # empty | full | "" for neither
     turned: bool = False  # the image has an EXIF orientation
+    apart: bool = False  # a label has nearly the image's size, and not quite
 
 
 def examine(pair: Pair) -> Finding:
@@ -40,6 +42,7 @@ def examine(pair: Pair) -> Finding:
         return finding
     finding.size, turn = stored_shape(pair.image)
     finding.turned = turn != 1
+    finding.apart = any(differing(pair))
     mask = decode_mask(pair.mask, pair.image)
     finding.values = mask_values(mask)
     finding.area = {0: "empty", 1: "full"}.get((mask > 128).mean(), "")
@@ -72,8 +75,11 @@ class Diagnosis:
     @property
     def note(self) -> str:
         """What is worth knowing and is no fault."""
-        entry, turned = self.located.entry, sum(f.turned for f in self.findings)
+        entry, turned, apart = (self.located.entry, sum(f.turned for f in self.findings),
+                                sum(f.apart for f in self.findings))
         notes = [entry.note] if entry and entry.note else []
+        if apart:
+            notes.append(f"{apart} masks differ from their images by a few pixels")
         if turned:
             notes.append(f"{turned} images are turned by their EXIF orientation")
         return f"{self.located.name}: {'; '.join(notes)}" if notes else ""

@@ -9,7 +9,12 @@ from PIL import ExifTags, Image, ImageOps
 
 from utils.maps import UnreadableError, open_image
 
+from .sizes import nearly
+
 _ORIENTATION = ExifTags.Base.Orientation
+# Bytes of a block of a decoded photo. Those above 32 MB go back to the system when they are freed;
+# Pillow's own of 16 MB would stay with the process, 400 MB of a photo of 12000×8000.
+Image.core.set_block_size(2**26)
 
 
 def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
@@ -36,7 +41,8 @@ def decode_image(path: Path) -> Image.Image:
 
     Transparent pixels keep the colour that the file stores for them.
     """
-    image = ImageOps.exif_transpose(open_image(path))
+    image = open_image(path)
+    ImageOps.exif_transpose(image, in_place=True)  # a copy of a large photo takes 400 MB
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         image = Image.fromarray(grey16_to_8(np.asarray(image), path))
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -60,9 +66,27 @@ def upright(values: np.ndarray, file: Image.Image, image: Path | None) -> np.nda
     """The values of a mask or scribble, turned as its file says, else as its image says."""
     turn = orientation(file)
     if turn == 1 and image is not None:
-        size, turn = stored_shape(image)
-        if turn >= 5 and file.size == size[::-1] != size:
-            turn = 1  # the image is stored lying, the mask stands: drawn on the upright image
+        turn = _turn_of_image(file.size, image)
     picture = Image.fromarray(values)
     picture.getexif()[_ORIENTATION] = turn
     return np.array(ImageOps.exif_transpose(picture))
+
+
+def upright_size(path: Path, image: Path | None = None) -> tuple[int, int]:
+    """Width and height of an image upright, or of a mask that belongs to an ``image``.
+
+    Raises:
+        UnreadableError: not an image.
+    """
+    size, turn = stored_shape(path)
+    if turn == 1 and image is not None:
+        turn = _turn_of_image(size, image)
+    return size[::-1] if turn >= 5 else size
+
+
+def _turn_of_image(size: tuple[int, int], image: Path) -> int:
+    """The orientation of the image that a file of ``size`` without an own one belongs to: 1 where
+    the image is stored lying and the file stands, since it was drawn on the upright image."""
+    stored, turn = stored_shape(image)
+    stands = nearly(stored[::-1], size) and not nearly(stored, size)
+    return 1 if turn >= 5 and stands else turn

@@ -16,12 +16,13 @@ from PIL import Image
 from torch import Tensor
 
 from utils.errors import UserError
-from utils.schema import DataConfig
+from utils.schema import DataConfig, sides
 
 from .decode import decode_image
 from .edges import dilate, image_edges, mask_edges
 from .masks import decode_mask
 from .pairing import Pair
+from .sizes import Size, nearly
 from .strokes import SCRIBBLE_CODES, decode_scribble, decode_strokes
 from .transforms import linear_gray, normalise, resize_image, resize_map, resize_scribble
 
@@ -42,7 +43,7 @@ class Layer:
         made_of: the layers that it is made of. A layer without part and switch is made for a loss
             that learns from it.
         channels: planes in the cache.
-        resize: decoded, input size S, options → uint8 (S, S), or (S, S, 3).
+        resize: decoded, height and width S of the input, options → uint8 (S), or (S, 3).
         resample: options → ``bilinear`` or ``nearest``: how moved pixels are interpolated.
         fill: the value that a rotation puts into the corners.
         finish: uint8 batch on the device, options → what the network or the loss gets.
@@ -53,7 +54,7 @@ class Layer:
     switch: str = ""
     made_of: tuple[str, ...] = ()
     channels: int = 1
-    resize: Callable[[Decoded, int, DataConfig], np.ndarray] = \
+    resize: Callable[[Decoded, Size, DataConfig], np.ndarray] = \
         lambda values, size, options: resize_map(values, size, options.mask_resize)
     resample: Callable[[DataConfig], str] = lambda options: options.mask_resize
     fill: int = 0
@@ -77,7 +78,7 @@ def _decode_edge(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig)
     return dilate(edge, options.edge_dilate)
 
 
-def _resize_mask(mask: np.ndarray, size: int, options: DataConfig) -> np.ndarray:
+def _resize_mask(mask: np.ndarray, size: Size, options: DataConfig) -> np.ndarray:
     """A mask is cut at one half before it is resized, unless it is soft."""
     hard = mask if options.soft_mask else np.where(mask > 127, 255, 0).astype(np.uint8)
     return resize_map(hard, size, options.mask_resize)
@@ -124,7 +125,8 @@ def layer_names(pair: Pair, options: DataConfig, targets: Sequence[str] = ()) ->
 
 
 def decode_pair(pair: Pair, names: Sequence[str], options: DataConfig) -> dict[str, Decoded]:
-    """The layers ``names`` of a pair, in the table's order, upright and of the image's own size.
+    """The layers ``names`` of a pair, in the table's order, upright and of the image's own size,
+    or of nearly that size.
 
     Raises:
         UserError: a file that cannot be decoded, or that has another size than the image.
@@ -134,26 +136,27 @@ def decode_pair(pair: Pair, names: Sequence[str], options: DataConfig) -> dict[s
         layer = LAYERS[name]
         values = layers[name] = layer.decode(pair, layers, options)
         width, height = layers["image"].size
-        if name != "image" and values.shape != (height, width):
+        if name != "image" and not nearly((height, width), values.shape):
             file = getattr(pair, layer.part) if layer.part else f"its {name}"
             raise UserError(f"sizes differ: {pair.image} is {width}×{height}, {file} is "
                             f"{values.shape[1]}×{values.shape[0]}")
     return layers
 
 
-def squash(layers: Mapping[str, Decoded], size: int, options: DataConfig) -> dict[str, Tensor]:
-    """Decoded layers → uint8 tensors (C, size, size); the aspect ratio is not kept, as in the
-    papers."""
+def squash(layers: Mapping[str, Decoded], size: int | Sequence[int],
+           options: DataConfig) -> dict[str, Tensor]:
+    """Decoded layers → uint8 tensors (C, H, W) of ``size``, given as ``data.size``; the aspect
+    ratio is not kept, as in the papers."""
     squashed = {}
     for name, values in layers.items():
-        pixels = LAYERS[name].resize(values, size, options)
+        pixels = LAYERS[name].resize(values, sides(size), options)
         planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         squashed[name] = torch.from_numpy(np.array(planes, order="C"))
     return squashed
 
 
 def finish(batch: Mapping, options: DataConfig, device: torch.device | str = "cpu") -> dict:
-    """A batch of uint8 layers (…, C, S, S) → the tensors of the table above, on ``device``.
+    """A batch of uint8 layers (…, C, H, W) → the tensors of the table above, on ``device``.
 
     With a ``scribble`` comes ``gray``, see ``linear_gray``. What is no layer stays as it is.
     """

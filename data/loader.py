@@ -1,8 +1,8 @@
 """Data sets and loaders that yield the samples the networks and losses expect.
 
 A sample is a dict: its layers (see ``layers.LAYERS``), ``name`` (the stem) and ``size`` (height and
-width of the original, two ints). Loader processes hand over bytes; ``Batches`` makes them floats on
-the device.
+width of its map, two ints: the original's, or those of the pair). Loader processes hand over
+bytes; ``Batches`` makes them floats on the device.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -22,22 +23,24 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
+from utils.schema import DataConfig, sides
 from utils.world import World
 
-from .augmentation import augment, read_steps
 from .cache import open_cache
 from .edges import edge_source
 from .layers import LAYERS, RESIZING, decode_pair, finish, layer_names, squash
+from .map_sizes import SQUASHED, with_map_sizes
 from .pairing import Pair
+from .sizes import Size
 from .soundness import file_problems, require_sound
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One sample to load: its position, the size of its batch, and its own seed."""
+    """One sample to load: its position, its batch's height and width, and its own seed."""
 
     index: int
-    size: int
+    size: Size
     seed: int
 
 
@@ -59,12 +62,12 @@ class SaliencyData(Dataset):
     def __init__(self, pairs: Sequence[Pair], config: DictConfig, augmented: bool,
                  targets: Sequence[str] = ()):
         self.pairs = list(pairs)
-        self.sizes = training_sizes(config.size, config.scales) if augmented else [config.size]
+        self.sizes = training_sizes(config.size, config.scales if augmented else [1])
         edges = edge_source(config.edges, self.pairs) if augmented or "edge" in targets else "none"
         self.options = replace(OmegaConf.to_object(config), edges=edges)
         self.names = layer_names(self.pairs[0], self.options, targets)
         self.channels = [LAYERS[name].channels for name in self.names]
-        self._steps = read_steps(self.options.augment) if augmented else None
+        self._change = _changes(self.options) if augmented else None
         resizing = {key: config[key] for key in RESIZING}
         self._cache = open_cache(
             config, self.pairs, self.sizes, sum(self.channels),
@@ -80,11 +83,12 @@ class SaliencyData(Dataset):
 
     def __getitem__(self, draw: Draw) -> dict:
         layers, original = self._layers(draw.index, draw.size)
-        if self._steps is not None:
-            layers = augment(layers, draw.seed, self.options, self._steps)
-        return {**layers, "name": self.pairs[draw.index].name, "size": original}
+        if self._change is not None:
+            layers = self._change(layers, draw.seed)
+        pair = self.pairs[draw.index]
+        return {**layers, "name": pair.name, "size": pair.size or original}
 
-    def _layers(self, index: int, size: int) -> tuple[dict[str, Tensor], tuple[int, int]]:
+    def _layers(self, index: int, size: Size) -> tuple[dict[str, Tensor], Size]:
         """Layers of a sample before they are moved, and the original's height and width."""
         record = self._cache and self._cache.get(index, size)
         if not record:
@@ -93,8 +97,7 @@ class SaliencyData(Dataset):
         layers = torch.from_numpy(planes).split(self.channels)
         return dict(zip(self.names, layers, strict=True)), original
 
-    def _decode(self, index: int,
-                sizes: Sequence[int]) -> tuple[dict[str, Tensor], tuple[int, int]]:
+    def _decode(self, index: int, sizes: Sequence[Size]) -> tuple[dict[str, Tensor], Size]:
         """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
         # What the files are is asked before they are read: they may change in between.
         digest = self._cache and self._cache.digest(index)
@@ -121,6 +124,7 @@ class SaliencyData(Dataset):
     def require_sound(self, title: str, world: World | None = None) -> None:
         """Read every file once, which also fills the cache; see ``soundness.require_sound``."""
         require_sound(range(len(self)), title, self._problems, world)
+        with_map_sizes(self.pairs, title, SQUASHED, quiet=bool(world and not world.main))
 
     def _problems(self, index: int) -> list[str]:
         pair = self.pairs[index]
@@ -132,6 +136,14 @@ class SaliencyData(Dataset):
         except (UserError, OSError) as error:
             return file_problems(pair) or [str(error)]
         return []
+
+
+def _changes(options: DataConfig) -> Callable[[dict[str, Tensor], int], dict[str, Tensor]]:
+    """Layers and a sample's seed → the layers augmented."""
+    # torchvision, which it needs, takes 180 MB: prediction does without.
+    from .augmentation import augment, read_steps
+
+    return partial(augment, options=options, steps=read_steps(options.augment))
 
 
 class BatchDraws(Sampler[list[Draw]]):
@@ -147,7 +159,7 @@ class BatchDraws(Sampler[list[Draw]]):
         UserError: fewer images than the processes need.
     """
 
-    def __init__(self, count: int, batch: int, sizes: Sequence[int], seed: int, shuffle: bool,
+    def __init__(self, count: int, batch: int, sizes: Sequence[Size], seed: int, shuffle: bool,
                  rank: int = 0, world: int = 1):
         self.count, self.batch, self.sizes = count, batch, list(sizes)
         self.seed, self.shuffle, self.rank, self.world = seed, shuffle, rank, world
@@ -194,9 +206,9 @@ class BatchDraws(Sampler[list[Draw]]):
         random = np.random.default_rng((self.seed, self.epoch))
         order = random.permutation(self.count) if self.shuffle else np.arange(self.count)
         seeds = random.integers(2**62, size=self.count)
-        sizes = random.choice(self.sizes, size=len(self))
+        sizes = random.choice(len(self.sizes), size=len(self))
         for size, (start, end, _) in list(zip(sizes, self._parts(), strict=True))[self.start:]:
-            yield [Draw(int(order[i]), int(size), int(seeds[i])) for i in range(start, end)]
+            yield [Draw(int(order[i]), self.sizes[size], int(seeds[i])) for i in range(start, end)]
 
 
 def collate(samples: list[dict]) -> dict:
@@ -206,9 +218,11 @@ def collate(samples: list[dict]) -> dict:
             for key, values in columns.items()}
 
 
-def training_sizes(size: int, scales: Sequence[float]) -> list[int]:
-    """Input sizes of multi-scale training, rounded to multiples of 32 (the deepest stride)."""
-    return [size if scale == 1 else max(32, int(size * scale / 32 + 0.5) * 32) for scale in scales]
+def training_sizes(size: int | Sequence[int], scales: Sequence[float]) -> list[Size]:
+    """Heights and widths of multi-scale training, rounded to multiples of 32 (the deepest stride);
+    at a scale of 1 they are those of ``data.size`` as they are."""
+    return [tuple(side if scale == 1 else max(32, int(side * scale / 32 + 0.5) * 32)
+                  for side in sides(size)) for scale in scales]
 
 
 class Batches(DataLoader):
@@ -223,7 +237,7 @@ class Batches(DataLoader):
     def __init__(self, data: SaliencyData, draws: BatchDraws, config: DictConfig,
                  device: torch.device | str):
         self.data, self.device = data, torch.device(device)
-        largest = sum(data.channels) * max(draws.sizes) ** 2
+        largest = sum(data.channels) * max(height * width for height, width in draws.sizes)
         workers = loader_processes(config.workers, draws.batch * largest)
         cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork of a loader process
         # A generator of its own, or starting an epoch would advance the one that dropout draws
@@ -294,6 +308,6 @@ def evaluation_loader(pairs: Sequence[Pair], config: DictConfig, batch: int,
                       device: torch.device | str = "cpu", targets: Sequence[str] = ()) -> Batches:
     """All pairs once, in order, at the base size, without augmentation; with what pairs have to
     learn from, and edges and layers made for a loss if they are among its ``targets``."""
-    draws = BatchDraws(len(pairs), batch, [config.size], seed=0, shuffle=False)
-    return Batches(SaliencyData(pairs, config, augmented=False, targets=targets), draws, config,
+    data = SaliencyData(pairs, config, augmented=False, targets=targets)
+    return Batches(data, BatchDraws(len(pairs), batch, data.sizes, seed=0, shuffle=False), config,
                    device)

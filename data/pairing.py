@@ -19,7 +19,8 @@ class Pair:
 
     A photo has no mask; a mask that is scored against maps from anywhere has no image. Weakly
     labelled images have scribbles: one file in the S-DUTS coding, or, with ``labelled``, one of
-    foreground strokes and one of all strokes.
+    foreground strokes and one of all strokes. ``size`` is the height and width of its map, where
+    that is not the image's own size (see ``map_sizes``).
     """
 
     name: str
@@ -28,6 +29,7 @@ class Pair:
     scribble: Path | None = None
     labelled: Path | None = None
     edge: Path | None = None
+    size: tuple[int, int] | None = None
 
     @property
     def files(self) -> list[Path]:

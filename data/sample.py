@@ -19,6 +19,8 @@ from PIL import Image, ImageDraw
 from utils.maps import save_map
 
 from .catalog import known_sets
+from .decode import upright_size
+from .map_sizes import with_map_sizes
 from .pairing import Pair
 
 SETS = ("SAMPLE-TR", "SAMPLE-TE")
@@ -140,6 +142,6 @@ def centre_prior(height: int, width: int) -> np.ndarray:
 
 def write_centre_prior(pairs: Iterable[Pair], folder: Path) -> None:
     """Write the centre prior as the map of every pair's image."""
-    for pair in pairs:
-        with Image.open(pair.image) as image:
-            save_map(folder / f"{pair.name}.png", centre_prior(image.height, image.width))
+    for pair in with_map_sizes(list(pairs), "centre prior"):
+        save_map(folder / f"{pair.name}.png",
+                 centre_prior(*pair.size or upright_size(pair.image)[::-1]))

@@ -14,9 +14,11 @@ from utils.errors import UserError, list_problems
 from utils.machine import cores
 from utils.maps import UnreadableError
 
-from .decode import decode_image, stored_shape
+from .decode import decode_image
+from .map_sizes import differing, sizes_differ
 from .masks import decode_mask
 from .pairing import Pair
+from .sizes import nearly
 
 if TYPE_CHECKING:
     from utils.world import World  # needs torch, which scoring does without
@@ -33,16 +35,8 @@ def file_problems(pair: Pair) -> list[str]:
             problems.append(str(error))
     if problems or pair.image is None:
         return problems
-    size, turn = stored_shape(pair.image)
-    upright = size[::-1] if turn >= 5 else size
-    for path in pair.files[1:]:
-        map_size, map_turn = stored_shape(path)
-        map_upright = map_size[::-1] if map_turn >= 5 else map_size
-        # A map without orientation lies as its image lies, or stands already: see decode.upright.
-        if map_upright != upright and not (map_turn == 1 and map_size == size):
-            problems.append("sizes differ: {} is {}×{}, {} is {}×{}".format(
-                pair.image, *upright, path, *map_upright))
-    return problems
+    return [sizes_differ(pair.image, size, path, other)
+            for path, size, other in differing(pair) if not nearly(size, other)]
 
 
 def jpeg_decodes(path: Path) -> bool:

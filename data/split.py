@@ -10,6 +10,7 @@ from utils.paths import ROOT
 from utils.world import World
 
 from .edges import edge_source, find_masks
+from .map_sizes import SCORED, with_map_sizes
 from .pairing import Pair
 from .soundness import require_sound
 from .weak import find_scribbles
@@ -34,7 +35,7 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
     if validation and edges != "none":
         print(f"edges of the validation: {edge_source(edges, validation)}")
     require_sound(validation, "validation data", world=world)
-    return training, validation
+    return training, with_map_sizes(validation, "validation data", SCORED, quiet=not world.main)
 
 
 def held_out_of(count: int, fraction: float) -> int:

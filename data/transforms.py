@@ -11,37 +11,39 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .sizes import Size
 from .strokes import SCRIBBLE_CODES
 
 
-def resize_image(image: Image.Image, size: int, method: str) -> np.ndarray:
-    """RGB image → uint8 (size, size, 3), bilinearly: by ``pillow``, which averages what it shrinks,
-    or by ``opencv``, which interpolates between two pixels and skips the others."""
+def resize_image(image: Image.Image, size: Size, method: str) -> np.ndarray:
+    """RGB image → uint8 (*size, 3), bilinearly: by ``pillow``, which averages what it shrinks, or
+    by ``opencv``, which interpolates between two pixels and skips the others."""
     if method == "pillow":
-        return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
-    return cv2.resize(np.array(image), (size, size))
+        return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
+    return cv2.resize(np.array(image), size[::-1])
 
 
-def resize_map(values: np.ndarray, size: int, method: str) -> np.ndarray:
-    """uint8 (H, W) → (size, size): ``bilinear`` by Pillow, or ``nearest`` by OpenCV's
+def resize_map(values: np.ndarray, size: Size, method: str) -> np.ndarray:
+    """uint8 (H, W) → height and width ``size``: ``bilinear`` by Pillow, or ``nearest`` by OpenCV's
     INTER_NEAREST, which takes the upper left of the pixels that come together, as TRACER's
     released loader does."""
     if method == "bilinear":
-        return np.asarray(Image.fromarray(values).resize((size, size), Image.Resampling.BILINEAR))
-    return cv2.resize(np.ascontiguousarray(values), (size, size), interpolation=cv2.INTER_NEAREST)
+        return np.asarray(Image.fromarray(values).resize(size[::-1], Image.Resampling.BILINEAR))
+    return cv2.resize(np.ascontiguousarray(values), size[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def resize_scribble(scribble: np.ndarray, size: int, method: str) -> np.ndarray:
-    """uint8 (H, W) in {0, 1, 255} → (size, size), by Pillow's ``nearest``, or as ``released``.
+def resize_scribble(scribble: np.ndarray, size: Size, method: str) -> np.ndarray:
+    """uint8 (H, W) in {0, 1, 255} → height and width ``size``, by Pillow's ``nearest``, or as
+    ``released``.
 
     SCWSSOD's released loader interpolates the file's codes (0 unknown, 1 foreground, 2 background)
     linearly, and cuts off what lies between: 0 < v < 1 becomes background, 1 < v < 2 foreground, so
     that the rim of a background stroke is labelled foreground.
     """
     if method == "nearest":
-        return np.asarray(Image.fromarray(scribble).resize((size, size), Image.Resampling.NEAREST))
+        return np.asarray(Image.fromarray(scribble).resize(size[::-1], Image.Resampling.NEAREST))
     codes = np.select([scribble == 1, scribble == 0], [1.0, 2.0]).astype(np.float32)
-    codes = cv2.resize(codes, (size, size), interpolation=cv2.INTER_LINEAR)
+    codes = cv2.resize(codes, size[::-1], interpolation=cv2.INTER_LINEAR)
     return np.select([codes == 0, codes == 2], [SCRIBBLE_CODES[0], 0], codes).astype(np.uint8)
 
 

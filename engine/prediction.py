@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from utils.errors import UserError
+from utils.maps import to_bytes
 
 from .precision import Precision
 
@@ -28,13 +30,15 @@ def forward(network: nn.Module, batch: dict, precision: Precision,
         return outputs["saliency"], float(sum(terms.values()))
 
 
-def maps_of(logits: Tensor, batch: dict, resize: str = "logits") -> Iterator[np.ndarray]:
-    """Logits (N, 1, h, w) of a batch → its maps: saliency probabilities, float32 (H, W) at each
-    image's original size, in batch order.
+def maps_of(logits: Tensor, batch: dict, resize: str = "logits",
+            minmax: bool = False) -> Iterator[np.ndarray]:
+    """Logits (N, 1, h, w) of a batch → its maps, uint8 (H, W) at each image's ``size``, in batch
+    order.
 
     Args:
         resize: what is interpolated to an image's size (bilinear, corners not aligned):
             ``logits``, or ``probabilities``, which gives softer outlines where maps grow.
+        minmax: see ``to_bytes``.
 
     Raises:
         UserError: an image's logits are not numbers.
@@ -44,10 +48,46 @@ def maps_of(logits: Tensor, batch: dict, resize: str = "logits") -> Iterator[np.
             raise UserError(f"the network gives NaN for the image {name}: its weights hold "
                             "NaN or are too large; train again or take earlier weights")
         values = values[None] if resize == "logits" else values[None].sigmoid()
-        height, width = (int(side) for side in size)
-        values = F.interpolate(values, size=(height, width), mode="bilinear", align_corners=False)
+        yield _map(values, *(int(side) for side in size), resize, minmax)
+
+
+_PART = 2**21  # pixels of a map that are floats at a time
+_COLUMNS = 256  # at least, of a part
+
+
+def _map(values: Tensor, height: int, width: int, resize: str, minmax: bool) -> np.ndarray:
+    """Logits or probabilities (1, 1, h, w) → a map, uint8 (height, width).
+
+    A large one is made part by part, with the values of the whole to the last bit: rows of full
+    width are interpolated first, then each part's columns downwards, in the order in which torch
+    interpolates. Below 129 rows and columns together it has another way, so parts are wide.
+    """
+    def interpolate(values: Tensor, *size: int) -> Tensor:
+        return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
+
+    def finished(values: Tensor) -> np.ndarray:
         values = values.sigmoid() if resize == "logits" else values.clamp(0, 1)
-        yield values[0, 0].cpu().numpy()
+        return values[0, 0].cpu().numpy()
+
+    parts = min(height * width // _PART, width // _COLUMNS)
+    if parts < 2:
+        return to_bytes(finished(interpolate(values, height, width)), minmax)
+    rows = interpolate(values, values.shape[-2], width)
+    edges = [width * number // parts for number in range(parts + 1)]
+
+    def columns() -> Iterator[tuple[slice, np.ndarray]]:
+        for start, end in itertools.pairwise(edges):
+            part = np.s_[:, start:end]
+            yield part, finished(interpolate(rows[..., start:end], height, end - start))
+
+    limits = None
+    if minmax:
+        lows, highs = zip(*((part.min(), part.max()) for _, part in columns()), strict=True)
+        limits = float(min(lows)), float(max(highs))
+    saliency = np.empty((height, width), np.uint8)
+    for part, values in columns():
+        saliency[part] = to_bytes(values, minmax, limits)
+    return saliency
 
 
 @contextmanager

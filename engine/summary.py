@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from rich.console import Console
 from rich.table import Column, Table
@@ -9,12 +11,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.trunks.trunk import Trunk
+from utils.schema import sides
 
 from .prediction import evaluating
 
 
-def count(network: nn.Module, size: int) -> dict[str, tuple[int, int]]:
-    """Part → parameters, and multiply–adds of one image of ``size`` × ``size``; "" is the whole.
+def count(network: nn.Module, size: int | Sequence[int]) -> dict[str, tuple[int, int]]:
+    """Part → parameters, and multiply–adds of one image of ``data.size``; "" is the whole.
 
     Parts are the network's children by name; a trunk among them is parted into its stages.
     Counted by torch's ``FlopCounterMode`` in convolutions and matrix products (two operations are
@@ -24,7 +27,7 @@ def count(network: nn.Module, size: int) -> dict[str, tuple[int, int]]:
     device = next(network.parameters()).device
     counter = FlopCounterMode(display=False, depth=None)
     with evaluating(network), torch.no_grad(), counter:
-        network(torch.zeros(1, 3, size, size, device=device))
+        network(torch.zeros(1, 3, *sides(size), device=device))
     flops = counter.get_flop_counts()
     root = type(network).__name__
 
@@ -48,11 +51,11 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def print_summary(network: nn.Module, size: int) -> None:
+def print_summary(network: nn.Module, size: int | Sequence[int]) -> None:
     """The table of ``count``."""
     table = Table("part", Column("parameters", justify="right"),
                   Column("multiply–adds", justify="right"),
-                  title=f"{type(network).__name__}, one image of {size}×{size}")
+                  title="{}, one image of {}×{}".format(type(network).__name__, *sides(size)[::-1]))
     rows = count(network, size)
     whole = rows.pop("")
     for name, numbers in rows.items():

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from data.transforms import denormalise
 
@@ -22,11 +21,19 @@ HEADER = 18
 
 @dataclass
 class SheetRow:
-    """One row of a contact sheet; ``truth`` is None for a photo without ground truth."""
+    """One row of a contact sheet; ``truth`` is None for a photo without ground truth. Maps may have
+    a few pixels more or less than the image."""
 
     image: Image.Image  # RGB
-    prediction: np.ndarray  # uint8 (H, W)
-    truth: np.ndarray | None = None  # uint8 (H, W)
+    prediction: Image.Image  # grey
+    truth: Image.Image | None = None  # grey
+
+
+def small(picture: Image.Image | np.ndarray) -> Image.Image:
+    """A picture of any size, or as much of it as a sheet can show."""
+    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    picture.thumbnail((10 * TILE, 10 * TILE))
+    return picture
 
 
 def save_sheet(path: Path, rows: Sequence[SheetRow]) -> Path:
@@ -37,12 +44,11 @@ def save_sheet(path: Path, rows: Sequence[SheetRow]) -> Path:
     """
     columns: dict[str, list[Image.Image | None]] = {
         "input": [row.image for row in rows],
-        "ground truth": [row.truth if row.truth is None else Image.fromarray(row.truth)
-                         for row in rows],
-        "prediction": [Image.fromarray(row.prediction) for row in rows],
+        "ground truth": [row.truth for row in rows],
+        "prediction": [row.prediction for row in rows],
         "overlay": [Image.composite(
             Image.new("RGB", row.image.size, (255, 32, 32)), row.image,
-            Image.fromarray((row.prediction.astype(np.float32) * 0.6).astype(np.uint8)))
+            row.prediction.point(lambda grey: int(grey * 0.6)).resize(row.image.size))
             for row in rows]}
     columns = {title: tiles for title, tiles in columns.items() if any(tiles)}
     pitch = TILE + GAP
@@ -73,6 +79,8 @@ def batch_grid(sample: dict, outputs: dict[str, Tensor], mean: Sequence[float],
     Returns:
         (3, H, W) in [0, 1]. Of a scribble, foreground is white, background black, the rest grey.
     """
+    from torchvision.utils import make_grid  # 180 MB, which sheets of maps do without
+
     inputs = denormalise(sample["image"][:images], mean, std)
     columns = [inputs]
     if "mask" in sample:

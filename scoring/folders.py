@@ -19,6 +19,7 @@ from tqdm import tqdm
 from data.decode import stored_shape
 from data.masks import decode_mask
 from data.pairing import Pair, by_stem
+from data.sizes import turned
 from metrics import CORE, PROFILES, Evaluator
 from utils.errors import UserError
 from utils.machine import cores
@@ -192,14 +193,17 @@ class LoadedPair:
 
 
 def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
-    """Read a map and its mask; ``resize`` brings a map of another size to the mask's."""
+    """Read a map and its mask; ``resize`` brings a map of another size to the mask's, unless it
+    lies on its side."""
     try:
         digest = _digest(path, pair)
         prediction, truth = read_map(path), read_truth(pair)
         resized = prediction.shape != truth.shape
-        if resized and not resize:
+        if resized and (not resize or turned(truth.shape, prediction.shape)):
             size, wanted = (f"{array.shape[1]}×{array.shape[0]}" for array in (prediction, truth))
-            raise UnreadableError(f"{path} is {size}, its mask {wanted}")
+            why = "it lies on its side" if turned(truth.shape, prediction.shape) else \
+                "--resize brings it to the mask's size"
+            raise UnreadableError(f"{path} is {size}, its mask {wanted}: {why}")
         if resized:
             prediction = cv2.resize(prediction, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
         return LoadedPair(pair.name, digest, prediction, truth, resized)

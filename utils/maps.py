@@ -61,23 +61,29 @@ def read_map(path: Path) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., 0])
 
 
-def to_bytes(saliency: np.ndarray, minmax: bool = False) -> np.ndarray:
+def to_bytes(saliency: np.ndarray, minmax: bool = False,
+             limits: tuple[float, float] | None = None) -> np.ndarray:
     """Probabilities (H, W) in [0, 1] → uint8, rounded once; ``minmax`` stretches to 0–255 first.
 
     A constant map cannot be stretched and keeps its value.
+
+    Args:
+        limits: the least and the greatest value of the map that ``saliency`` is a part of.
 
     Raises:
         ValueError: not two-dimensional, or a value that is not finite or outside [0, 1].
     """
     if saliency.ndim != 2:
         raise ValueError(f"a saliency map has two dimensions, not shape {saliency.shape}")
-    low, high = float(saliency.min()), float(saliency.max())
+    low, high = limits or (float(saliency.min()), float(saliency.max()))
     if not (0 <= low <= high <= 1):  # also false for NaN
         raise ValueError(f"saliency values from {low} to {high}; expected probabilities in [0, 1]")
     saliency = saliency.astype(np.float64)
     if minmax and high > low:
-        saliency = (saliency - low) / (high - low)
-    return np.round(saliency * 255).astype(np.uint8)
+        saliency -= low
+        saliency /= high - low
+    saliency *= 255
+    return np.round(saliency, out=saliency).astype(np.uint8)
 
 
 def save_map(path: Path, saliency: np.ndarray) -> Path:

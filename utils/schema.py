@@ -52,6 +52,7 @@ class Option:
             least ``low``, more than ``above``, at most ``high``, less than ``below``. Every key
             that may hold numbers has them on both sides, so that no number is infinite.
         length: how many numbers a list has.
+        sides: whether it is a whole number or a list of two, see ``sides``.
     """
 
     default: Any
@@ -62,6 +63,7 @@ class Option:
     high: float | None = None
     below: float | None = None
     length: int | None = None
+    sides: bool = False
 
     @property
     def rule(self) -> str:
@@ -75,7 +77,8 @@ class Option:
         bounds = re.sub(r"^at least (\S+) and at most (\S+)$", r"from \1 to \2", bounds)
         if bounds and isinstance(self.default, dict | str):
             bounds = f"one with numbers {bounds}"
-        parts = [f"{self.length} numbers" if self.length else "", bounds,
+        parts = [f"{self.length} numbers" if self.length else "",
+                 "a whole number or [height,width]" if self.sides else "", bounds,
                  "or null" if bounds and self.default is None else ""]
         return ", ".join(part for part in parts if part)
 
@@ -83,6 +86,11 @@ class Option:
         """Whether a value of the right type is among the choices or within the bounds."""
         if value is None:
             return self.default is None
+        if self.sides:
+            given = value if isinstance(value, Sequence) else [value]
+            return len(given) in (1, 2) and all(
+                isinstance(side, int) and not isinstance(side, bool) and self._allows_item(side)
+                for side in given)
         if self.length is not None and len(value) != self.length:
             return False
         return all(map(self._allows_item, items(value)))
@@ -108,6 +116,11 @@ def items(value: Any) -> Iterator[Any]:
             yield from items(each)
     else:
         yield value
+
+
+def sides(size: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width that ``data.size`` gives: one number is both."""
+    return (size, size) if isinstance(size, int) else (size[0], size[-1])
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:
@@ -166,8 +179,8 @@ class DataConfig:
     scribble_resize: str = option("nearest", "how scribbles are resized; released: bilinear, "
                                   "which invents labels", choices=("nearest", "released"))
     train: list[str] = option(["DUTS-TR"], "sets to train on: names, folders, or IMAGES:MASKS")
-    size: int = option(352, "height and width in pixels that images are squashed to", low=32,
-                       high=8192)
+    size: Any = option(352, "pixels that images are squashed to: both sides, or [height,width]",
+                       sides=True, low=32, high=8192)
     scales: list[float] = option([1.0], "factors on the size, one drawn for each batch", above=0,
                                  high=16)
     flip: float = option(0.0, "probability of a horizontal flip", low=0, high=1)

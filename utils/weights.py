@@ -13,7 +13,6 @@ from itertools import zip_longest
 from pathlib import Path
 
 import torch
-import torchvision
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
@@ -164,6 +163,8 @@ def _imagenet_file(source: str) -> Path:
     Args:
         source: an address, or the name of a torchvision network.
     """
+    import torchvision  # 180 MB, which weights from files do without
+
     url = source if "://" in source else \
         torchvision.models.get_model_weights(source).IMAGENET1K_V1.url
     name = url.rsplit("/", 1)[-1]

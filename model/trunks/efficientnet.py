@@ -14,7 +14,6 @@ from typing import ClassVar, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from ..blocks import GroupedConv
 from .trunk import Trunk
@@ -137,6 +136,8 @@ class MBConv(nn.Module):
         self.project = nn.Sequential(nn.Conv2d(inner, out_channels, 1, bias=False),
                                      norm(out_channels))
         self.skips = stride == 1 and in_channels == out_channels
+        from torchvision.ops import StochasticDepth  # 180 MB, which other trunks do without
+
         self.drop = StochasticDepth(drop, "row")
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torchvision
 from torch import nn
 
 from .trunk import Trunk
@@ -31,6 +30,8 @@ class ResNet50(Trunk):
         super().__init__()
         if pool not in ("avg", "max"):
             raise TypeError(f"pool must be 'avg' or 'max', not {pool!r}")
+        import torchvision  # 180 MB, which other trunks do without
+
         whole = torchvision.models.resnet50(weights=None)
         whole.maxpool = (nn.MaxPool2d if pool == "max" else nn.AvgPool2d)(3, 2, padding=1)
         for stage in stages:

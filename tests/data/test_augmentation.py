@@ -18,6 +18,7 @@ from data.layers import finish, squash
 from data.loader import evaluation_loader, training_loader
 from utils.errors import UserError
 from utils.paths import ROOT
+from utils.schema import sides
 
 from .made import data_config, options_of, same_batches
 
@@ -27,11 +28,11 @@ OPTIONS = options_of()
 seeds = st.integers(0, 2**62 - 1)
 
 
-def layers_of(seed: int = 0, size: int = SIZE) -> dict[str, torch.Tensor]:
+def layers_of(seed: int = 0, size: int | tuple[int, int] = SIZE) -> dict[str, torch.Tensor]:
     """A coloured noise, and a mask, scribble and edges that are all one picture of numbers."""
-    random = np.random.default_rng(seed)
-    target = random.integers(0, 3, (1, size, size), np.uint8)
-    layers = {"image": random.integers(0, 256, (3, size, size), np.uint8), "mask": target * 100,
+    random, size = np.random.default_rng(seed), sides(size)
+    target = random.integers(0, 3, (1, *size), np.uint8)
+    layers = {"image": random.integers(0, 256, (3, *size), np.uint8), "mask": target * 100,
               "scribble": np.where(target == 2, 255, target).astype(np.uint8), "edge": target}
     return {name: torch.from_numpy(layer) for name, layer in layers.items()}
 
@@ -194,6 +195,32 @@ def test_turns_are_by_any_multiple_of_ninety_degrees():
         image = always("turn", layers_of(), seed)["image"]
         counts[next(number for number in range(4) if torch.equal(turns[number], image))] += 1
     assert all(30 < count < 70 for count in counts)
+
+
+@pytest.mark.parametrize("name", [*MOVES, *CHANGES])
+@pytest.mark.parametrize("size", [(24, 40), (40, 24)])
+def test_layers_need_not_be_square(name, size):
+    """All keep their height and width, whatever is drawn, and their codes; so does a crop."""
+    layers = layers_of(size=size)
+    for seed in range(12):
+        moved = augment(layers, seed, replace(OPTIONS, crop=0.3, flip=0.5),
+                        read_steps([{name: {"p": 1}}]))
+        assert {key: layer.shape for key, layer in moved.items()} == \
+            {key: layer.shape for key, layer in layers.items()}
+        assert set(moved["scribble"].unique().tolist()) <= {0, 1, 255}
+
+
+def test_a_turned_layer_that_is_no_square_is_squashed_to_its_size():
+    """Columns become rows, and an image that is its own mask stays so."""
+    columns = torch.zeros(1, 24, 40, dtype=torch.uint8)
+    columns[..., :10] = 255
+    layers = {"image": columns.expand(3, -1, -1).contiguous(), "mask": columns}
+    results = [always("turn", layers, seed) for seed in range(20)]
+    rows = torch.zeros(24, 40, dtype=torch.uint8)
+    rows[:6] = 255  # a quarter, as before
+    for wanted in (columns[0], columns[0].flip(1), rows, rows.flip(0)):
+        assert any(torch.equal(moved["mask"][0] > 127, wanted > 127) for moved in results)
+    assert all(torch.equal(moved["image"][:1], moved["mask"]) for moved in results)
 
 
 @pytest.mark.parametrize("name, axis", [("flip", -1), ("vertical_flip", -2)])

@@ -40,7 +40,7 @@ def epoch_of(pairs, number: int, **changes) -> list[dict]:
 
 
 def image_of(samples, index: int) -> torch.Tensor:
-    return samples[Draw(index, 32, seed=0)]["image"]
+    return samples[Draw(index, (32, 32), seed=0)]["image"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -18,6 +19,7 @@ from data.loader import (
     training_loader,
     training_sizes,
 )
+from data.transforms import normalise
 from utils.errors import UserError
 
 from .made import data_config, options_of, same_batches
@@ -59,8 +61,30 @@ def test_multi_scale_batches_have_one_size_each(made_sets):
     pairs = find_pairs("TINY-TR", made_sets)
     sizes = {batch["image"].shape[-1] for number in range(8) for batch in epoch(pairs, 0, number)}
     assert sizes == {64, 96}  # 48 and 80 become multiples of 32
-    assert training_sizes(352, [0.75, 1, 1.25]) == [256, 352, 448]
-    assert training_sizes(100, [1]) == [100]
+    assert training_sizes(352, [0.75, 1, 1.25]) == [(256, 256), (352, 352), (448, 448)]
+    assert training_sizes(100, [1]) == [(100, 100)]
+    assert training_sizes([100, 70], [1, 1.25, 0.2]) == [(100, 70), (128, 96), (32, 32)]
+
+
+def test_inputs_may_be_wider_than_high(made_sets):
+    """The rows and columns are those that Pillow squashes the image to; scales keep both sides."""
+    pairs = find_pairs("TINY-TR", made_sets)
+    first = next(iter(evaluation_loader(pairs, data_config(size=[32, 48]), 4)))
+    assert first["image"].shape == (4, 3, 32, 48)
+    with Image.open(pairs[0].image) as image:
+        pixels = np.asarray(image.convert("RGB").resize((48, 32), Image.Resampling.BILINEAR))
+    config = data_config(size=[32, 48])
+    assert torch.equal(first["image"][0], normalise(torch.from_numpy(pixels.copy())
+                                                    .permute(2, 0, 1), config.mean, config.std))
+    config = data_config(size=[64, 96], scales=[0.5, 1, 1.5], flip=0.5, crop=0.5)
+    loader = training_loader(pairs, config, 3, seed=7)
+    shapes = set()
+    for number in range(8):
+        loader.set_epoch(number)
+        for batch in loader:
+            shapes.add(tuple(batch["image"].shape[-2:]))
+            assert batch["mask"].shape[-2:] == batch["image"].shape[-2:]
+    assert shapes == {(32, 64), (64, 96), (96, 160)}  # 48 and 144 become multiples of 32
 
 
 @given(count=st.integers(1, 60), batch=st.integers(1, 12), number=st.integers(0, 5))

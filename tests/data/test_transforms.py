@@ -23,17 +23,17 @@ from data.transforms import (
 def test_images_are_resized_as_pillow_or_opencv_do(seed, height, width):
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
-    assert np.array_equal(resize_image(image, 32, "pillow"),
+    assert np.array_equal(resize_image(image, (32, 32), "pillow"),
                           image.resize((32, 32), Image.Resampling.BILINEAR))
-    assert np.array_equal(resize_image(image, 32, "opencv"),
+    assert np.array_equal(resize_image(image, (32, 32), "opencv"),
                           cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_LINEAR))
 
 
 def test_maps_are_resized_bilinearly_or_to_the_nearest():
     values = np.random.default_rng(0).choice([0, 255], (50, 70)).astype(np.uint8)
     linear = Image.fromarray(values).resize((32, 32), Image.Resampling.BILINEAR)
-    assert np.array_equal(resize_map(values, 32, "bilinear"), linear)
-    assert np.array_equal(resize_map(values, 32, "nearest"),
+    assert np.array_equal(resize_map(values, (32, 32), "bilinear"), linear)
+    assert np.array_equal(resize_map(values, (32, 32), "nearest"),
                           cv2.resize(values, (32, 32), interpolation=cv2.INTER_NEAREST))
 
 
@@ -41,18 +41,18 @@ def test_flipped_arrays_are_read_as_they_look():
     values = np.zeros((4, 4), np.uint8)
     values[0, 0] = 255
     for method in ("bilinear", "nearest"):
-        assert resize_map(values[::-1, ::-1], 4, method)[3, 3] == 255
-    assert resize_scribble(values[:, ::-1], 4, "nearest")[0, 3] == 255
+        assert resize_map(values[::-1, ::-1], (4, 4), method)[3, 3] == 255
+    assert resize_scribble(values[:, ::-1], (4, 4), "nearest")[0, 3] == 255
 
 
 def test_scribbles_stay_codes_and_the_released_resize_invents_some():
     """Between a stroke and the unknown lie codes that are cut to another class."""
     scribble = np.full((64, 64), 255, np.uint8)
     scribble[20:23, 10:50] = 0
-    assert set(np.unique(resize_scribble(scribble, 40, "nearest"))) == {0, 255}
-    assert (resize_scribble(scribble, 40, "released") == 1).any()  # of background strokes
+    assert set(np.unique(resize_scribble(scribble, (40, 40), "nearest"))) == {0, 255}
+    assert (resize_scribble(scribble, (40, 40), "released") == 1).any()  # of background strokes
     # Nothing lies between at the same size.
-    assert np.array_equal(resize_scribble(scribble, 64, "released"), scribble)
+    assert np.array_equal(resize_scribble(scribble, (64, 64), "released"), scribble)
 
 
 def test_normalised_is_scaled_to_one_less_the_mean_over_the_deviation():

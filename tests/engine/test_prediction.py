@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
+import engine.prediction
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
 from utils.errors import UserError
@@ -47,6 +52,40 @@ def test_maps_are_made_of_resized_logits_or_probabilities():
     for resize, middle in (("logits", torch.tensor([-4.5, 4.5]).sigmoid().tolist()),
                            ("probabilities", [0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high])):
         (saliency,) = maps_of(logits, batch, resize)
-        assert saliency[0] == pytest.approx([low, *middle, high], abs=1e-6), resize
+        assert saliency.dtype == np.uint8
+        assert saliency[0].tolist() == [round(255 * value) for value in (low, *middle, high)]
     (same,) = maps_of(logits, batch | {"size": [(1, 2)]})
-    assert same[0] == pytest.approx([low, high])
+    assert same[0].tolist() == [0, 255]
+
+
+@given(seed=st.integers(0, 2**31), side=st.integers(1, 60), height=st.integers(1, 150),
+       width=st.integers(1, 1100), resize=st.sampled_from(["logits", "probabilities"]),
+       minmax=st.booleans())
+def test_large_maps_are_made_in_parts_with_the_bytes_of_the_whole(seed, side, height, width,
+                                                                  resize, minmax):
+    random = torch.Generator().manual_seed(seed)
+    logits = torch.randn(1, 1, side, side + 3, generator=random) * 4
+    values = logits if resize == "logits" else logits.sigmoid()
+    whole = F.interpolate(values, size=(height, width), mode="bilinear")
+    whole = (whole.sigmoid() if resize == "logits" else whole).numpy()[0, 0].astype(np.float64)
+    if minmax and whole.max() > whole.min():
+        whole = (whole - whole.min()) / (whole.max() - whole.min())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine.prediction, "_PART", 2**10)
+        (saliency,) = maps_of(logits, {"size": [(height, width)], "name": ["a"]}, resize, minmax)
+    assert np.array_equal(saliency, np.round(whole * 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("minmax", [False, True])
+def test_a_large_map_takes_little_more_than_its_own_bytes(monkeypatch, minmax):
+    """NumPy's and torch's arrays are counted by the sizes that are asked for; the whole map would
+    be 30 times ``_PART`` floats."""
+    monkeypatch.setattr(engine.prediction, "_PART", 2**15)
+    asked, interpolate = [], F.interpolate
+    monkeypatch.setattr(F, "interpolate", lambda *given, **options: (
+        asked.append(result := interpolate(*given, **options)), result)[1])
+    (saliency,) = maps_of(torch.randn(1, 1, 8, 8), {"size": [(100, 10000)], "name": ["a"]},
+                          minmax=minmax)
+    assert saliency.shape == (100, 10000)
+    assert max(values.numel() for values in asked) <= 80000  # 8 rows of full width
+    assert sum(values.numel() for values in asked[1:]) == 1000000 * (1 + minmax)

@@ -9,14 +9,14 @@ import shlex
 from typing import get_type_hints
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 import model
 from utils import config as config_module
 from utils.config import default_config, help_text, load_config, merge_config
 from utils.errors import UserError
 from utils.paths import CONFIGS, ROOT, folder_pair
-from utils.schema import ReportedNumber, groups, options
+from utils.schema import ReportedNumber, groups, options, sides
 
 OPTIONS = dict(options())
 
@@ -158,8 +158,8 @@ def test_every_key_that_may_hold_a_number_has_finite_bounds_on_both_sides():
     "data.augment=[{rotate: {degrees: .inf}}]"])
 def test_numbers_that_are_none_or_huge_are_refused_with_the_range(override):
     key = ".".join(override.partition("=")[0].split(".")[:2])
-    with pytest.raises(UserError, match=rf"{key} = .*: must be (one with numbers |2 numbers, )?"
-                                        "(from .* to|at least .* and below|above .* and at most) "):
+    with pytest.raises(UserError, match=rf"{key} = .*: must be "
+                                        ".*(from .* to|at least .* and below|above .* and at most) "):
         load_config("cpd_vgg", [override])
 
 
@@ -196,11 +196,22 @@ def test_every_bound_divides_what_is_allowed_from_what_is_not(key, inside, outsi
             merge_config(recipe_with(key, math.nan))
 
 
+def test_a_size_is_a_side_or_height_and_width():
+    for word, both in (("64", (64, 64)), ("[64,96]", (64, 96))):
+        config = load_config(CONFIGS / "cpd_vgg.yaml", ["data.size=[32,32]", f"data.size={word}"])
+        assert sides(config.data.size) == both
+        again = merge_config(OmegaConf.to_container(config), [])  # as a checkpoint keeps it
+        assert sides(again.data.size) == both
+
+
 @pytest.mark.parametrize("override, rule", [
     ("optim.lr=0", "above 0 and at most 1000 (learning rate)"),
     ("optim.momentum=1", "at least 0 and below 1"),
     ("optim.gamma=1", "above 0 and below 1"), ("data.crop=0", "above 0 and at most 1"),
-    ("data.size=31", "from 32 to "), ("data.workers=-1", "from 0 to 1024, or null"),
+    ("data.size=31", "from 32 to "), ("data.size=[64,31]", "from 32 to "),
+    ("data.size=[64,9000]", "from 32 to 8192"), ("data.size=[64,64,64]", "or [height,width]"),
+    ("data.size=64x96", "or [height,width]"), ("data.size=[64,.5]", "or [height,width]"),
+    ("data.size=true", "a whole number"), ("data.workers=-1", "from 0 to 1024, or null"),
     ("train.patience=0", "from 1 to 1000000000, or null"),
     ("optim.clip_norm=0", "above 0 and at most 1000000000, or null"),
     ("data.mean=[0,0]", "3 numbers"), ("optim.betas=[0,1]", "2 numbers, at least 0 and below 1"),
