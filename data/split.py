@@ -10,7 +10,7 @@ from utils.paths import ROOT
 from utils.world import World
 
 from .edges import edge_source, find_masks
-from .pairing import Pair
+from .pairing import Names, Pair
 from .soundness import require_sound
 from .weak import find_scribbles
 
@@ -19,9 +19,11 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
     """Training and validation pairs; how many they are, and counts that surprise, are printed."""
     root = ROOT / config.data.root
     find = find_scribbles if config.data.target == "scribble" else find_masks
-    training = [pair for spec in config.data.train for pair in find(spec, root, config.data.edges)]
+    names = Names.of(config.data)
+    training = [pair for spec in config.data.train
+                for pair in find(spec, root, config.data.edges, names)]
     edges = config.data.edges if config.val.watch == "loss" else "none"
-    validation = [pair for spec in config.val.data for pair in find_masks(spec, root, edges)]
+    validation = [pair for spec in config.val.data for pair in find_masks(spec, root, edges, names)]
     held_out = round(len(training) * config.val.fraction)
     if held_out:
         order = np.random.default_rng(config.seed).permutation(len(training))

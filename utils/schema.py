@@ -139,6 +139,11 @@ class DataConfig:
     scribble_resize: str = option("nearest", "how scribbles are resized; released: bilinear, "
                                   "which invents labels", choices=("nearest", "released"))
     train: list[str] = option(["DUTS-TR"], "sets to train on: names, folders, or IMAGES:MASKS")
+    recursive: bool = option(False, "read the subfolders of image and mask folders too; they are "
+                             "part of the names")
+    mask_prefix: str = option("", "what the names of masks begin with and those of their images do "
+                              "not; empty: recognised where it is one for all")
+    mask_suffix: str = option("", "the same of the ends of the names, such as _mask")
     size: int = option(352, "height and width in pixels that images are squashed to", low=32)
     scales: list[float] = option([1.0], "factors on the size, one drawn for each batch", above=0)
     flip: float = option(0.0, "probability of a horizontal flip", low=0, high=1)

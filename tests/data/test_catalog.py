@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from data import find_pairs, require_sound
-from data.catalog import known_sets, locate, lookup, read_stems
+from data.catalog import known_sets, locate, lookup
 from data.edges import edge_source, find_masks
+from data.listing import list_images
+from data.stems import listed
 from utils.errors import UserError
 
 from .made import COLOUR, SQUARE, save
@@ -187,5 +189,7 @@ def test_the_edges_of_the_joint_training_set_are_found(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["", ".jpg", ".bmp", ".TIF", ".webp"])
 def test_a_list_may_name_files_of_any_kind_that_folders_hold(tmp_path, suffix):
+    images = list_images(save(tmp_path / "images/a.v2.jpg", COLOUR).parent)
     (tmp_path / "list.txt").write_text(f"a.v2{suffix}\n")
-    assert read_stems(tmp_path / "list.txt") == {"a.v2"}
+    images, _, problems = listed(images, images, tmp_path / "list.txt")
+    assert (len(images), problems) == (1, [])
