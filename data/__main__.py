@@ -66,9 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     doctor = commands.add_parser("check", help="examine sets; exit status 0 only when all is well")
     doctor.add_argument("sets", nargs="*", metavar="SET",
-                        help="a folder of sets, or what train.py takes: a set's folder, its name in "
-                             "the catalog, or IMAGES:MASKS (default: datasets/); and configuration "
-                             "keys, such as data.root=DIR or data.mask_suffix=_mask")
+                        help="a folder of sets, or what train.py takes: a set's folder, its name "
+                             "in the catalog, or IMAGES:MASKS (default: datasets/); and "
+                             "configuration keys, such as data.mask_suffix=_mask")
     doctor.add_argument("--recursive", action="store_true",
                         help="read the subfolders of image and mask folders too; the same as "
                              "data.recursive=true")

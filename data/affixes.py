@@ -40,6 +40,9 @@ class Affix:
         return " ".join(keys.format(kind, text) for kind, text in self.parts if text)
 
 
+NONE = Affix()
+
+
 @dataclass(frozen=True)
 class Candidate:
     """An affix that turns names into wanted ones, or wanted names into names (``reverse``)."""

@@ -20,7 +20,7 @@ from utils.errors import UserError, list_problems, nearest, note_once
 from utils.paths import ROOT, folder_pair
 
 from .listing import Listing, is_hidden, list_images
-from .pairing import Names, Pair, fit, match
+from .pairing import PLAIN, Names, Pair, fit, match
 from .stems import listed
 
 #: Folder names for images and for masks, of all layouts but those that a set has to itself.
@@ -91,7 +91,7 @@ def find_pairs(spec: str, root: Path) -> list[Pair]:
     return find_set(spec, root).pairs
 
 
-def find_set(spec: str, root: Path, names: Names | None = None) -> SetOnDisk:
+def find_set(spec: str, root: Path, names: Names = PLAIN) -> SetOnDisk:
     """A set whose images and masks all pair up. What is left out of its folders is printed.
 
     Args:
@@ -113,17 +113,16 @@ def find_set(spec: str, root: Path, names: Names | None = None) -> SetOnDisk:
     return located
 
 
-def locate(spec: str, root: Path, names: Names | None = None) -> SetOnDisk:
+def locate(spec: str, root: Path, names: Names = PLAIN) -> SetOnDisk:
     """Find and pair a set, whatever is wrong with it; see ``find_set`` for the arguments.
 
     Raises:
         UserError: no such folder, or a folder whose layout is not recognised.
     """
-    names = names or Names()
     path = Path(spec).expanduser()
     if folders := two_folders(spec):
-        return _pair(_listings(folders, names), _absolute(folders[0]).parent.name, folders[1].parent,
-                     None, names)
+        name = _absolute(folders[0]).parent.name
+        return _pair(_listings(folders, names), name, folders[1].parent, None, names)
     entry = lookup(spec)
     if entry is not None:
         return _locate_entry(entry, root, names)

@@ -92,12 +92,12 @@ class Diagnosis:
         return f"{self.located.name}: {'; '.join(notes)}" if notes else ""
 
     def row(self) -> list[str]:
-        entry = self.located.entry
+        count = self.located.entry and self.located.entry.pairs
         values = Counter(f.values for f in self.findings if f.values)
         areas = Counter(f.area for f in self.findings)
         sides = zip(*(f.size for f in self.findings if f.size), strict=True)  # widths, heights
         return [self.located.name,
-                f"{len(self.located.pairs)}" + (f" of {entry.pairs}" if entry and entry.pairs else ""),
+                f"{len(self.located.pairs)}" + (f" of {count}" if count else ""),
                 " × ".join(f"{min(side)}–{max(side)}" for side in sides) or "–",
                 ", ".join(f"{n} {kind}" for kind, n in sorted(values.items())) or "–",
                 f"{areas['empty']}/{areas['full']}",

@@ -12,7 +12,7 @@ from PIL import Image
 from utils.errors import UserError, list_problems
 
 from .catalog import find_set, subfolder
-from .pairing import Names, Pair, attach
+from .pairing import PLAIN, Names, Pair, attach
 
 EDGE_FOLDERS = ("edges", "edge")
 #: Source of edge maps → the file of a pair that it needs.
@@ -20,7 +20,7 @@ _SOURCES = {"files": "edge", "mask": "mask", "mask_canny": "mask"}
 
 
 def find_masks(spec: str, root: Path, edges: str = "none",
-               names: Names | None = None) -> list[Pair]:
+               names: Names = PLAIN) -> list[Pair]:
     """Images with their masks, by stem, see ``find_set``; a count that surprises is printed.
 
     Args:
@@ -37,7 +37,7 @@ def find_masks(spec: str, root: Path, edges: str = "none",
     # A set may have a folder of masks for each of its classes.
     folders = [edge_folder(home, edges, "masks", "mask or mask_canny") for home in located.homes]
     pairs, problems = attach(located.pairs, "edge", [folder for folder in folders if folder],
-                             names is not None and names.recursive)
+                             names.recursive)
     if problems:
         raise UserError(list_problems(f"{located.name}: images and edges do not pair up", problems,
                                       "data.edges=mask makes edge maps of the masks."))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from PIL import Image
 
-from .affixes import Affix, key_of
+from .affixes import NONE, Affix, key_of
 
 #: Formats of still pictures in pixels. Of what else Pillow opens, some run other programs, and the
 #: others hold no photo.
@@ -39,7 +39,7 @@ class Listing:
     folder: Path | None = None
     left_out: tuple[str, ...] = ()
     subfolders: tuple[str, ...] = ()
-    affix: Affix = Affix()
+    affix: Affix = NONE
 
     def __iter__(self) -> Iterator[Path]:
         return iter(self.files)
@@ -65,13 +65,19 @@ class Listing:
     @property
     def note(self) -> str:
         """A sentence on what is left out; empty if nothing is."""
-        parts = []
-        if self.left_out:
-            parts.append(f"{_count(len(self.left_out), 'file')} left out: {shown(self.left_out)}")
-        if self.subfolders:
-            parts.append(f"{_count(len(self.subfolders), 'subfolder')} ({shown(self.subfolders)}), "
-                         "see --recursive (data.recursive=true)")
-        return f"{self.folder}: {'; '.join(parts)}" if parts else ""
+        return note_on(self.folder, self.left_out, self.subfolders)
+
+
+def note_on(where: object, left_out: Sequence[str], subfolders: Sequence[str] = ()) -> str:
+    """A sentence on files that are left out and folders that were not descended into; empty where
+    there are none of either."""
+    parts = []
+    if left_out:
+        parts.append(f"{_count(len(left_out), 'file')} left out: {shown(left_out)}")
+    if subfolders:
+        parts.append(f"{_count(len(subfolders), 'subfolder')} ({shown(subfolders)}), see "
+                     "--recursive (data.recursive=true)")
+    return f"{where}: {'; '.join(parts)}" if parts else ""
 
 
 def list_images(folder: Path, recursive: bool = False) -> Listing:
@@ -116,7 +122,7 @@ def picture_suffixes() -> frozenset[str]:
                      if kind in _STILL and (kind in Image.OPEN or kind == "MPO"))  # opens as JPEG
 
 
-def shown(names: tuple[str, ...] | list[str]) -> str:
+def shown(names: Sequence[str]) -> str:
     """The first names of many, as they can be printed on any terminal."""
     more = f", … and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(printable(name) for name in names[:SHOWN]) + more

@@ -10,7 +10,7 @@ from typing import Any
 
 from utils.errors import note_once
 
-from .affixes import Affix, candidates, key_of
+from .affixes import NONE, Affix, candidates, key_of
 from .listing import Listing, list_images, shown
 
 #: How an affix is given, for the files that have it: the kind (prefix or suffix) and its text.
@@ -52,12 +52,15 @@ class Names:
     """
 
     recursive: bool = False
-    affix: Affix = Affix()
+    affix: Affix = NONE
 
     @classmethod
     def of(cls, data: Any) -> Names:
         """As a recipe's ``data`` group says."""
         return cls(data.recursive, Affix(data.mask_prefix, data.mask_suffix))
+
+
+PLAIN = Names()
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,12 @@ def fit(names: Iterable[str], listing: Listing, word: str, files: str,
     missing, extra = keys - others, others - keys
     likely = candidates(extra, missing) if missing and extra else []
     if not likely:
-        return Fit(Affix(), listing)
+        return Fit(NONE, listing)
     best = likely[0]
     if len(likely) == 1 and not keys & others and best.count == min(len(keys), len(others)):
         note = [f"{where}{word if best.reverse else files} are named with {best.affix}"]
         return Fit(best.affix, listing, note) if best.reverse else \
-            Fit(Affix(), replace(listing, affix=best.affix), note)
+            Fit(NONE, replace(listing, affix=best.affix), note)
     problem, explained = "", set()
     for candidate in likely[:SHOWN_AFFIXES]:
         longer, shorter = (missing, extra) if candidate.reverse else (extra, missing)
@@ -118,33 +121,39 @@ def fit(names: Iterable[str], listing: Listing, word: str, files: str,
         named = word if candidate.reverse else files
         setting = candidate.affix.setting(SETTINGS.get(named, ""))
         problem += (f"{'; ' if problem else where}{candidate.count} of {len(longer)} {named} "
-                    f"without a partner have one but for {candidate.affix}"
-                    + (f" ({setting} takes those with it alone)" if setting else ""))
-    return Fit(Affix(), listing, [], [problem], frozenset(explained))
+                    f"without a partner would have one without {candidate.affix}"
+                    + (f" ({setting} takes those that have it)" if setting else ""))
+    return Fit(NONE, listing, [], [problem], frozenset(explained))
 
 
 def _with_given(listing: Listing, affix: Affix, files: str) -> Fit:
     with_it = [path for path in listing if affix.strip(key_of(listing.name(path))) is not None]
     if not with_it:
-        return Fit(Affix(), listing, [f"{files}: none is named with {affix}; the names are taken "
+        return Fit(NONE, listing, [f"{files}: none is named with {affix}; the names are taken "
                                       "as they are"])
     others = [path.name for path in listing if path not in set(with_it)]
     note = f"{files}: {len(others)} without {affix} are left out: {shown(others)}"
-    return Fit(Affix(), replace(listing, files=with_it, affix=affix), [note] if others else [])
+    return Fit(NONE, replace(listing, files=with_it, affix=affix), [note] if others else [])
 
 
 def by_stem(files: Iterable[Path], what: str) -> tuple[dict[str, Path], list[str]]:
     """Key (see ``Listing.key``) → file, and a problem for each file whose key another has."""
     listing = as_listing(files)
-    table: dict[str, Path] = {}
+    return distinct(((listing.key(path), listing.name(path), path) for path in listing), what)
+
+
+def distinct(files: Iterable[tuple[str, str, Path]],
+             what: str) -> tuple[dict[str, Path], list[str]]:
+    """The same for files with their keys and names."""
+    table: dict[str, tuple[str, Path]] = {}
     problems = []
-    for path in listing:
-        first = table.setdefault(listing.key(path), path)
+    for key, name, path in files:
+        first_name, first = table.setdefault(key, (name, path))
         if first is not path:
-            forms = "" if listing.name(first) == listing.name(path) else \
+            forms = "" if first_name == name else \
                 ", but for the form of their Unicode (NFC, NFD)"
             problems.append(f"{what} with the same stem{forms}: {first} and {path.name}")
-    return table, problems
+    return {key: path for key, (_, path) in table.items()}, problems
 
 
 def as_listing(files: Iterable[Path]) -> Listing:

@@ -59,7 +59,8 @@ class _Meant:
         """The whole line as it is, else two words that both name files (of one key, if they can),
         else the line without its folders, else its longest beginning that names a file."""
         cuts = [cut for cut in range(1, len(line)) if line[cut].isspace()]
-        words = [(self.by_word(line[:cut]), self.by_word(line[cut:].strip())) for cut in cuts]
+        halves = [(line[:cut], line[cut:].strip()) for cut in cuts]
+        words = [(self.by_word(a), self.by_word(b) if _alike(a, b) else None) for a, b in halves]
         whole = next((self.keys[name] for name in _bare(line) if name in self.keys), None)
         return whole or next((a for a, b in words if a and a == b), None) \
             or next((a for a, b in words if a and b), None) or self.by_word(line) \
@@ -76,6 +77,12 @@ class _Meant:
                 if key := self.keys.get("/".join(parts[start:])):
                     return key
         return None
+
+
+def _alike(first: str, second: str) -> bool:
+    """Whether both words are paths or neither is, and both or neither have an extension."""
+    return all(is_a(first) == is_a(second) for is_a in
+               (lambda word: "/" in word or "\\" in word, lambda word: is_picture(Path(word))))
 
 
 def _bare(word: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from utils.paths import ROOT
 from . import catalog
 from .edges import edge_folder
 from .listing import list_images
-from .pairing import Names, Pair, attach, fit, match
+from .pairing import PLAIN, Names, Pair, attach, fit, match
 from .stems import listed
 
 SCRIBBLE_FOLDERS = ("scribbles", "scribble")
@@ -19,7 +19,7 @@ _WSSA = ("img", "gt", "mask")  # images, foreground strokes, all strokes
 
 
 def find_scribbles(spec: str, root: Path, edges: str = "none",
-                   names: Names | None = None) -> list[Pair]:
+                   names: Names = PLAIN) -> list[Pair]:
     """Images with their scribbles, by stem.
 
     Args:
@@ -37,8 +37,7 @@ def find_scribbles(spec: str, root: Path, edges: str = "none",
         (images, scribbles), labelled, folder = folders, None, folders[1].parent
     else:
         folder, images, scribbles, labelled = _in_folder(spec, root)
-    recursive = names is not None and names.recursive
-    photos, labels = (list_images(each, recursive) for each in (images, scribbles))
+    photos, labels = (list_images(each, names.recursive) for each in (images, scribbles))
     fitted = fit(map(photos.name, photos), labels, "images", "scribbles")
     note_once(photos.note, labels.note, *fitted.notes)
     photos, labels, problems = listed(replace(photos, affix=fitted.affix), fitted.listing,
@@ -48,7 +47,7 @@ def find_scribbles(spec: str, root: Path, edges: str = "none",
     parts = {"labelled": labelled,
              "edge": edge_folder(folder, edges, "scribbles", "canny or sobel")}
     for part, within in parts.items():
-        pairs, more = attach(pairs, part, [within] if within else [], recursive)
+        pairs, more = attach(pairs, part, [within] if within else [], names.recursive)
         problems += more
     if problems:
         raise UserError(list_problems(f"{folder}: images and scribbles do not pair up", problems))

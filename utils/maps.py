@@ -107,8 +107,8 @@ def require_writable_names(folder: Path, names: Iterable[str]) -> None:
     Raises:
         UserError: names that are too long, listed.
     """
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    longest = os.pathconf(there, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    above = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    longest = os.pathconf(above, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
     problems = [f"{name}.png has {length} bytes" for name in names
                 if (length := max(len(os.fsencode(part)) for part in f"{name}.png".split("/")))
                 > longest]
