@@ -109,7 +109,7 @@ def fit(names: Iterable[str], listing: Listing, word: str, files: str,
     if not likely:
         return Fit(NONE, listing)
     best = likely[0]
-    if len(likely) == 1 and not keys & others and best.count == min(len(keys), len(others)):
+    if len(likely) == 1 and best.count == min(len(keys), len(others)):
         note = [f"{where}{word if best.reverse else files} are named with {best.affix}"]
         return Fit(best.affix, listing, note) if best.reverse else \
             Fit(NONE, replace(listing, affix=best.affix), note)

@@ -76,6 +76,11 @@ def test_the_doctor_takes_images_of_two_kinds_for_one_set(tmp_path, capsys):
         out, err = capsys.readouterr()
         assert re.findall(r"│ (\w+) +│ (\d) ", out) == [("SET", "3")]
         assert "not examined" not in out + err
+    save(tmp_path / "SET/images/a.png", COLOUR)  # the folder now looks like a set of its own
+    for stem in "abc":
+        (tmp_path / f"SET/masks/{stem}.png").rename(tmp_path / f"SET/masks/{stem}{stem}.png")
+    assert data_main(["check", str(tmp_path / "SET")]) == 1
+    assert re.findall(r"│ (\w+) +│ (\d) ", capsys.readouterr().out) == [("SET", "0")]
 
 
 def test_the_doctor_takes_what_training_takes(sets, capsys):

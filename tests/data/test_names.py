@@ -167,8 +167,10 @@ LINES = {
     "image\\my photo.jpg mask\\my photo.png": "my photo", "my my": "my", "a b c": "a b c",
     "a b c a b c": "a b c", "a b": None, "im/1.jpg gt/2.png": "1", "1 2": "1", "  1  ": "1",
     "1.jpg 1.png edge/1.png": "1", "/home/x/set/image/2.jpg": "2", "1 label_7": "1",
+    "im/my photo 1.jpg gt/my photo 1.png": "my photo 1",
+    "im/my photo 1 gt/my photo 1": "my photo 1",
     "my pictures/2.jpg": "2", "b.v2": "b.v2", "b.v2.jpg": "b.v2", f"{DECOMPOSED}.jpg": COMPOSED}
-IMAGES = ["my photo", "my", "a b c", "1", "2", "b.v2", COMPOSED]
+IMAGES = ["my photo", "my photo 1", "my", "a b c", "1", "2", "b.v2", COMPOSED]
 
 
 @pytest.mark.parametrize("line", LINES)
