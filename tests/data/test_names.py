@@ -57,10 +57,10 @@ def test_an_affix_of_images_leaves_the_maps_named_like_the_images(tmp_path, caps
     assert "images are named with the suffix _rgb" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("images, masks, said", [
+@pytest.mark.parametrize("images, masks, expected", [
     # A number is not the end of another, a word not the end of another.
     (["1", "2"], ["11", "12"], None), (["at"], ["cat"], None), (["2"], ["1", "12"], None),
-    # What fits some only, or in two ways, is said and not assumed.
+    # What fits some only, or in two ways, is expected and not assumed.
     (NUMBERS, [*(f"{name}_mask" for name in NUMBERS[:6]), "x", "y"],
      "6 of 8 masks without a partner would have one without the suffix _mask "
      "(data.mask_suffix=_mask"),
@@ -69,14 +69,14 @@ def test_an_affix_of_images_leaves_the_maps_named_like_the_images(tmp_path, caps
      "4 of 4 masks without a partner would have one without the suffix _mask"),
     # As the image of the one is missing, one mask too many must not become the mask of another.
     (["a_1", "a_2"], ["a_1", "b_2"], None)])
-def test_what_is_not_one_affix_of_all_is_not_assumed(tmp_path, images, masks, said):
+def test_what_is_not_one_affix_of_all_is_not_assumed(tmp_path, images, masks, expected):
     make_set(tmp_path, stems(images), stems(masks))
     located = locate("SET", tmp_path)
     assert [pair.name for pair in located.pairs] == sorted({*images} & {*masks})
     message = "\n".join(located.problems)
     assert located.problems
-    assert ("would have one without" in message) == (said is not None)
-    assert said is None or said in message
+    assert ("would have one without" in message) == (expected is not None)
+    assert expected is None or expected in message
     assert located.notes == [""] * 2
 
 
@@ -108,7 +108,7 @@ def test_masks_with_an_affix_may_lie_among_the_images(tmp_path):
 
 
 def test_candidates_keep_to_the_folder():
-    assert [str(found.affix) for found in candidates(["a/1_m", "b/2_m"], ["a/1", "b/2"])] == \
+    assert [str(each.affix) for each in candidates(["a/1_m", "b/2_m"], ["a/1", "b/2"])] == \
         ["the suffix _m"]
     assert candidates(["a/1_m"], ["b/1"]) == []
 
