@@ -20,6 +20,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.affixes import Affix
+from data.pairing import Names
 from metrics import CORE, MEASURES, PROFILES
 from metrics.compare import compare, linear_columns
 from report.recipes import Recipes
@@ -29,11 +31,13 @@ from scoring import ScoringOptions
 from scoring.jobs import Cell, Job, JobScores, find_jobs, score_jobs
 from scoring.scores import Row, keep_scores, kept_rows, read_scores, row_cell
 from utils.cli import parse_with_overrides
+from utils.config import merge_config
 from utils.errors import UserError, nearest, reports_errors
 from utils.origin import origin_of
 from utils.paths import DATASETS, RESULTS, absolute, absolute_spec
 
 SCORES = "scores.json"
+SCORING_KEYS = ("data.root", "data.recursive", "data.mask_prefix", "data.mask_suffix")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -69,6 +73,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--resize", action="store_true",
         help="bring maps of another size to the ground truth's (bilinear); the rows give their "
              "number")
+    add("--suffix", default="", metavar="TEXT",
+        help="what the names of all maps end with and those of their masks do not, such as "
+             "_sal_fuse (default: recognised where it is one for all); with a dash: --suffix=-sal")
+    add("--prefix", default="", metavar="TEXT", help="the same of the beginnings of the names")
+    add("--recursive", action="store_true",
+        help="read the subfolders of folders of maps and masks too; they are part of the names")
     add("--no-cache", action="store_true", help="does nothing: scores are not cached any more")
     add("--json", type=Path, metavar="FILE", help="write the rows, not rounded")
     add("--csv", type=Path, metavar="FILE", help="write the rows as a table")
@@ -77,9 +87,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = parse_with_overrides(parser, argv, lists=("data", "measures", "save"))
     for override in args.overrides:
         key, _, value = override.partition("=")
-        if key != "data.root":
-            raise UserError(f"{override}: of the configuration keys, scoring takes data.root alone")
-        args.root = Path(absolute(value))
+        if key not in SCORING_KEYS:
+            raise UserError(f"{override}: of the configuration keys, scoring takes these alone: "
+                            f"{', '.join(SCORING_KEYS)}")
+        if key == "data.root":
+            args.root = Path(absolute(value))
+    data = merge_config({}, [*args.overrides, *["data.recursive=true"] * args.recursive]).data
+    args.truths_named = Names.of(data)
+    args.maps_named = Names(data.recursive, Affix(args.prefix, args.suffix))
     args.data = [absolute_spec(spec) for spec in args.data or []]
     args.save = [Path(name) for name in args.save or []]
     for path in args.save:
@@ -143,7 +158,8 @@ def run(argv: list[str] | None = None) -> list[Row]:
 def jobs_of(args: argparse.Namespace, before: list[Row]) -> tuple[list[Job], list[Cell]]:
     """See ``find_jobs``. Without any maps, a table can still be made of the scores of before."""
     try:
-        return find_jobs(args.pred or RESULTS, args.gt, args.data, args.root, args.compare)
+        return find_jobs(args.pred or RESULTS, args.gt, args.data, args.root, args.compare,
+                         args.truths_named)
     except UserError as error:
         if not args.reports or args.named or not before:
             raise
@@ -165,7 +181,7 @@ def scoring_options(args: argparse.Namespace) -> ScoringOptions:
     chosen = tuple(measure for name in args.measures
                    for measure in {"core": CORE, "all": MEASURES}.get(name, (name,)))
     return ScoringOptions(choose_device(args.gpu), measures=chosen,
-                          resize=args.resize).under(args.profile)
+                          resize=args.resize, names=args.maps_named).under(args.profile)
 
 
 def choose_device(gpu: str) -> object:

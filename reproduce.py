@@ -22,6 +22,7 @@ import eval as eval_script
 import test as test_script
 import train as train_script
 from data.catalog import find_set
+from data.pairing import Names
 from engine.checkpoint import load_latest, require_same_recipe
 from engine.run import has_ended
 from report.recipes import Recipe
@@ -43,7 +44,7 @@ class Reproduction:
         self.config = load_config(path, args.overrides)
         self.name, self.root = self.config.name, ROOT / self.config.data.root
         self.data = args.data or list(self.config.test.data)
-        self.sets = [find_set(spec, self.root) for spec in self.data]
+        self.sets = [find_set(spec, self.root, Names.of(self.config.data)) for spec in self.data]
         self.times: dict[str, float | None] = dict.fromkeys(("train", "test", "eval"))
         if not self.sets or len({located.name for located in self.sets}) < len(self.sets):
             raise UserError(f"{path}: no data sets to test on, or two of one name; give --data")

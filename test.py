@@ -24,10 +24,12 @@ from tqdm import tqdm
 
 import model
 from data import Pair, decode_image, require_sound
+from data.affixes import key_of
 from data.catalog import find_set, with_statistics_of
+from data.listing import Listing, is_hidden, is_picture, list_images, note_on
 from data.loader import evaluation_loader
 from data.map_sizes import with_map_sizes
-from data.pairing import by_stem, list_images
+from data.pairing import Names, distinct
 from engine.checkpoint import load_checkpoint, tested_weights
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
@@ -36,8 +38,8 @@ from scoring import read_truth
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import select_device, set_threads
-from utils.errors import UserError, list_problems, reports_errors
-from utils.maps import read_map, save_map
+from utils.errors import UserError, list_problems, note_once, reports_errors
+from utils.maps import read_map, require_writable_names, save_map
 from utils.origin import MapsOrigin
 from utils.paths import CHECKPOINTS, RESULTS, ROOT, absolute_spec
 from utils.weights import load_weights, read_file
@@ -56,6 +58,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="catalog names, folders, or IMAGES:MASKS (default: the recipe's)")
     parser.add_argument("--input", nargs="+", metavar="PATH",
                         help="images, folders of images or glob patterns")
+    parser.add_argument("--recursive", action="store_true",
+                        help="read the subfolders of folders too and keep them: "
+                             "<out>/<name>/<set>/<subfolder>/<image stem>.png; for sets the same "
+                             "as data.recursive=true")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR",
                         help="where the maps go (default: results/)")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto); with "
@@ -68,6 +74,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="rows of the sheet, spread over the set (default: 8)")
     args = parse_with_overrides(parser, argv, lists=("data", "input"))
     args.data = [absolute_spec(spec) for spec in args.data or []]
+    args.overrides += ["data.recursive=true"] * args.recursive
     return args
 
 
@@ -90,8 +97,8 @@ def main(argv: list[str] | None = None) -> int:
 def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, precision: Precision,
                  world: World, origin: MapsOrigin | None) -> None:
     """Find the images of all sets first; then predict set by set, each process its share."""
-    jobs = [("input", collect_inputs(args.input, world))] if args.input else \
-        [images_of_set(spec, ROOT / config.data.root, world)
+    jobs = [("input", collect_inputs(args.input, world, args.recursive))] if args.input else \
+        [images_of_set(spec, ROOT / config.data.root, world, Names.of(config.data))
          for spec in args.data or config.test.data]
     names = [name for name, _ in jobs]
     if not names:
@@ -99,6 +106,8 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, pr
     if len(set(names)) < len(names):
         raise UserError(f"two sets would be written to one folder: {', '.join(names)}; predict "
                         "them one at a time with different --out")
+    for name, pairs in jobs:
+        require_writable_names(args.out / config.name / name, [pair.name for pair in pairs])
     network = model.from_recipe(config)
     load_weights(network, weights)
     network = precision.place(network)
@@ -141,9 +150,9 @@ def find_run(recipe: str, overrides: Sequence[str]) -> Path:
                     f"train.py --config {recipe}), or name a file with --checkpoint.")
 
 
-def images_of_set(spec: str, root: Path, world: World) -> tuple[str, list[Pair]]:
+def images_of_set(spec: str, root: Path, world: World, names: Names) -> tuple[str, list[Pair]]:
     """Name and pairs of a data set, every image checked, with the sizes that their maps get."""
-    data_set = find_set(spec, root)
+    data_set = find_set(spec, root, names)
     if data_set.count_note and world.main:
         print(f"note: {data_set.count_note}; predicting these", file=sys.stderr)
     require_sound([Pair(pair.name, pair.image) for pair in data_set.pairs], data_set.name,
@@ -151,26 +160,52 @@ def images_of_set(spec: str, root: Path, world: World) -> tuple[str, list[Pair]]
     return data_set.name, with_map_sizes(data_set.pairs, data_set.name, quiet=not world.main)
 
 
-def collect_inputs(inputs: Sequence[str], world: World) -> list[Pair]:
-    """Images named by files, folders and glob patterns, each checked; stems must differ."""
-    files: list[Path] = []
+def collect_inputs(inputs: Sequence[str], world: World, recursive: bool = False) -> list[Pair]:
+    """Images named by files, folders and glob patterns, each checked; their names must differ.
+
+    What lies in a folder, or fits a pattern, and is no picture is left out and printed.
+
+    Args:
+        recursive: those of subfolders too, whose names then begin with these.
+    """
+    named: dict[Path, str] = {}
     for entry in inputs:
-        paths = [Path(entry)] if Path(entry).exists() else \
-            sorted(map(Path, glob.glob(entry, recursive=True)))
-        if not paths:
-            raise UserError(f"--input {entry}: no such file, folder or match")
-        images = [image for path in paths
-                  for image in (list_images(path) if path.is_dir() else [path])]
-        if not images:
+        listings = list_input(entry, recursive)
+        note_once(*(listing.note for listing in listings))
+        if not any(listings):
             raise UserError(f"--input {entry}: no images in it")
-        files += images
-    table, problems = by_stem(dict.fromkeys(path.absolute() for path in files), "images")
+        for listing in listings:
+            for path in listing:
+                named.setdefault(path.absolute(), listing.name(path))
+    table, problems = distinct(((key_of(name), name, path) for path, name in named.items()),
+                               "images")
     if problems:
         raise UserError(list_problems("maps are named by stem, and these share one", problems,
-                                      "Predict them one folder at a time with different --out."))
-    pairs = [Pair(stem, path) for stem, path in table.items()]
+                                      "Predict them one folder at a time with different --out, or "
+                                      "the folder that holds them with --recursive."))
+    pairs = [Pair(named[path], path) for path in table.values()]
     require_sound(pairs, "input", world=world)
     return pairs
+
+
+def list_input(entry: str, recursive: bool) -> list[Listing]:
+    """The pictures that one word of --input names; a file that it names counts whatever it is.
+
+    Raises:
+        UserError: there is nothing of the name.
+    """
+    if Path(entry).is_dir():
+        return [list_images(Path(entry), recursive)]
+    if Path(entry).exists() or Path(entry).is_symlink():
+        return [Listing([Path(entry)])]
+    matches = [path for path in sorted(map(Path, glob.glob(entry, recursive=True)))
+               if not is_hidden(path.name)]
+    if not matches:
+        raise UserError(f"--input {entry}: no such file, folder or match")
+    files = [path for path in matches if not path.is_dir()]
+    note_once(note_on(f"--input {entry}", [str(path) for path in files if not is_picture(path)]))
+    return [Listing([path for path in files if is_picture(path)]),
+            *(list_images(path, recursive) for path in matches if path.is_dir())]
 
 
 def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: DictConfig,

@@ -1,6 +1,7 @@
 """Data set tools.
 
     python -m data check datasets/        every set under a folder: counts, sizes, mask values
+    python -m data check ECSSD im:gt      sets as train.py names them
     python -m data sample datasets/       write the built-in sample sets
     python -m data centre-prior SET OUT   write the map that guesses the centre, for each image
     python -m data scribbles SET OUT      draw scribbles out of a set's masks, and an overview
@@ -12,11 +13,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from utils.cli import split_overrides
+from utils.config import merge_config
 from utils.errors import UserError, reports_errors
-from utils.paths import DATASETS, absolute_spec
+from utils.paths import DATASETS, ROOT, absolute_spec
 
 from .catalog import find_pairs
 from .check import check
+from .pairing import Names
 from .sample import SETS, write_centre_prior, write_sample
 
 
@@ -26,14 +30,14 @@ def main(argv: list[str] | None = None) -> int:
     if getattr(args, "seed", 0) < 0:
         raise UserError(f"--seed {args.seed}: a seed is 0 or more")
     if args.command == "check":
-        return check(args.root)
+        return run_check(args)
     if args.command == "sample":
         write_sample(args.root, args.seed)
         print(f"{' and '.join(SETS)} written to {args.root}")
         return 0
     pairs = find_pairs(absolute_spec(args.set), DATASETS)
     if args.command == "centre-prior":
-        write_centre_prior(pairs, args.out)
+        write_centre_prior(pairs, args.out.expanduser().resolve())
         print(f"{len(pairs)} maps written to {args.out}")
         return 0
     from .scribbles import Pen, write_scribbles  # scikit-image: the other commands do without
@@ -46,13 +50,28 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def run_check(args: argparse.Namespace) -> int:
+    """Examine the sets of the command line, read as its ``data.…`` keys say."""
+    specs, overrides = split_overrides(args.sets)
+    for override in overrides:
+        if not override.startswith("data."):
+            raise UserError(f"{override}: of the configuration keys, check takes those of data")
+    data = merge_config({}, [*overrides, *["data.recursive=true"] * args.recursive]).data
+    return check(specs or [str(ROOT / data.root)], ROOT / data.root, Names.of(data))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    doctor = commands.add_parser("check", help="examine the sets under a folder; exit status 0 "
-                                               "only when all is well")
-    doctor.add_argument("root", type=Path, nargs="?", default=DATASETS)
+    doctor = commands.add_parser("check", help="examine sets; exit status 0 only when all is well")
+    doctor.add_argument("sets", nargs="*", metavar="SET",
+                        help="a folder of sets, or what train.py takes: a set's folder, its name "
+                             "in the catalog, or IMAGES:MASKS (default: datasets/); and "
+                             "configuration keys, such as data.mask_suffix=_mask")
+    doctor.add_argument("--recursive", action="store_true",
+                        help="read the subfolders of image and mask folders too; the same as "
+                             "data.recursive=true")
     sample = commands.add_parser("sample", help=f"write {' and '.join(SETS)}")
     sample.add_argument("root", type=Path, nargs="?", default=DATASETS)
     sample.add_argument("--seed", type=int, default=0)

@@ -9,23 +9,30 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from utils.errors import UserError, list_problems, nearest
+from utils.errors import UserError, list_problems, nearest, note_once
 from utils.paths import ROOT, folder_pair
 from utils.values import read_yaml
 
-from .pairing import SUFFIXES, Pair, list_images, match
+from .listing import Listing, is_hidden, list_images
+from .pairing import PLAIN, Names, Pair, fit, match
+from .stems import listed
 
 #: Folder names for images and for masks, of all layouts but those that a set has to itself.
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "im_aug")
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "im", "im_aug", "JPEGImages")
 MASK_FOLDERS = ("masks", "mask", "gts", "gt", "ground_truth_mask", "ground_truth", "gt_aug")
+#: Names of mask folders that may hold something else too, such as texts: only with pictures, and
+#: only where no folder has a name above.
+LABEL_FOLDERS = ("SegmentationClass", "annotations", "annotation", "labels")
 #: Folders that hold both, told apart by extension: JPEG images, PNG masks.
 MIXED_FOLDERS = ("imgs", "img", "images", "src")
+WAY_OUT = ("Name the two folders with IMAGES:MASKS; images without masks are predicted with "
+           "test.py --input.")
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,8 @@ class DataSet:
     """A published set; ``catalog.yaml`` says what the fields mean."""
 
     name: str
-    pairs: int
     folders: Sequence[str]
+    pairs: int | None = None
     layouts: Sequence[tuple[str, str]] = ()
     stem_list: str = ""
     shared_folders: Sequence[str] = ()
@@ -56,39 +63,48 @@ def known_sets() -> dict[str, DataSet]:
 
 @dataclass
 class SetOnDisk:
-    """A set on the disk, paired, with everything that is wrong about the pairing."""
+    """A set on the disk, paired, with everything that is wrong about the pairing.
+
+    Attributes:
+        notes: what was left out of its folders, and what was assumed of the names.
+        homes: the folders in which its folders of masks lie.
+    """
 
     name: str
     pairs: list[Pair]
     problems: list[str]
     entry: DataSet | None = None
+    notes: list[str] = field(default_factory=list)
+    homes: list[Path] = field(default_factory=list)
 
     @property
     def count_note(self) -> str:
         """A sentence when the number of pairs is not the published one, else empty."""
-        if self.entry is None or len(self.pairs) == self.entry.pairs:
+        if self.entry is None or self.entry.pairs in (None, len(self.pairs)):
             return ""
         return (f"{self.name}: {len(self.pairs)} pairs here, the published set has "
                 f"{self.entry.pairs}")
 
 
 def find_pairs(spec: str, root: Path) -> list[Pair]:
-    """All pairs of a set, by stem; see ``find_set``."""
+    """All pairs of a set, by name; see ``find_set``."""
     return find_set(spec, root).pairs
 
 
-def find_set(spec: str, root: Path) -> SetOnDisk:
-    """A set whose images and masks all pair up.
+def find_set(spec: str, root: Path, names: Names = PLAIN) -> SetOnDisk:
+    """A set whose images and masks all pair up. What is left out of its folders is printed.
 
     Args:
         spec: a name of the catalog; a folder (under ``root`` or a path) with an image and a
             mask folder in it; or ``IMAGES:MASKS``, two folders. Relative paths are those of
             recipes, relative to the repository; see ``utils.paths.absolute_spec``.
+        names: how its folders are read.
 
     Raises:
         UserError: not found, or images and masks that do not pair up, listed.
     """
-    located = locate(spec, root)
+    located = locate(spec, root, names)
+    note_once(*located.notes)
     if located.problems:
         raise UserError(list_problems(f"{located.name} does not pair up", located.problems,
                                       "`python -m data check` shows the whole set."))
@@ -97,23 +113,24 @@ def find_set(spec: str, root: Path) -> SetOnDisk:
     return located
 
 
-def locate(spec: str, root: Path) -> SetOnDisk:
-    """Find and pair a set, whatever is wrong with it; see ``find_set`` for ``spec``.
+def locate(spec: str, root: Path, names: Names = PLAIN) -> SetOnDisk:
+    """Find and pair a set, whatever is wrong with it; see ``find_set`` for the arguments.
 
     Raises:
         UserError: no such folder, or a folder whose layout is not recognised.
     """
     path = Path(spec).expanduser()
     if folders := two_folders(spec):
-        return SetOnDisk(_absolute(folders[0]).parent.name, *match(*map(list_images, folders)))
+        name = _absolute(folders[0]).parent.name
+        return _pair(_listings(folders, names), name, folders[1].parent, None, names)
     entry = lookup(spec)
     if entry is not None:
-        return _locate_entry(entry, root)
+        return _locate_entry(entry, root, names)
     for folder in (root / path, ROOT / path, path):
         if spec.strip() and folder.is_dir():
             name = _absolute(folder).name
             entry = lookup(name)
-            return _pair(_files(folder, entry, folder.parent), name, folder, entry)
+            return _pair(_files(folder, entry, folder.parent, names), name, folder, entry, names)
     raise UserError(f"data set {spec!r} not found: no such folder in {root}, and the catalog does "
                     f"not know it; {nearest(spec, known_sets())}; IMAGES:MASKS names two folders")
 
@@ -162,29 +179,29 @@ def same_set(first: str, second: str) -> bool:
     return canonical(first) == canonical(second)
 
 
-def installed(root: Path) -> Iterator[SetOnDisk]:
+def installed(root: Path, names: Names) -> Iterator[SetOnDisk]:
     """All sets of the catalog that lie under ``root``; those not understood as a problem."""
     for entry in known_sets().values():
         try:
-            yield _locate_entry(entry, root)
+            yield _locate_entry(entry, root, names)
         except UserError as error:
             if any(subfolder(root, name) for name in entry.folders):
                 yield SetOnDisk(entry.name, [], [str(error)], entry)
 
 
-def _locate_entry(entry: DataSet, root: Path) -> SetOnDisk:
-    own, shared = ([f for name in names if (f := subfolder(root, name))]
-                   for names in (entry.folders, entry.shared_folders))
+def _locate_entry(entry: DataSet, root: Path, names: Names) -> SetOnDisk:
+    own, shared = ([f for name in folders if (f := subfolder(root, name))]
+                   for folders in (entry.folders, entry.shared_folders))
     shared = [folder for folder in shared if (folder / entry.stem_list).is_file()]
     tried = []
     for folder in (*own, *shared, root):
         try:
-            files = _files(folder, entry, root)
+            files = _files(folder, entry, root, names)
         except UserError as error:
             if folder != root:
                 tried.append(str(error))
             continue
-        return _pair(files, entry.name, folder, entry)
+        return _pair(files, entry.name, folder, entry, names)
     if tried:
         raise UserError("\n".join(tried))
     get = f"It is {entry.note} {root}" if entry.note.startswith("built in") \
@@ -193,35 +210,69 @@ def _locate_entry(entry: DataSet, root: Path) -> SetOnDisk:
                     f"{', '.join(entry.folders)}. {get}")
 
 
-def _files(folder: Path, entry: DataSet | None, root: Path) -> tuple[list[Path], list[Path]]:
+#: Images, masks, and what is left out of their folders.
+_Files = tuple[Listing, Listing, list[str]]
+
+
+def _listings(folders: Sequence[Path], names: Names) -> _Files:
+    images, masks = (list_images(folder, names.recursive) for folder in folders)
+    return images, masks, [images.note, masks.note]
+
+
+def _files(folder: Path, entry: DataSet | None, root: Path, names: Names) -> _Files:
     """Image and mask files of a set's folder, in whichever layout it has."""
-    for images, masks in entry.layouts if entry else ():
-        if all(own := (subfolder(folder, images), subfolder(folder, masks))):
-            return list_images(own[0]), list_images(own[1])
+    for layout in entry.layouts if entry else ():
+        if all(own := [subfolder(folder, name) for name in layout]):
+            return _listings(own, names)
     if folder == root and entry is not None:  # the root is shared, generic names prove nothing
         raise UserError(f"{entry.name} not found in {folder}")
-    if folders := folders_beside(folder, IMAGE_FOLDERS, MASK_FOLDERS, "masks"):
-        return list_images(folders[0]), list_images(folders[1])
-    mixed = [f for f in (folder, *sorted(folder.rglob("*")))
-             if f.is_dir() and (f == folder or _plain(f.name) in MIXED_FOLDERS)]
-    files = sorted({path for f in mixed for path in list_images(f)})
-    images = [path for path in files if path.suffix.lower() in (".jpg", ".jpeg")]
-    masks = [path for path in files if path.suffix.lower() == ".png"]
-    if images and masks:
-        return images, masks
+    if folders := folders_beside(folder, IMAGE_FOLDERS, MASK_FOLDERS, "masks", LABEL_FOLDERS):
+        return _listings(folders, names)
+    if mixed := _mixed_files(folder, entry, names):
+        return mixed
     raise UserError(f"{folder}: no image folder ({', '.join(IMAGE_FOLDERS)}) beside a mask folder "
-                    f"({', '.join(MASK_FOLDERS)}), and no .jpg with .png in one folder")
+                    f"({', '.join(MASK_FOLDERS + LABEL_FOLDERS)}), and no .jpg with .png of the "
+                    f"same names in one folder. {WAY_OUT}")
+
+
+def _mixed_files(folder: Path, entry: DataSet | None, names: Names) -> _Files | None:
+    """JPEG images and PNG masks of the same names in one folder, or in several; None without."""
+    if names.recursive and entry is None:
+        listings, within = [list_images(folder, recursive=True)], folder
+    else:
+        folders = [f for f in (folder, *sorted(folder.rglob("*")))
+                   if f.is_dir() and (f == folder or _plain(f.name) in MIXED_FOLDERS)]
+        listings, within = [listing for f in folders if (listing := list_images(f))], None
+    images, masks = (Listing(sorted({path for listing in listings for path in listing
+                                     if path.suffix.lower() in suffixes}), within)
+                     for suffixes in ((".jpg", ".jpeg", ".jpe", ".jfif"), (".png",)))
+    given = replace(masks, affix=names.affix)
+    if not set(map(images.key, images)) & set(map(given.key, masks)):
+        return None
+    taken = {*images, *masks, *([folder / entry.stem_list] if entry and entry.stem_list else [])}
+    for number, listing in enumerate(listings):
+        left_out = *listing.left_out, *(path.name for path in listing)
+        listings[number] = replace(
+            listing, left_out=tuple(n for n in left_out if listing.folder / n not in taken),
+            subfolders=tuple(n for n in listing.subfolders if not any(
+                path.is_relative_to(listing.folder / n) for path in taken)))
+    return images, masks, [listing.note for listing in listings]
 
 
 def folders_beside(folder: Path, image_names: Sequence[str], label_names: Sequence[str],
-                   what: str) -> tuple[Path, Path] | None:
+                   what: str, doubtful: Sequence[str] = ()) -> tuple[Path, Path] | None:
     """The folder of images and that of labels in ``folder``, if it has both.
+
+    Args:
+        doubtful: names of folders of labels that count if no other is there and if they hold
+            pictures.
 
     Raises:
         UserError: several have one of the names.
     """
-    images, labels = ([f for name in names if (f := subfolder(folder, name))]
-                      for names in (image_names, label_names))
+    images, labels, others = ([f for name in names if (f := subfolder(folder, name))]
+                              for names in (image_names, label_names, doubtful))
+    labels = labels or [path for path in others if list_images(path, recursive=True)]
     if len(images) > 1 or len(labels) > 1:
         names = ", ".join(path.name for path in images + labels)
         raise UserError(f"{folder}: several folders could hold the images or the {what} ({names}); "
@@ -229,58 +280,38 @@ def folders_beside(folder: Path, image_names: Sequence[str], label_names: Sequen
     return (images[0], labels[0]) if images and labels else None
 
 
-def _pair(files: tuple[list[Path], list[Path]], name: str, folder: Path,
-          entry: DataSet | None) -> SetOnDisk:
-    images, masks = files
-    problems = []
+def _pair(files: _Files, name: str, folder: Path, entry: DataSet | None,
+          names: Names) -> SetOnDisk:
+    images, masks, notes = files
+    if names.affix and images.folder == masks.folder:  # one folder, in which masks have the affix
+        images = images.only(lambda key: names.affix.strip(key) is None)
+    fitted = fit(map(images.name, images), masks, "images", "masks", names.affix)
+    images, masks = replace(images, affix=fitted.affix), fitted.listing
+    problems = list(fitted.problems)
     if entry is not None and entry.stem_list:
-        images, masks, problems = listed(images, masks, folder / entry.stem_list)
+        images, masks, more = listed(images, masks, folder / entry.stem_list)
+        problems += more
     if entry is not None and entry.left_out:
-        images, masks = ([path for path in files if entry.left_out not in path.stem]
-                         for files in (images, masks))
+        images, masks = (listing.only(lambda key: entry.left_out not in key)
+                         for listing in (images, masks))
     if entry is not None and entry.images_without_mask:
-        images = _with_stems(images, {path.stem for path in masks})
+        images = images.only(set(map(masks.key, masks)).__contains__)
     if entry is not None and entry.masks_of_others:
-        masks = _with_stems(masks, {path.stem for path in images})
-    pairs, more = match(images, masks)
+        masks = masks.only(set(map(images.key, images)).__contains__)
+    pairs, more = match(images, masks, explained=fitted.explained)
     known = entry.known if entry else {}
-    return SetOnDisk(name, pairs, [_with_note(p, known) for p in problems + more], entry)
-
-
-def listed(images: list[Path], labels: list[Path],
-           stem_list: Path) -> tuple[list[Path], list[Path], list[str]]:
-    """The files whose stems a list file names, and what it names in vain; all without the file."""
-    if not stem_list.is_file():
-        return images, labels, []
-    stems = read_stems(stem_list)
-    images, labels = _with_stems(images, stems), _with_stems(labels, stems)
-    missing = stems - {path.stem for path in images + labels}
-    return images, labels, [f"listed in {stem_list}, not found: {stem}" for stem in sorted(missing)]
-
-
-def _with_stems(files: list[Path], stems: set[str]) -> list[Path]:
-    return [path for path in files if path.stem in stems]
+    homes = [masks.folder.parent] if masks.folder else sorted(
+        {path.parent.parent for path in masks})
+    return SetOnDisk(name, pairs, [_with_note(p, known) for p in problems + more], entry,
+                     [*notes, *fitted.notes], homes)
 
 
 def _with_note(problem: str, known: Mapping[str, Sequence[str]]) -> str:
-    for text, stems in known.items():
-        if any(stem in problem for stem in stems):
+    stems = {Path(word).stem for word in re.split(r"[/\s]", problem)} | set(problem.split())
+    for text, own in known.items():
+        if stems & set(own):
             return f"{problem} (known: {text})"
     return problem
-
-
-def read_stems(path: Path) -> set[str]:
-    """Stems of a list file: one item a line, a stem, a file name, or ``image mask`` paths."""
-    stems = set()
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: {error}") from None
-    for line in text.replace("\\", "/").splitlines():
-        if line.strip():
-            first = Path(line.split()[0])
-            stems.add(first.stem if first.suffix.lower() in SUFFIXES else first.name)
-    return stems
 
 
 def _absolute(path: str | Path) -> Path:
@@ -298,7 +329,8 @@ def subfolder(parent: Path, name: str) -> Path | None:
         if not parent.is_dir():
             return None
         parent = next((child for child in sorted(parent.iterdir())
-                       if _plain(child.name) == _plain(part) and child.is_dir()), None)
+                       if _plain(child.name) == _plain(part) and child.is_dir()
+                       and not is_hidden(child.name)), None)
         if parent is None:
             return None
     return parent

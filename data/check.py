@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,16 +11,28 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from tqdm import tqdm
 
-from utils.errors import UserError, list_problems
+from utils.errors import UserError, list_problems, note_once
 from utils.machine import cores
+from utils.paths import absolute_spec
 
-from .catalog import SetOnDisk, installed, locate, lookup
+from .catalog import (
+    IMAGE_FOLDERS,
+    LABEL_FOLDERS,
+    MASK_FOLDERS,
+    SetOnDisk,
+    folders_beside,
+    installed,
+    locate,
+    lookup,
+)
 from .decode import stored_shape
+from .listing import is_hidden, printable
 from .map_sizes import differing
 from .masks import decode_mask
-from .pairing import Pair
+from .pairing import Names, Pair
 from .soundness import file_problems
 
 
@@ -85,63 +98,76 @@ class Diagnosis:
         return f"{self.located.name}: {'; '.join(notes)}" if notes else ""
 
     def row(self) -> list[str]:
-        entry = self.located.entry
+        count = self.located.entry and self.located.entry.pairs
         values = Counter(f.values for f in self.findings if f.values)
         areas = Counter(f.area for f in self.findings)
         sides = zip(*(f.size for f in self.findings if f.size), strict=True)  # widths, heights
         return [self.located.name,
-                f"{len(self.located.pairs)}" + (f" of {entry.pairs}" if entry else ""),
+                f"{len(self.located.pairs)}" + (f" of {count}" if count else ""),
                 " × ".join(f"{min(side)}–{max(side)}" for side in sides) or "–",
                 ", ".join(f"{n} {kind}" for kind, n in sorted(values.items())) or "–",
                 f"{areas['empty']}/{areas['full']}",
                 str(len(self.problems)) if self.problems else "none"]
 
 
-def find_sets(root: Path) -> list[SetOnDisk]:
-    """The sets under ``root``: those of the catalog, other folder pairs, or ``root`` itself.
+def find_sets(spec: str, root: Path, names: Names) -> list[SetOnDisk]:
+    """The sets that ``spec`` names: what ``find_set`` takes; or a folder, which is a set, holds
+    sets of the catalog, or holds other folders of images and masks.
 
     Raises:
-        UserError: it holds nothing that looks like a data set.
+        UserError: there is nothing that looks like a data set.
     """
-    if not root.is_dir():
-        raise UserError(f"folder not found: {root}")
-    sets = list(installed(root))
-    # A folder such as TestDataset holds sets and is none.
-    holders = {parent for located in sets for pair in located.pairs[:1]
-               for parent in pair.image.parents}
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        if lookup(folder.name) is None and folder not in holders:
+    folder = Path(spec).expanduser().absolute()
+    if not folder.is_dir():
+        return [locate(absolute_spec(spec), root, names)]
+    sets = list(installed(folder, names))
+    parts = folders_beside(folder, IMAGE_FOLDERS, MASK_FOLDERS, "masks", LABEL_FOLDERS) or ()
+    if parts and not sets:
+        sets.append(locate(str(folder), folder, names))
+    # A folder such as TestDataset holds sets and is none, and that of a set's images is none.
+    known = {*parts, *(parent for located in sets for pair in located.pairs[:1]
+                       for path in pair.files for parent in path.parents)}
+    for path in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if lookup(path.name) is None and path not in known and not is_hidden(path.name):
             try:
-                sets.append(locate(str(folder.absolute()), root))
+                sets.append(locate(str(path), folder, names))
             except UserError as error:
-                print(f"note: {folder.name}: not examined: {error}")
+                if not parts:  # beside the images of a set lies much that is none
+                    print(f"note: {path.name}: not examined: {error}")
     if not sets:
         try:
-            sets.append(locate(str(root.absolute()), root))
+            sets.append(locate(str(folder), folder, names))
         except UserError as error:
-            raise UserError(f"no data set in {root}: neither one of the catalog nor a folder of "
+            raise UserError(f"no data set in {spec}: neither one of the catalog nor a folder of "
                             f"images beside a folder of masks\n{error}") from None
     return sets
 
 
-def check(root: Path) -> int:
-    """Print the table and the problems; 0 when all is well, else 1."""
+def check(specs: Sequence[str], root: Path, names: Names) -> int:
+    """Print the table and the problems; 0 when all is well, else 1.
+
+    Args:
+        specs: see ``find_sets``.
+        root: where sets lie that are named as in the catalog.
+        names: how their folders are read.
+    """
     diagnoses = []
     with ThreadPoolExecutor(cores()) as pool:
-        for located in find_sets(root):
+        for located in [located for spec in specs for located in find_sets(spec, root, names)]:
+            note_once(*located.notes)
             findings = tqdm(pool.map(examine, located.pairs), total=len(located.pairs),
                             unit="pair", desc=located.name, disable=None, leave=False)
             diagnoses.append(Diagnosis(located, list(findings)))
-    table = Table(title=f"data sets in {root}")
+    table = Table(title=Text(printable(f"data sets in {' '.join(specs)}")))
     table.add_column("set", no_wrap=True)
     for heading in ("pairs", "width × height", "mask values", "empty/full", "problems"):
         table.add_column(heading, overflow="fold")
     for diagnosis in diagnoses:
-        table.add_row(*diagnosis.row())
-    Console(markup=False, emoji=False).print(table)  # names of folders are no markup
+        table.add_row(*(Text(printable(cell)) for cell in diagnosis.row()))  # [bold] is a name
+    Console(markup=False, emoji=False).print(table)
     for diagnosis in diagnoses:
         if diagnosis.problems:
-            print(list_problems(diagnosis.located.name, diagnosis.problems))
+            print(printable(list_problems(diagnosis.located.name, diagnosis.problems)))
         if note := diagnosis.note:
-            print(note)
+            print(printable(note))
     return 1 if any(d.problems for d in diagnoses) else 0

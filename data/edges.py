@@ -12,30 +12,32 @@ from PIL import Image
 from utils.errors import UserError, list_problems
 
 from .catalog import find_set, subfolder
-from .pairing import Pair, attach
+from .pairing import PLAIN, Names, Pair, attach
 
 EDGE_FOLDERS = ("edges", "edge")
 #: Source of edge maps → the file of a pair that it needs.
 _SOURCES = {"files": "edge", "mask": "mask", "mask_canny": "mask"}
 
 
-def find_masks(spec: str, root: Path, edges: str = "none") -> list[Pair]:
+def find_masks(spec: str, root: Path, edges: str = "none",
+               names: Names = PLAIN) -> list[Pair]:
     """Images with their masks, by stem, see ``find_set``; a count that surprises is printed.
 
     Args:
         edges: ``files`` finds an edge map for each image too, in ``edges`` or ``edge`` beside the
             masks' folder; ``auto`` does where such a folder exists.
+        names: how the folders are read.
 
     Raises:
         UserError: no such set, or files without partner, all of which it lists.
     """
-    located = find_set(spec, root)
+    located = find_set(spec, root, names)
     if located.count_note:
         print(f"note: {located.count_note}; going on with these")
     # A set may have a folder of masks for each of its classes.
-    homes = sorted({pair.mask.parent.parent for pair in located.pairs})
-    folders = [edge_folder(home, edges, "masks", "mask or mask_canny") for home in homes]
-    pairs, problems = attach(located.pairs, "edge", [folder for folder in folders if folder])
+    folders = [edge_folder(home, edges, "masks", "mask or mask_canny") for home in located.homes]
+    pairs, problems = attach(located.pairs, "edge", [folder for folder in folders if folder],
+                             names.recursive)
     if problems:
         raise UserError(list_problems(f"{located.name}: images and edges do not pair up", problems,
                                       "data.edges=mask makes edge maps of the masks."))

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 from PIL import Image, ImageDraw
 
-from utils.maps import save_map
+from utils.errors import UserError, list_problems
+from utils.maps import UnreadableError, read_map, save_map
 
 from .catalog import known_sets
 from .decode import upright_size
+from .listing import is_hidden
 from .map_sizes import with_map_sizes
 from .pairing import Pair
 
@@ -32,7 +34,19 @@ def write_sample(root: Path, seed: int = 0) -> None:
     """Write SAMPLE-TR and SAMPLE-TE under ``root``, as ``images/*.jpg`` and ``masks/*.png``.
 
     The same seed gives the same pixels; the two sets are drawn from separate streams.
+
+    Raises:
+        UserError: one of their folders holds other files; nothing is written.
     """
+    for name in SETS:
+        numbers = range(known_sets()[name].pairs)
+        own = {root / name / path for n in numbers
+               for path in (f"images/{n:04d}.jpg", f"masks/{n:04d}.png")}
+        strange = [str(path) for path in sorted((root / name).rglob("*"))
+                   if not path.is_dir() and not is_hidden(path.name) and path not in own]
+        if strange:
+            raise UserError(list_problems(f"{root / name} holds files that are not of the sample",
+                                          strange, "Move them, or name another folder."))
     for stream, name in enumerate(SETS):
         random = np.random.default_rng((seed, stream))
         images, masks = root / name / "images", root / name / "masks"
@@ -140,8 +154,36 @@ def centre_prior(height: int, width: int) -> np.ndarray:
     return np.round(255 * gaussian).astype(np.uint8)
 
 
-def write_centre_prior(pairs: Iterable[Pair], folder: Path) -> None:
-    """Write the centre prior as the map of every pair's image."""
-    for pair in with_map_sizes(list(pairs), "centre prior"):
+def write_centre_prior(pairs: Sequence[Pair], folder: Path) -> None:
+    """Write the centre prior as the map of every pair's image.
+
+    Raises:
+        UserError: the folder holds images or masks of the set, or files that this function does
+            not write.
+    """
+    _require_own(folder, pairs)
+    for pair in with_map_sizes(pairs, "centre prior"):
         save_map(folder / f"{pair.name}.png",
                  centre_prior(*pair.size or upright_size(pair.image)[::-1]))
+
+
+def _require_own(folder: Path, pairs: Sequence[Pair]) -> None:
+    sources = {parent for pair in pairs for path in pair.files for parent in path.resolve().parents}
+    if folder.resolve() in sources:
+        raise UserError(f"{folder} holds images or masks of the set; name a folder elsewhere")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; name a folder for the maps")
+    own = {folder / f"{pair.name}.png" for pair in pairs}
+    strange = [str(path) for path in sorted(folder.rglob("*")) if not path.is_dir()
+               and not is_hidden(path.name) and not (path in own and _is_centre_prior(path))]
+    if strange:
+        raise UserError(list_problems(f"{folder} holds files that are not the centre prior of this "
+                                      "set", strange, "Name a new or an empty folder."))
+
+
+def _is_centre_prior(path: Path) -> bool:
+    try:
+        saliency = read_map(path)
+    except UnreadableError:
+        return False
+    return np.array_equal(saliency, centre_prior(*saliency.shape))

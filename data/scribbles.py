@@ -20,7 +20,7 @@ from skimage.measure import subdivide_polygon
 from skimage.morphology import skeletonize
 from tqdm import tqdm
 
-from utils.errors import UserError
+from utils.errors import UserError, list_problems
 from utils.machine import cores
 from utils.maps import save_map
 
@@ -272,6 +272,19 @@ def _require_free(folder: Path, picture: Path, pairs: Sequence[Pair], overwrite:
     if taken and not overwrite:
         raise UserError(f"{' and '.join(taken)}: exists already; name another folder, or give "
                         "--overwrite to replace scribbles of the same names")
+    others = [str(path) for pair in pairs if (path := folder / f"{pair.name}.png").is_file()
+              and not _is_scribble(path)]
+    if others:
+        raise UserError(list_problems(f"{folder} holds files of the same names that are no "
+                                      "scribbles", others, "Name another folder."))
+
+
+def _is_scribble(path: Path) -> bool:
+    try:
+        decode_scribble(path)
+    except UserError:
+        return False
+    return True
 
 
 def _write(pair: Pair, folder: Path, pen: Pen, seed: int) -> float:

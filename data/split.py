@@ -11,7 +11,7 @@ from utils.world import World
 
 from .edges import edge_source, find_masks
 from .map_sizes import SCORED, with_map_sizes
-from .pairing import Pair
+from .pairing import Names, Pair
 from .soundness import require_sound
 from .weak import find_scribbles
 
@@ -20,9 +20,11 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
     """Training and validation pairs; how many they are, and counts that surprise, are printed."""
     root = ROOT / config.data.root
     find = find_scribbles if config.data.target == "scribble" else find_masks
-    training = [pair for spec in config.data.train for pair in find(spec, root, config.data.edges)]
+    names = Names.of(config.data)
+    training = [pair for spec in config.data.train
+                for pair in find(spec, root, config.data.edges, names)]
     edges = config.data.edges if config.val.watch == "loss" else "none"
-    validation = [pair for spec in config.val.data for pair in find_masks(spec, root, edges)]
+    validation = [pair for spec in config.val.data for pair in find_masks(spec, root, edges, names)]
     if held_out := held_out_of(len(training), config.val.fraction):
         order = np.random.default_rng(config.seed).permutation(len(training))
         validation = [training[i] for i in sorted(order[:held_out])]

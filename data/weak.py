@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from utils.errors import UserError, list_problems
+from utils.errors import UserError, list_problems, note_once
 from utils.paths import ROOT
 
 from . import catalog
 from .edges import edge_folder
-from .pairing import Pair, attach, list_images, match
+from .listing import list_images
+from .pairing import PLAIN, Names, Pair, attach, fit, match
+from .stems import listed
 
 SCRIBBLE_FOLDERS = ("scribbles", "scribble")
 _WSSA = ("img", "gt", "mask")  # images, foreground strokes, all strokes
 
 
-def find_scribbles(spec: str, root: Path, edges: str = "none") -> list[Pair]:
+def find_scribbles(spec: str, root: Path, edges: str = "none",
+                   names: Names = PLAIN) -> list[Pair]:
     """Images with their scribbles, by stem.
 
     Args:
@@ -24,6 +28,7 @@ def find_scribbles(spec: str, root: Path, edges: str = "none") -> list[Pair]:
             it), or with ``img``, ``gt`` and ``mask`` as WSSA has them; or ``IMAGES:SCRIBBLES``.
         edges: ``files`` finds an edge map for each image too, in ``edges`` or ``edge`` beside them;
             ``auto`` does where such a folder exists.
+        names: how the folders are read; an affix is that of masks, which are not read here.
 
     Raises:
         UserError: no such set, or files without partner, all of which it lists.
@@ -32,13 +37,17 @@ def find_scribbles(spec: str, root: Path, edges: str = "none") -> list[Pair]:
         (images, scribbles), labelled, folder = folders, None, folders[1].parent
     else:
         folder, images, scribbles, labelled = _in_folder(spec, root)
-    chosen = catalog.listed(list_images(images), list_images(scribbles), folder / "train.txt")
-    pairs, more = match(*chosen[:2], "scribble")
-    problems = chosen[2] + more
+    photos, labels = (list_images(each, names.recursive) for each in (images, scribbles))
+    fitted = fit(map(photos.name, photos), labels, "images", "scribbles")
+    note_once(photos.note, labels.note, *fitted.notes)
+    photos, labels, problems = listed(replace(photos, affix=fitted.affix), fitted.listing,
+                                      folder / "train.txt")
+    pairs, more = match(photos, labels, "scribble", fitted.explained)
+    problems += fitted.problems + more
     parts = {"labelled": labelled,
              "edge": edge_folder(folder, edges, "scribbles", "canny or sobel")}
     for part, within in parts.items():
-        pairs, more = attach(pairs, part, [within] if within else [])
+        pairs, more = attach(pairs, part, [within] if within else [], names.recursive)
         problems += more
     if problems:
         raise UserError(list_problems(f"{folder}: images and scribbles do not pair up", problems))

@@ -54,7 +54,7 @@ def comparison_of(method: str, recipe: str, reported: ReportedNumber, row: Row |
 def is_partial(row: Row) -> bool:
     """Whether a score is of other images than the published set has."""
     entry = lookup(row["dataset"])
-    return row["images"] != (entry.pairs if entry else row["expected"])
+    return row["images"] != ((entry and entry.pairs) or row["expected"])
 
 
 def compare_with_papers(rows: Sequence[Row], recipes: Mapping[str, Recipe],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.pairing import Pair, by_stem, list_images
+from data.pairing import Pair
 from metrics import CORE, Evaluator
 from metrics.profiles import Profile
 from scoring import ScoringOptions, read_truth
@@ -134,7 +134,7 @@ def score_sets(pred: Path, root: Path, gt: Path | None = None, data: Sequence[st
         if any(method.name == job.method for method in scores.methods):
             raise UserError(f"two methods are called {job.method}; rename one of their folders")
         scored = score_job(job, options)
-        method = Method(scored, names.index(job.method), by_stem(list_images(job.maps), "maps")[0],
+        method = Method(scored, names.index(job.method), scored.result.maps,
                         scored.is_given(allow_missing),
                         _without_folders(scored.result.problems, job))
         scores.methods.append(method)

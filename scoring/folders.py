@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from data.decode import stored_shape
 from data.masks import decode_mask
-from data.pairing import Pair, by_stem
+from data.pairing import PLAIN, Names, Pair, assign
 from data.sizes import turned
 from metrics import CORE, PROFILES, Evaluator
-from utils.errors import UserError
+from utils.errors import UserError, note_once
 from utils.machine import cores
 from utils.maps import UnreadableError, read_map
 
@@ -38,6 +38,7 @@ class FolderScores:
         problems: a line for each map or mask that is missing, too many or unusable.
         resized: how many maps were brought to their mask's size.
         digests: map → digest of what it and its mask hold, of those that could be scored.
+        maps: name of a pair → its map.
     """
 
     evaluator: Evaluator
@@ -45,6 +46,7 @@ class FolderScores:
     problems: list[str] = field(default_factory=list)
     resized: int = 0
     digests: dict[str, bytes] = field(default_factory=dict)
+    maps: dict[str, Path] = field(default_factory=dict)
 
     @property
     def content(self) -> str:
@@ -62,12 +64,14 @@ class ScoringOptions:
     Attributes:
         device, profile, measures: see ``Evaluator``.
         resize: bring maps of another size to their mask's, instead of refusing them.
+        names: how folders of maps are read, and what their names have beyond those of the masks.
     """
 
     device: object = "cpu"
     profile: str = "pysodmetrics"
     measures: tuple[str, ...] = CORE
     resize: bool = False
+    names: Names = PLAIN
 
     def under(self, profile: str) -> ScoringOptions:
         """The same under another profile, with those of the measures that it defines."""
@@ -102,15 +106,10 @@ def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
         UserError: a measure needs a package that is not installed.
     """
     options = options or ScoringOptions()
-    maps = list(maps)
-    table, problems = by_stem(maps, "maps")
-    shared = {stem for stem, number in Counter(path.stem for path in maps).items() if number > 1}
-    names = {pair.name for pair in pairs}
-    problems += [f"no map for {pair.mask}" for pair in pairs if pair.name not in table]
-    problems += [f"no mask for {path}" for stem, path in table.items() if stem not in names]
-    tasks = [(table[pair.name], pair) for pair in pairs
-             if pair.name in table and pair.name not in shared]
-    result = FolderScores(options.evaluator(), len(pairs), problems)
+    table, problems, notes = assign(maps, pairs, options.names.affix)
+    note_once(*notes)
+    tasks = [(table[pair.name], pair) for pair in pairs if pair.name in table]
+    result = FolderScores(options.evaluator(), len(pairs), problems, maps=table)
     try:
         with tqdm(total=len(tasks), unit="map", desc=title, disable=None, leave=False) as bar:
             for part in _parts(tasks, options, result.evaluator):

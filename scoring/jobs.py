@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.catalog import canonical, find_set, lookup, same_set
-from data.pairing import Pair, by_stem, list_images
-from utils.errors import UserError, list_problems
+from data.listing import list_images
+from data.pairing import PLAIN, Names, Pair, by_stem, fit
+from utils.errors import UserError, list_problems, note_once
 
 from .folders import FolderScores, ScoringOptions, score_folder
 
@@ -71,7 +72,9 @@ def score_jobs(jobs: Sequence[Job], options: ScoringOptions, allow_missing: bool
 
 def score_job(job: Job, options: ScoringOptions, quiet: bool = False) -> JobScores:
     """Score a job, whatever is wrong with it, and list that on stderr unless ``quiet``."""
-    result = score_folder(list_images(job.maps), job.pairs, f"{job.method} {job.dataset}", options)
+    maps = list_images(job.maps, options.names.recursive)
+    note_once(maps.note)
+    result = score_folder(maps, job.pairs, f"{job.method} {job.dataset}", options)
     if result.evaluator.images == 0 and not result.problems:
         result.problems.append(f"no maps in {job.maps}")
     if result.problems and not quiet:
@@ -80,7 +83,8 @@ def score_job(job: Job, options: ScoringOptions, quiet: bool = False) -> JobScor
 
 
 def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
-              methods: Sequence[str] | None = None) -> tuple[list[Job], list[Cell]]:
+              methods: Sequence[str] | None = None,
+              truths_named: Names = PLAIN) -> tuple[list[Job], list[Cell]]:
     """The jobs that there are, and the cells that lack maps or masks.
 
     Args:
@@ -90,6 +94,7 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
         data: only these sets.
         root: where the data sets lie.
         methods: only these methods, folders in ``pred`` or anywhere.
+        truths_named: how the folders of masks, and of images, are read.
 
     Raises:
         UserError: folders that do not exist, nothing to score, sets that are not there.
@@ -97,14 +102,15 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
     if gt:
         if data:
             raise UserError("--gt names the masks of one folder of maps; leave --data out")
-        return folder_jobs([Path(folder) for folder in methods or [pred]], gt), []
+        return folder_jobs([Path(folder) for folder in methods or [pred]], gt,
+                           truths_named), []
     jobs, missing, truths = [], [], {}
     for folder in method_folders(pred, data, methods):
         method = folder.absolute().name
         for name in dict.fromkeys(data or [maps.name for maps in subfolders(folder)]):
             try:
                 if name not in truths:
-                    truths[name] = find_set(name, root)
+                    truths[name] = find_set(name, root, truths_named)
                     if note := truths[name].count_note:
                         print(f"note: {note}; scored against these", file=sys.stderr)
             except UserError as error:
@@ -128,17 +134,21 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
     return jobs, missing
 
 
-def folder_jobs(folders: Sequence[Path], masks: Path) -> list[Job]:
-    """Folders of maps against one folder of masks."""
+def folder_jobs(folders: Sequence[Path], masks: Path,
+                names: Names = PLAIN) -> list[Job]:
+    """Folders of maps against one folder of masks, whose ``names`` say how it is read."""
     for folder in (masks, *folders):
         if not folder.is_dir():
             raise UserError(f"folder not found: {folder}")
-    table, problems = by_stem(list_images(masks), "masks")
+    files = list_images(masks, names.recursive)
+    fitted = fit((), files, "maps", "masks", names.affix)
+    note_once(files.note, *fitted.notes)
+    table, problems = by_stem(fitted.listing, "masks")
     if problems:
         raise UserError(list_problems(f"{masks} is not a folder of masks", problems))
     if not table:
         raise UserError(f"no masks in {masks}; give the folder that holds them")
-    pairs = [Pair(stem, None, path) for stem, path in table.items()]
+    pairs = [Pair(name, None, path) for name, path in table.items()]
     # Folders are <method>/<set>, unless several have different names: these are the methods'.
     folders = [folder.absolute() for folder in folders]
     if len({folder.name for folder in folders}) > 1:

@@ -23,8 +23,13 @@ def parse_with_overrides(parser: argparse.ArgumentParser, argv: list[str] | None
                         help="configuration keys, for example data.root=DIR")
     args = parser.parse_intermixed_args(argv)
     for name in lists:
-        words = getattr(args, name) or []
-        keys = [word for word in words if _KEY_VALUE.match(word) and not Path(word).exists()]
+        words, keys = split_overrides(getattr(args, name) or [])
         args.overrides += keys
-        setattr(args, name, [word for word in words if word not in keys] or None)
+        setattr(args, name, words or None)
     return args
+
+
+def split_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words that are no ``key=value``, or are a file's name; and those that are."""
+    keys = [word for word in words if _KEY_VALUE.match(word) and not Path(word).exists()]
+    return [word for word in words if word not in keys], keys

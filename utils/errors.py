@@ -26,6 +26,19 @@ def list_problems(title: str, problems: Sequence[str], advice: str = "") -> str:
     return "\n".join(lines)
 
 
+def note_once(*messages: str) -> None:
+    """Print notes on stderr, each once in a session, by the main process alone; empty ones are
+    left out."""
+    if os.environ.get("RANK", "0") == "0":
+        for message in filter(None, messages):
+            _print_note(message)
+
+
+@functools.cache
+def _print_note(message: str) -> None:
+    print(f"note: {message}", file=sys.stderr)
+
+
 def guess(word: str, known: Iterable[str]) -> str:
     """The question whether the nearest known word was meant; empty if none is near."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

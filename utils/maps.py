@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .errors import UserError
+from .errors import UserError, list_problems
+from .files import written_whole
 
 
 class UnreadableError(UserError):
@@ -96,8 +99,26 @@ def save_map(path: Path, saliency: np.ndarray) -> Path:
         raise ValueError(f"a map is saved as uint8, not {saliency.dtype}; see to_bytes")
     if path.suffix.lower() != ".png":
         raise ValueError(f"maps are saved as PNG, with the extension .png: {path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    iio.imwrite(temporary, np.ascontiguousarray(saliency), extension=".png")
-    temporary.replace(path)
+    with written_whole(path, "wb") as file:
+        iio.imwrite(file, np.ascontiguousarray(saliency), extension=".png")
     return path
+
+
+def require_writable_names(folder: Path, names: Iterable[str]) -> None:
+    """Refuse maps whose file names are longer than the folder's file system takes.
+
+    Args:
+        names: of the maps, without ``.png``.
+
+    Raises:
+        UserError: names that are too long, listed.
+    """
+    above = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    longest = os.pathconf(above, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    problems = [f"{name}.png has {length} bytes" for name in names
+                if (length := max(len(os.fsencode(part)) for part in f"{name}.png".split("/")))
+                > longest]
+    if problems:
+        raise UserError(list_problems(f"{folder}: file names have at most {longest} bytes, and "
+                                      "these maps would have more", problems,
+                                      "Rename their images."))

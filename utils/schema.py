@@ -179,6 +179,11 @@ class DataConfig:
     scribble_resize: str = option("nearest", "how scribbles are resized; released: bilinear, "
                                   "which invents labels", choices=("nearest", "released"))
     train: list[str] = option(["DUTS-TR"], "sets to train on: names, folders, or IMAGES:MASKS")
+    recursive: bool = option(False, "read the subfolders of image and mask folders too; they are "
+                             "part of the names")
+    mask_prefix: str = option("", "what the names of masks begin with and those of their images do "
+                              "not; empty: recognised where it is one for all")
+    mask_suffix: str = option("", "the same of the ends of the names, such as _mask")
     size: Any = option(352, "pixels that images are squashed to: both sides, or [height,width]",
                        sides=True, low=32, high=8192)
     scales: list[float] = option([1.0], "factors on the size, one drawn for each batch", above=0,

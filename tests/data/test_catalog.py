@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from data import find_pairs, require_sound
-from data.catalog import known_sets, locate, lookup, read_stems
+from data.catalog import known_sets, locate, lookup
 from data.edges import edge_source, find_masks
+from data.listing import list_images
+from data.pairing import Names
+from data.stems import listed
 from utils.errors import UserError
 
 from .made import COLOUR, SQUARE, save
@@ -33,12 +36,70 @@ def test_counts_of_the_published_sets():
     ("HKU-IS", "HKUIS/imgs/x.png", "HKUIS/gt/x.png"),
     ("DUT-OMRON", "DUT-OMRON-image/x.jpg", "pixelwiseGT-new-PNG/x.png"),
     ("DUT-OMRON", "DUT-O/images/x.jpg", "DUT-O/masks/x.png"),
-    ("SOD", "SOD/Imgs/x.jpg", "SOD/Imgs/x.png")])
+    ("SOD", "SOD/Imgs/x.jpg", "SOD/Imgs/x.png"),
+    ("MSRA-B", "MSRA-B/Imgs/x.jpg", "MSRA-B/Imgs/x.png"),
+    ("MSRA-B", "MSRA-B/image/x.jpg", "MSRA-B/annotation/x.png"),
+    ("MSRA10K", "MSRA10K_Imgs_GT/Imgs/x.jpg", "MSRA10K_Imgs_GT/Imgs/x.png"),
+    ("SOC-TR", "SOC/TrainSet/Imgs/x.jpg", "SOC/TrainSet/gt/x.png"),
+    ("HRSOD-TR", "HRSOD_release/HRSOD_train/x.jpg", "HRSOD_release/HRSOD_train_mask/x.png"),
+    ("HRSOD-TE", "HRSOD/HRSOD_test/x.jpg", "HRSOD/HRSOD_test_mask/x.png"),
+    ("UHRSD-TE", "UHRSD/UHRSD_TE_2K/image/x.jpg", "UHRSD/UHRSD_TE_2K/mask/x.png"),
+    ("DAVIS-S", "DAVIS-S/images/x.jpg", "DAVIS-S/masks/x.png"),
+    ("DIS-VD", "DIS5K/DIS-VD/im/x.jpg", "DIS5K/DIS-VD/gt/x.png"),
+    ("DIS5K-TE4", "DIS-TE4/im/x.jpg", "DIS-TE4/gt/x.png"),
+    ("MINE", "MINE/im/x.png", "MINE/gt/x.gif"),
+    ("MINE", "MINE/JPEGImages/x.jpg", "MINE/SegmentationClass/x.png"),
+    ("MINE", "MINE/images/x.jpg", "MINE/annotations/x.png"),
+    ("MINE", "MINE/images/x.jpg", "MINE/labels/x.png")])
 def test_layouts_are_recognised(tmp_path, name, images, masks):
     save(tmp_path / images, COLOUR)
     save(tmp_path / masks, SQUARE)
     (pair,) = find_pairs(name, tmp_path)
     assert (pair.image, pair.mask) == (tmp_path / images, tmp_path / masks)
+
+
+def test_folders_of_labels_that_are_no_pictures_are_no_masks(tmp_path):
+    """VOC has Annotations of XML beside its masks, YOLO labels of text instead of them."""
+    save(tmp_path / "VOC/JPEGImages/x.jpg", COLOUR)
+    save(tmp_path / "VOC/SegmentationClass/x.png", SQUARE)
+    for name in ("VOC/Annotations/x.xml", "YOLO/labels/x.txt"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("x")
+    save(tmp_path / "YOLO/images/x.jpg", COLOUR)
+    assert len(find_pairs("VOC", tmp_path)) == 1
+    with pytest.raises(UserError, match=r"no image folder .* beside a mask folder .*IMAGES:MASKS.*"
+                                        r"--input"):
+        find_pairs("YOLO", tmp_path)
+    save(tmp_path / "VOC/labels/x.png", SQUARE)
+    with pytest.raises(UserError, match="several folders could hold"):
+        find_pairs("VOC", tmp_path)
+
+
+def test_images_of_two_kinds_without_masks_are_no_set(tmp_path):
+    for name in ("a.jpg", "b.png"):
+        save(tmp_path / "PHOTOS" / name, COLOUR)
+    with pytest.raises(UserError, match="--input"):
+        find_pairs("PHOTOS", tmp_path)
+
+
+def test_what_lies_beside_jpeg_and_png_of_one_folder_is_named(tmp_path):
+    for name in ("a.jpg", "a.png", "b.gif", "night/c.jpg", "night/c.png"):
+        save(tmp_path / "SET" / name, COLOUR)
+    (tmp_path / "SET/film.mp4").write_bytes(b"x")
+    located = locate("SET", tmp_path)
+    assert [pair.name for pair in located.pairs] == ["a"]
+    assert located.notes[0].startswith(
+        f"{tmp_path}/SET: 2 files left out: film.mp4, b.gif; 1 subfolder (night), see --recursive")
+    located = locate("SET", tmp_path, Names(recursive=True))
+    assert [pair.name for pair in located.pairs] == ["a", "night/c"]
+
+
+def test_a_note_is_on_the_items_of_its_stem_alone(tmp_path):
+    for stem in ("n01532829_13482", "n01532829_134820"):
+        save(tmp_path / f"DUTS-TR/DUTS-TR-Image/{stem}.jpg", COLOUR)
+    save(tmp_path / "DUTS-TR/DUTS-TR-Mask/x.png", SQUARE)
+    problems = locate("DUTS-TR", tmp_path).problems
+    assert [("known" in problem) for problem in problems] == [True, False, False]
 
 
 def test_one_folder_with_train_and_test_lists(tmp_path):
@@ -187,5 +248,7 @@ def test_the_edges_of_the_joint_training_set_are_found(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["", ".jpg", ".bmp", ".TIF", ".webp"])
 def test_a_list_may_name_files_of_any_kind_that_folders_hold(tmp_path, suffix):
+    images = list_images(save(tmp_path / "images/a.v2.jpg", COLOUR).parent)
     (tmp_path / "list.txt").write_text(f"a.v2{suffix}\n")
-    assert read_stems(tmp_path / "list.txt") == {"a.v2"}
+    images, _, problems = listed(images, images, tmp_path / "list.txt")
+    assert (len(images), problems) == (1, [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,63 @@ def test_the_doctor_names_the_sets_and_not_the_folders_that_hold_them(tmp_path, 
         assert count in report
     assert "CVIU2019" not in report
     assert "not examined" not in report
+
+
+def test_the_doctor_takes_images_of_two_kinds_for_one_set(tmp_path, capsys):
+    for name in ("a.jpg", "b.jpg", "c.png"):
+        save(tmp_path / f"SET/images/{name}", COLOUR)
+        save(tmp_path / f"SET/masks/{name[0]}.png", SQUARE)
+    for spec in (tmp_path / "SET", tmp_path, f"{tmp_path}/SET/images:{tmp_path}/SET/masks"):
+        assert data_main(["check", str(spec)]) == 0
+        out, err = capsys.readouterr()
+        assert re.findall(r"│ (\w+) +│ (\d) ", out) == [("SET", "3")]
+        assert "not examined" not in out + err
+    save(tmp_path / "SET/images/a.png", COLOUR)  # the folder now looks like a set of its own
+    for stem in "abc":
+        (tmp_path / f"SET/masks/{stem}.png").rename(tmp_path / f"SET/masks/{stem}{stem}.png")
+    assert data_main(["check", str(tmp_path / "SET")]) == 1
+    assert re.findall(r"│ (\w+) +│ (\d) ", capsys.readouterr().out) == [("SET", "0")]
+
+
+def test_the_doctor_takes_what_training_takes(sets, capsys):
+    (sets / "ECSSD").symlink_to(sets / "TINY-TE")
+    root = f"data.root={sets}"
+    assert data_main(["check", "TINY-TE", "TINY-TR", root]) == 0
+    assert {"TINY-TE", "TINY-TR"} <= set(capsys.readouterr().out.split())
+    assert data_main(["check", "ecssd", root]) == 1
+    assert "4 of 1000" in capsys.readouterr().out
+    assert data_main(["check", root]) == 1
+    assert "4 of 1000" in capsys.readouterr().out
+    assert data_main(["check", "NOWHERE", root]) == 2
+    assert "'NOWHERE' not found" in capsys.readouterr().err
+    assert data_main(["check", "optim.lr=1"]) == 2
+    assert "check takes those of data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--recursive"], ["data.recursive=true"]])
+def test_the_doctor_names_subfolders_or_reads_them(tmp_path, capsys, words):
+    for part, pixels in (("images", COLOUR), ("masks", SQUARE)):
+        for name in ("a.png", "night/b.png"):
+            save(tmp_path / "SET" / part / name, pixels)
+    (tmp_path / "SET/images/film.mp4").write_bytes(b"x")
+    assert data_main(["check", str(tmp_path / "SET")]) == 0
+    out, err = capsys.readouterr()
+    assert "│ SET │ 1 " in out
+    assert err.splitlines() == [
+        f"note: {tmp_path}/SET/images: 1 file left out: film.mp4; 1 subfolder (night), see "
+        "--recursive (data.recursive=true)",
+        f"note: {tmp_path}/SET/masks: 1 subfolder (night), see --recursive (data.recursive=true)"]
+    assert data_main(["check", str(tmp_path / "SET"), *words]) == 0
+    out, err = capsys.readouterr()
+    assert "│ SET │ 2 " in out
+    assert err == f"note: {tmp_path}/SET/images: 1 file left out: film.mp4\n"
+
+
+def test_names_of_sets_are_no_markup(tmp_path, capsys):
+    save(tmp_path / "[bold]x/images/a.jpg", COLOUR)
+    save(tmp_path / "[bold]x/masks/a.png", SQUARE)
+    assert data_main(["check", str(tmp_path / "[bold]x")]) == 0
+    assert "│ [bold]x │ 1 " in capsys.readouterr().out
 
 
 def test_the_doctor_examines_one_published_set(shared, capsys):

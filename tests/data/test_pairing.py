@@ -7,7 +7,8 @@ import pytest
 
 from data import find_pairs, require_sound
 from data.layers import decode_pair
-from data.pairing import Pair, list_images
+from data.listing import list_images
+from data.pairing import Pair
 from data.soundness import file_problems
 from utils.errors import UserError
 from utils.schema import DataConfig
@@ -114,4 +115,4 @@ def test_images_are_listed_in_order_without_what_is_hidden(tmp_path):
         save(tmp_path / name, SQUARE, format="png")
     (tmp_path / "g.txt").write_text("x")
     assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.PNG", "f.txt.png"]
-    assert list_images(tmp_path / "__MACOSX") == []
+    assert not list_images(tmp_path / "__MACOSX")

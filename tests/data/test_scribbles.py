@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -269,6 +270,15 @@ def test_files_in_the_way_are_kept_without_overwrite(sets, tmp_path, capsys):
     assert after.pop("mine.txt") == b"kept"
     assert after.keys() == before.keys()
     assert after != before
+
+
+def test_files_that_are_no_scribbles_are_never_replaced(sets, tmp_path, capsys):
+    out = tmp_path / "scribbles"
+    shutil.copytree(sets / "TINY-TE/masks", out)
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    assert data_main(["scribbles", str(sets / "TINY-TE"), str(out), "--overwrite"]) == 2
+    assert "are no scribbles" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_an_unrelated_picture_is_kept_without_overwrite(made_sets, tmp_path):

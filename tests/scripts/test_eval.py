@@ -38,6 +38,48 @@ def test_perfect_maps(sets, scored, tmp_path, capsys):
     assert "pysodmetrics" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("side", ["maps", "masks"])
+@pytest.mark.parametrize("prefix, suffix", [("", "_sal_fuse"), ("map_", "")])
+def test_maps_or_masks_with_one_affix_are_scored(sets, scored, tmp_path, capsys, side, prefix,
+                                                 suffix):
+    folder = scored if side == "maps" else sets / "TINY-TE/masks"
+    for path in list(folder.iterdir()):
+        path.rename(folder / f"{prefix}{path.stem}{suffix}.png")
+    arguments = ["--pred", str(scored), "--gt", str(sets / "TINY-TE/masks"),
+                 "--json", str(tmp_path / "rows.json")]
+    option = ("--" if side == "maps" else "data.mask_") + ("prefix=" if prefix else "suffix=")
+    for given in ([f"{option}{prefix or suffix}"], []):  # a note is printed once
+        assert eval_script.main([*arguments, *given]) == 0
+        (row,) = json.loads((tmp_path / "rows.json").read_text())
+        assert (row["images"], row["MAE"], row["maxF"]) == (4, 0, 1)
+        noted = f"{side} are named with the" in capsys.readouterr().err
+        assert noted == (not given)
+    if side == "masks":  # those of a set, whose images have no affix
+        assert evaluate(sets, scored, "--data", "TINY-TE") == 0
+
+
+def test_maps_of_several_kinds_must_be_chosen(sets, scored, tmp_path, capsys):
+    for path in list(scored.iterdir()):
+        Image.new("L", Image.open(path).size).save(scored / f"{path.stem}_edge.png")
+        path.rename(scored / f"{path.stem}_sal.png")
+    file = tmp_path / "rows.json"
+    assert evaluate(sets, scored, "--json", str(file)) == 2
+    err = capsys.readouterr().err
+    assert "--suffix=_edge" in err
+    assert "--suffix=_sal" in err
+    assert len(err.splitlines()) < 6
+    assert evaluate(sets, scored, "--json", str(file), "--suffix", "_sal") == 0
+    assert json.loads(file.read_text())[0]["maxF"] == 1
+
+
+def test_files_that_are_no_maps_are_counted_and_named(sets, scored, capsys):
+    (scored / "log.txt").write_text("x")
+    (scored / "old").mkdir()
+    assert evaluate(sets, scored) == 0
+    assert capsys.readouterr().err.count(
+        f"note: {scored}: 1 file left out: log.txt; 1 subfolder (old), see --recursive") == 1
+
+
 def test_a_method_folder_and_a_folder_pair_score_the_same(sets, scored, tmp_path):
     file = tmp_path / "scores.json"
     assert eval_script.main(["--pred", str(scored), "--gt", str(sets / "TINY-TE/masks"),

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ import losses
 import test as test_script
 import train as train_script
 from tests.small_runs import SMALL, equal, train, weights
+from utils.errors import UserError
 from utils.paths import ROOT
 
 
@@ -169,6 +171,78 @@ def test_any_image_folder_or_pattern(trained, made_sets, tmp_path, monkeypatch, 
     (tmp_path / "empty").mkdir()
     assert predict(trained, out, "--input", "photos/alpha.png", "empty") == 2
     assert "--input empty: no images in it" in capsys.readouterr().err
+
+
+@pytest.fixture
+def nested(sets) -> Path:
+    """A data root with the set NESTED, of which half lies in subfolders."""
+    for part, kind in (("images", "jpg"), ("masks", "png")):
+        for number, folder in enumerate(("", "", "night", "night/deep")):
+            (sets / "NESTED" / part / folder).mkdir(parents=True, exist_ok=True)
+            shutil.copy(sets / f"TINY-TE/{part}/{number:02d}.{kind}",
+                        sets / f"NESTED/{part}/{folder}/{number:02d}.{kind}")
+    (sets / "NESTED/images/film.mp4").write_bytes(b"x")
+    return sets
+
+
+def test_subfolders_are_kept_and_scored(trained, nested, tmp_path, capsys):
+    out, images, root = tmp_path / "out", nested / "NESTED/images", f"data.root={nested}"
+    names = ["00.png", "01.png", "night/02.png", "night/deep/03.png"]
+
+    def written(folder: str) -> list[str]:
+        return sorted(path.relative_to(out / "trial" / folder).as_posix()
+                      for path in (out / "trial" / folder).rglob("*.png"))
+
+    assert predict(trained, out, "--input", str(images)) == 0
+    assert written("input") == names[:2]
+    note = f"note: {images}: 1 file left out: film.mp4; 1 subfolder (night), see --recursive"
+    assert capsys.readouterr().err.count(note) == 1
+    assert predict(trained, out, "--input", str(images), "--recursive") == 0
+    assert written("input") == names
+    assert predict(trained, out, "--data", "NESTED", root, "--recursive", "--show") == 0
+    assert written("NESTED") == names
+    score = ["--pred", str(out), root, "--json", str(tmp_path / "rows.json"), "--data"]
+    assert eval_script.main([*score, "NESTED", "--recursive"]) == 0
+    (nested_row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert predict(trained, out, "--data", "TINY-TE", root) == 0
+    assert eval_script.main([*score, "TINY-TE"]) == 0
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert nested_row | {"dataset": "TINY-TE"} == row
+    assert eval_script.main(["--pred", str(out / "trial/NESTED"), "--gt",
+                             str(nested / "NESTED/masks"), "--recursive"]) == 0
+
+
+def test_every_kind_of_picture_is_predicted_or_named(tmp_path, capsys, monkeypatch):
+    for name, kind in (("a.jpg", "JPEG"), ("b.gif", "GIF"), ("c.jfif", "JPEG"), ("d.avif", "AVIF"),
+                       ("e.ppm", "PPM"), ("f.tga", "TGA"), ("g.JP2", "JPEG2000")):
+        Image.new("RGB", (8, 6), (200, 30, 9)).save(tmp_path / name, kind)
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    (tmp_path / "Thumbs.db").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    for entry in (str(tmp_path), "*", "./*.*"):
+        pairs = test_script.collect_inputs([entry], None)
+        assert [pair.name for pair in pairs] == list("abcdefg")
+        assert "1 file left out: clip.mp4" in capsys.readouterr().err
+    assert [pair.name for pair in test_script.collect_inputs(["a.jpg", "."], None)] == \
+        list("abcdefg")
+    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
+    with pytest.raises(UserError, match=r"gone.jpg"):
+        test_script.collect_inputs(["."], None)
+
+
+def test_a_map_has_its_images_name_or_is_refused_before_anything_is_computed(
+        trained, tmp_path, monkeypatch, capsys):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    longest = "n" * 251
+    Image.new("RGB", (8, 6)).save(photos / f"{longest}.jpg")
+    Image.new("RGB", (8, 6)).save(photos / "cafe\u0301.jpg")
+    assert predict(trained, out, "--input", str(photos)) == 0
+    assert {path.name for path in (out / "trial/input").iterdir()} == \
+        {f"{longest}.png", "cafe\u0301.png"}
+    Image.new("RGB", (8, 6)).save(photos / f"{longest}n.gi", "GIF")
+    assert predict(trained, out, "--input", str(photos / f"{longest}n.gi")) == 2
+    assert f"{longest}n.png has 256 bytes" in capsys.readouterr().err
 
 
 def test_finished_maps_are_kept_on_request(trained, made_sets, tmp_path, capsys):

@@ -158,8 +158,8 @@ def test_every_key_that_may_hold_a_number_has_finite_bounds_on_both_sides():
     "data.augment=[{rotate: {degrees: .inf}}]"])
 def test_numbers_that_are_none_or_huge_are_refused_with_the_range(override):
     key = ".".join(override.partition("=")[0].split(".")[:2])
-    with pytest.raises(UserError, match=rf"{key} = .*: must be "
-                                        ".*(from .* to|at least .* and below|above .* and at most) "):
+    bounds = "(from .* to|at least .* and below|above .* and at most)"
+    with pytest.raises(UserError, match=rf"{key} = .*: must be .*{bounds} "):
         load_config("cpd_vgg", [override])
 
 
