@@ -17,7 +17,16 @@ from .closest import closest_of, closest_table, left_out
 from .comparison import compare_with_papers, comparison_tables
 from .recipes import Recipe, Recipes
 from .standings import standings_of, standings_table
-from .tables import Table, cells, csv_text, images_text, latex_file, markdown, print_table, write
+from .tables import (
+    Table,
+    cells,
+    csv_text,
+    images_text,
+    latex_file,
+    markdown,
+    print_table,
+    write_all,
+)
 
 
 def print_report(rows: Sequence[Row], recipes: Recipes, *, sets: Sequence[str], profile: str,
@@ -37,7 +46,8 @@ def print_report(rows: Sequence[Row], recipes: Recipes, *, sets: Sequence[str], 
         save: files; their extensions name the formats.
 
     Raises:
-        UserError: no scores are left, none for ``closest``, or a file cannot be written.
+        UserError: no scores are left, none for ``closest``, or files cannot be written; the others
+            are written then.
     """
     rows = [row for row in rows if row_cell(row) not in without
             and (not sets or any(same_set(name, row["dataset"]) for name in sets))]
@@ -50,8 +60,8 @@ def print_report(rows: Sequence[Row], recipes: Recipes, *, sets: Sequence[str], 
         report.add_closest(rows, of_methods)
     for part in report.tables:
         print_table(part)
-    for path in save:
-        write(path, FORMATS[path.suffix.lower()](report))
+    if failures := write_all((path, FORMATS[path.suffix.lower()](report)) for path in save):
+        raise UserError("\n".join(failures))
 
 
 @dataclass

@@ -247,7 +247,8 @@ def test_scores_of_before_are_left_out_where_the_maps_cannot_be_scored_now(capsy
 @pytest.fixture
 def origin(tmp_path) -> MapsOrigin:
     (tmp_path / "best.pt").write_bytes(b"weights")
-    config = SimpleNamespace(name="trial", paper="CPD-VGG, CVPR 2019, arXiv 1904.08739")
+    config = SimpleNamespace(name="trial", paper="CPD-VGG, CVPR 2019, arXiv 1904.08739",
+                             data=SimpleNamespace(root="datasets"))
     return MapsOrigin(tmp_path / "best.pt", config, torch.device("cpu"))
 
 

@@ -30,12 +30,30 @@ def test_methods_and_one_method_are_told_apart(sets, method):
 
 
 def test_a_folder_of_another_kind_is_named_and_not_missing(sets, method, capsys):
-    (method / "input").mkdir()
-    (method / "_hidden").mkdir()
+    for other in ("a", "b"):
+        (method.parent / other / "photos").mkdir(parents=True)
+    for name in ("_hidden", *(f"stray{number:02d}" for number in range(30))):
+        (method / name).mkdir()
     jobs, missing = find_jobs(method.parent, None, [], sets)
     assert (len(jobs), missing) == (1, [])
     err = capsys.readouterr().err
-    assert "input is not scored" in err and "_hidden" not in err
+    assert "a/photos (and 1 more of that name) is not scored" in err and "_hidden" not in err
+    assert len(err.splitlines()) == 21 and "folders of 11 more names are not scored" in err
+
+
+def test_where_only_photos_were_predicted_the_message_says_so(sets, tmp_path):
+    (tmp_path / "r/m/input").mkdir(parents=True)
+    with pytest.raises(UserError, match="m/input holds maps of photos"):
+        find_jobs(tmp_path / "r", None, [], sets)
+
+
+def test_a_set_that_is_asked_for_twice_is_scored_once(sets, method):
+    jobs, _ = find_jobs(method.parent, None, ["TINY-TE", str(sets / "TINY-TE")], sets)
+    assert [job.cell for job in jobs] == [("copy", "TINY-TE")]
+    (sets / "b").mkdir()
+    (sets / "TINY-TR").rename(sets / "b/TINY-TE")
+    with pytest.raises(UserError, match="two different sets are called TINY-TE"):
+        find_jobs(method.parent, None, ["TINY-TE", str(sets / "b/TINY-TE")], sets)
 
 
 def test_requested_sets_and_sets_that_are_known_are_missing(sets, method, capsys, monkeypatch):
