@@ -37,6 +37,7 @@ class FolderScores:
         problems: a line for each map or mask that is missing, too many or unusable.
         resized: how many maps were brought to their mask's size.
         empty: how many of the masks that were scored have no foreground.
+        grey: how many of them are neither black nor white for the most part, as photos are.
         digests: map → digest of what it and its mask hold, of those that could be scored.
     """
 
@@ -45,6 +46,7 @@ class FolderScores:
     problems: list[str] = field(default_factory=list)
     resized: int = 0
     empty: int = 0
+    grey: int = 0
     digests: dict[str, bytes] = field(default_factory=dict)
 
     @property
@@ -118,6 +120,7 @@ def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
                 result.problems += part.problems
                 result.resized += part.resized
                 result.empty += part.empty
+                result.grey += part.grey
                 result.digests |= part.digests
                 bar.update(part.expected)
     except ImportError as error:
@@ -172,6 +175,8 @@ def _score(pairs: Iterable[LoadedPair], evaluator: Evaluator) -> FolderScores:
         else:
             part.digests[loaded.name] = loaded.digest
             part.empty += not (loaded.truth > evaluator.profile.foreground_above).any()
+            sample = loaded.truth[::4, ::4]
+            part.grey += bool(((sample > 31) & (sample < 224)).mean() > 0.5)
             evaluator.update(loaded.name, loaded.prediction, loaded.truth)
     return part
 

@@ -75,12 +75,25 @@ def score_jobs(jobs: Sequence[Job], options: ScoringOptions, allow_missing: bool
 
 def score_job(job: Job, options: ScoringOptions, quiet: bool = False) -> JobScores:
     """Score a job, whatever is wrong with it, and list that on stderr unless ``quiet``."""
-    result = score_folder(list_images(job.maps), job.pairs, f"{job.method} {job.dataset}", options)
+    maps = list_images(job.maps)
+    result = score_folder(maps, job.pairs, f"{job.method} {job.dataset}", options)
     if result.evaluator.images == 0 and not result.problems:
         result.problems.append(f"no maps in {job.maps}")
     if result.problems and not quiet:
         print(list_problems(f"{job.method} on {job.dataset}", result.problems), file=sys.stderr)
+    if not quiet:
+        print_doubts(job, maps, result)
     return JobScores(job, options, result)
+
+
+def print_doubts(job: Job, maps: Sequence[Path], result: FolderScores) -> None:
+    """A note for what can be scored, but is hardly meant."""
+    if result.grey > result.evaluator.images / 2:
+        print(f"note: most masks of {job.dataset}, such as {job.pairs[0].mask}, are grey, neither "
+              "black nor white, as photos are; is this the folder of masks?", file=sys.stderr)
+    if jpeg := [path for path in maps if path.suffix.lower() in (".jpg", ".jpeg", ".jfif")]:
+        print(f"note: {len(jpeg)} maps of {job.method} on {job.dataset} are JPEG files, whose "
+              "values are not quite those that were predicted", file=sys.stderr)
 
 
 def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path | None = None,
