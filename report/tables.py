@@ -223,7 +223,8 @@ def write(path: Path, text: str) -> None:
     try:
         write_text(path, encodable(text))
     except OSError as error:
-        where = "" if error.filename in (None, str(path)) else f"{error.filename}: "
+        parents = map(str, path.absolute().parents)
+        where = f"{error.filename}: " if error.filename in parents else ""
         raise UserError(f"cannot write {path}: {where}{error.strerror}") from None
 
 

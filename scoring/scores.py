@@ -96,7 +96,8 @@ def _problem(row: object) -> str:
         if key in row and (not isinstance(row[key], kind)
                            or (kind is int and not 0 <= row[key] < 2**53)):
             return f"has a damaged {key!r}"
-    if not isinstance(_earlier(row), dict):
+    if not (isinstance(earlier := earlier_of(row), dict)
+            and all(isinstance(value, dict) for value in earlier.values())):
         return "has a damaged 'scored'"
     wrong = [key for key in measures_of([row])
              if type(row[key]) not in (int, float) or not -_LIMIT < row[key] < _LIMIT]
@@ -193,7 +194,7 @@ def lay_over(before: Sequence[Row], new: Sequence[Row]) -> list[Row]:
 def _merged(before: Row, newer: Row) -> Row:
     """A row of the same maps and profile as ``before``, with the measures of both, in order."""
     row = before | newer
-    earlier = {name: _earlier(before).get(name) or {
+    earlier = {name: earlier_of(before).get(name) or {
         key: value for key, value in (before.get("scored") or {}).items() if key != "earlier"}
         for name in measures_of([before]) if name not in newer}
     if earlier and newer.get("scored"):
@@ -202,7 +203,7 @@ def _merged(before: Row, newer: Row) -> Row:
     return {key: row[key] for key in order if key in row}
 
 
-def _earlier(row: Row) -> dict[str, dict]:
+def earlier_of(row: Row) -> dict[str, dict]:
     """Measure → when it was scored, and by which commit, of those older than the row's others."""
     return (row.get("scored") or {}).get("earlier", {})
 

@@ -39,10 +39,8 @@ def written_whole(path: Path, mode: str = "w", **options: object) -> Iterator[IO
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException as error:
+    except BaseException:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
-            error.filename = str(path)  # of a full disk the system's error names no file
         raise
 
 

@@ -38,9 +38,3 @@ def test_a_link_stays_and_what_is_no_file_is_written_to(tmp_path):
     os.close(written)
     assert os.read(read, 9) == b"piped"
     os.close(read)
-
-
-def test_the_error_of_a_full_disk_names_the_file(tmp_path):
-    with pytest.raises(OSError) as error, written_whole(tmp_path / "a.txt"):
-        raise OSError(28, "No space left on device")
-    assert error.value.filename == str(tmp_path / "a.txt")
