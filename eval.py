@@ -52,7 +52,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_what_to_score(parser)
     add_what_to_write(parser)
-    args = parse_with_overrides(parser, argv, lists=("data", "measures", "save", "name", "forget"))
+    args = parse_with_overrides(parser, argv, lists=("data", "measures", "save"))
     for override in args.overrides:
         key, _, value = override.partition("=")
         if key != "data.root":

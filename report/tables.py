@@ -35,7 +35,8 @@ _SIGNS = str.maketrans({
     "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"}, "✓": r"$\checkmark$",
     "–": r"\textendash{}", "…": r"\dots{}", "|": r"\textbar{}", "←": r"$\leftarrow$",
     "<": r"\textless{}", ">": r"\textgreater{}", '"': "''",
-    "[": "{[}", "*": "{*}"})  # LaTeX reads these two as options after the end of a row
+    "[": "{[}", "*": "{*}",  # LaTeX reads these two as options after the end of a row
+    "`": "{`}"})  # and this as another sign after ?, ! and its like
 
 
 @dataclass(frozen=True)

@@ -271,9 +271,10 @@ def _renamed(methods: Sequence[str], names: Sequence[str]) -> Sequence[str]:
 def _require_distinct(jobs: Iterable[Job]) -> None:
     folders: dict[Cell, Path] = {}
     for job in jobs:
-        if folders.setdefault(job.cell, job.maps) != job.maps:
+        if job.cell in folders:
             raise UserError(f"two methods are called {job.method}: {folders[job.cell]} and "
                             f"{job.maps}; eval.py --name A B tells them apart")
+        folders[job.cell] = job.maps
 
 
 def _print_unscored(unscored: dict[str, tuple[UserError, list[Path]]]) -> None:

@@ -300,6 +300,8 @@ def test_two_folders_are_called_as_the_user_says(sets, scored, tmp_path, capsys)
     both = ["--compare", str(scored.parent), str(same), "--root", str(sets)]
     assert eval_script.main(both) == 2
     assert f"two methods are called copy: {scored} and {same}/TINY-TE" in capsys.readouterr().err
+    assert evaluate(sets, scored, "--compare", "copy", "copy") == 2
+    assert f"two methods are called copy: {scored} and {scored}" in capsys.readouterr().err
     assert eval_script.main([*both, "--name", "a", "b"]) == 0
     assert "a against b on TINY-TE" in capsys.readouterr().out
 
@@ -308,6 +310,10 @@ def test_scores_are_forgotten(sets, scored, results, capsys):
     assert evaluate(sets, scored) == 0
     assert eval_script.main(["--forget", "copi"]) == 2
     assert "did you mean 'copy'?" in capsys.readouterr().err
+    scored.parent.rename(scored.parents[1] / "lr=0.1")  # a method's name, no configuration key
+    assert evaluate(sets, scored) == 0
+    assert eval_script.main(["--forget", "lr=0.1"]) == 0
+    assert "forgot the scores of lr=0.1" in capsys.readouterr().out
     assert eval_script.main(["--forget", "copy/TINY-TE"]) == 0
     assert capsys.readouterr().out == \
         "forgot the scores of copy on TINY-TE (profiles pysodmetrics)\n"
@@ -316,7 +322,9 @@ def test_scores_are_forgotten(sets, scored, results, capsys):
 
 def test_truths_without_foreground_are_counted(sets, scored, tmp_path, capsys):
     mask = sets / "TINY-TE/masks/02.png"
-    Image.new("L", Image.open(mask).size).save(mask)
+    grey = np.zeros(np.array(Image.open(mask)).shape, np.uint8)
+    grey[0] = np.arange(grey.shape[1]) % 101  # not black, and below one half all over
+    Image.fromarray(grey).save(mask)
     file = tmp_path / "a.json"
     assert evaluate(sets, scored, "--json", str(file)) == 0
     (row,) = json.loads(file.read_text())
