@@ -37,6 +37,7 @@ from report.tables import (
     write_all,
 )
 from scoring import ScoringOptions
+from scoring.arguments import add_choice, add_maps
 from scoring.jobs import Cell, Job, JobScores, find_jobs, score_jobs
 from scoring.scores import Row, forget, keep_scores, kept_rows, read_scores, row_cell
 from utils.cli import parse_with_overrides
@@ -76,32 +77,19 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def add_what_to_score(parser: argparse.ArgumentParser) -> None:
+    add_maps(parser)
+    add_choice(parser)
     add = parser.add_argument
-    add("--pred", type=Path, metavar="DIR",
-        help="<method>/<set>/ or <set>/<method>/ folders, the <set>/ folders of one method, or "
-             "with --gt one folder of maps (default: results/)")
-    add("--gt", type=Path, metavar="DIR", help="one folder of masks")
     add("--name", nargs="+", action="extend", metavar="METHOD",
         help="what the method is called, or with --compare both (default: as the folder)")
     add("--set", default="", metavar="SET",
         help="what the set of --gt is called (default: as the folder)")
-    add("--data", nargs="+", action="extend", metavar="SET", help="only these sets")
-    add("--root", type=Path, metavar="DIR",
-        help="where the data sets lie (default: datasets/, or for a set that is not there, where "
-             "test.py had it from); the same as data.root=DIR")
     add("--gpu", default="auto", help="index, auto or cpu (default: auto); the scores are the same")
-    add("--profile", choices=list(PROFILES), default="pysodmetrics",
-        help="whose definitions to follow (default: pysodmetrics)")
     add("--measures", nargs="+", action="extend", metavar="NAME",
         help=f"core ({', '.join(CORE)}), all, or some of {', '.join(MEASURES)} (default: core); "
              "other measures of the same maps stay in results/scores.json")
     add("--compare", nargs=2, metavar=("A", "B"),
         help="two methods of --pred, or two folders like --pred: their differences image by image")
-    add("--allow-missing", action="store_true",
-        help="score what can be scored; the rows give the number of maps")
-    add("--resize", action="store_true",
-        help="bring maps of another size to the ground truth's (bilinear); the rows give their "
-             "number")
     add("--no-cache", action="store_true", help="does nothing: scores are not cached any more")
 
 

@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 
 from metrics import PROFILES
+from scoring.arguments import add_choice, add_maps
 from scoring.scores import read_scores
 from utils.errors import UserError, nearest, reports_errors
 from utils.files import written_whole
@@ -121,29 +122,17 @@ def _parser() -> argparse.ArgumentParser:
     curves = commands.add_parser("curves", help="curves and distributions as figures for papers")
     records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
     for command in (table, page, curves):
-        add = command.add_argument
-        add("--data", nargs="+", action="extend", metavar="SET", help="only these sets")
-        add("--methods", nargs="+", action="extend", metavar="NAME",
-            help="only these methods, in this order")
-        add("--profile", choices=list(PROFILES), default="pysodmetrics",
-            help="whose definitions to follow (default: pysodmetrics)")
+        add_choice(command)
+        command.add_argument("--methods", nargs="+", action="extend", metavar="NAME",
+                             help="only these methods, in this order")
     for command in (table, page):
         command.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
                              help="whose reported numbers a method is held against, a name in "
                                   "configs/ or a YAML file (default: the recipe that is called "
                                   "like the method, else the one that test.py ran)")
-    for command in (page, curves):  # which maps to score: eval.py's options
-        add = command.add_argument
-        add("--pred", type=Path, default=RESULTS, metavar="DIR",
-            help="<method>/<set>/ or <set>/<method>/ folders, the <set>/ folders of one method, "
-                 "or with --gt one folder of maps (default: results/)")
-        add("--gt", type=Path, metavar="DIR", help="one folder of masks")
-        add("--root", type=Path, metavar="DIR",
-            help="where the data sets lie (default: datasets/, or for a set that is not there, "
-                 "where test.py had it from)")
-        add("--allow-missing", action="store_true", help="give the scores of what can be scored")
-        add("--resize", action="store_true",
-            help="bring maps of another size to the ground truth's")
+    for command in (page, curves):
+        add_maps(command)
+        command.set_defaults(pred=RESULTS)
     table.add_argument("--save", nargs="+", action="extend", type=Path, metavar="FILE",
                        help="write the tables: .md, .tex (booktabs), .csv or .json")
     table.add_argument("--closest", action="store_true",
