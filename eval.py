@@ -3,12 +3,14 @@
     python eval.py                                      all of results/<method>/<set>/
     python eval.py --data ECSSD DUTS-TE --json scores.json --per-image images.csv
     python eval.py --pred WSSA/ECSSD --gt ECSSD/ground_truth_mask    any two folders
+    python eval.py --pred maps --gt masks --name WSSA --set ECSSD    and what they are called
     python eval.py --compare cpd_vgg wssa               is the difference more than chance?
     python eval.py --table --save table.tex table.md    the papers' numbers, ours, the difference
     python eval.py --pred maps --table --reported WSSA=wssa    the same of maps of others
 
-All scores are kept in results/scores.json, of which the table is made. Exit status 0 only when
-every map was there and could be scored; --allow-missing scores those that are there.
+All scores are kept in results/scores.json, of which the table is made; --forget METHOD removes
+some. Exit status 0 only when every map was there and could be scored, and every file that was
+asked for is written; --allow-missing scores the maps that are there.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from data.affixes import Affix
@@ -26,15 +29,24 @@ from metrics import CORE, MEASURES, PROFILES
 from metrics.compare import compare, linear_columns
 from report.recipes import Recipes
 from report.table import print_report, require_format
-from report.tables import csv_text, differences_table, most_table, print_table, scores_table, write
+from report.tables import (
+    csv_text,
+    differences_table,
+    most_table,
+    print_table,
+    require_own_files,
+    scores_table,
+    write_all,
+)
 from scoring import ScoringOptions
+from scoring.arguments import add_choice, add_maps
 from scoring.jobs import Cell, Job, JobScores, find_jobs, score_jobs
-from scoring.scores import Row, keep_scores, kept_rows, read_scores, row_cell
+from scoring.scores import Row, forget, keep_scores, kept_rows, read_scores, row_cell
 from utils.cli import parse_with_overrides
 from utils.config import merge_config
 from utils.errors import UserError, nearest, reports_errors
 from utils.origin import origin_of
-from utils.paths import DATASETS, RESULTS, absolute, absolute_spec
+from utils.paths import RESULTS, absolute, absolute_spec
 
 SCORES = "scores.json"
 SCORING_KEYS = ("data.root", "data.recursive", "data.mask_prefix", "data.mask_suffix")
@@ -43,47 +55,8 @@ SCORING_KEYS = ("data.root", "data.recursive", "data.mask_prefix", "data.mask_su
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line. ``named``: it names maps to score; ``reports``: it asks for a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("--pred", type=Path, metavar="DIR",
-        help="<method>/<set>/ folders, the <set>/ folders of one method, or with --gt one folder "
-             "of maps (default: results/)")
-    add("--gt", type=Path, metavar="DIR", help="one folder of masks")
-    add("--data", nargs="+", metavar="SET", help="only these sets")
-    add("--root", type=Path, default=DATASETS, metavar="DIR",
-        help="where the data sets lie (default: datasets/); the same as data.root=DIR")
-    add("--gpu", default="auto", help="index, auto or cpu (default: auto); the scores are the same")
-    add("--profile", choices=list(PROFILES), default="pysodmetrics",
-        help="whose definitions to follow (default: pysodmetrics)")
-    add("--measures", nargs="+", default=["core"], metavar="NAME",
-        help=f"core ({', '.join(CORE)}), all, or some of {', '.join(MEASURES)}")
-    add("--compare", nargs=2, metavar=("A", "B"),
-        help="two methods of --pred, or two folders like --pred: their differences image by image")
-    add("--table", action="store_true",
-        help="reported | ours | difference, all methods on all sets with ranks and averages, and "
-             "what was scored; of the methods of --pred, without it of all in results/scores.json")
-    add("--save", nargs="+", metavar="FILE",
-        help="write that table: .md, .tex (booktabs), .csv or .json")
-    add("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
-        help="the recipe, a name in configs/ or a YAML file, whose reported numbers a method is "
-             "compared with (default: the one of the method's name, else the one that test.py ran)")
-    add("--closest", action="store_true",
-        help="which profile and measure the reported numbers agree with best")
-    add("--allow-missing", action="store_true",
-        help="score what can be scored; the rows give the number of maps")
-    add("--resize", action="store_true",
-        help="bring maps of another size to the ground truth's (bilinear); the rows give their "
-             "number")
-    add("--suffix", default="", metavar="TEXT",
-        help="what the names of all maps end with and those of their masks do not, such as "
-             "_sal_fuse (default: recognised where it is one for all); with a dash: --suffix=-sal")
-    add("--prefix", default="", metavar="TEXT", help="the same of the beginnings of the names")
-    add("--recursive", action="store_true",
-        help="read the subfolders of folders of maps and masks too; they are part of the names")
-    add("--no-cache", action="store_true", help="does nothing: scores are not cached any more")
-    add("--json", type=Path, metavar="FILE", help="write the rows, not rounded")
-    add("--csv", type=Path, metavar="FILE", help="write the rows as a table")
-    add("--per-image", type=Path, metavar="FILE",
-        help="write every map's scores, not rounded, as CSV")
+    add_what_to_score(parser)
+    add_what_to_write(parser)
     args = parse_with_overrides(parser, argv, lists=("data", "measures", "save"))
     for override in args.overrides:
         key, _, value = override.partition("=")
@@ -96,15 +69,64 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args.truths_named = Names.of(data)
     args.maps_named = Names(data.recursive, Affix(args.prefix, args.suffix))
     args.data = [absolute_spec(spec) for spec in args.data or []]
+    args.name, args.measures = args.name or [], args.measures or ["core"]
     args.save = [Path(name) for name in args.save or []]
     for path in args.save:
         require_format(path)
-    if args.json and args.json.absolute() == (RESULTS / SCORES).absolute():
-        raise UserError(f"--json {args.json}: eval.py keeps all scores there by itself; give "
-                        "another name, or leave --json out")
+    require_own_files({RESULTS / SCORES: "eval.py keeps all scores there by itself"}, [
+        ("--json", args.json), ("--csv", args.csv), ("--per-image", args.per_image),
+        *(("--save", path) for path in args.save)])
     args.named = bool(args.pred or args.gt or args.compare)
     args.reports = bool(args.table or args.closest or args.save or args.reported)
+    if args.gt and not (args.pred or args.compare):
+        raise UserError("--gt names the masks; name the folder of maps with --pred")
+    if args.forget and (args.named or args.reports or args.data):
+        raise UserError("--forget only removes scores that are kept; score in another command")
     return args
+
+
+def add_what_to_score(parser: argparse.ArgumentParser) -> None:
+    add_maps(parser)
+    add_choice(parser)
+    add = parser.add_argument
+    add("--name", nargs="+", action="extend", metavar="METHOD",
+        help="what the method is called, or with --compare both (default: as the folder)")
+    add("--set", default="", metavar="SET",
+        help="what the set of --gt is called (default: as the folder)")
+    add("--suffix", default="", metavar="TEXT",
+        help="what the names of all maps end with and those of their masks do not, such as "
+             "_sal_fuse (default: recognised where it is one for all); with a dash: --suffix=-sal")
+    add("--prefix", default="", metavar="TEXT", help="the same of the beginnings of the names")
+    add("--recursive", action="store_true",
+        help="read the subfolders of folders of maps and masks too; they are part of the names")
+    add("--gpu", default="auto", help="index, auto or cpu (default: auto); the scores are the same")
+    add("--measures", nargs="+", action="extend", metavar="NAME",
+        help=f"core ({', '.join(CORE)}), all, or some of {', '.join(MEASURES)} (default: core); "
+             "other measures of the same maps stay in results/scores.json")
+    add("--compare", nargs=2, metavar=("A", "B"),
+        help="two methods of --pred, or two folders like --pred: their differences image by image")
+    add("--no-cache", action="store_true", help="does nothing: scores are not cached any more")
+
+
+def add_what_to_write(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--table", action="store_true",
+        help="reported | ours | difference, all methods on all sets with ranks and averages, and "
+             "what was scored; of the methods of --pred, without it of all in results/scores.json")
+    add("--save", nargs="+", action="extend", metavar="FILE",
+        help="write that table: .md, .tex (booktabs), .csv or .json")
+    add("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
+        help="the recipe, a name in configs/ or a YAML file, whose reported numbers a method is "
+             "compared with (default: the one of the method's name, else the one that test.py ran)")
+    add("--closest", action="store_true",
+        help="which profile and measure the reported numbers agree with best")
+    add("--json", type=Path, metavar="FILE", help="write the rows, not rounded")
+    add("--csv", type=Path, metavar="FILE", help="write the rows as a table")
+    add("--per-image", type=Path, metavar="FILE",
+        help="write every map's scores, not rounded, as CSV")
+    add("--forget", nargs="+", action="extend", metavar="METHOD[/SET]",
+        help="score nothing, but remove the scores of a method, or of it on a set, from "
+             "results/scores.json")
 
 
 @reports_errors
@@ -120,11 +142,15 @@ def run(argv: list[str] | None = None) -> list[Row]:
         The rows that were scored, as ``results/scores.json`` keeps them.
 
     Raises:
-        UserError: some maps could not be scored, or what the arguments name is not there.
+        UserError: some maps could not be scored, a file could not be written, or what the
+            arguments name is not there.
     """
     args = parse(argv)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("eval.py shares its work among the cores itself; start it without torchrun")
+    if args.forget:
+        forget(RESULTS / SCORES, args.forget)
+        return []
     if args.no_cache:
         print("note: --no-cache does nothing: scores are not cached any more", file=sys.stderr)
     options = scoring_options(args)
@@ -134,32 +160,45 @@ def run(argv: list[str] | None = None) -> list[Row]:
     recipes.require([job.method for job in jobs]
                     + [row["method"] for row in before if not args.named])
     given, failed = score_jobs(jobs, options, args.allow_missing)
-    refused = (0 if args.allow_missing else len(absent)) + len(failed)
-    without = absent + [job.cell for job in failed]
+    others = [more for scores in given if args.reports
+              for more in under_other_profiles(scores, args, recipes)]
+    new = kept_rows(given + others)
+    kept = keep_scores(RESULTS / SCORES, new)  # before anything that may fail
     rows = [scores.row for scores in given]
     if rows and not args.reports:
         print_table(scores_table(rows, PROFILES[args.profile].source))
-    if args.compare and not refused:
-        show_differences(given)
-    write_files(args, rows, given)
-    if args.reports:
-        given += [more for scores in given for more in under_other_profiles(scores, args, recipes)]
-    new = kept_rows(given)
-    kept = keep_scores(RESULTS / SCORES, new)
-    if args.reports and (given or not without):
-        show_report(args, recipes, kept, [scores.job.cell for scores in given], without)
+    refused = (0 if args.allow_missing else len(absent)) + len(failed)
+    failures = write_files(args, rows, given)
+    with noted(failures):
+        if args.compare and not refused:
+            show_differences(given)
+    without = absent + [job.cell for job in failed]
+    with noted(failures):
+        if args.reports and (given or not without):
+            show_report(args, recipes, kept, [scores.job.cell for scores in given], without)
     if refused:
-        raise UserError(f"{refused} of {refused + len(rows)} scores are not given, because the "
+        failures.append(f"{refused} of {refused + len(rows)} scores are not given, because the "
                         "maps listed above are missing, too many or unusable; repair them, or "
                         "score the others with --allow-missing")
+    if failures:
+        raise UserError("\n".join(failures))
     return new
+
+
+@contextmanager
+def noted(failures: list[str]) -> Iterator[None]:
+    """A user error in the block goes to ``failures``, so that what comes after is still done."""
+    try:
+        yield
+    except UserError as error:
+        failures.append(str(error))
 
 
 def jobs_of(args: argparse.Namespace, before: list[Row]) -> tuple[list[Job], list[Cell]]:
     """See ``find_jobs``. Without any maps, a table can still be made of the scores of before."""
     try:
         return find_jobs(args.pred or RESULTS, args.gt, args.data, args.root, args.compare,
-                         args.truths_named)
+                         args.name, args.set, args.truths_named)
     except UserError as error:
         if not args.reports or args.named or not before:
             raise
@@ -236,17 +275,14 @@ def show_differences(given: Sequence[JobScores]) -> None:
 
 
 def write_files(args: argparse.Namespace, rows: Sequence[Row],
-                given: Sequence[JobScores]) -> None:
-    """Write the files that the arguments name."""
-    if args.json:
-        write(args.json, json.dumps(rows, indent=1) + "\n")
-    if args.csv:
-        write(args.csv, csv_text(rows))
-    if args.per_image:
-        write(args.per_image, csv_text([
-            {"method": scores.job.method, "dataset": scores.job.dataset, "image": name} | numbers
-            for scores in given
-            for name, numbers in sorted(scores.result.evaluator.per_image.items())]))
+                given: Sequence[JobScores]) -> list[str]:
+    """Write the files that the arguments name. Returns what could not be written."""
+    per_image = [{"method": scores.job.method, "dataset": scores.job.dataset, "image": name}
+                 | numbers for scores in given if args.per_image
+                 for name, numbers in sorted(scores.result.evaluator.per_image.items())]
+    files = ((args.json, json.dumps(rows, indent=1) + "\n"), (args.csv, csv_text(rows)),
+             (args.per_image, csv_text(per_image)))
+    return write_all((path, text) for path, text in files if path)
 
 
 if __name__ == "__main__":

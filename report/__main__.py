@@ -20,16 +20,18 @@ import sys
 from pathlib import Path
 
 from metrics import PROFILES
+from scoring.arguments import add_choice, add_maps
 from scoring.scores import read_scores
 from utils.errors import UserError, nearest, reports_errors
-from utils.paths import DATASETS, DOCS, RESULTS, absolute_spec
+from utils.files import written_whole
+from utils.paths import DOCS, RESULTS, absolute_spec
 from utils.stop import terminable
 
 from .methods import SetScores, score_sets
 from .recipes import Recipes
 from .records import document, read_records
 from .table import print_report, require_format
-from .tables import write
+from .tables import require_own_files, write
 
 
 @reports_errors
@@ -48,8 +50,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _table(args: argparse.Namespace) -> None:
-    for path in args.save:
+    for path in args.save or ():
         require_format(path)
+    require_own_files({RESULTS / "scores.json": "all scores are kept there"},
+                      [("--save", path) for path in args.save or ()])
     rows, recipes = read_scores(RESULTS / "scores.json"), Recipes(args.reported)
     methods = list(dict.fromkeys(row["method"] for row in rows))
     for name in args.methods or ():
@@ -59,7 +63,7 @@ def _table(args: argparse.Namespace) -> None:
     recipes.require(shown)
     print_report([row for name in shown for row in rows if row["method"] == name], recipes,
                  sets=[Path(spec).name for spec in args.data or ()], profile=args.profile,
-                 without=(), table=True, closest=args.closest, save=args.save)
+                 without=(), table=True, closest=args.closest, save=args.save or ())
 
 
 def _page(args: argparse.Namespace) -> int:
@@ -91,7 +95,8 @@ def _curves(args: argparse.Namespace) -> int:
             for kind in args.formats:
                 stem = re.sub(r"[^\w.+-]", "_", f"{scores.name}_{figure.key}")
                 path = args.out / f"{stem}.{kind}"
-                path.write_bytes(to_bytes(figure, kind))
+                with written_whole(path, "wb") as file:
+                    file.write(to_bytes(figure, kind))
                 print(path)
     return refused
 
@@ -117,28 +122,18 @@ def _parser() -> argparse.ArgumentParser:
     curves = commands.add_parser("curves", help="curves and distributions as figures for papers")
     records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
     for command in (table, page, curves):
-        add = command.add_argument
-        add("--data", nargs="+", metavar="SET", help="only these sets")
-        add("--methods", nargs="+", metavar="NAME", help="only these methods, in this order")
-        add("--profile", choices=list(PROFILES), default="pysodmetrics",
-            help="whose definitions to follow (default: pysodmetrics)")
+        add_choice(command)
+        command.add_argument("--methods", nargs="+", action="extend", metavar="NAME",
+                             help="only these methods, in this order")
     for command in (table, page):
         command.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
                              help="whose reported numbers a method is held against, a name in "
                                   "configs/ or a YAML file (default: the recipe that is called "
                                   "like the method, else the one that test.py ran)")
-    for command in (page, curves):  # which maps to score: eval.py's options
-        add = command.add_argument
-        add("--pred", type=Path, default=RESULTS, metavar="DIR",
-            help="<method>/<set>/ folders, the <set>/ folders of one method, or with --gt one "
-                 "folder of maps (default: results/)")
-        add("--gt", type=Path, metavar="DIR", help="one folder of masks")
-        add("--root", type=Path, default=DATASETS, metavar="DIR",
-            help="where the data sets lie (default: datasets/)")
-        add("--allow-missing", action="store_true", help="give the scores of what can be scored")
-        add("--resize", action="store_true",
-            help="bring maps of another size to the ground truth's")
-    table.add_argument("--save", nargs="+", type=Path, default=[], metavar="FILE",
+    for command in (page, curves):
+        add_maps(command)
+        command.set_defaults(pred=RESULTS)
+    table.add_argument("--save", nargs="+", action="extend", type=Path, metavar="FILE",
                        help="write the tables: .md, .tex (booktabs), .csv or .json")
     table.add_argument("--closest", action="store_true",
                        help="which measure, under the profiles that were scored, the reported "

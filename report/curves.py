@@ -12,6 +12,7 @@ import numpy as np
 
 from .drawing import COLOURS, GRID, INK, add_labels, settings, short, style
 from .methods import Method, SetScores
+from .tables import one_line
 
 _WIDTH = 6.4  # inches
 _BINS = 40  # of a distribution
@@ -41,13 +42,14 @@ def draw_set(scores: SetScores, areas: Mapping[str, float]) -> list[Figure]:
     methods = scores.given
     if not methods:
         return []
-    with settings(scores.name):
-        figures = [_precision_recall(scores.name, methods)]
-        figures += [_over_threshold(scores.name, methods, family) for family in ("F", "E")
+    name = one_line(scores.name)
+    with settings(name):
+        figures = [_precision_recall(name, methods)]
+        figures += [_over_threshold(name, methods, family) for family in ("F", "E")
                     if family in methods[0].evaluator.curves()]
-        figures += filter(None, (_over_size(scores.name, methods, areas, measure)
+        figures += filter(None, (_over_size(name, methods, areas, measure)
                                  for measure in ("MAE", "Sm")))
-        figures.append(_distributions(scores.name, methods))
+        figures.append(_distributions(name, methods))
     return figures
 
 

@@ -9,6 +9,8 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 
+from .tables import one_line
+
 #: Lines in print. Apart for the colour-blind, and at least 3.5:1 against white; the page brings
 #: its own set for a dark background.
 COLOURS = ("#0072b2", "#d55e00", "#007a5a", "#aa3377", "#8a6d00", "#555555")
@@ -46,6 +48,7 @@ def style(number: int) -> dict:
 
 def short(name: str) -> str:
     """A name that fits beside the axes: what is too long loses its middle."""
+    name = one_line(name)
     return name if len(name) <= _NAME else f"{name[:_NAME - 10]}…{name[-9:]}"
 
 

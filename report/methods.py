@@ -102,7 +102,7 @@ def foreground_share(truth: np.ndarray, profile: Profile) -> float:
     return float((truth > profile.foreground_above).mean())
 
 
-def score_sets(pred: Path, root: Path, gt: Path | None = None, data: Sequence[str] = (),
+def score_sets(pred: Path, root: Path | None, gt: Path | None = None, data: Sequence[str] = (),
                methods: Sequence[str] | None = None, profile: str = "pysodmetrics",
                resize: bool = False, allow_missing: bool = False,
                recipes: Recipes | None = None) -> tuple[list[SetScores], int]:
@@ -131,8 +131,6 @@ def score_sets(pred: Path, root: Path, gt: Path | None = None, data: Sequence[st
     for job in jobs:
         scores = sets.setdefault(job.dataset, SetScores(
             job.dataset, job.pairs, [], [name for name, where in absent if where == job.dataset]))
-        if any(method.name == job.method for method in scores.methods):
-            raise UserError(f"two methods are called {job.method}; rename one of their folders")
         scored = score_job(job, options)
         method = Method(scored, names.index(job.method), scored.result.maps,
                         scored.is_given(allow_missing),

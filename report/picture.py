@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from data.transforms import denormalise
+from utils.files import written_whole
 
 TILE = 160  # pixels, the longer side of every picture on the sheet
 GAP = 6
@@ -63,8 +64,8 @@ def save_sheet(path: Path, rows: Sequence[SheetRow]) -> Path:
                 tile.thumbnail((TILE, TILE))
                 sheet.paste(tile, (GAP + column * pitch + (TILE - tile.width) // 2,
                                    HEADER + GAP + line * pitch + (TILE - tile.height) // 2))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    with written_whole(path, "wb") as file:
+        sheet.save(file, "PNG")
     return path
 
 

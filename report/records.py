@@ -41,14 +41,8 @@ _HEAD = """# Reproductions
 
 def record_of(recipe: Path, overrides: Sequence[str], weights: Path, rows: Sequence[Row],
               times: Mapping[str, float | None]) -> dict:
-    """The record of a run that is trained, tested and scored.
-
-    Args:
-        overrides: the ``key=value`` words that went over the recipe.
-        weights: the tested checkpoint; beside it lies what train.py left of the run's origin.
-        rows: the scores of its maps.
-        times: part → seconds, None where it was not timed.
-    """
+    """The record of a run: its recipe with ``overrides`` over it, the tested weights, the scores
+    of its maps, and the seconds of each part, None where it was not timed."""
     content, _, _ = load_latest(weights.parent)
     config = merge_config(content["config"], overrides, origin=str(weights))
     config.reported, config.test.data = [], list(dict.fromkeys(row["dataset"] for row in rows))
@@ -96,6 +90,11 @@ def read_records(folder: Path) -> dict[str, dict]:
             raise UserError(f"{path} cannot be read as a record: {error}") from None
         wrong = [key for key, kind in KEYS.items()
                  if not isinstance(record, dict) or not isinstance(record.get(key), kind)]
+        if not wrong:
+            try:
+                document({path.stem: record})
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                wrong = [f"sound scores, origin or times ({type(error).__name__}: {error})"]
         if wrong:
             raise UserError(f"{path} is not a record of reproduce.py: it has no "
                             f"{', '.join(wrong)}. Move it elsewhere, or reproduce the run again")

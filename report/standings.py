@@ -11,7 +11,7 @@ from metrics import PROFILES, lower_is_better
 from scoring.jobs import Cell as MethodOnSet
 from scoring.scores import Row, measures_of, row_cell
 
-from .tables import BEST, SECOND, Cell, Table, cells, images_text
+from .tables import BEST, SECOND, Cell, Table, cells, empty_notes, images_text
 
 _DIGITS = "{:.3f}"  # of a score, as most papers print
 
@@ -172,4 +172,4 @@ def _notes(standings: Standings) -> list[str]:
                    if row["images"] != standings.most[name]]:
         notes.append("not of all images, so neither marked, ranked nor averaged: "
                      f"{', '.join(partial)}")
-    return notes
+    return notes + empty_notes(standings.rows.values())

@@ -10,14 +10,23 @@ from pathlib import Path
 
 from data.catalog import same_set
 from scoring.jobs import Cell as MethodOnSet
-from scoring.scores import Row, row_cell
+from scoring.scores import Row, earlier_of, row_cell
 from utils.errors import UserError
 
 from .closest import closest_of, closest_table, left_out
 from .comparison import compare_with_papers, comparison_tables
 from .recipes import Recipe, Recipes
 from .standings import standings_of, standings_table
-from .tables import Table, cells, csv_text, images_text, latex_file, markdown, print_table, write
+from .tables import (
+    Table,
+    cells,
+    csv_text,
+    images_text,
+    latex_file,
+    markdown,
+    print_table,
+    write_all,
+)
 
 
 def print_report(rows: Sequence[Row], recipes: Recipes, *, sets: Sequence[str], profile: str,
@@ -37,7 +46,8 @@ def print_report(rows: Sequence[Row], recipes: Recipes, *, sets: Sequence[str], 
         save: files; their extensions name the formats.
 
     Raises:
-        UserError: no scores are left, none for ``closest``, or a file cannot be written.
+        UserError: no scores are left, none for ``closest``, or files cannot be written; the others
+            are written then.
     """
     rows = [row for row in rows if row_cell(row) not in without
             and (not sets or any(same_set(name, row["dataset"]) for name in sets))]
@@ -50,8 +60,8 @@ def print_report(rows: Sequence[Row], recipes: Recipes, *, sets: Sequence[str], 
         report.add_closest(rows, of_methods)
     for part in report.tables:
         print_table(part)
-    for path in save:
-        write(path, FORMATS[path.suffix.lower()](report))
+    if failures := write_all((path, FORMATS[path.suffix.lower()](report)) for path in save):
+        raise UserError("\n".join(failures))
 
 
 @dataclass
@@ -120,7 +130,10 @@ def origin_table(rows: Sequence[Row]) -> Table:
         together.setdefault((*row_cell(row), *which), []).append(row)
     lines = []
     for row, *others in together.values():
-        origin, scored, state = row.get("origin") or {}, row.get("scored") or {}, ""
+        origin, state = row.get("origin") or {}, ""
+        scored = [part for same in (row, *others)
+                  for part in (same.get("scored") or {}, *earlier_of(same).values())]
+        commits = dict.fromkeys(_short(part.get("commit", "")) for part in scored)
         if origin:
             state = "complete" if origin.get("finished") else "unfinished"
             state += f", {origin['kept']} of an earlier run" if origin.get("kept") else ""
@@ -128,7 +141,8 @@ def origin_table(rows: Sequence[Row]) -> Table:
             *row_cell(row), ", ".join(same["profile"] for same in (row, *others)),
             str(origin.get("checkpoint", "unknown, maps of others")),
             str(origin.get("sha256", ""))[:12], state, _short(origin.get("commit", "")),
-            _short(scored.get("commit", "")), str(scored.get("date", ""))[:10], images_text(row)))
+            ", ".join(filter(None, commits)),
+            max(str(part.get("date", ""))[:10] for part in scored), images_text(row)))
     return Table("what was scored", ["method", "data set", "profiles", "checkpoint", "SHA-256",
                                      "maps", "maps' commit", "scores' commit", "scored", "images"],
                  [lines], words=9)

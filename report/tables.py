@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rich.text import Text
 from metrics.compare import Difference
 from scoring.scores import measures_of
 from utils.errors import UserError
+from utils.files import write_text
 
 #: How a cell is marked: best or second best of its column, or a number that nobody has verified.
 BEST, SECOND, UNSURE = "best", "second", "unsure"
@@ -33,7 +35,8 @@ _SIGNS = str.maketrans({
     "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"}, "✓": r"$\checkmark$",
     "–": r"\textendash{}", "…": r"\dots{}", "|": r"\textbar{}", "←": r"$\leftarrow$",
     "<": r"\textless{}", ">": r"\textgreater{}", '"': "''",
-    "[": "{[}", "*": "{*}"})  # LaTeX reads these two as options after the end of a row
+    "[": "{[}", "*": "{*}",  # LaTeX reads these two as options after the end of a row
+    "`": "{`}"})  # and this as another sign after ?, ! and its like
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,21 @@ def cells(*texts: str, mark: str = "") -> list[Cell]:
 
 
 def print_table(table: Table) -> None:
-    """Print at full width: a number that is cut short to fit the terminal would be a wrong one.
+    """Print a table, whose numbers are never cut: a shorter number would be a wrong one.
 
-    Title and notes, which may wrap, are as wide as the terminal.
+    Where it does not fit the terminal, it is turned on its side, and its lines are printed a few
+    at a time. In a file or a pipe it has its full width, unless COLUMNS tells another.
     """
     console = Console()
     if table.title:
         console.print(Text(one_line(table.title)))
-    Console(width=10_000).print(terminal(table))
+    whole, wide = terminal(table), Console(width=10_000)
+    limited = console.file.isatty() or "COLUMNS" in os.environ
+    if not limited or wide.measure(whole).maximum <= console.width:
+        wide.print(whole)
+    else:
+        for part in turned(table, console.width):
+            wide.print(part)
     if table.notes:
         console.print(Text("".join(f"• {one_line(note)}\n" for note in table.notes)))
 
@@ -81,13 +91,45 @@ def terminal(table: Table) -> rich.table.Table:
     """Headings and rows for ``rich``."""
     body = rich.table.Table()
     for number, heading in enumerate(table.headings):
-        body.add_column(Text(heading), no_wrap=True,
+        body.add_column(Text(one_line(heading)), no_wrap=True,
                         justify="left" if number < table.words else "right")
     for group in table.groups:
         for row in group:
-            body.add_row(*(Text(one_line(cell.text), _TERMINAL[cell.mark]) for cell in row))
+            body.add_row(*map(_text, row))
         body.add_section()
     return body
+
+
+def turned(table: Table, width: int) -> list[rich.table.Table]:
+    """The table with a line for each heading and a column for each row, in parts that are at most
+    ``width`` wide. Where a single row is wider, its words are folded."""
+    headings = [Text(one_line(heading), "bold") for heading in table.headings]
+    room = width - 4 - max(heading.cell_len for heading in headings)
+    parts: list[list[list[Text]]] = []
+    free = 0
+    for row in (list(map(_text, row)) for group in table.groups for row in group):
+        needed = max(text.cell_len for text in row) + 3
+        if needed > free:
+            parts.append([])
+            free = room
+        parts[-1].append(row)
+        free -= needed
+    narrowest = max((text.cell_len for part in parts for row in part for text in row[table.words:]),
+                    default=1)
+    tables = []
+    for part in parts:
+        body = rich.table.Table(show_header=False)
+        for number in range(len(part) + 1):
+            body.add_column(justify="right" if number else "left", overflow="fold",
+                            max_width=max(room - 3, narrowest) if number else None)
+        for number, line in enumerate(zip(headings, *part, strict=True), start=1):
+            body.add_row(*line, end_section=number == table.words)
+        tables.append(body)
+    return tables
+
+
+def _text(cell: Cell) -> Text:
+    return Text(one_line(cell.text), _TERMINAL[cell.mark])
 
 
 def markdown(table: Table) -> str:
@@ -133,7 +175,13 @@ def latex_file(tables: Iterable[Table]) -> str:
 
 def one_line(text: str) -> str:
     """Text without line breaks and control characters, which file names may have."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+", " ", text)
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", encodable(text))
+
+
+def encodable(text: str) -> str:
+    """Text that has a form in UTF-8: the bytes of file names that are not UTF-8 become ``\\udc…``,
+    as in JSON."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def escape_latex(text: str) -> str:
@@ -144,29 +192,75 @@ def escape_latex(text: str) -> str:
 
 def escape_markdown(text: str) -> str:
     """Text that Markdown shows as it is, in a table too."""
-    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", one_line(text))
+    return re.sub(r"([\\`*_{}\[\]<>|#~&$])", r"\\\1", one_line(text))
 
 
 def csv_text(rows: Sequence[dict]) -> str:
-    """CSV with a column for every key that any row has."""
+    """CSV with a column for every key that any row has. See ``_no_formula`` for its names."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _no_formula(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 
+def _no_formula(value: object) -> object:
+    """A text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)  # a difference, such as -0.003
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
 def write(path: Path, text: str) -> None:
-    """Write a file, and make the folders that lead to it.
+    """Write a file, whole or not at all, and make the folders that lead to it.
 
     Raises:
         UserError: it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="")
+        write_text(path, encodable(text))
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
+        parents = map(str, path.absolute().parents)
+        where = f"{error.filename}: " if error.filename in parents else ""
+        raise UserError(f"cannot write {path}: {where}{error.strerror}") from None
+
+
+def write_all(files: Iterable[tuple[Path, str]]) -> list[str]:
+    """Write texts to files; one that cannot be written does not stop the others.
+
+    Returns:
+        A message for each that could not be written.
+    """
+    failures = []
+    for path, text in files:
+        try:
+            write(path, text)
+        except UserError as error:
+            failures.append(str(error))
+    return failures
+
+
+def require_own_files(taken: Mapping[Path, str], files: Iterable[tuple[str, Path | None]]) -> None:
+    """Each file that is to be written must have a path to itself.
+
+    Args:
+        taken: files that are written anyway, and why.
+        files: options with what they name, if anything.
+
+    Raises:
+        UserError: an option names what is taken, or what another names.
+    """
+    taken = {path.resolve(): why for path, why in taken.items()}
+    for option, path in files:
+        if path is None or (path.exists() and not path.is_file()):  # a pipe may be named twice
+            continue
+        if why := taken.get(path.resolve()):
+            raise UserError(f"{option} {path}: {why}; give another name, or leave it out")
+        taken[path.resolve()] = f"{option} writes that file already"
 
 
 def images_text(row: dict) -> str:
@@ -185,7 +279,15 @@ def scores_table(rows: Sequence[dict], source: str) -> Table:
     lines = [cells(row["method"], row["dataset"], images_text(row),
                    *(f"{row[measure]:.4f}" for measure in measures)) for row in rows]
     return Table("", ["method", "data set", "images", *measures], [lines], words=2,
-                 notes=[f"profile {rows[0]['profile']}: {source}"])
+                 notes=[f"profile {rows[0]['profile']}: {source}", *empty_notes(rows)])
+
+
+def empty_notes(rows: Iterable[dict]) -> list[str]:
+    """A note for each data set some of whose truths have no foreground."""
+    texts = dict.fromkeys(f"{row['dataset']}: {row['empty']} of {row['images']} truths are empty "
+                          "(no foreground); F, wF, IoU and Dice are 0 on them, whatever the map"
+                          for row in rows if row.get("empty"))
+    return list(texts)
 
 
 def differences_table(a: str, b: str, dataset: str, differences: Sequence[Difference]) -> Table:

@@ -37,6 +37,8 @@ class FolderScores:
         expected: how many maps there should be.
         problems: a line for each map or mask that is missing, too many or unusable.
         resized: how many maps were brought to their mask's size.
+        empty: how many of the masks that were scored have no foreground.
+        grey: how many of them are neither black nor white for the most part, as photos are.
         digests: map → digest of what it and its mask hold, of those that could be scored.
         maps: name of a pair → its map.
     """
@@ -45,6 +47,8 @@ class FolderScores:
     expected: int
     problems: list[str] = field(default_factory=list)
     resized: int = 0
+    empty: int = 0
+    grey: int = 0
     digests: dict[str, bytes] = field(default_factory=dict)
     maps: dict[str, Path] = field(default_factory=dict)
 
@@ -115,6 +119,8 @@ def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
             for part in _parts(tasks, options, result.evaluator):
                 result.problems += part.problems
                 result.resized += part.resized
+                result.empty += part.empty
+                result.grey += part.grey
                 result.digests |= part.digests
                 bar.update(part.expected)
     except ImportError as error:
@@ -168,6 +174,9 @@ def _score(pairs: Iterable[LoadedPair], evaluator: Evaluator) -> FolderScores:
             part.problems.append(loaded.problem)
         else:
             part.digests[loaded.name] = loaded.digest
+            part.empty += not (loaded.truth > evaluator.profile.foreground_above).any()
+            sample = loaded.truth[::4, ::4]
+            part.grey += bool(((sample > 31) & (sample < 224)).mean() > 0.5)
             evaluator.update(loaded.name, loaded.prediction, loaded.truth)
     return part
 

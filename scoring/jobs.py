@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.catalog import canonical, find_set, lookup, same_set
+from data.catalog import SetOnDisk, canonical, find_set, lookup, same_set
 from data.listing import list_images
 from data.pairing import PLAIN, Names, Pair, by_stem, fit
-from utils.errors import UserError, list_problems, note_once
+from utils.errors import SHOWN_PROBLEMS, UserError, list_problems, note_once
+from utils.origin import origin_of
+from utils.paths import DATASETS
 
 from .folders import FolderScores, ScoringOptions, score_folder
+from .layout import INPUT, Folders, map_folder, methods_in, require_folder
 
 #: A method and a data set: a cell of a table.
 Cell = tuple[str, str]
@@ -48,6 +51,7 @@ class JobScores:
                "profile": self.options.profile}
         if self.options.resize:
             row["resized"] = self.result.resized
+        row["empty"] = self.result.empty
         return row | self.result.evaluator.compute()
 
     def is_given(self, allow_missing: bool) -> bool:
@@ -79,69 +83,172 @@ def score_job(job: Job, options: ScoringOptions, quiet: bool = False) -> JobScor
         result.problems.append(f"no maps in {job.maps}")
     if result.problems and not quiet:
         print(list_problems(f"{job.method} on {job.dataset}", result.problems), file=sys.stderr)
+    if not quiet:
+        print_doubts(job, maps, result)
     return JobScores(job, options, result)
 
 
-def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
-              methods: Sequence[str] | None = None,
+def print_doubts(job: Job, maps: Sequence[Path], result: FolderScores) -> None:
+    """A note for what can be scored, but is hardly meant."""
+    if result.grey > result.evaluator.images / 2:
+        print(f"note: most masks of {job.dataset}, such as {job.pairs[0].mask}, are grey, neither "
+              "black nor white, as photos are; is this the folder of masks?", file=sys.stderr)
+    if jpeg := [path for path in maps if path.suffix.lower() in (".jpg", ".jpeg", ".jfif")]:
+        print(f"note: {len(jpeg)} maps of {job.method} on {job.dataset} are JPEG files, whose "
+              "values are not quite those that were predicted", file=sys.stderr)
+
+
+def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path | None = None,
+              methods: Sequence[str] | None = None, names: Sequence[str] = (),
+              dataset: str = "",
               truths_named: Names = PLAIN) -> tuple[list[Job], list[Cell]]:
     """The jobs that there are, and the cells that lack maps or masks.
 
     Args:
-        pred: ``<method>/<set>/`` folders, the ``<set>/`` folders of one method, or with ``gt``
-            a folder of maps.
+        pred: ``<method>/<set>/`` or ``<set>/<method>/`` folders, the ``<set>/`` folders of one
+            method, or with ``gt`` a folder of maps.
         gt: a folder of masks, or None.
         data: only these sets.
-        root: where the data sets lie.
+        root: where the data sets lie; None for datasets/ or, where a set is not there, the root
+            that test.py had it from.
         methods: only these methods, folders in ``pred`` or anywhere.
+        names: what the methods are called, in their order, instead of as their folders.
+        dataset: what the set of ``gt`` is called.
         truths_named: how the folders of masks, and of images, are read.
 
     Raises:
-        UserError: folders that do not exist, nothing to score, sets that are not there.
+        UserError: folders that do not exist, nothing to score, sets that are not there, two
+            methods of one name.
     """
     if gt:
         if data:
-            raise UserError("--gt names the masks of one folder of maps; leave --data out")
-        return folder_jobs([Path(folder) for folder in methods or [pred]], gt,
+            raise UserError("--gt names the masks of one folder of maps; leave --data out, --set "
+                            "names the set")
+        return folder_jobs([Path(folder) for folder in methods or [pred]], gt, names, dataset,
                            truths_named), []
-    jobs, missing, truths = [], [], {}
-    for folder in method_folders(pred, data, methods):
-        method = folder.absolute().name
-        for name in dict.fromkeys(data or [maps.name for maps in subfolders(folder)]):
+    if dataset:
+        raise UserError("--set says what the set of --gt is called; --data chooses sets")
+    truths, jobs, missing, unscored = Truths(root, truths_named), [], [], {}
+    methods = methods_in(pred, data, truths.root, methods)
+    for method, (_, folders) in zip(_renamed([name for name, _ in methods], names), methods,
+                                    strict=True):
+        seen: dict[str, SetOnDisk] = {}
+        for name in dict.fromkeys(data or folders):
             try:
-                if name not in truths:
-                    truths[name] = find_set(name, root, truths_named)
-                    if note := truths[name].count_note:
-                        print(f"note: {note}; scored against these", file=sys.stderr)
+                truth = truths.of(name, folders)
             except UserError as error:
                 if data:
                     raise
-                print(f"note: {folder / name} is not scored: {error}", file=sys.stderr)
                 # A known set is a score that is missing; a folder of another kind is none.
-                if lookup(name) is not None or (root / name).is_dir():
+                is_set = lookup(name) is not None or (truths.root / name).is_dir()
+                if is_set:
                     missing.append((method, canonical(name)))
+                if is_set or name != INPUT:
+                    unscored.setdefault(name, (error, []))[1].append(folders[name])
                 continue
-            truth = truths[name]
-            if maps := map_folder(folder, truth.name):
+            if seen.setdefault(truth.name, truth).pairs != truth.pairs:
+                raise UserError(f"two different sets are called {truth.name}; score them one at a "
+                                "time")
+            if seen[truth.name] is not truth:
+                continue  # asked for twice
+            if maps := map_folder(method, folders, truth.name):
                 jobs.append(Job(method, truth.name, maps, truth.pairs))
             else:
                 print(f"note: {method} has no maps of {truth.name}", file=sys.stderr)
                 missing.append((method, truth.name))
+    _print_unscored(unscored)
     if not jobs and not missing:
+        photos = next((folders[INPUT] for _, folders in methods if INPUT in folders), None)
         raise UserError(f"nothing to score in {pred}: expected <method>/<set>/*.png, for "
                         "example results/cpd_vgg/ECSSD/0001.png; --pred DIR --gt DIR scores "
-                        "any two folders")
+                        "any two folders" + (f". {photos} holds maps of photos, which have no "
+                                             "ground truth" if photos else ""))
+    _require_distinct(jobs)
     return jobs, missing
 
 
-def folder_jobs(folders: Sequence[Path], masks: Path,
-                names: Names = PLAIN) -> list[Job]:
-    """Folders of maps against one folder of masks, whose ``names`` say how it is read."""
-    for folder in (masks, *folders):
-        if not folder.is_dir():
-            raise UserError(f"folder not found: {folder}")
-    files = list_images(masks, names.recursive)
-    fitted = fit((), files, "maps", "masks", names.affix)
+class Truths:
+    """The data sets that maps are scored against; each is looked for once.
+
+    Args:
+        root: where they lie; None for datasets/ or, where a set is not there, the root that
+            test.py had it from.
+        names: how the folders of masks, and of images, are read.
+    """
+
+    def __init__(self, root: Path | None, names: Names = PLAIN):
+        self.root, self._given, self._names = root or DATASETS, root is not None, names
+        self._sets: dict[tuple[str, Path], SetOnDisk | UserError] = {}
+        self._noted: set[str] = set()
+
+    def of(self, spec: str, folders: Folders) -> SetOnDisk:
+        """The set that ``spec`` names, for a method's folders of maps.
+
+        Raises:
+            UserError: see ``find_set``.
+        """
+        other = _root_of(folders, Path(spec).name)
+        if other is None or other.resolve() == self.root.resolve():
+            return self._noting_count(self._find(spec, self.root))
+        try:
+            located = self._find(spec, self.root)
+        except UserError as error:
+            if self._given:
+                raise UserError(f"{error}\ntest.py had {spec} from {other}") from None
+            located = self._find(spec, other)
+            self._note(f"{spec} is taken from {other}, as test.py did, because: {error}")
+        else:
+            if not self._given:
+                self._note(f"{spec} is scored against {self.root}, but test.py had it from "
+                           f"{other}; --root DIR chooses")
+        return self._noting_count(located)
+
+    def _noting_count(self, located: SetOnDisk) -> SetOnDisk:
+        if located.count_note:
+            self._note(f"{located.count_note}; scored against these")
+        return located
+
+    def _find(self, spec: str, root: Path) -> SetOnDisk:
+        if (spec, root) not in self._sets:
+            try:
+                self._sets[spec, root] = find_set(spec, root, self._names)
+            except UserError as error:
+                self._sets[spec, root] = error
+        if isinstance(located := self._sets[spec, root], UserError):
+            raise located
+        return located
+
+    def _note(self, text: str) -> None:
+        if text not in self._noted:
+            print(f"note: {text}", file=sys.stderr)
+            self._noted.add(text)
+
+
+def _root_of(folders: Folders, name: str) -> Path | None:
+    """Where test.py had the set of a method's maps from; None where it did not write that."""
+    maps = next((path for own, path in folders.items() if same_set(own, name)), None)
+    root = (origin_of(maps) or {}).get("root") if maps else None
+    return Path(root) if isinstance(root, str) else None
+
+
+def folder_jobs(folders: Sequence[Path], masks: Path, names: Sequence[str] = (),
+                dataset: str = "", truths_named: Names = PLAIN) -> list[Job]:
+    """Folders of maps against one folder of masks.
+
+    Args:
+        names: what the methods are called. Without them: folders of different names are called
+            by these and the set like the folder of masks; others are ``<method>/<set>``.
+        dataset: what the set is called.
+        truths_named: how the folder of masks is read.
+
+    Raises:
+        UserError: no such folders, no masks, two methods of one name.
+    """
+    require_folder(masks, "--gt")
+    for folder in folders:
+        require_folder(folder, "--pred")
+    files = list_images(masks, truths_named.recursive)
+    fitted = fit((), files, "maps", "masks", truths_named.affix)
     note_once(files.note, *fitted.notes)
     table, problems = by_stem(fitted.listing, "masks")
     if problems:
@@ -149,40 +256,42 @@ def folder_jobs(folders: Sequence[Path], masks: Path,
     if not table:
         raise UserError(f"no masks in {masks}; give the folder that holds them")
     pairs = [Pair(name, None, path) for name, path in table.items()]
-    # Folders are <method>/<set>, unless several have different names: these are the methods'.
     folders = [folder.absolute() for folder in folders]
     if len({folder.name for folder in folders}) > 1:
-        dataset = canonical(masks.absolute().name)
-        return [Job(folder.name, dataset, folder, pairs) for folder in folders]
-    return [Job(folder.parent.name, canonical(folder.name), folder, pairs) for folder in folders]
+        cells = [(folder.name, masks.absolute().name) for folder in folders]
+    else:
+        cells = [(folder.parent.name or folder.name, folder.name) for folder in folders]
+    methods = _renamed([method for method, _ in cells], names)
+    jobs = [Job(method, canonical(dataset or own), folder, pairs)
+            for method, folder, (_, own) in zip(methods, folders, cells, strict=True)]
+    _require_distinct(jobs)
+    return jobs
 
 
-def subfolders(folder: Path) -> Iterator[Path]:
-    """Folders in ``folder`` that may hold maps."""
-    return (path for path in sorted(folder.iterdir())
-            if path.is_dir() and not path.name.startswith(("_", ".")))
+def _renamed(methods: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+    """``names`` instead of ``methods``, if there are any."""
+    if names and len(names) != len(methods):
+        raise UserError(f"--name gives {len(names)} names, but the methods are "
+                        f"{', '.join(methods) or 'none'}; give each its name, in this order")
+    if not all(name.strip() for name in names):
+        raise UserError("--name: a name has letters")
+    return names or methods
 
 
-def method_folders(pred: Path, data: Sequence[str],
-                   methods: Sequence[str] | None = None) -> list[Path]:
-    """Folders of methods: ``methods``, or ``pred`` itself if it holds sets, or those in it."""
-    named = [next(filter(Path.is_dir, (pred / name, Path(name))), None) for name in methods or ()]
-    if None in named:
-        name = methods[named.index(None)]
-        raise UserError(f"method {name}: neither {pred / name} nor {name} is a folder")
-    if named:
-        return named
-    if not pred.is_dir():
-        raise UserError(f"folder not found: {pred}")
-    folders = list(subfolders(pred))
-    is_method = any(lookup(folder.name) or folder.name in data for folder in folders)
-    return [pred] if is_method else folders
+def _require_distinct(jobs: Iterable[Job]) -> None:
+    folders: dict[Cell, Path] = {}
+    for job in jobs:
+        if job.cell in folders:
+            raise UserError(f"two methods are called {job.method}: {folders[job.cell]} and "
+                            f"{job.maps}; eval.py --name A B tells them apart")
+        folders[job.cell] = job.maps
 
 
-def map_folder(method: Path, dataset: str) -> Path | None:
-    """The method's folder of maps of a set, under any of the names that people use for the set."""
-    folders = [folder for folder in subfolders(method) if same_set(folder.name, dataset)]
-    if len(folders) > 1:
-        raise UserError(f"{method}: several folders hold maps of {dataset} "
-                        f"({', '.join(folder.name for folder in folders)}); leave one")
-    return folders[0] if folders else None
+def _print_unscored(unscored: dict[str, tuple[UserError, list[Path]]]) -> None:
+    """A note for each name of folders that are not scored, of the first of many."""
+    for error, folders in list(unscored.values())[:SHOWN_PROBLEMS]:
+        more = f" (and {len(folders) - 1} more of that name)" if len(folders) > 1 else ""
+        print(f"note: {folders[0]}{more} is not scored: {error}", file=sys.stderr)
+    if len(unscored) > SHOWN_PROBLEMS:
+        print(f"note: folders of {len(unscored) - SHOWN_PROBLEMS} more names are not scored",
+              file=sys.stderr)

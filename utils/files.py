@@ -16,16 +16,23 @@ def written_whole(path: Path, mode: str = "w", **options: object) -> Iterator[IO
 
     The folder is made. The file's name until then is short, hidden, and of this process alone, so
     that a name of 255 bytes can be written and two processes do not write into each other's file.
+    Where ``path`` is a link, the file that it names is replaced. What is no file, such as a pipe
+    or /dev/stdout, is written to as it is.
 
     Args:
         mode: ``"w"`` for text, in UTF-8, or ``"wb"``.
         options: of ``open``, such as ``newline``.
     """
+    if "b" not in mode:
+        options = {"encoding": "utf-8"} | options
+    if path.exists() and not path.is_file():
+        with path.open(mode, **options) as file:
+            yield file
+        return
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
     temporary = path.with_name(f".{digest}.{os.getpid()}.tmp")
-    if "b" not in mode:
-        options = {"encoding": "utf-8"} | options
     try:
         with temporary.open(mode, **options) as file:
             yield file

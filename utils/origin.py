@@ -57,7 +57,8 @@ class MapsOrigin:
 
     def __init__(self, checkpoint: Path, config: DictConfig, device: torch.device):
         self.entry = {"checkpoint": str(checkpoint), "sha256": sha256_of(checkpoint),
-                      "config": config.name, "paper": config.paper, **_session(device)}
+                      "config": config.name, "paper": config.paper,
+                      "root": str(ROOT / config.data.root), **_session(device)}
 
     def begin(self, folder: Path, kept: int = 0) -> None:
         """To be called before maps are written to ``folder``, which is ``<method>/<set>``.

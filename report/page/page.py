@@ -17,6 +17,7 @@ from markupsafe import Markup
 from metrics import PROFILES, lower_is_better
 from scoring.scores import measures_of
 from utils.errors import UserError
+from utils.files import written_whole
 
 from ..comparison import compare_with_papers, comparison_tables
 from ..curves import draw_set, inline_svg
@@ -107,10 +108,8 @@ def write_page(path: Path, sets: Sequence[SetScores], profile: str, longer: int,
     Raises:
         UserError: the folder beside it is taken.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     store = PictureStore(path.with_name(f"_{path.stem}"), limit)
     require_own(store.folder)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
@@ -125,12 +124,10 @@ def write_page(path: Path, sets: Sequence[SetScores], profile: str, longer: int,
             data={"sets": [part["data"] for part in parts],
                   "folder": None if store.embedded else store.folder.name},
             blocks=store.blocks())
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        with written_whole(path, newline="\n", errors="backslashreplace") as file:
             page.dump(file)
-        store.finish()
-        temporary.replace(path)
+            store.finish()
     finally:
-        temporary.unlink(missing_ok=True)
         store.discard()
     return store
 

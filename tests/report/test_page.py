@@ -309,3 +309,14 @@ def test_pictures_shrink_and_do_not_grow(scored):
         assert pictures.area == shares[pair.name]
         with Image.open(io.BytesIO(pictures.files["0"])) as picture:
             assert max(picture.size) == 64
+
+
+def test_names_that_are_not_utf8(copied):
+    name = os.fsdecode(b"\xb2\xe2")
+    (copied / "maps/copy").rename(copied / "maps" / name)
+    for path in (*copied.glob("datasets/*/*/01.*"), *copied.glob("maps/*/*/01.png")):
+        path.rename(path.with_stem(name))
+    page = copied / "page.html"
+    assert report(copied, "page", "--methods", name, "--out", str(page), "--size", "32") == 0
+    assert r"\udcb2\udce2" in page.read_text(encoding="utf-8")
+    assert any(name in block.get("names", ()) for block in blocks(page)["data"]["sets"])

@@ -86,8 +86,14 @@ def test_a_record_holds_no_folders_of_the_machine(tmp_path, word, left):
 def test_what_is_no_record_is_refused(tmp_path):
     with pytest.raises(UserError, match="no records"):
         read_records(tmp_path / "none")
+    bent = [RECORD | change for change in (
+        {"scores": [3]}, {"comparisons": [{}]}, {"times": {"train": "x"}}, {"origin": {}},
+        {"scores": [RECORD["scores"][0] | {"measures": {"MAE": "x"}}]},
+        {"times": {"train": 1e300}}, {"origin": RECORD["origin"] | {"commit": 3}})]
     for content, message in (("[1", "cannot be read as a record"), ("[1]", "it has no run, recipe"),
-                             (json.dumps(RECORD | {"times": []}), "it has no times.")):
+                             ("[" * 100_000, "cannot be read as a record"),
+                             (json.dumps(RECORD | {"times": []}), "it has no times."),
+                             *((json.dumps(record), "no sound scores") for record in bent)):
         (tmp_path / "x.json").write_text(content)
         with pytest.raises(UserError, match=message):
             read_records(tmp_path)

@@ -23,7 +23,7 @@ from PIL import Image
 import eval as eval_script
 from report.protocols import COLUMNS
 from report.recipes import Recipes
-from report.table import FORMATS, Report, as_csv, as_json, print_report
+from report.table import FORMATS, Report, as_csv, as_json, origin_table, print_report
 from report.tables import PREAMBLE
 from scoring.jobs import find_jobs
 from scoring.scores import read_scores
@@ -247,7 +247,8 @@ def test_scores_of_before_are_left_out_where_the_maps_cannot_be_scored_now(capsy
 @pytest.fixture
 def origin(tmp_path) -> MapsOrigin:
     (tmp_path / "best.pt").write_bytes(b"weights")
-    config = SimpleNamespace(name="trial", paper="CPD-VGG, CVPR 2019, arXiv 1904.08739")
+    config = SimpleNamespace(name="trial", paper="CPD-VGG, CVPR 2019, arXiv 1904.08739",
+                             data=SimpleNamespace(root="datasets"))
     return MapsOrigin(tmp_path / "best.pt", config, torch.device("cpu"))
 
 
@@ -264,6 +265,15 @@ def test_the_table_quotes_what_made_the_maps(sets, maps, origin, capsys, results
     assert "exact has no scores on the sets that recipe cpd_vgg reports" in out  # by its paper
     assert kept(results)[0]["origin"]["sha256"] == digest
     assert origin_of(maps / "exact/TINY-TR") is None
+
+
+def test_the_table_quotes_every_commit_that_scored():
+    old, new = ({"date": f"2026-0{month}-01T00:00:00Z", "commit": 40 * letter}
+                for month, letter in ((1, "a"), (2, "b")))
+    rows = [row(MAE=.1, maxF=.5, scored=new | {"earlier": {"maxF": old}}),
+            row(profile="tracer", MAE=.1, scored=old)]
+    ((line,),) = origin_table(rows).groups
+    assert [cell.text for cell in line[7:9]] == ["bbbbbbbbbb, aaaaaaaaaa", "2026-02-01"]
 
 
 def test_a_damaged_origin_is_said_and_no_obstacle(sets, maps, capsys):

@@ -42,9 +42,13 @@ def test_a_device_scores_folders_the_same(maps, pairs):
 
 
 def test_chunks_of_any_length_score_the_same(maps, pairs, monkeypatch):
+    for pair in (pairs[1], pairs[4], pairs[5]):
+        Image.new("L", Image.open(pair.mask).size).save(pair.mask)
     whole = score_folder(maps, pairs).evaluator
     monkeypatch.setattr(folders, "_CHUNK", 3)
-    chunks = score_folder(maps, pairs).evaluator
+    result = score_folder(maps, pairs)
+    assert result.empty == 3
+    chunks = result.evaluator
     assert list(chunks.per_image.items()) == list(whole.per_image.items())
     assert chunks.compute() == pytest.approx(whole.compute(), abs=1e-12)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -30,12 +31,30 @@ def test_methods_and_one_method_are_told_apart(sets, method):
 
 
 def test_a_folder_of_another_kind_is_named_and_not_missing(sets, method, capsys):
-    (method / "input").mkdir()
-    (method / "_hidden").mkdir()
+    for other in ("a", "b"):
+        (method.parent / other / "photos").mkdir(parents=True)
+    for name in ("_hidden", *(f"stray{number:02d}" for number in range(30))):
+        (method / name).mkdir()
     jobs, missing = find_jobs(method.parent, None, [], sets)
     assert (len(jobs), missing) == (1, [])
     err = capsys.readouterr().err
-    assert "input is not scored" in err and "_hidden" not in err
+    assert "a/photos (and 1 more of that name) is not scored" in err and "_hidden" not in err
+    assert len(err.splitlines()) == 21 and "folders of 11 more names are not scored" in err
+
+
+def test_where_only_photos_were_predicted_the_message_says_so(sets, tmp_path):
+    (tmp_path / "r/m/input").mkdir(parents=True)
+    with pytest.raises(UserError, match="m/input holds maps of photos"):
+        find_jobs(tmp_path / "r", None, [], sets)
+
+
+def test_a_set_that_is_asked_for_twice_is_scored_once(sets, method):
+    jobs, _ = find_jobs(method.parent, None, ["TINY-TE", str(sets / "TINY-TE")], sets)
+    assert [job.cell for job in jobs] == [("copy", "TINY-TE")]
+    (sets / "b").mkdir()
+    (sets / "TINY-TR").rename(sets / "b/TINY-TE")
+    with pytest.raises(UserError, match="two different sets are called TINY-TE"):
+        find_jobs(method.parent, None, ["TINY-TE", str(sets / "b/TINY-TE")], sets)
 
 
 def test_requested_sets_and_sets_that_are_known_are_missing(sets, method, capsys, monkeypatch):
@@ -88,3 +107,18 @@ def test_scores_with_problems_are_given_only_if_maps_may_be_missing(sets, method
     jobs[0].pairs = []
     assert score_jobs(jobs, ScoringOptions(), allow_missing=True) == ([], jobs)  # no images at all
     assert f"no maps in {method / 'TINY-TE'}" in capsys.readouterr().err
+
+
+def test_photos_in_place_of_masks_and_jpeg_maps_are_noted(sets, method, capsys):
+    masks = sets / "TINY-TE/masks"
+    score_jobs(folder_jobs([method / "TINY-TE"], masks), ScoringOptions(), False)
+    assert capsys.readouterr().err == ""
+    random = np.random.default_rng(0)
+    for path in masks.iterdir():
+        Image.open(path).save(method / "TINY-TE" / f"{path.stem}.jpg", quality=95)
+        (method / "TINY-TE" / path.name).unlink()
+        Image.fromarray(random.integers(0, 256, np.array(Image.open(path)).shape, np.uint8)
+                        ).save(path)
+    score_jobs(folder_jobs([method / "TINY-TE"], masks), ScoringOptions(), False)
+    err = capsys.readouterr().err
+    assert "is this the folder of masks?" in err and "4 maps of copy on TINY-TE are JPEG" in err

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scoring.scores import keep_scores, read_scores
+from scoring.scores import forget, keep_scores, read_scores
 from utils.errors import UserError
 
 
@@ -26,7 +27,15 @@ def row(profile: str = "matlab", mae: float = 0.5, **more) -> dict:
     ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "content": [1]}]',
      "row 0 has a damaged 'content'"),
     ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "expected": null}]',
-     "row 0 has a damaged 'expected'"), ("\xff", "")])
+     "row 0 has a damaged 'expected'"), ("\xff", ""), ("[" * 100_000, "too deep"),
+    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "MAE": NaN}]', "for MAE"),
+    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "MAE": 1e999}]', "for MAE"),
+    (f'[{{"method": "a", "dataset": "b", "profile": "c", "images": 1, "MAE": 1{"0" * 400}}}]',
+     "for MAE"), (f'[{{"method": "a", "dataset": "b", "profile": "c", "images": 1{"0" * 5000}}}]',
+                  "5001 digits"),
+    ('[{"method": "a", "dataset": "b", "profile": "c", "images": -1}]', "damaged 'images'"),
+    ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "scored": {"earlier": 3}}]',
+     "damaged 'scored'")])
 def test_a_damaged_file_is_one_clear_line_and_stays(tmp_path, content, message):
     path = tmp_path / "scores.json"
     path.write_bytes(content.encode("latin-1"))
@@ -59,6 +68,39 @@ def test_scores_of_other_maps_replace_those_under_all_profiles(tmp_path, capsys)
         ("a", "matlab", 0.3), ("b", "tracer", 0.5)]
     assert ("scores of a on SOD kept before were of other maps or masks (profiles matlab, tracer)"
             in capsys.readouterr().err)
+
+
+def test_new_numbers_of_the_same_maps_leave_the_others(tmp_path, capsys):
+    path = tmp_path / "scores.json"
+    first, second, third = ({"date": date, "commit": "c"} for date in "123")
+    keep_scores(path, [row(content="x", maxF=.1, scored=first, origin=None)])
+    keep_scores(path, [{key: value for key, value in row(
+        content="x", Sm=.3, scored=second).items() if key != "MAE"}])
+    (kept,) = keep_scores(path, [row(mae=.2, content="x", scored=third)])
+    assert kept == row(mae=.2, maxF=.1, Sm=.3, content="x", origin=None,
+                       scored=third | {"earlier": {"maxF": first, "Sm": second}})
+    assert list(kept) == ["method", "dataset", "images", "expected", "profile", "MAE", "maxF",
+                          "Sm", "content", "scored", "origin"]
+    assert capsys.readouterr().err == ""
+
+
+def test_rows_are_forgotten_by_method_or_by_set(tmp_path, capsys):
+    path = tmp_path / "scores.json"
+    rows = [row(), row("tracer"), row(dataset="ECSSD"), row(method="b/c"), row(method="d")]
+    keep_scores(path, rows)
+    forget(path, ["a/sod", "b/c"])
+    assert [(r["method"], r["dataset"]) for r in read_scores(path)] == [
+        ("a", "ECSSD"), ("d", "SOD")]
+    assert capsys.readouterr().out == (
+        "forgot the scores of a on SOD (profiles matlab, tracer)\n"
+        "forgot the scores of b/c on SOD (profiles matlab)\n")
+    for name, message in (("a/ECSD", "did you mean 'a/ECSSD'?"), ("c", "known: a, d")):
+        with pytest.raises(UserError, match=re.escape(message)):
+            forget(path, ["d", name])
+    assert len(read_scores(path)) == 2  # all or none
+    forget(path, ["a", "d"])
+    with pytest.raises(UserError, match="no scores at all"):
+        forget(path, ["a"])
 
 
 def test_where_scores_cannot_be_kept_they_are_returned_with_a_note(tmp_path, capsys):

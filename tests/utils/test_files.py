@@ -1,5 +1,8 @@
 """Files are written whole or not at all."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from utils.files import write_text, written_whole
@@ -24,3 +27,14 @@ def test_a_name_of_255_bytes_can_be_written(tmp_path):
     with written_whole(path, "wb") as file:
         file.write(b"\0")
     assert path.read_bytes() == b"\0" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_link_stays_and_what_is_no_file_is_written_to(tmp_path):
+    (tmp_path / "link").symlink_to("a.txt")
+    write_text(tmp_path / "link", "through")
+    assert (tmp_path / "a.txt").read_text() == "through" and (tmp_path / "link").is_symlink()
+    read, written = os.pipe()
+    write_text(Path(f"/dev/fd/{written}"), "piped")
+    os.close(written)
+    assert os.read(read, 9) == b"piped"
+    os.close(read)

@@ -11,7 +11,7 @@ from utils.origin import MapsOrigin, origin_of
 
 def test_kept_maps_of_other_weights_are_counted(tmp_path):
     (tmp_path / "best.pt").write_bytes(b"weights")
-    config = SimpleNamespace(name="trial", paper="")
+    config = SimpleNamespace(name="trial", paper="", data=SimpleNamespace(root="datasets"))
     origin = MapsOrigin(tmp_path / "best.pt", config, torch.device("cpu"))
     folder = tmp_path / "maps/exact/TINY-TE"
     origin.begin(folder, kept=3)
