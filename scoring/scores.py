@@ -34,8 +34,8 @@ from utils.values import read_json
 from .jobs import JobScores
 
 #: What a row holds beside its measures.
-ABOUT = ("method", "dataset", "images", "expected", "resized", "profile", "maps", "content",
-         "scored", "origin")
+ABOUT = ("method", "dataset", "images", "expected", "resized", "masks", "profile", "maps",
+         "content", "scored", "origin")
 
 Row = dict
 
