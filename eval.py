@@ -23,7 +23,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from data.affixes import Affix
+from data.coding import KEYS as MASK_KEYS
 from data.pairing import Names
 from metrics import CORE, MEASURES, PROFILES
 from metrics.compare import compare, linear_columns
@@ -49,7 +52,8 @@ from utils.origin import origin_of
 from utils.paths import RESULTS, absolute, absolute_spec
 
 SCORES = "scores.json"
-SCORING_KEYS = ("data.root", "data.recursive", "data.mask_prefix", "data.mask_suffix")
+SCORING_KEYS = ("data.root", "data.recursive", "data.mask_prefix", "data.mask_suffix",
+                *MASK_KEYS)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -66,7 +70,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         if key == "data.root":
             args.root = Path(absolute(value))
     data = merge_config({}, [*args.overrides, *["data.recursive=true"] * args.recursive]).data
-    args.truths_named = Names.of(data)
+    args.truths_named, args.masks = Names.of(data), OmegaConf.to_object(data)
     args.maps_named = Names(data.recursive, Affix(args.prefix, args.suffix))
     args.data = [absolute_spec(spec) for spec in args.data or []]
     args.name, args.measures = args.name or [], args.measures or ["core"]
@@ -220,7 +224,8 @@ def scoring_options(args: argparse.Namespace) -> ScoringOptions:
     chosen = tuple(measure for name in args.measures
                    for measure in {"core": CORE, "all": MEASURES}.get(name, (name,)))
     return ScoringOptions(choose_device(args.gpu), measures=chosen,
-                          resize=args.resize, names=args.maps_named).under(args.profile)
+                          resize=args.resize, names=args.maps_named,
+                          masks=args.masks).under(args.profile)
 
 
 def choose_device(gpu: str) -> object:

@@ -22,6 +22,7 @@ import eval as eval_script
 import test as test_script
 import train as train_script
 from data.catalog import find_set
+from data.coding import decided_words
 from data.pairing import Names
 from engine.checkpoint import load_latest, require_same_recipe
 from engine.run import has_ended
@@ -110,6 +111,7 @@ class Reproduction:
             return 0
         rows = self.timed("eval", True, eval_script.run, "--pred", str(RESULTS / self.name),
                           "--root", str(self.root), "--table",
+                          *decided_words(self.config.data),
                           "--reported", f"{self.name}={self.path}", "--data", *self.data)
         write_record(path, record_of(self.path, self.args.overrides, weights, rows, self.times))
         print(f"record: {path}")

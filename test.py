@@ -26,15 +26,16 @@ import model
 from data import Pair, decode_image, require_sound
 from data.affixes import key_of
 from data.catalog import find_set, with_statistics_of
+from data.coding import with_coding
 from data.listing import Listing, is_hidden, is_picture, list_images, note_on
 from data.loader import evaluation_loader
 from data.map_sizes import with_map_sizes
+from data.masks import mask_of
 from data.pairing import Names, distinct
 from engine.checkpoint import load_checkpoint, tested_weights
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
 from report.picture import SheetRow, save_sheet, small
-from scoring import read_truth
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import select_device, set_threads
@@ -121,6 +122,7 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, pr
         if origin is not None:
             origin.end(folder)
         if args.show and world.main:
+            pairs = with_coding(pairs, config.data, name)
             print(f"sheet: {show(pairs, folder, args.rows)}")
 
 
@@ -239,7 +241,13 @@ def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:
     chosen = np.unique(np.linspace(0, len(pairs) - 1, min(rows, len(pairs))).round().astype(int))
     sheet = []
     for pair in (pairs[i] for i in chosen):
-        truth = small(read_truth(pair)) if pair.mask is not None else None
+        truth = None
+        if pair.mask is not None:
+            mask = mask_of(pair)
+            truth = small(mask.values if mask.void is None else
+                          np.where(mask.void, np.uint8(128), mask.values))
+            if mask.remark:
+                print(f"note: {mask.remark}", file=sys.stderr)
         sheet.append(SheetRow(small(decode_image(pair.image)),
                               small(read_map(folder / f"{pair.name}.png")), truth))
     return save_sheet(folder.with_name(f"{folder.name}.png"), sheet)

@@ -24,7 +24,8 @@ from torch import nn
 import model
 from data import Pair
 from data.loader import evaluation_loader, training_loader
-from data.split import find_data
+from data.masks import mask_of
+from data.split import codings_of, find_data
 from engine.checkpoint import checkpoint_to_resume
 from engine.log import NoLog, RunLog
 from engine.norm import synchronise
@@ -37,7 +38,7 @@ from engine.step import StepResult
 from engine.summary import print_summary
 from metrics import Evaluator
 from report.picture import batch_grid
-from scoring import read_truth
+from scoring.folders import known_pixels
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import keep_freed_memory, select_device, set_threads
@@ -108,21 +109,26 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     run = Run(config, network, objective, loader, folder, precision, world)
     if world.main:
         print_summary(network, config.data.size)
-        start_folder(folder, config, device, world, anew=resumed is None)
+        start_folder(folder, config, device, world, anew=resumed is None,
+                     masks=codings_of([*training, *validation]))
     if resumed is not None:
         run.restore(resumed)
     return run, validation
 
 
 def start_folder(folder: Path, config: DictConfig, device: torch.device, world: World,
-                 anew: bool) -> None:
-    """Write the run's configuration and origin; ``anew`` removes what an earlier run left."""
+                 anew: bool, masks: dict[str, str]) -> None:
+    """Write the run's configuration and origin; ``anew`` removes what an earlier run left.
+
+    Args:
+        masks: folder of masks → how they are coded.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if anew:
         for pattern in ("last.pt", "previous.pt", "best.pt", "log.csv", "events.*"):
             for path in folder.glob(pattern):
                 path.unlink()
-    write_origin(folder, device, world.size)
+    write_origin(folder, device, world.size, masks)
     OmegaConf.save(config, folder / "config.yaml")
 
 
@@ -230,7 +236,8 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
             not_finite += [] if math.isfinite(loss) else batch["name"]
             for saliency in maps_of(logits, batch, config.test.resize, config.test.minmax):
                 number = next(numbers)
-                evaluator.update(str(number), saliency, read_truth(pairs[number]))
+                evaluator.update(str(number),
+                                 *known_pixels(saliency, mask_of(pairs[number])))
     evaluator.flush()
     evaluators, totals, names = zip(*world.gather((evaluator, total, not_finite)), strict=True)
     if names := [name for share in names for name in share]:

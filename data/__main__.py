@@ -5,6 +5,8 @@
     python -m data sample datasets/       write the built-in sample sets
     python -m data centre-prior SET OUT   write the map that guesses the centre, for each image
     python -m data scribbles SET OUT      draw scribbles out of a set's masks, and an overview
+
+check and scribbles take the keys data.mask_…=value of train.py, which tell how masks are coded.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from utils.cli import split_overrides
 from utils.config import merge_config
 from utils.errors import UserError, reports_errors
@@ -20,17 +24,21 @@ from utils.paths import DATASETS, ROOT, absolute_spec
 
 from .catalog import find_pairs
 from .check import check
+from .coding import KEYS, with_coding
 from .pairing import Names
 from .sample import SETS, write_centre_prior, write_sample
 
 
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    keys = [word for word in words if word.partition("=")[0] in KEYS]
+    args = _parser().parse_args([word for word in words if word not in keys])
+    masks = merge_config({}, keys, "command line").data
     if getattr(args, "seed", 0) < 0:
         raise UserError(f"--seed {args.seed}: a seed is 0 or more")
     if args.command == "check":
-        return run_check(args)
+        return run_check(args, masks)
     if args.command == "sample":
         write_sample(args.root, args.seed)
         print(f"{' and '.join(SETS)} written to {args.root}")
@@ -42,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     from .scribbles import Pen, write_scribbles  # scikit-image: the other commands do without
 
+    pairs = with_coding(pairs, masks, args.set)
     pen = Pen(args.thickness, args.length, args.strokes, args.background_strokes)
     out = args.out.expanduser().resolve()
     for note in write_scribbles(pairs, out, pen, args.seed, args.overwrite):
@@ -50,14 +59,15 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run_check(args: argparse.Namespace) -> int:
-    """Examine the sets of the command line, read as its ``data.…`` keys say."""
+def run_check(args: argparse.Namespace, masks: DictConfig) -> int:
+    """Examine the sets of the command line, read as its ``data.…`` keys say; ``masks`` has those on
+    the coding of masks."""
     specs, overrides = split_overrides(args.sets)
     for override in overrides:
         if not override.startswith("data."):
             raise UserError(f"{override}: of the configuration keys, check takes those of data")
     data = merge_config({}, [*overrides, *["data.recursive=true"] * args.recursive]).data
-    return check(specs or [str(ROOT / data.root)], ROOT / data.root, Names.of(data))
+    return check(specs or [str(ROOT / data.root)], ROOT / data.root, Names.of(data), masks)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -132,7 +132,9 @@ class SampleCache:
 
     def digest(self, index: int) -> bytes | None:
         """The digest of a sample's files as they are now; None when one of them is missing."""
-        words = [self._variant]
+        codings = self._pairs[index].codings
+        words = [self._variant, *(f"{part} {coding.key}" for part, coding in codings.items()
+                                  if coding.key)]
         for path in self._pairs[index].files:
             try:
                 status = path.stat()

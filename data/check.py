@@ -17,6 +17,7 @@ from tqdm import tqdm
 from utils.errors import UserError, list_problems, note_once
 from utils.machine import cores
 from utils.paths import absolute_spec
+from utils.schema import DataConfig
 
 from .catalog import (
     IMAGE_FOLDERS,
@@ -28,12 +29,13 @@ from .catalog import (
     locate,
     lookup,
 )
+from .coding import with_coding
 from .decode import stored_shape
 from .listing import is_hidden, printable
 from .map_sizes import differing
-from .masks import decode_mask
+from .masks import mask_of
 from .pairing import Names, Pair
-from .soundness import file_problems
+from .soundness import Remark, file_problems
 
 
 @dataclass
@@ -51,16 +53,16 @@ class Finding:
 def examine(pair: Pair) -> Finding:
     """Decode both files of a pair."""
     finding = Finding(file_problems(pair))
-    if finding.problems:
+    if any(not isinstance(problem, Remark) for problem in finding.problems):
         return finding
     finding.size, turn = stored_shape(pair.image)
     finding.turned = turn != 1
     finding.apart = any(differing(pair))
-    mask = decode_mask(pair.mask, pair.image)
+    mask = mask_of(pair).values
     finding.values = mask_values(mask)
     finding.area = {0: "empty", 1: "full"}.get((mask > 128).mean(), "")
-    if finding.area:
-        finding.problems.append(f"{finding.area} mask: {pair.mask}")
+    if finding.area == "full":
+        finding.problems.append(f"full mask: {pair.mask}")
     return finding
 
 
@@ -72,10 +74,15 @@ def mask_values(mask: np.ndarray) -> str:
 
 @dataclass
 class Diagnosis:
-    """A set's findings, summed up."""
+    """A set's findings, summed up.
+
+    Attributes:
+        uncertain: why it is not known how the set's masks are coded; the files were not read then.
+    """
 
     located: SetOnDisk
     findings: list[Finding]
+    uncertain: str = ""
 
     @property
     def problems(self) -> list[str]:
@@ -83,7 +90,8 @@ class Diagnosis:
         count = [located.count_note] if located.count_note else []
         if not located.pairs and not located.problems:
             count.append(f"{located.name}: no pairs")
-        return count + located.problems + [p for f in self.findings for p in f.problems]
+        unclear = [self.uncertain] if self.uncertain else []
+        return count + located.problems + unclear + [p for f in self.findings for p in f.problems]
 
     @property
     def note(self) -> str:
@@ -93,6 +101,11 @@ class Diagnosis:
         notes = [entry.note] if entry and entry.note else []
         if apart:
             notes.append(f"{apart} masks differ from their images by a few pixels")
+        empty = [pair.name for pair, finding in zip(self.located.pairs, self.findings, strict=False)
+                 if finding.area == "empty" and not finding.problems]
+        if empty:
+            names = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")
+            notes.append(f"{len(empty)} empty masks: {names}")
         if turned:
             notes.append(f"{turned} images are turned by their EXIF orientation")
         return f"{self.located.name}: {'; '.join(notes)}" if notes else ""
@@ -143,18 +156,25 @@ def find_sets(spec: str, root: Path, names: Names) -> list[SetOnDisk]:
     return sets
 
 
-def check(specs: Sequence[str], root: Path, names: Names) -> int:
+def check(specs: Sequence[str], root: Path, names: Names,
+          options: DataConfig | None = None) -> int:
     """Print the table and the problems; 0 when all is well, else 1.
 
     Args:
         specs: see ``find_sets``.
         root: where sets lie that are named as in the catalog.
         names: how their folders are read.
+        options: what is decided on the coding of masks, see ``coding.with_coding``.
     """
     diagnoses = []
     with ThreadPoolExecutor(cores()) as pool:
         for located in [located for spec in specs for located in find_sets(spec, root, names)]:
             note_once(*located.notes)
+            try:
+                located.pairs = with_coding(located.pairs, options, located.name)
+            except UserError as error:
+                diagnoses.append(Diagnosis(located, [], str(error)))
+                continue
             findings = tqdm(pool.map(examine, located.pairs), total=len(located.pairs),
                             unit="pair", desc=located.name, disable=None, leave=False)
             diagnoses.append(Diagnosis(located, list(findings)))

@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image
 
 from utils.errors import UserError, list_problems
+from utils.schema import DataConfig
 
 from .catalog import find_set, subfolder
+from .coding import with_coding
 from .pairing import PLAIN, Names, Pair, attach
 
 EDGE_FOLDERS = ("edges", "edge")
@@ -20,16 +22,18 @@ _SOURCES = {"files": "edge", "mask": "mask", "mask_canny": "mask"}
 
 
 def find_masks(spec: str, root: Path, edges: str = "none",
-               names: Names = PLAIN) -> list[Pair]:
+               names: Names = PLAIN, options: DataConfig | None = None) -> list[Pair]:
     """Images with their masks, by stem, see ``find_set``; a count that surprises is printed.
 
     Args:
         edges: ``files`` finds an edge map for each image too, in ``edges`` or ``edge`` beside the
             masks' folder; ``auto`` does where such a folder exists.
         names: how the folders are read.
+        options: what is decided on the coding of masks, see ``coding.with_coding``.
 
     Raises:
-        UserError: no such set, or files without partner, all of which it lists.
+        UserError: no such set, or files without partner, all of which it lists; masks whose coding
+            is not certain.
     """
     located = find_set(spec, root, names)
     if located.count_note:
@@ -41,7 +45,7 @@ def find_masks(spec: str, root: Path, edges: str = "none",
     if problems:
         raise UserError(list_problems(f"{located.name}: images and edges do not pair up", problems,
                                       "data.edges=mask makes edge maps of the masks."))
-    return pairs
+    return with_coding(with_coding(pairs, options, located.name), part="edge")
 
 
 def edge_folder(home: Path, edges: str, targets: str, makers: str) -> Path | None:

@@ -20,7 +20,7 @@ from utils.schema import DataConfig, sides
 
 from .decode import decode_image
 from .edges import dilate, image_edges, mask_edges
-from .masks import decode_mask
+from .masks import mask_of
 from .pairing import Pair
 from .sizes import Size, nearly
 from .strokes import SCRIBBLE_CODES, decode_scribble, decode_strokes
@@ -65,17 +65,22 @@ class Layer:
 def _decode_scribble(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig) -> np.ndarray:
     if pair.labelled is None:
         return decode_scribble(pair.scribble, pair.image)
-    return decode_strokes(pair.scribble, pair.labelled, pair.image)
+    return decode_strokes(pair.scribble, pair.labelled, pair.image, pair.codings)
 
 
 def _decode_edge(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig) -> np.ndarray:
     if options.edges == "files":
-        edge = decode_mask(pair.edge, pair.image)
+        edge = mask_of(pair, "edge").values
     elif options.edges in ("mask", "mask_canny"):
         edge = mask_edges(layers["mask"], options.edges)
     else:
         edge = image_edges(layers["image"], options.edges)
     return dilate(edge, options.edge_dilate)
+
+
+def _decode_void(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig) -> np.ndarray:
+    void = mask_of(pair).void
+    return np.zeros_like(layers["mask"]) if void is None else void * np.uint8(255)
 
 
 def _resize_mask(mask: np.ndarray, size: Size, options: DataConfig) -> np.ndarray:
@@ -89,16 +94,18 @@ def _finish_mask(mask: Tensor, options: DataConfig) -> Tensor:
 
 
 #: Name → layer, in the order in which layers are decoded and a cache keeps them. ``image`` is
-#: float32 RGB, normalised; ``mask`` float32 in {0, 1}, or in [0, 1] when soft; ``scribble`` int64
-#: in {0, 1, 255}; ``edge``, and what has no ``finish`` of its own, float32 in [0, 1].
+#: float32 RGB, normalised; ``mask`` float32 in {0, 1}, or in [0, 1] when soft; ``void`` bool, true
+#: where any part of a pixel is void; ``scribble`` int64 in {0, 1, 255}; ``edge``, and what has no
+#: ``finish`` of its own, float32 in [0, 1].
 LAYERS = {
     "image": Layer(lambda pair, layers, options: decode_image(pair.image), part="image", channels=3,
                    resize=lambda image, size, options: resize_image(image, size,
                                                                     options.image_resize),
                    resample=lambda options: "bilinear",
                    finish=lambda image, options: normalise(image, options.mean, options.std)),
-    "mask": Layer(lambda pair, layers, options: decode_mask(pair.mask, pair.image), part="mask",
+    "mask": Layer(lambda pair, layers, options: mask_of(pair).values, part="mask",
                   resize=_resize_mask, finish=_finish_mask),
+    "void": Layer(_decode_void, made_of=("mask",), finish=lambda void, options: void > 0),
     "scribble": Layer(_decode_scribble, part="scribble",
                       resize=lambda scribble, size, options: resize_scribble(
                           scribble, size, options.scribble_resize),

@@ -30,9 +30,10 @@ from .cache import open_cache
 from .edges import edge_source
 from .layers import LAYERS, RESIZING, decode_pair, finish, layer_names, squash
 from .map_sizes import SQUASHED, with_map_sizes
+from .masks import mask_of
 from .pairing import Pair
 from .sizes import Size
-from .soundness import file_problems, require_sound
+from .soundness import Remark, file_problems, require_sound
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,10 @@ class SaliencyData(Dataset):
         self.sizes = training_sizes(config.size, config.scales if augmented else [1])
         edges = edge_source(config.edges, self.pairs) if augmented or "edge" in targets else "none"
         self.options = replace(OmegaConf.to_object(config), edges=edges)
+        if "void" in targets and edges in ("mask", "mask_canny"):
+            raise UserError(f"data.edges={edges} draws edges around void pixels as well, which "
+                            "data.mask_void=ignore leaves out: take data.edges=files or canny, or "
+                            "data.mask_void=background or foreground")
         self.names = layer_names(self.pairs[0], self.options, targets)
         self.channels = [LAYERS[name].channels for name in self.names]
         self._change = _changes(self.options) if augmented else None
@@ -131,11 +136,14 @@ class SaliencyData(Dataset):
         if pair.scribble is None and (self._cache is None or index >= self._cache.kept):
             return file_problems(pair)
         try:
-            if self._cache is None or not self._cache.holds(index):
+            kept = self._cache is not None and self._cache.holds(index)
+            layers, _ = self._layers(index, self.sizes[-1]) if kept else \
                 self._decode(index, self.sizes)
+            if "mask" not in layers or layers["mask"].max() > 127:
+                return []
+            return [Remark(remark)] if (remark := mask_of(pair).remark) else []
         except (UserError, OSError) as error:
             return file_problems(pair) or [str(error)]
-        return []
 
 
 def _changes(options: DataConfig) -> Callable[[dict[str, Tensor], int], dict[str, Tensor]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from utils.errors import note_once
 
 from .affixes import NONE, Affix, candidates, key_of
 from .listing import Listing, list_images, shown
+
+if TYPE_CHECKING:
+    from .masks import MaskCoding
 
 #: How an affix is given, for the files that have it: the kind (prefix or suffix) and its text.
 SETTINGS = {"masks": "data.mask_{}={}", "maps": "--{}={}"}
@@ -26,7 +29,9 @@ class Pair:
     photo has no mask; a mask that is scored against maps from anywhere has no image. Weakly
     labelled images have scribbles: one file in the S-DUTS coding, or, with ``labelled``, one of
     foreground strokes and one of all strokes. ``size`` is the height and width of its map, where
-    that is not the image's own size (see ``map_sizes``).
+    that is not the image's own size (see ``map_sizes``). ``codings`` has what the files of its set
+    hold, by the name of the field (see ``coding.with_coding``); without an entry they are black to
+    white.
     """
 
     name: str
@@ -36,6 +41,7 @@ class Pair:
     labelled: Path | None = None
     edge: Path | None = None
     size: tuple[int, int] | None = None
+    codings: Mapping[str, MaskCoding] = field(default_factory=dict, compare=False)
 
     @property
     def files(self) -> list[Path]:

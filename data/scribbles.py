@@ -25,7 +25,7 @@ from utils.machine import cores
 from utils.maps import save_map
 
 from .decode import decode_image
-from .masks import decode_mask
+from .masks import mask_of
 from .pairing import Pair
 from .soundness import require_sound
 from .strokes import decode_scribble
@@ -289,7 +289,7 @@ def _is_scribble(path: Path) -> bool:
 
 def _write(pair: Pair, folder: Path, pen: Pen, seed: int) -> float:
     """Write one scribble; returns the share of the mask that is foreground."""
-    mask = decode_mask(pair.mask, pair.image)
+    mask = mask_of(pair).values
     save_map(folder / f"{pair.name}.png", draw_scribble(mask, generator(seed, pair.name), pen))
     return float((mask > 127).mean())
 
@@ -301,7 +301,7 @@ def overview(pairs: Sequence[Pair], folder: Path) -> np.ndarray:
     sheet = Image.new("RGB", (3 * pitch + GAP, len(chosen) * pitch + GAP), "grey")
     for row, pair in enumerate(pairs[index] for index in chosen):
         image = decode_image(pair.image)
-        mask = Image.fromarray(decode_mask(pair.mask, pair.image))
+        mask = Image.fromarray(mask_of(pair).values)
         drawn, scribble = np.array(image), decode_scribble(folder / f"{pair.name}.png")
         for value, colour in COLOURS.items():
             drawn[scribble == value] = colour

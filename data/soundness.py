@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,11 +13,11 @@ from tqdm import tqdm
 
 from utils.errors import UserError, list_problems
 from utils.machine import cores
-from utils.maps import UnreadableError
+from utils.maps import UnreadableError, open_image
 
 from .decode import decode_image
 from .map_sizes import differing, sizes_differ
-from .masks import decode_mask
+from .masks import read_mask
 from .pairing import Pair
 from .sizes import nearly
 
@@ -24,19 +25,33 @@ if TYPE_CHECKING:
     from utils.world import World  # needs torch, which scoring does without
 
 
+class Remark(str):
+    """What is worth knowing of a file that can be used, among what is wrong with others."""
+
+
 def file_problems(pair: Pair) -> list[str]:
-    """What is wrong with the files of a pair: unreadable, truncated, sizes that differ."""
-    problems = []
+    """What is wrong with the files of a pair: unreadable, truncated, sizes that differ, masks in
+    another coding than their set's. Masks that are read as empty and hold something are a
+    ``Remark``, at the end."""
+    problems, remarks = [], []
     for path in pair.files:
         try:
-            if not jpeg_decodes(path):
-                (decode_image if path is pair.image else decode_mask)(path)
+            if path is pair.image:
+                if not jpeg_decodes(path):
+                    decode_image(path)
+            elif path is pair.scribble and pair.labelled is None:
+                open_image(path)
+            else:
+                part = next(name for name in ("mask", "edge", "scribble", "labelled")
+                            if path is getattr(pair, name))
+                remark = read_mask(path, None, pair.codings.get(part)).remark
+                remarks += [Remark(remark)] if remark and part == "mask" else []
         except UnreadableError as error:
             problems.append(str(error))
     if problems or pair.image is None:
-        return problems
+        return problems + remarks
     return [sizes_differ(pair.image, size, path, other)
-            for path, size, other in differing(pair) if not nearly(size, other)]
+            for path, size, other in differing(pair) if not nearly(size, other)] + remarks
 
 
 def jpeg_decodes(path: Path) -> bool:
@@ -57,7 +72,8 @@ def jpeg_decodes(path: Path) -> bool:
 
 def require_sound(items: Sequence, title: str, find: Callable[[Any], list[str]] = file_problems,
                   world: World | None = None) -> None:
-    """Read every file once, on all cores, and raise one error that lists all that is wrong.
+    """Read every file once, on all cores, and raise one error that lists all that is wrong; what
+    is a ``Remark`` is printed.
 
     Args:
         items: pairs, or whatever ``find`` takes.
@@ -75,6 +91,11 @@ def require_sound(items: Sequence, title: str, find: Callable[[Any], list[str]] 
         problems = [problem for result in results for problem in result]
     if world:
         problems = [problem for part in world.gather(problems) for problem in part]
+    remarks = [problem for problem in problems if isinstance(problem, Remark)]
+    problems = [problem for problem in problems if not isinstance(problem, Remark)]
+    if remarks and (world is None or world.main):
+        print(f"note: {list_problems(f'{title}: masks without foreground', remarks)}",
+              file=sys.stderr)
     if problems:
         raise UserError(list_problems(f"{title}: files that cannot be used", problems,
                                       "Repair or remove them, image and mask together."))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from omegaconf import DictConfig
 
@@ -16,15 +18,23 @@ from .soundness import require_sound
 from .weak import find_scribbles
 
 
+def codings_of(pairs: Iterable[Pair]) -> dict[str, str]:
+    """Folder of masks → how they are coded, in words, of the pairs that have masks."""
+    return {str(pair.mask.parent): str(pair.codings["mask"]) for pair in pairs
+            if "mask" in pair.codings}
+
+
 def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]:
     """Training and validation pairs; how many they are, and counts that surprise, are printed."""
     root = ROOT / config.data.root
-    find = find_scribbles if config.data.target == "scribble" else find_masks
     names = Names.of(config.data)
+    find, more = (find_scribbles, {}) if config.data.target == "scribble" else \
+        (find_masks, {"options": config.data})
     training = [pair for spec in config.data.train
-                for pair in find(spec, root, config.data.edges, names)]
+                for pair in find(spec, root, config.data.edges, names, **more)]
     edges = config.data.edges if config.val.watch == "loss" else "none"
-    validation = [pair for spec in config.val.data for pair in find_masks(spec, root, edges, names)]
+    validation = [pair for spec in config.val.data
+                  for pair in find_masks(spec, root, edges, names, config.data)]
     if held_out := held_out_of(len(training), config.val.fraction):
         order = np.random.default_rng(config.seed).permutation(len(training))
         validation = [training[i] for i in sorted(order[:held_out])]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -10,19 +12,24 @@ from utils.errors import UserError
 from utils.maps import open_image
 
 from .decode import upright
-from .masks import decode_mask
+from .masks import MaskCoding, decode_mask
 
 #: Our values of the S-DUTS codes: 0 unknown → 255 (ignored), 1 foreground → 1, 2 background → 0.
 SCRIBBLE_CODES = (255, 1, 0)
 
 
-def decode_strokes(foreground: Path, labelled: Path, image: Path | None = None) -> np.ndarray:
+def decode_strokes(foreground: Path, labelled: Path, image: Path | None = None,
+                   codings: Mapping[str, MaskCoding] = MappingProxyType({})) -> np.ndarray:
     """Scribbles from WSSA's two files, of foreground strokes and of all strokes; the same coding.
+
+    Args:
+        codings: of the two files, which are masks, as ``scribble`` and ``labelled`` (``Pair``).
 
     Raises:
         UserError: files that do not decode, of different sizes, or foreground that is not labelled.
     """
-    inside, known = (decode_mask(path, image) > 127 for path in (foreground, labelled))
+    inside, known = (decode_mask(path, image, codings.get(part)) > 127
+                     for part, path in (("scribble", foreground), ("labelled", labelled)))
     if inside.shape != known.shape:
         raise UserError(f"sizes differ: {foreground} and {labelled}")
     if (inside & ~known).any():

@@ -9,6 +9,7 @@ from utils.errors import UserError, list_problems, note_once
 from utils.paths import ROOT
 
 from . import catalog
+from .coding import with_coding
 from .edges import edge_folder
 from .listing import list_images
 from .pairing import PLAIN, Names, Pair, attach, fit, match
@@ -49,6 +50,8 @@ def find_scribbles(spec: str, root: Path, edges: str = "none",
     for part, within in parts.items():
         pairs, more = attach(pairs, part, [within] if within else [], names.recursive)
         problems += more
+    for part in ("edge", *(("scribble", "labelled") if labelled else ())):
+        pairs = with_coding(pairs, part=part)
     if problems:
         raise UserError(list_problems(f"{folder}: images and scribbles do not pair up", problems))
     if not pairs:

@@ -39,21 +39,27 @@ class Loss(NamedTuple):
             the function's defaults, differs from the paper.
         weigh: target → the weights of its pixels, which the function takes as ``weights``. All
             losses of one name on one target share them, so that they are computed once.
+        of_void: the target's value at which a pixel with a logit of −100 adds nothing to the loss,
+            so that void pixels can be left out; None where a pixel's loss depends on those around
+            it.
+        averaged: whether it is a mean over pixels, which has to be one over the known ones then.
     """
 
     function: Callable[..., Tensor]
     scribbles: bool = False
     paper: Mapping[str, object] = MappingProxyType({})
     weigh: Callable[[Tensor], Tensor] | None = None
+    of_void: float | None = None
+    averaged: bool = False
 
 
 LOSSES = {
-    "bce": Loss(bce),
-    "bce_sum": Loss(bce_sum),
-    "balanced_bce": Loss(balanced_bce),
-    "balanced_bce_sum": Loss(balanced_bce_sum),
-    "iou": Loss(iou),
-    "dice": Loss(dice),
+    "bce": Loss(bce, of_void=0, averaged=True),
+    "bce_sum": Loss(bce_sum, of_void=0),
+    "balanced_bce": Loss(balanced_bce, of_void=0.5, averaged=True),
+    "balanced_bce_sum": Loss(balanced_bce_sum, of_void=0.5),
+    "iou": Loss(iou, of_void=0),
+    "dice": Loss(dice, of_void=0),
     "ssim": Loss(ssim),
     "structure": Loss(structure, paper={"reduced_first": False}, weigh=outline_weights),
     "api": Loss(adaptive_pixel_intensity, paper={"reduced_first": False}, weigh=pixel_intensity),

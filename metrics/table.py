@@ -35,6 +35,8 @@ class Measure:
         source: the paper and the formula.
         lower_is_better: whether it is an error or an effort.
         core: whether it is one of the five that are scored when nothing else is asked for.
+        pixelwise: whether it depends on the values of pixels in map and truth alone, not on where
+            they lie, so that it is defined on a part of an image's pixels too.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Measure:
     source: str
     lower_is_better: bool = False
     core: bool = False
+    pixelwise: bool = False
 
     @property
     def linear(self) -> tuple[str, ...]:
@@ -73,7 +76,7 @@ def of_selection(name: str, measure: Callable[[Confusion], np.ndarray], source: 
                 f"bin{name}": measure(batch.at_half)[:, 0]}
 
     columns = tuple(f"{prefix}{name}" for prefix in ("max", "mean", "adp", "bin"))
-    return Measure(name, columns, compute, source, lower_is_better)
+    return Measure(name, columns, compute, source, lower_is_better, pixelwise=True)
 
 
 def of_pixels(**columns: Callable[[PixelMap], float | np.ndarray]) -> Callable[[Batch], Results]:
@@ -88,17 +91,17 @@ def of_pixels(**columns: Callable[[PixelMap], float | np.ndarray]) -> Callable[[
 
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in (
     Measure("MAE", ("MAE",), lambda batch: {"MAE": measures.mae(batch.levels)},
-            "mean of |P − G|", lower_is_better=True, core=True),
+            "mean of |P − G|", lower_is_better=True, core=True, pixelwise=True),
     Measure("F", ("maxF", "meanF", "adpF"), f_numbers,
             "Achanta et al., CVPR 2009: (1 + β²) precision recall / (β² precision + recall), "
-            "β² = 0.3", core=True),
+            "β² = 0.3", core=True, pixelwise=True),
     Measure("wF", ("wF",), lambda batch: {"wF": weighted_f(batch.weighted_errors, batch.levels)},
             "Margolin et al., CVPR 2014, Eq. 8, β = 1", core=True),
     Measure("S", ("Sm",),
             lambda batch: {"Sm": s_measure(batch.counts, batch.levels, batch.samples)},
             "Fan et al., ICCV 2017: α object + (1 − α) region, α = 0.5", core=True),
     Measure("E", ("maxE", "meanE", "adpE"), e_numbers,
-            "Fan et al., IJCAI 2018: mean of (alignment + 1)² / 4", core=True),
+            "Fan et al., IJCAI 2018: mean of (alignment + 1)² / 4", core=True, pixelwise=True),
     of_selection("IoU", measures.iou, "TP / (TP + FP + FN)"),
     of_selection("Dice", measures.dice, "2 TP / (2 TP + FP + FN)"),
     of_selection("BER", measures.ber, "1 − (TP / (TP + FN) + TN / (TN + FP)) / 2",
@@ -106,7 +109,7 @@ MEASURES: dict[str, Measure] = {measure.name: measure for measure in (
     of_selection("accuracy", measures.accuracy, "(TP + TN) / all"),
     of_selection("specificity", measures.specificity, "TN / (TN + FP)"),
     Measure("AUC", ("AUC",), lambda batch: {"AUC": measures.auc(batch.at_thresholds)},
-            "area under recall against FP / (FP + TN), by trapezoids"),
+            "area under recall against FP / (FP + TN), by trapezoids", pixelwise=True),
     Measure("BIoU", ("maxBIoU", "meanBIoU", "binBIoU"), of_pixels(
         BIoU=lambda pixels: boundary.boundary_iou(pixels.levels, pixels.foreground),
         binBIoU=lambda pixels: boundary.boundary_iou(  # at the threshold 1

@@ -95,7 +95,8 @@ def objective_of(config: DictConfig) -> Objective:
     """
     variant, options = config.loss.variant, OmegaConf.to_container(config.loss.options)
     if config.loss.terms:
-        objective = TableObjective(OmegaConf.to_container(config.loss.terms), variant, options)
+        objective = TableObjective(OmegaConf.to_container(config.loss.terms), variant, options,
+                                   without_void=config.data.mask_void == "ignore")
     elif own := network_class(config.model.name).objective:
         try:
             objective = own(variant, **options)

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
-from losses import LOSSES
+from losses import LOSSES, Loss
 from utils.errors import UserError, nearest
 
 Terms = dict[str, Tensor]
@@ -59,16 +59,22 @@ class TableObjective:
             ``mask`` where none is named.
         variant: ``released`` or ``paper``.
         options: arguments of losses; each goes to all losses of the table that take it.
+        without_void: masks may have void pixels, the layer ``void`` of a sample. They give losses
+            against the mask neither a value nor a gradient.
 
     Raises:
         UserError: an unknown loss or option, a weight that is no number, an output without a
-            loss, or a target of the wrong kind.
+            loss, a target of the wrong kind, or a loss that cannot leave out pixels.
     """
 
     def __init__(self, table: Mapping[str, object], variant: str = "released",
-                 options: Mapping[str, object] | None = None):
+                 options: Mapping[str, object] | None = None, without_void: bool = False):
         self.terms = [term for output, entry in table.items() for term in terms_of(output, entry)]
         self.targets = tuple(dict.fromkeys(term.target for term in self.terms))
+        self.without_void = without_void and "mask" in self.targets
+        if self.without_void:
+            require_pixelwise(self.terms)
+            self.targets += ("void",)
         self.outputs = tuple(table)
         self.options = options_of({term.loss for term in self.terms}, variant, options or {})
 
@@ -81,6 +87,10 @@ class TableObjective:
                 raise UserError(f"loss.terms.{output}: the samples have no layer {target!r}; they "
                                 f"hold {', '.join(sample)}")
             loss, options = LOSSES[name], self.options[name]
+            if self.without_void and target == "mask":
+                terms[f"{output}_{name}"] = weight * loss_without_void(
+                    loss, outputs[output], sample["mask"], sample["void"], options)
+                continue
             if loss.weigh is not None:
                 if (name, target) not in weights:
                     weights[name, target] = loss.weigh(sample[target])
@@ -88,6 +98,32 @@ class TableObjective:
             value = loss.function(outputs[output], sample[target], **options)
             terms[f"{output}_{name}"] = weight * value
         return outputs, terms
+
+
+def require_pixelwise(terms: Collection[Term]) -> None:
+    """Raise a UserError if a loss against the mask cannot leave void pixels out."""
+    unable = sorted({term.loss for term in terms
+                     if term.target == "mask" and LOSSES[term.loss].of_void is None})
+    if unable:
+        able = ", ".join(name for name, loss in LOSSES.items() if loss.of_void is not None)
+        raise UserError(f"data.mask_void=ignore: {', '.join(unable)} in loss.terms compare a pixel "
+                        f"with those around it, so void pixels cannot be left out of them; these "
+                        f"losses can: {able}. Or take data.mask_void=background or foreground")
+
+
+def loss_without_void(loss: Loss, logits: Tensor, mask: Tensor, void: Tensor,
+                      options: Mapping[str, object]) -> Tensor:
+    """A loss over the pixels that are not void; 0, with a gradient of 0, where all are.
+
+    Args:
+        logits, mask: (N, 1, H, W).
+        void: bool (N, 1, H, W).
+    """
+    value = loss.function(logits.masked_fill(void, -100), mask.masked_fill(void, loss.of_void),
+                          **options)
+    if not loss.averaged:
+        return value
+    return value * (void.numel() / (~void).sum().clamp(min=1))
 
 
 def terms_of(output: str, entry: object) -> list[Term]:

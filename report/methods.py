@@ -15,7 +15,7 @@ from data.pairing import Pair
 from metrics import CORE, Evaluator
 from metrics.profiles import Profile
 from scoring import ScoringOptions, read_truth
-from scoring.jobs import Job, JobScores, find_jobs, score_job
+from scoring.jobs import Job, JobScores, decide_codings, find_jobs, score_job
 from scoring.scores import Row
 from utils.errors import UserError
 from utils.maps import UnreadableError
@@ -124,6 +124,7 @@ def score_sets(pred: Path, root: Path | None, gt: Path | None = None, data: Sequ
         raise UserError(f"no maps in {pred} that could be scored, see above")
     refused = 0 if allow_missing else len(absent)
     options = ScoringOptions(measures=CORE, resize=resize).under(profile)
+    decide_codings(jobs, options)
     sets: dict[str, SetScores] = {}
     names = list(dict.fromkeys(job.method for job in jobs))
     if recipes:

@@ -17,13 +17,14 @@ import numpy as np
 from tqdm import tqdm
 
 from data.decode import stored_shape
-from data.masks import decode_mask
+from data.masks import Mask, mask_of
 from data.pairing import PLAIN, Names, Pair, assign
 from data.sizes import turned
-from metrics import CORE, PROFILES, Evaluator
+from metrics import CORE, MEASURES, PROFILES, Evaluator
 from utils.errors import UserError, note_once
 from utils.machine import cores
 from utils.maps import UnreadableError, read_map
+from utils.schema import DataConfig
 
 _CHUNK = 16  # maps that a thread takes at a time
 
@@ -41,6 +42,7 @@ class FolderScores:
         grey: how many of them are neither black nor white for the most part, as photos are.
         digests: map → digest of what it and its mask hold, of those that could be scored.
         maps: name of a pair → its map.
+        remarks: a line for each mask that is not black and yet has no foreground.
     """
 
     evaluator: Evaluator
@@ -51,6 +53,7 @@ class FolderScores:
     grey: int = 0
     digests: dict[str, bytes] = field(default_factory=dict)
     maps: dict[str, Path] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def content(self) -> str:
@@ -69,6 +72,10 @@ class ScoringOptions:
         device, profile, measures: see ``Evaluator``.
         resize: bring maps of another size to their mask's, instead of refusing them.
         names: how folders of maps are read, and what their names have beyond those of the masks.
+        masks: what is decided on the coding of masks, see ``data.coding.with_coding``.
+
+    Raises:
+        UserError: void pixels are to be left out of measures that need whole images.
     """
 
     device: object = "cpu"
@@ -76,6 +83,15 @@ class ScoringOptions:
     measures: tuple[str, ...] = CORE
     resize: bool = False
     names: Names = PLAIN
+    masks: DataConfig = field(default_factory=DataConfig)
+
+    def __post_init__(self) -> None:
+        unable = [name for name in self.measures if not MEASURES[name].pixelwise]
+        if self.masks.mask_void == "ignore" and unable:
+            able = " ".join(name for name, measure in MEASURES.items() if measure.pixelwise)
+            raise UserError(f"data.mask_void=ignore: {', '.join(unable)} look at where pixels lie, "
+                            f"and are not defined without those that are void. Give --measures "
+                            f"MAE F E, or some of {able}")
 
     def under(self, profile: str) -> ScoringOptions:
         """The same under another profile, with those of the measures that it defines."""
@@ -90,9 +106,16 @@ def read_truth(pair: Pair) -> np.ndarray:
     """The pair's mask as uint8 (H, W), turned upright as its image is, where that is known.
 
     Raises:
-        UnreadableError: a file that does not decode.
+        UnreadableError: a file that does not decode, or not as the coding of its set.
     """
-    return decode_mask(pair.mask, pair.image)
+    return mask_of(pair).values
+
+
+def known_pixels(prediction: np.ndarray, mask: Mask) -> tuple[np.ndarray, np.ndarray]:
+    """A map and its truth, uint8 (H, W), or (1, N) of the N pixels that are not void."""
+    if mask.void is None:
+        return prediction, mask.values
+    return prediction[~mask.void][None], mask.values[~mask.void][None]
 
 
 def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
@@ -122,6 +145,7 @@ def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
                 result.empty += part.empty
                 result.grey += part.grey
                 result.digests |= part.digests
+                result.remarks += part.remarks
                 bar.update(part.expected)
     except ImportError as error:
         raise UserError(str(error)) from None
@@ -174,6 +198,7 @@ def _score(pairs: Iterable[LoadedPair], evaluator: Evaluator) -> FolderScores:
             part.problems.append(loaded.problem)
         else:
             part.digests[loaded.name] = loaded.digest
+            part.remarks += [loaded.remark] if loaded.remark else []
             part.empty += not (loaded.truth > evaluator.profile.foreground_above).any()
             sample = loaded.truth[::4, ::4]
             part.grey += bool(((sample > 31) & (sample < 224)).mean() > 0.5)
@@ -190,6 +215,7 @@ class LoadedPair:
         prediction, truth: uint8 (H, W), of the same size.
         resized: whether the map had another size.
         problem: why the map cannot be scored; empty when it can.
+        remark: see ``Mask``.
     """
 
     name: str
@@ -198,6 +224,7 @@ class LoadedPair:
     truth: np.ndarray | None = None
     resized: bool = False
     problem: str = ""
+    remark: str = ""
 
 
 def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
@@ -205,7 +232,8 @@ def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
     lies on its side."""
     try:
         digest = _digest(path, pair)
-        prediction, truth = read_map(path), read_truth(pair)
+        prediction, mask = read_map(path), mask_of(pair)
+        truth = mask.values
         resized = prediction.shape != truth.shape
         if resized and (not resize or turned(truth.shape, prediction.shape)):
             size, wanted = (f"{array.shape[1]}×{array.shape[0]}" for array in (prediction, truth))
@@ -214,7 +242,10 @@ def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
             raise UnreadableError(f"{path} is {size}, its mask {wanted}: {why}")
         if resized:
             prediction = cv2.resize(prediction, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        return LoadedPair(pair.name, digest, prediction, truth, resized)
+        prediction, truth = known_pixels(prediction, mask)
+        if not truth.size:
+            raise UnreadableError(f"{pair.mask}: all pixels are void")
+        return LoadedPair(pair.name, digest, prediction, truth, resized, remark=mask.remark)
     except UnreadableError as error:
         return LoadedPair(pair.name, problem=str(error))
     except OSError as error:
@@ -222,9 +253,11 @@ def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
 
 
 def _digest(path: Path, pair: Pair) -> bytes:
-    """Of what decides a map's scores: both files' content, and how the mask is turned."""
+    """Of what decides a map's scores: both files' content, and how the mask is turned and coded."""
     size, turn = stored_shape(pair.image) if pair.image else ((0, 0), 1)
     turned = str((size, turn)) if turn != 1 else ""  # the mask follows its image
+    coding = pair.codings.get("mask")
+    turned += coding.key if coding else ""
     digest = hashlib.blake2b(digest_size=16)
     for content in (turned.encode(), path.read_bytes(), pair.mask.read_bytes()):
         digest.update(len(content).to_bytes(8, "little") + content)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.catalog import SetOnDisk, canonical, find_set, lookup, same_set
+from data.coding import with_coding
 from data.listing import list_images
 from data.pairing import PLAIN, Names, Pair, by_stem, fit
 from utils.errors import SHOWN_PROBLEMS, UserError, list_problems, note_once
@@ -23,12 +24,17 @@ Cell = tuple[str, str]
 
 @dataclass
 class Job:
-    """A folder of maps and the pairs to score it against."""
+    """A folder of maps and the pairs to score it against.
+
+    Attributes:
+        uncertain: why it is not known how the masks are coded; empty where it is.
+    """
 
     method: str
     dataset: str
     maps: Path
     pairs: list[Pair]
+    uncertain: str = ""
 
     @property
     def cell(self) -> Cell:
@@ -52,6 +58,9 @@ class JobScores:
         if self.options.resize:
             row["resized"] = self.result.resized
         row["empty"] = self.result.empty
+        if codings := {str(coding) for pair in self.job.pairs
+                       if (coding := pair.codings.get("mask")) and not coding.ordinary}:
+            row["masks"] = "; ".join(sorted(codings))
         return row | self.result.evaluator.compute()
 
     def is_given(self, allow_missing: bool) -> bool:
@@ -69,16 +78,38 @@ def score_jobs(jobs: Sequence[Job], options: ScoringOptions, allow_missing: bool
     Returns:
         The scores that are given, and the jobs whose scores are not.
     """
+    decide_codings(jobs, options)
     scored = [score_job(job, options, quiet) for job in jobs]
     return ([scores for scores in scored if scores.is_given(allow_missing)],
             [scores.job for scores in scored if not scores.is_given(allow_missing)])
+
+
+def decide_codings(jobs: Sequence[Job], options: ScoringOptions) -> None:
+    """Decide for the masks of each set how they are coded, unless that was done, and print what is
+    not black to white."""
+    decided: dict[int, tuple[list[Pair], str]] = {}  # by the list that jobs of a set share
+    for job in jobs:
+        if all("mask" in pair.codings for pair in job.pairs):
+            continue
+        if id(job.pairs) not in decided:
+            try:
+                decided[id(job.pairs)] = with_coding(job.pairs, options.masks, job.dataset), ""
+            except UserError as error:
+                decided[id(job.pairs)] = job.pairs, str(error)
+        job.pairs, job.uncertain = decided[id(job.pairs)]
 
 
 def score_job(job: Job, options: ScoringOptions, quiet: bool = False) -> JobScores:
     """Score a job, whatever is wrong with it, and list that on stderr unless ``quiet``."""
     maps = list_images(job.maps, options.names.recursive)
     note_once(maps.note)
-    result = score_folder(maps, job.pairs, f"{job.method} {job.dataset}", options)
+    if job.uncertain:
+        result = FolderScores(options.evaluator(), len(job.pairs), [job.uncertain])
+    else:
+        result = score_folder(maps, job.pairs, f"{job.method} {job.dataset}", options)
+    if result.remarks and not quiet:
+        title = f"masks of {job.dataset} without foreground"
+        print(f"note: {list_problems(title, result.remarks)}", file=sys.stderr)
     if result.evaluator.images == 0 and not result.problems:
         result.problems.append(f"no maps in {job.maps}")
     if result.problems and not quiet:

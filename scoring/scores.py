@@ -36,7 +36,7 @@ from utils.values import read_json
 
 from .jobs import Cell, JobScores
 
-_BEFORE = ("method", "dataset", "images", "expected", "profile", "resized", "empty")
+_BEFORE = ("method", "dataset", "images", "expected", "profile", "resized", "empty", "masks")
 _AFTER = ("maps", "content", "scored", "origin")
 #: What a row holds beside its measures, before them and after them.
 ABOUT = _BEFORE + _AFTER

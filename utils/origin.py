@@ -10,7 +10,9 @@ import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -28,9 +30,12 @@ _WRITTEN = ("docs/records", "docs/reproduction.md")
 _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 
-def write_origin(folder: Path, device: torch.device, processes: int) -> None:
-    """Write a run's ``origin.json``: command, commit, versions, device and processes."""
-    origin = {**_session(device), "processes": processes, "launch": _launch()}
+def write_origin(folder: Path, device: torch.device, processes: int,
+                 masks: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Write a run's ``origin.json``: command, commit, versions, device and processes, and the
+    coding of the ``masks`` of each folder."""
+    origin = {**_session(device), "processes": processes, "launch": _launch(),
+              "masks": dict(masks)}
     (folder / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
 
 

@@ -34,6 +34,20 @@ EDGES = {
     "canny": "Canny's edges of the images",
     "sobel": "Sobel's gradients of the images",
 }
+MASK_CODINGS = {
+    "auto": "what a sample of each set's masks tells; it is printed if it is not binary",
+    "binary": "black to white; greys are kept, or cut at mask_threshold",
+    "levels": "0, or black of colours, is background, all else is object",
+    "palette": "the same of the indices of a palette",
+    "alpha": "what is opaque is object",
+    "trimap": "the numbers of mask_trimap",
+}
+VOIDS = {
+    "error": "an error that names a file",
+    "background": "they are background",
+    "foreground": "they are foreground",
+    "ignore": "they are left out of losses and scores",
+}
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 #: Bounds that no run comes near; what is beyond is a slip, and would end in NaN or a full memory.
 COUNT, IMAGES, FACTOR = 10**9, 2**16, 10**6
@@ -194,6 +208,16 @@ class DataConfig:
     augment: Any = option("none", "more augmentation, after crop and flip: a list of names, of "
                           "which each may have options, see docs/datasets.md",
                           low=-FACTOR, high=FACTOR)
+    mask_coding: str = option("auto", "what the numbers in mask files mean", choices=MASK_CODINGS)
+    mask_threshold: int | None = option(None, "what is above is object: of 0 to 255 with binary "
+                                        "and alpha, of the file's numbers with levels; null: one "
+                                        "half, or 0 with levels", low=0, high=65534)
+    mask_void: str = option("error", "what pixels of masks are that are neither object nor "
+                            "background", choices=VOIDS)
+    mask_void_value: int | None = option(None, "their number in levels, or index in palettes; "
+                                         "null: 255 in palettes, none in levels", low=1, high=65535)
+    mask_trimap: list[int] = option([255, 0, 128], "numbers of foreground, background and unknown "
+                                    "(void) in trimaps", length=3, low=0, high=65535)
     soft_mask: bool = option(False, "keep the greys of masks, instead of cutting them at one half")
     mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B", length=3, low=0, high=1)
     std: list[float] = option([0.229, 0.224, 0.225], "deviation of R, G, B", length=3, low=1e-3,

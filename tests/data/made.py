@@ -20,11 +20,16 @@ COLOUR[..., 0], COLOUR[:3, :, 1], COLOUR[:, 4:, 2] = 200, 120, 60
 
 def save(path: Path, array: np.ndarray, orientation: int | None = None, **options) -> Path:
     """Write an array as an image file, with its folders and an EXIF orientation if one is given."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if orientation is not None:
         options["exif"] = Image.Exif()
         options["exif"][0x0112] = orientation
-    Image.fromarray(np.asarray(array)).save(path, **options)
+    return save_image(path, Image.fromarray(np.asarray(array)), **options)
+
+
+def save_image(path: Path, image: Image.Image, **options) -> Path:
+    """Write a picture, with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
     return path
 
 

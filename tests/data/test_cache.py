@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,10 +13,12 @@ import data.cache
 import data.layers
 import data.loader
 from data import find_pairs
+from data.edges import find_masks
 from data.loader import Draw, training_loader
 from utils.errors import UserError
 
 from .made import data_config, same_batches
+from .mask_codings import indexed, with_void
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -73,6 +76,20 @@ def test_files_are_decoded_once_until_they_change(sets, tmp_path, decodings):
     again.data.require_sound("pairs")  # another run, the same folder
     list(again)
     assert decodings == []
+
+
+def test_another_coding_of_the_masks_is_decoded_again(sets, tmp_path, decodings):
+    for path in sorted((sets / "TINY-TR/masks").iterdir()):
+        inside = np.array(Image.open(path)) > 128
+        indexed(with_void(inside, 5, 0, 255)).save(path)
+    means = []
+    for void in ("background", "foreground", "background"):
+        config = data_config(cache=str(tmp_path / "kept"), mask_void=void)
+        loader = training_loader(find_masks("TINY-TR", sets, options=config), config, 10, seed=0)
+        loader.data.require_sound("pairs")
+        means.append(next(iter(loader))["mask"].mean().item())
+    assert means[0] == means[2] < means[1]
+    assert len(decodings) == 30  # the file keeps one coding
 
 
 def test_a_damaged_record_is_decoded_again(made_sets, tmp_path, decodings):

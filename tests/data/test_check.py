@@ -11,6 +11,7 @@ from data import decode_mask
 from data.__main__ import main as data_main
 from data.catalog import SetOnDisk, known_sets
 from data.check import Diagnosis, Finding, examine, mask_values
+from data.masks import MaskCoding
 from data.pairing import Pair
 
 from .made import COLOUR, SQUARE, save
@@ -28,12 +29,39 @@ def test_the_doctor_passes_a_sound_set(made_sets, capsys):
     (lambda s: (s / "TINY-TE/masks/00.png").unlink(), "no mask for"),
     (lambda s: (s / "TINY-TE/images/00.jpg").write_bytes(b"x"), "not an image"),
     (lambda s: save(s / "TINY-TE/masks/00.png", SQUARE), "sizes differ"),
-    (lambda s: save(s / "TINY-TE/masks/00.png", np.zeros_like(decode_mask(
-        s / "TINY-TE/masks/00.png"))), "empty mask")])
+    (lambda s: save(s / "TINY-TE/masks/00.png", mask_at(s) // 255), "holds 0, 1, unlike the masks"),
+    (lambda s: save(s / "TINY-TE/masks/00.png", mask_at(s) | 255), "full mask"),
+    (lambda s: save(s / "TINY-TE/masks/00.png", mask_at(s) // 5 + np.arange(
+        mask_at(s).shape[1], dtype=np.uint8) // 4), "no foreground in")])
 def test_the_doctor_finds_what_is_wrong(sets, capsys, damage, complaint):
     damage(sets)
     assert data_main(["check", str(sets)]) == 1
     assert complaint in capsys.readouterr().out
+
+
+def mask_at(sets) -> np.ndarray:
+    return decode_mask(sets / "TINY-TE/masks/00.png")
+
+
+def test_a_black_mask_is_counted_and_no_problem(sets, capsys):
+    save(sets / "TINY-TE/masks/00.png", np.zeros_like(mask_at(sets)))
+    assert data_main(["check", str(sets)]) == 0
+    out = capsys.readouterr().out
+    assert "1/0" in out
+    assert "TINY-TE: 1 empty masks: 00" in out
+
+
+def test_the_doctor_names_the_coding_or_asks_for_it(tmp_path, capsys):
+    for name in "ab":
+        save(tmp_path / f"SET/images/{name}.jpg", COLOUR)
+        save(tmp_path / f"SET/masks/{name}.png", np.where(SQUARE > 0, 1, 2).astype(np.uint8))
+    assert data_main(["check", str(tmp_path)]) == 1
+    assert "masks of SET hold 1, 2 and no 0" in capsys.readouterr().out
+    keys = ["data.mask_coding=trimap", "data.mask_trimap=[1,2,3]"]
+    assert data_main(["check", *keys, str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "masks: trimap, 1 = object, 2 = background, 3 = void (SET)" in out
+    assert "2 binary" in out
 
 
 def test_the_doctor_counts_against_the_catalog(tmp_path, capsys):
@@ -158,10 +186,13 @@ def test_a_mask_is_grey_from_five_percent_of_grey_pixels_on(mask, kind):
     (mask_of((255, 47), (128, 1)), ""), (mask_of((255, 47), (129, 1)), "full")])
 def test_a_mask_is_foreground_above_128_as_in_scoring(tmp_path, mask, area):
     pair = Pair("a", save(tmp_path / "a.jpg", COLOUR),
-                save(tmp_path / "a.png", mask.reshape(6, 8)))
+                save(tmp_path / "a.png", mask.reshape(6, 8)),
+                codings={"mask": MaskCoding(given=True)})
     finding = examine(pair)
     assert finding.area == area
-    assert finding.problems == ([f"{area} mask: {pair.mask}"] if area else [])
+    assert len(finding.problems) == (area != "")
+    assert area != "full" or finding.problems == [f"full mask: {pair.mask}"]
+    assert area != "empty" or f"no foreground in {pair.mask}" in finding.problems[0]
     assert finding.size == (8, 6)
 
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from data import decode_image, decode_mask, decode_scribble
+from data.coding import decide
 from data.strokes import decode_strokes
 from utils.errors import UserError
 from utils.maps import UnreadableError
@@ -66,7 +67,7 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
                                                           Image.fromarray(m))))])
 def test_masks_in_every_coding_are_the_same(tmp_path, name, make):
     make(SQUARE).save(tmp_path / name)
-    mask = decode_mask(tmp_path / name)
+    mask = decode_mask(tmp_path / name, None, decide([tmp_path / name]))
     assert mask.dtype == np.uint8
     assert (mask == SQUARE).all()
 
@@ -76,7 +77,8 @@ def test_palette_masks(tmp_path, colour):
     image = Image.fromarray(SQUARE // 255).convert("P")
     image.putpalette([0, 0, 0, *colour])
     image.save(tmp_path / "palette.png")
-    assert (decode_mask(tmp_path / "palette.png") == SQUARE).all()
+    coding = decide([tmp_path / "palette.png"])
+    assert (decode_mask(tmp_path / "palette.png", None, coding) == SQUARE).all()
 
 
 def test_grey_mask_values_are_kept(tmp_path):

@@ -39,6 +39,14 @@ def test_hard_masks_are_cut_at_one_half_before_the_resize_and_after():
         [127 / 255, 128 / 255])
 
 
+def test_a_pixel_is_void_where_any_part_of_it_is():
+    void = np.zeros((4, 4), np.uint8)
+    void[0, 0] = 255
+    layers = squash({"image": Image.new("RGB", (4, 4)), "void": void}, 2, options_of())
+    assert 0 < layers["void"][0, 0, 0] < 128
+    assert finish(layers, options_of())["void"].tolist() == [[[True, False], [False, False]]]
+
+
 def test_images_equal_pillows_resize_and_imagenet_normalisation(made_sets):
     image = Image.open(find_pairs("TINY-TR", made_sets)[0].image).convert("RGB")
     sample = finish(squash({"image": image}, 32, options_of()), options_of())["image"]
