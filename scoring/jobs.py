@@ -135,13 +135,13 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path,
 
 
 def folder_jobs(folders: Sequence[Path], masks: Path,
-                names: Names = PLAIN) -> list[Job]:
-    """Folders of maps against one folder of masks, whose ``names`` say how it is read."""
+                truths_named: Names = PLAIN) -> list[Job]:
+    """Folders of maps against one folder of masks; ``truths_named`` says how that is read."""
     for folder in (masks, *folders):
         if not folder.is_dir():
             raise UserError(f"folder not found: {folder}")
-    files = list_images(masks, names.recursive)
-    fitted = fit((), files, "maps", "masks", names.affix)
+    files = list_images(masks, truths_named.recursive)
+    fitted = fit((), files, "maps", "masks", truths_named.affix)
     note_once(files.note, *fitted.notes)
     table, problems = by_stem(fitted.listing, "masks")
     if problems:
