@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 from tqdm import tqdm
 
 from utils.errors import UserError, list_problems, note_once
@@ -178,13 +177,13 @@ def check(specs: Sequence[str], root: Path, names: Names,
             findings = tqdm(pool.map(examine, located.pairs), total=len(located.pairs),
                             unit="pair", desc=located.name, disable=None, leave=False)
             diagnoses.append(Diagnosis(located, list(findings)))
-    table = Table(title=Text(printable(f"data sets in {' '.join(specs)}")))
+    table = Table(title=printable(f"data sets in {' '.join(specs)}"))
     table.add_column("set", no_wrap=True)
     for heading in ("pairs", "width × height", "mask values", "empty/full", "problems"):
         table.add_column(heading, overflow="fold")
     for diagnosis in diagnoses:
-        table.add_row(*(Text(printable(cell)) for cell in diagnosis.row()))  # [bold] is a name
-    Console(markup=False, emoji=False).print(table)
+        table.add_row(*map(printable, diagnosis.row()))
+    Console(markup=False, emoji=False).print(table)  # names of folders are no markup
     for diagnosis in diagnoses:
         if diagnosis.problems:
             print(printable(list_problems(diagnosis.located.name, diagnosis.problems)))

@@ -60,7 +60,7 @@ def test_an_affix_of_images_leaves_the_maps_named_like_the_images(tmp_path, caps
 @pytest.mark.parametrize("images, masks, expected", [
     # A number is not the end of another, a word not the end of another.
     (["1", "2"], ["11", "12"], None), (["at"], ["cat"], None), (["2"], ["1", "12"], None),
-    # What fits some only, or in two ways, is expected and not assumed.
+    # What fits some only, or in two ways, is named and not assumed.
     (NUMBERS, [*(f"{name}_mask" for name in NUMBERS[:6]), "x", "y"],
      "6 of 8 masks without a partner would have one without the suffix _mask "
      "(data.mask_suffix=_mask"),
