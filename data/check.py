@@ -13,14 +13,14 @@ from rich.table import Table
 from tqdm import tqdm
 
 from utils.errors import UserError, list_problems
+from utils.images import stored_shape
 from utils.machine import cores
 
 from .catalog import SetOnDisk, installed, locate, lookup
-from .decode import stored_shape
 from .map_sizes import differing
 from .masks import decode_mask
 from .pairing import Pair
-from .soundness import file_problems
+from .soundness import Notes, file_problems
 
 
 @dataclass
@@ -33,11 +33,13 @@ class Finding:
     area: str = ""  # empty | full | "" for neither
     turned: bool = False  # the image has an EXIF orientation
     apart: bool = False  # a label has nearly the image's size, and not quite
+    notes: Notes = field(default_factory=Notes)
 
 
 def examine(pair: Pair) -> Finding:
     """Decode both files of a pair."""
-    finding = Finding(file_problems(pair))
+    finding = Finding()
+    finding.problems = file_problems(pair, finding.notes)
     if finding.problems:
         return finding
     finding.size, turn = stored_shape(pair.image)
@@ -82,6 +84,7 @@ class Diagnosis:
             notes.append(f"{apart} masks differ from their images by a few pixels")
         if turned:
             notes.append(f"{turned} images are turned by their EXIF orientation")
+        notes += sum((f.notes for f in self.findings), start=Notes()).lines()
         return f"{self.located.name}: {'; '.join(notes)}" if notes else ""
 
     def row(self) -> list[str]:

@@ -32,7 +32,7 @@ from .layers import LAYERS, RESIZING, decode_pair, finish, layer_names, squash
 from .map_sizes import SQUASHED, with_map_sizes
 from .pairing import Pair
 from .sizes import Size
-from .soundness import file_problems, require_sound
+from .soundness import Notes, file_problems, require_sound
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,14 @@ class SaliencyData(Dataset):
         layers = torch.from_numpy(planes).split(self.channels)
         return dict(zip(self.names, layers, strict=True)), original
 
-    def _decode(self, index: int, sizes: Sequence[Size]) -> tuple[dict[str, Tensor], Size]:
+    def _decode(self, index: int, sizes: Sequence[Size],
+                notes: Notes | None = None) -> tuple[dict[str, Tensor], Size]:
         """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
         # What the files are is asked before they are read: they may change in between.
         digest = self._cache and self._cache.digest(index)
         decoded = decode_pair(self.pairs[index], self.names, self.options)
+        if notes is not None:
+            notes.look(self.pairs[index].image, decoded["image"])
         original = decoded["image"].height, decoded["image"].width
         for size in sizes:
             layers = squash(decoded, size, self.options)
@@ -126,13 +129,13 @@ class SaliencyData(Dataset):
         require_sound(range(len(self)), title, self._problems, world)
         with_map_sizes(self.pairs, title, SQUASHED, quiet=bool(world and not world.main))
 
-    def _problems(self, index: int) -> list[str]:
+    def _problems(self, index: int, notes: Notes) -> list[str]:
         pair = self.pairs[index]
         if pair.scribble is None and (self._cache is None or index >= self._cache.kept):
-            return file_problems(pair)
+            return file_problems(pair, notes)
         try:
             if self._cache is None or not self._cache.holds(index):
-                self._decode(index, self.sizes)
+                self._decode(index, self.sizes, notes)
         except (UserError, OSError) as error:
             return file_problems(pair) or [str(error)]
         return []

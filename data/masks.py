@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from utils.maps import open_image
+from utils.images import open_image
 
 from .decode import grey16_to_8, upright
 

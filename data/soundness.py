@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from utils.errors import UserError, list_problems
+from utils.images import UnreadableError, metadata_damaged, opened, orientation
 from utils.machine import cores
-from utils.maps import UnreadableError
 
-from .decode import decode_image
+from .decode import bits_of, decode_image
 from .map_sizes import differing, sizes_differ
 from .masks import decode_mask
 from .pairing import Pair
@@ -23,14 +25,57 @@ from .sizes import nearly
 if TYPE_CHECKING:
     from utils.world import World  # needs torch, which scoring does without
 
+_DARK = 255 // 8
 
-def file_problems(pair: Pair) -> list[str]:
-    """What is wrong with the files of a pair: unreadable, truncated, sizes that differ."""
+
+class Notes:
+    """What is worth knowing of files that can be used. Threads may add to it at the same time."""
+
+    def __init__(self):
+        self.files: dict[str, list[Path]] = {}
+
+    def look(self, path: Path, photo: Image.Image) -> None:
+        """Note what the decoded ``photo`` of a file may suffer from."""
+        high, bits = np.max(photo.getextrema()), bits_of(photo)
+        for what, holds in (
+                ("with metadata that cannot be read; taken as upright", metadata_damaged(photo)),
+                (f"with {bits} bits in a file of 16; read with that range", 8 < bits < 16),
+                (f"nearly black: nothing above {_DARK} of 255, an eighth of the range",
+                 high <= _DARK),
+                ("with less than a quarter of the range of 16 bits; scale them if they were taken "
+                 "with 14", bits == 16 and _DARK < high <= 64)):
+            if holds:
+                self.files.setdefault(what, []).append(path)
+
+    def __add__(self, other: Notes) -> Notes:
+        together = Notes()
+        together.files = {what: self.files.get(what, []) + other.files.get(what, [])
+                          for what in self.files | other.files}
+        return together
+
+    def lines(self) -> list[str]:
+        """A line for each thing noted: how many photos it holds for, and the first names."""
+        return [f"{len(paths)} photo{'s' * (len(paths) > 1)} {what}: "
+                + ", ".join(path.name for path in sorted(paths)[:3]) + " …" * (len(paths) > 3)
+                for what, paths in self.files.items()]
+
+
+def file_problems(pair: Pair, notes: Notes | None = None) -> list[str]:
+    """What is wrong with the files of a pair: unreadable, truncated, sizes that differ.
+
+    What its photo may suffer from is added to ``notes``.
+    """
     problems = []
     for path in pair.files:
         try:
-            if not jpeg_decodes(path):
-                (decode_image if path is pair.image else decode_mask)(path)
+            small = small_jpeg(path)
+            if path is pair.image:
+                if small is None or np.max(small.getextrema()) <= _DARK:
+                    small = decode_image(path)  # its pixels may be brighter than means of 8×8
+                if notes is not None:
+                    notes.look(path, small)
+            elif small is None:
+                decode_mask(path)
         except UnreadableError as error:
             problems.append(str(error))
     if problems or pair.image is None:
@@ -39,29 +84,31 @@ def file_problems(pair: Pair) -> list[str]:
             for path, size, other in differing(pair) if not nearly(size, other)]
 
 
-def jpeg_decodes(path: Path) -> bool:
-    """Whether ``path`` is a colour or grey JPEG of which the whole stream decodes.
-
-    It is decoded at 1/8 of its size, at a third of the cost.
-    """
+def small_jpeg(path: Path) -> Image.Image | None:
+    """A colour or grey JPEG of which the whole stream decodes, at 1/8 of its size and at a third of
+    the cost; None for other files."""
     try:
-        with Image.open(path) as file:
-            if file.format != "JPEG":
-                return False
+        with opened(path) as file:
+            if file.format not in ("JPEG", "MPO") or file.mode not in ("L", "RGB"):
+                return None
             file.draft(None, (1, 1))
             file.load()
-            return True
-    except Exception:
-        return False  # the real decoder finds the fault again and words it
+            orientation(file)  # notes whether the metadata can be read
+            return file
+    except UnreadableError:
+        return None  # the real decoder finds the fault again and words it
 
 
-def require_sound(items: Sequence, title: str, find: Callable[[Any], list[str]] = file_problems,
+def require_sound(items: Sequence, title: str,
+                  find: Callable[[Any, Notes], list[str]] = file_problems,
                   world: World | None = None) -> None:
     """Read every file once, on all cores, and raise one error that lists all that is wrong.
 
+    What photos may suffer from, which is no error, is printed, a line for each kind.
+
     Args:
         items: pairs, or whatever ``find`` takes.
-        find: item → what is wrong with it.
+        find: item, notes → what is wrong with it; what is worth knowing goes into the notes.
         world: processes that share the work; all raise the same error.
 
     Raises:
@@ -69,12 +116,17 @@ def require_sound(items: Sequence, title: str, find: Callable[[Any], list[str]] 
     """
     mine = items[world.rank::world.size] if world else items
     quiet = None if world is None or world.main else True  # None: quiet where no terminal is
+    notes = Notes()
     with ThreadPoolExecutor(cores()) as pool:
-        results = tqdm(pool.map(find, mine), total=len(mine), unit="pair", leave=False,
-                       desc=f"checking {title}", disable=quiet)
+        results = tqdm(pool.map(lambda item: find(item, notes), mine), total=len(mine),
+                       unit="pair", leave=False, desc=f"checking {title}", disable=quiet)
         problems = [problem for result in results for problem in result]
     if world:
         problems = [problem for part in world.gather(problems) for problem in part]
+        notes = sum(world.gather(notes), start=Notes())
+    if not quiet:
+        for line in notes.lines():
+            print(f"note: {title}: {line}", file=sys.stderr)
     if problems:
         raise UserError(list_problems(f"{title}: files that cannot be used", problems,
                                       "Repair or remove them, image and mask together."))

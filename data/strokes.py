@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
-from utils.maps import open_image
+from utils.images import open_image
 
 from .decode import upright
 from .masks import decode_mask

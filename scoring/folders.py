@@ -16,14 +16,14 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from data.decode import stored_shape
 from data.masks import decode_mask
 from data.pairing import Pair, by_stem
 from data.sizes import turned
 from metrics import CORE, PROFILES, Evaluator
 from utils.errors import UserError
+from utils.images import UnreadableError, stored_shape
 from utils.machine import cores
-from utils.maps import UnreadableError, read_map
+from utils.maps import read_map
 
 _CHUNK = 16  # maps that a thread takes at a time
 
