@@ -149,6 +149,14 @@ def test_all_readers_take_the_same_orientation_from_a_file(tmp_path, options, tu
         assert decode_mask(mask, path).shape == upright_size(mask, path)[::-1] == shape
 
 
+@pytest.mark.parametrize("turn", range(2, 9))
+def test_a_mask_with_an_orientation_of_its_own_is_turned_by_that_alone(tmp_path, turn):
+    image = save(tmp_path / "photo.jpg", np.zeros((6, 8, 3), np.uint8), turn)
+    expected = decode_mask(save(tmp_path / "bare.png", SQUARE), image)
+    for name, options in (("a.png", {"orientation": turn}), ("a.tif", {"tiffinfo": {274: turn}})):
+        assert (decode_mask(save(tmp_path / name, SQUARE, **options), image) == expected).all()
+
+
 def test_a_damaged_exif_text_of_a_png_means_upright(tmp_path):
     """ImageMagick writes EXIF as hexadecimal text."""
     for text in ("\nexif\n    88\nthis is no number", "", "\nexif\n  8\n4578"):
