@@ -23,7 +23,7 @@ from .pairing import Pair
 from .sizes import Size
 
 _CAN_FORK = sys.platform == "linux"  # elsewhere forking is missing or unsafe
-_FORMAT = "1"  # of the records, and of what decoding and resizing make of a file
+_FORMAT = "2"  # of the records, and of what decoding and resizing make of a file
 _HEADER = struct.Struct("<16sIII4x")  # digest of the files, CRC of the planes, height, width
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from utils.errors import UserError, list_problems, note_once
+from utils.images import stored_shape
 from utils.machine import cores
 from utils.paths import absolute_spec
 from utils.schema import DataConfig
@@ -29,12 +30,11 @@ from .catalog import (
     lookup,
 )
 from .coding import with_coding
-from .decode import stored_shape
 from .listing import is_hidden, printable
 from .map_sizes import differing
 from .masks import mask_of
 from .pairing import Names, Pair
-from .soundness import Remark, file_problems
+from .soundness import Notes, file_problems
 
 
 @dataclass
@@ -47,12 +47,14 @@ class Finding:
     area: str = ""  # empty | full | "" for neither
     turned: bool = False  # the image has an EXIF orientation
     apart: bool = False  # a label has nearly the image's size, and not quite
+    notes: Notes = field(default_factory=Notes)
 
 
 def examine(pair: Pair) -> Finding:
     """Decode both files of a pair."""
-    finding = Finding(file_problems(pair))
-    if any(not isinstance(problem, Remark) for problem in finding.problems):
+    finding = Finding()
+    finding.problems = file_problems(pair, finding.notes)
+    if finding.problems:
         return finding
     finding.size, turn = stored_shape(pair.image)
     finding.turned = turn != 1
@@ -62,6 +64,8 @@ def examine(pair: Pair) -> Finding:
     finding.area = {0: "empty", 1: "full"}.get((mask > 128).mean(), "")
     if finding.area == "full":
         finding.problems.append(f"full mask: {pair.mask}")
+    finding.problems += finding.notes.masks
+    finding.notes.masks = []
     return finding
 
 
@@ -107,6 +111,7 @@ class Diagnosis:
             notes.append(f"{len(empty)} empty masks: {names}")
         if turned:
             notes.append(f"{turned} images are turned by their EXIF orientation")
+        notes += sum((f.notes for f in self.findings), start=Notes()).lines()
         return f"{self.located.name}: {'; '.join(notes)}" if notes else ""
 
     def row(self) -> list[str]:

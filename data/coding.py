@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
-from utils.maps import UnreadableError
+from utils.images import UnreadableError
 from utils.schema import DataConfig
 
 from .mask_files import Content, levels_of, read_content

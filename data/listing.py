@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
-from PIL import Image
+from utils.images import SUFFIXES
 
 from .affixes import NONE, Affix, key_of
 
-#: Formats of still pictures in pixels. Of what else Pillow opens, some run other programs, and the
-#: others hold no photo.
-_STILL = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "PPM", "JPEG2000",
-          "PCX", "PSD", "QOI", "SGI", "SUN", "TGA")
 #: What systems leave in folders, in lower case; nobody means it when they name the folder.
 _OF_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir",
                "lost+found", "$recycle.bin", "system volume information"}
@@ -111,15 +106,7 @@ def list_images(folder: Path, recursive: bool = False) -> Listing:
 
 def is_picture(path: Path) -> bool:
     """Whether the extension is one of a format that Pillow reads as a still picture."""
-    return path.suffix.lower() in picture_suffixes()
-
-
-@cache
-def picture_suffixes() -> frozenset[str]:
-    """The extensions of pictures, in lower case and with their dots."""
-    suffixes = Image.registered_extensions()  # also loads all of Pillow's formats
-    return frozenset(suffix for suffix, kind in suffixes.items()
-                     if kind in _STILL and (kind in Image.OPEN or kind == "MPO"))  # opens as JPEG
+    return path.suffix.lower() in SUFFIXES
 
 
 def shown(names: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ from .map_sizes import SQUASHED, with_map_sizes
 from .masks import mask_of
 from .pairing import Pair
 from .sizes import Size
-from .soundness import Remark, file_problems, require_sound
+from .soundness import Notes, file_problems, require_sound
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,14 @@ class SaliencyData(Dataset):
         layers = torch.from_numpy(planes).split(self.channels)
         return dict(zip(self.names, layers, strict=True)), original
 
-    def _decode(self, index: int, sizes: Sequence[Size]) -> tuple[dict[str, Tensor], Size]:
+    def _decode(self, index: int, sizes: Sequence[Size],
+                notes: Notes | None = None) -> tuple[dict[str, Tensor], Size]:
         """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
         # What the files are is asked before they are read: they may change in between.
         digest = self._cache and self._cache.digest(index)
         decoded = decode_pair(self.pairs[index], self.names, self.options)
+        if notes is not None:
+            notes.look(self.pairs[index].image, decoded["image"])
         original = decoded["image"].height, decoded["image"].width
         for size in sizes:
             layers = squash(decoded, size, self.options)
@@ -131,17 +134,17 @@ class SaliencyData(Dataset):
         require_sound(range(len(self)), title, self._problems, world)
         with_map_sizes(self.pairs, title, SQUASHED, quiet=bool(world and not world.main))
 
-    def _problems(self, index: int) -> list[str]:
+    def _problems(self, index: int, notes: Notes) -> list[str]:
         pair = self.pairs[index]
         if pair.scribble is None and (self._cache is None or index >= self._cache.kept):
-            return file_problems(pair)
+            return file_problems(pair, notes)
         try:
             kept = self._cache is not None and self._cache.holds(index)
             layers, _ = self._layers(index, self.sizes[-1]) if kept else \
-                self._decode(index, self.sizes)
-            if "mask" not in layers or layers["mask"].max() > 127:
-                return []
-            return [Remark(remark)] if (remark := mask_of(pair).remark) else []
+                self._decode(index, self.sizes, notes)
+            if "mask" in layers and layers["mask"].max() <= 127:
+                notes.masks += [remark] if (remark := mask_of(pair).remark) else []
+            return []
         except (UserError, OSError) as error:
             return file_problems(pair) or [str(error)]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from utils.maps import UnreadableError
+from utils.images import UnreadableError, stored_shape
 
-from .decode import stored_shape, upright_size
+from .decode import upright_size
 from .pairing import Pair
 from .sizes import Size, nearly
 

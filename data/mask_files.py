@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from utils.maps import UnreadableError, open_image
+from utils.images import UnreadableError, open_image
 
 TINT = 24  # channels that differ by no more are grey: JPEG's rounding, scanned paper
 VOID_COLOUR = (224, 224, 192)  # of index 255 in the palette of PASCAL VOC

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils.maps import UnreadableError
+from utils.images import UnreadableError
 
 from .decode import upright
 from .mask_files import Content, levels_of, read_content

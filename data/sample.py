@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from utils.errors import UserError, list_problems
-from utils.maps import UnreadableError, read_map, save_map
+from utils.images import UnreadableError
+from utils.maps import read_map, save_map
 
 from .catalog import known_sets
 from .decode import upright_size

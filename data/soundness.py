@@ -8,14 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from utils.errors import UserError, list_problems
+from utils.images import UnreadableError, metadata_damaged, open_image, opened, orientation
 from utils.machine import cores
-from utils.maps import UnreadableError, open_image
 
-from .decode import decode_image
+from .decode import bits_of, decode_image
 from .map_sizes import differing, sizes_differ
 from .masks import read_mask
 from .pairing import Pair
@@ -24,60 +25,105 @@ from .sizes import nearly
 if TYPE_CHECKING:
     from utils.world import World  # needs torch, which scoring does without
 
-
-class Remark(str):
-    """What is worth knowing of a file that can be used, among what is wrong with others."""
+_DARK = 255 // 8
 
 
-def file_problems(pair: Pair) -> list[str]:
+class Notes:
+    """What is worth knowing of files that can be used. Threads may add to it at the same time.
+
+    Attributes:
+        files: what is noted → the photos that it holds for.
+        masks: a sentence for each mask that is not black and yet has no foreground.
+    """
+
+    def __init__(self):
+        self.files: dict[str, list[Path]] = {}
+        self.masks: list[str] = []
+
+    def look(self, path: Path, photo: Image.Image) -> None:
+        """Note what the decoded ``photo`` of a file may suffer from."""
+        high, bits = np.max(photo.getextrema()), bits_of(photo)
+        for what, holds in (
+                ("with metadata that cannot be read; taken as upright", metadata_damaged(photo)),
+                (f"with {bits} bits in a file of 16; read with that range", 8 < bits < 16),
+                (f"nearly black: nothing above {_DARK} of 255, an eighth of the range",
+                 high <= _DARK),
+                ("with less than a quarter of the range of 16 bits; scale them if they were taken "
+                 "with 14", bits == 16 and _DARK < high <= 64)):
+            if holds:
+                self.files.setdefault(what, []).append(path)
+
+    def __add__(self, other: Notes) -> Notes:
+        together = Notes()
+        together.files = {what: self.files.get(what, []) + other.files.get(what, [])
+                          for what in self.files | other.files}
+        together.masks = self.masks + other.masks
+        return together
+
+    def lines(self) -> list[str]:
+        """A line for each thing noted: how many photos it holds for, and the first names; then
+        the masks."""
+        lines = [f"{len(paths)} photo{'s' * (len(paths) > 1)} {what}: "
+                 + ", ".join(path.name for path in sorted(paths)[:3]) + " …" * (len(paths) > 3)
+                 for what, paths in self.files.items()]
+        return lines + [list_problems("masks without foreground", self.masks)] * bool(self.masks)
+
+
+def file_problems(pair: Pair, notes: Notes | None = None) -> list[str]:
     """What is wrong with the files of a pair: unreadable, truncated, sizes that differ, masks in
-    another coding than their set's. Masks that are read as empty and hold something are a
-    ``Remark``, at the end."""
-    problems, remarks = [], []
+    another coding than their set's.
+
+    What its photo may suffer from, and a mask that is read as empty and holds something, is added
+    to ``notes``.
+    """
+    problems, notes = [], notes or Notes()
     for path in pair.files:
         try:
             if path is pair.image:
-                if not jpeg_decodes(path):
-                    decode_image(path)
+                small = small_jpeg(path)
+                if small is None or np.max(small.getextrema()) <= _DARK:
+                    small = decode_image(path)  # its pixels may be brighter than means of 8×8
+                notes.look(path, small)
             elif path is pair.scribble and pair.labelled is None:
                 open_image(path)
             else:
                 part = next(name for name in ("mask", "edge", "scribble", "labelled")
                             if path is getattr(pair, name))
                 remark = read_mask(path, None, pair.codings.get(part)).remark
-                remarks += [Remark(remark)] if remark and part == "mask" else []
+                notes.masks += [remark] if remark and part == "mask" else []
         except UnreadableError as error:
             problems.append(str(error))
     if problems or pair.image is None:
-        return problems + remarks
+        return problems
     return [sizes_differ(pair.image, size, path, other)
-            for path, size, other in differing(pair) if not nearly(size, other)] + remarks
+            for path, size, other in differing(pair) if not nearly(size, other)]
 
 
-def jpeg_decodes(path: Path) -> bool:
-    """Whether ``path`` is a colour or grey JPEG of which the whole stream decodes.
-
-    It is decoded at 1/8 of its size, at a third of the cost.
-    """
+def small_jpeg(path: Path) -> Image.Image | None:
+    """A colour or grey JPEG of which the whole stream decodes, at 1/8 of its size and at a third of
+    the cost; None for other files."""
     try:
-        with Image.open(path) as file:
-            if file.format != "JPEG":
-                return False
+        with opened(path) as file:
+            if file.format not in ("JPEG", "MPO") or file.mode not in ("L", "RGB"):
+                return None
             file.draft(None, (1, 1))
             file.load()
-            return True
-    except Exception:
-        return False  # the real decoder finds the fault again and words it
+            orientation(file)  # notes whether the metadata can be read
+            return file
+    except UnreadableError:
+        return None  # the real decoder finds the fault again and words it
 
 
-def require_sound(items: Sequence, title: str, find: Callable[[Any], list[str]] = file_problems,
+def require_sound(items: Sequence, title: str,
+                  find: Callable[[Any, Notes], list[str]] = file_problems,
                   world: World | None = None) -> None:
-    """Read every file once, on all cores, and raise one error that lists all that is wrong; what
-    is a ``Remark`` is printed.
+    """Read every file once, on all cores, and raise one error that lists all that is wrong.
+
+    What is no error, but worth knowing, is printed, a line for each kind.
 
     Args:
         items: pairs, or whatever ``find`` takes.
-        find: item → what is wrong with it.
+        find: item, notes → what is wrong with it; what is worth knowing goes into the notes.
         world: processes that share the work; all raise the same error.
 
     Raises:
@@ -85,17 +131,17 @@ def require_sound(items: Sequence, title: str, find: Callable[[Any], list[str]] 
     """
     mine = items[world.rank::world.size] if world else items
     quiet = None if world is None or world.main else True  # None: quiet where no terminal is
+    notes = Notes()
     with ThreadPoolExecutor(cores()) as pool:
-        results = tqdm(pool.map(find, mine), total=len(mine), unit="pair", leave=False,
-                       desc=f"checking {title}", disable=quiet)
+        results = tqdm(pool.map(lambda item: find(item, notes), mine), total=len(mine),
+                       unit="pair", leave=False, desc=f"checking {title}", disable=quiet)
         problems = [problem for result in results for problem in result]
     if world:
         problems = [problem for part in world.gather(problems) for problem in part]
-    remarks = [problem for problem in problems if isinstance(problem, Remark)]
-    problems = [problem for problem in problems if not isinstance(problem, Remark)]
-    if remarks and (world is None or world.main):
-        print(f"note: {list_problems(f'{title}: masks without foreground', remarks)}",
-              file=sys.stderr)
+        notes = sum(world.gather(notes), start=Notes())
+    if not quiet:
+        for line in notes.lines():
+            print(f"note: {title}: {line}", file=sys.stderr)
     if problems:
         raise UserError(list_problems(f"{title}: files that cannot be used", problems,
                                       "Repair or remove them, image and mask together."))

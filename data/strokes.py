@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from utils.errors import UserError
-from utils.maps import open_image
+from utils.images import open_image
 
 from .decode import upright
 from .masks import MaskCoding, decode_mask

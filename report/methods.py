@@ -18,7 +18,7 @@ from scoring import ScoringOptions, read_truth
 from scoring.jobs import Job, JobScores, decide_codings, find_jobs, score_job
 from scoring.scores import Row
 from utils.errors import UserError
-from utils.maps import UnreadableError
+from utils.images import UnreadableError
 from utils.origin import origin_of
 
 from .recipes import Recipe, Recipes

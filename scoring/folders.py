@@ -16,14 +16,14 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from data.decode import stored_shape
 from data.masks import Mask, mask_of
 from data.pairing import PLAIN, Names, Pair, assign
 from data.sizes import turned
 from metrics import CORE, MEASURES, PROFILES, Evaluator
 from utils.errors import UserError, note_once
+from utils.images import UnreadableError, stored_shape
 from utils.machine import cores
-from utils.maps import UnreadableError, read_map
+from utils.maps import read_map
 from utils.schema import DataConfig
 
 _CHUNK = 16  # maps that a thread takes at a time

@@ -1,4 +1,4 @@
-"""Reading and saving saliency maps, and opening image files of any kind."""
+"""Reading and saving saliency maps."""
 
 from __future__ import annotations
 
@@ -8,39 +8,10 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from .errors import UserError, list_problems
 from .files import written_whole
-
-
-class UnreadableError(UserError):
-    """A file that does not decode; the message names it and says why."""
-
-    @classmethod
-    def of(cls, path: Path, error: Exception) -> UnreadableError:
-        """The error for what Pillow raised while it read ``path``."""
-        if isinstance(error, cls):
-            return error
-        reasons = {FileNotFoundError: "no such file", UnidentifiedImageError: "not an image file"}
-        reason = reasons.get(type(error)) or str(error) or type(error).__name__
-        return cls(f"{path}: cannot be decoded ({reason})")
-
-
-def open_image(path: Path) -> Image.Image:
-    """The decoded file, in its own mode.
-
-    Raises:
-        UnreadableError: missing, zero bytes, truncated, or not an image.
-    """
-    try:
-        if path.stat().st_size == 0:
-            raise UnreadableError(f"{path}: empty file (0 bytes)")
-        image = Image.open(path)
-        image.load()
-    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, …
-        raise UnreadableError.of(path, error) from None
-    return image
+from .images import UnreadableError, open_image
 
 
 def read_map(path: Path) -> np.ndarray:
@@ -50,10 +21,8 @@ def read_map(path: Path) -> np.ndarray:
         UnreadableError: does not decode, has colours, transparency or more than 8 bits.
     """
     image = open_image(path)
-    if getattr(image, "n_frames", 1) > 1:
-        raise UnreadableError(f"{path}: holds several pictures; a map is one")
     if image.mode in ("L", "1") and "transparency" not in image.info:
-        return np.asarray(image.convert("L"))
+        return np.asarray(image if image.mode == "L" else image.convert("L"))
     if image.mode not in ("1", "L", "P", "PA", "LA", "RGB", "RGBA"):
         raise UnreadableError(f"{path}: mode {image.mode}; a map is 8-bit grey")
     pixels = np.asarray(image.convert("RGBA"))

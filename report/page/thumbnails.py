@@ -17,8 +17,9 @@ from data.decode import decode_image
 from data.pairing import Pair
 from metrics.profiles import Profile
 from scoring.folders import read_truth
+from utils.images import UnreadableError
 from utils.machine import cores
-from utils.maps import UnreadableError, read_map, to_bytes
+from utils.maps import read_map, to_bytes
 
 from ..methods import SetScores, foreground_share
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
+from PIL.PngImagePlugin import PngInfo
 
 from data import decode_image, decode_mask, decode_scribble
 from data.coding import decide
+from data.decode import bits_of, upright_size
 from data.strokes import decode_strokes
 from utils.errors import UserError
-from utils.maps import UnreadableError
+from utils.images import UnreadableError
 
 from .made import COLOUR, SQUARE, save
 
@@ -49,6 +51,26 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
     image = np.asarray(decode_image(path))
     assert np.abs(image[..., 0] - ramp / 257).max() <= 0.5
     assert np.abs(decode_mask(path) - ramp / 257).max() <= 0.5
+
+
+@pytest.mark.parametrize("top, bits, brightest", [
+    (4095, 12, 255), (3000, 12, 187), (1023, 10, 255), (255, 8, 255), (31, 8, 31),
+    (4096, 16, 16), (16383, 16, 64), (65535, 16, 255)])
+@pytest.mark.parametrize("name", ["photo.png", "photo.tif"])
+def test_a_photo_of_fewer_bits_in_a_file_of_16_is_not_black(tmp_path, name, top, bits, brightest):
+    values = np.linspace(0, top, 48).reshape(6, 8).round().astype(np.uint16)
+    photo = decode_image(save(tmp_path / name, values))
+    assert np.abs(np.asarray(photo)[..., 0] - values * (brightest / top)).max() <= 1
+    assert (bits_of(photo), np.asarray(photo).max()) == (bits, brightest)
+
+
+@pytest.mark.parametrize("tag, stated, bits", [
+    (281, 16383, 14), (281, 4095, 12), (281, 65535, 16), (281, 100, 10), (341, 4095.0, 12)])
+def test_the_depth_that_a_tiff_states_counts_if_its_values_keep_to_it(tmp_path, tag, stated, bits):
+    values = np.linspace(0, 900, 48).reshape(6, 8).astype(np.uint16)
+    photo = decode_image(save(tmp_path / "a.tif", values, tiffinfo={tag: stated}))
+    assert bits_of(photo) == bits
+    assert np.asarray(photo).max() == round(900 * 255 / (2**bits - 1))
 
 
 @pytest.mark.parametrize("name, make", [
@@ -95,6 +117,56 @@ def test_exif_orientation_turns_image_and_mask_together(tmp_path, turn):
     mask = decode_mask(mask_path, image_path)
     assert (np.asarray(image)[..., 0] == mask).all()
     assert mask.shape == ((6, 8) if turn < 5 else (8, 6))
+
+
+def exif_block(value, kind: int) -> bytes:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[0x0112] = kind
+    tags[0x0112] = value
+    return b"Exif\0\0II*\0\x08\0\0\0" + tags.tobytes(8)
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6"/></x:xmpmeta>'
+RATIONAL = TiffImagePlugin.IFDRational
+
+
+@pytest.mark.parametrize("options, turned", [
+    ({"exif": exif_block(6, 3)}, True), ({"exif": exif_block(RATIONAL(6, 1), 5)}, True),
+    ({"exif": exif_block(6.0, 11)}, True), ({"exif": exif_block((6, 6), 3)}, True),
+    ({"exif": exif_block("6", 2)}, False), ({"exif": exif_block(RATIONAL(13, 2), 5)}, False),
+    ({"exif": exif_block(RATIONAL(6, 0), 5)}, False), ({"exif": exif_block(9, 3)}, False),
+    ({"exif": b"Exif\0\0garbage"}, False), ({"exif": exif_block(6, 3)[:17]}, False),
+    ({"xmp": XMP}, True), ({"tiffinfo": {0x0112: 6}}, True)])
+def test_all_readers_take_the_same_orientation_from_a_file(tmp_path, options, turned):
+    lying = Image.fromarray(SQUARE)
+    kinds = ["tif"] if "tiffinfo" in options else ["jpg", "webp"] + ["png"] * ("exif" in options)
+    for kind in kinds:
+        path = tmp_path / f"photo.{kind}"
+        lying.convert("RGB").save(path, **options)
+        shape = (8, 6) if turned else (6, 8)
+        assert upright_size(path) == upright_size(path, path) == shape[::-1]
+        assert decode_image(path).size == shape[::-1]
+        assert decode_mask(path).shape == decode_mask(path, path).shape == shape
+        mask = save(tmp_path / "mask.png", SQUARE)
+        assert decode_mask(mask, path).shape == upright_size(mask, path)[::-1] == shape
+
+
+@pytest.mark.parametrize("turn", range(2, 9))
+def test_a_mask_with_an_orientation_of_its_own_is_turned_by_that_alone(tmp_path, turn):
+    image = save(tmp_path / "photo.jpg", np.zeros((6, 8, 3), np.uint8), turn)
+    expected = decode_mask(save(tmp_path / "bare.png", SQUARE), image)
+    for name, options in (("a.png", {"orientation": turn}), ("a.tif", {"tiffinfo": {274: turn}})):
+        assert (decode_mask(save(tmp_path / name, SQUARE, **options), image) == expected).all()
+
+
+def test_a_damaged_exif_text_of_a_png_means_upright(tmp_path):
+    """ImageMagick writes EXIF as hexadecimal text."""
+    for text in ("\nexif\n    88\nthis is no number", "", "\nexif\n  8\n4578"):
+        info = PngInfo()
+        info.add_text("Raw profile type exif", text)
+        Image.fromarray(COLOUR).save(tmp_path / "a.png", pnginfo=info)
+        assert (np.asarray(decode_image(tmp_path / "a.png")) == COLOUR).all()
+        assert decode_mask(save(tmp_path / "b.png", SQUARE), tmp_path / "a.png").shape == (6, 8)
 
 
 def test_a_mask_drawn_on_the_upright_image_is_left_upright(tmp_path):

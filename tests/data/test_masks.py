@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from data import mask_files
 from data.coding import SAMPLE, decide, with_coding
 from data.edges import find_masks
 from data.layers import decode_pair, finish, squash
 from data.masks import CodingError, MaskCoding, decode_mask, read_mask
 from data.pairing import Pair
-from data.soundness import Remark, file_problems, require_sound
+from data.soundness import Notes, file_problems, require_sound
 from scoring import ScoringOptions, read_truth
 from scoring.folders import load_pair
 from scoring.jobs import decide_codings, folder_jobs
@@ -221,8 +222,9 @@ def test_a_mask_that_holds_something_and_has_no_foreground_is_a_remark(tmp_path,
     files = masks_of(tmp_path, CODINGS["grey 0/255"])
     dim = save(tmp_path / "masks/dim.png", np.arange(48, dtype=np.uint8).reshape(6, 8))
     pair = Pair("dim", None, dim, codings={"mask": decide(files)})
-    (remark,) = file_problems(pair)
-    assert isinstance(remark, Remark)
+    notes = Notes()
+    assert file_problems(pair, notes) == []
+    (remark,) = notes.masks
     assert "dim.png, which holds 0, 1, 2" in remark
     require_sound([pair], "SET")  # it can be used
     assert "note: SET: masks without foreground (1 in all)" in capsys.readouterr().err
@@ -231,8 +233,8 @@ def test_a_mask_that_holds_something_and_has_no_foreground_is_a_remark(tmp_path,
 def test_only_a_sample_is_looked_at(tmp_path, monkeypatch):
     files = masks_of(tmp_path, CODINGS["grey 0/1"], 3 * SAMPLE)
     looked = []
-    real = Image.open
-    monkeypatch.setattr(Image, "open", lambda path, *more: (looked.append(path), real(path))[1])
+    real = mask_files.open_image
+    monkeypatch.setattr(mask_files, "open_image", lambda path: (looked.append(path), real(path))[1])
     decide(files)
     assert len(set(looked)) == SAMPLE
     assert {files[0], files[-1]} <= set(looked)

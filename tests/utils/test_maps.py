@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from utils.maps import UnreadableError, open_image, read_map, save_map, to_bytes
+from utils.images import UnreadableError, open_image
+from utils.maps import read_map, save_map, to_bytes
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
@@ -78,7 +79,7 @@ def test_a_file_of_several_pictures_is_refused(tmp_path):
 
 @pytest.mark.parametrize("content, reason", [
     (None, r"cannot be decoded \(no such file\)"), (b"", r"empty file \(0 bytes\)"),
-    (b"<html>", r"cannot be decoded \(not an image file\)"), ("cut", r"cannot be decoded \(.+\)")])
+    (b"text", r"cannot be decoded \(not an image file\)"), ("cut", r"cannot be decoded \(.+\)")])
 def test_a_file_that_does_not_decode_is_named_with_the_reason(tmp_path, content, reason):
     path = tmp_path / "map.png"
     if content == "cut":

@@ -1,0 +1,252 @@
+"""Opening image files of any kind: only still pictures, only whole ones, and never at any price."""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import logging
+import math
+import stat
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from .errors import UserError
+
+#: Formats of still pictures in pixels. Of what else Pillow opens, some run other programs (EPS runs
+#: Ghostscript), and the others hold no photo.
+_STILL = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "PPM", "JPEG2000",
+          "PCX", "PSD", "QOI", "SGI", "SUN", "TGA")
+_UNMARKED = ("TGA",)  # begins with no mark of its own: tried only where the file's name says so
+PIXELS = 300_000_000  # of a picture, at most
+
+Image.init()
+SUFFIXES = {suffix: name for suffix, name in Image.registered_extensions().items()
+            if name in _STILL and (name in Image.OPEN or name == "MPO")}  # MPO opens as JPEG
+FORMATS = tuple(name for name in _STILL if name in Image.OPEN)
+# Pillow warns above this number and fails above twice of it, also within a file's frames.
+Image.MAX_IMAGE_PIXELS = PIXELS // 2
+
+_ORIENTATION = ExifTags.Base.Orientation
+_TURNS = dict(enumerate((
+    None, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180,
+    Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90), start=1))
+# Keys of Image.info, which no text in a file can be.
+_TURN, _DAMAGED = ("turn",), ("metadata are damaged",)
+_PNG = b"\x89PNG\r\n\x1a\n"
+_OF_PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")  # beside the chunks that every decoder must know
+_OF_ORIENTATION = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
+
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
+          stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+#: How files begin that are none of the formats, and that are.
+_BEGINNINGS = {
+    (b"\x89PNG", b"\xff\xd8", b"II*\0", b"MM\0*", b"GIF8", b"RIFF", b"BM"):
+        "or one with a damaged header",
+    (b"%!PS", b"\xc5\xd0\xd3\xc6"): "but a PostScript drawing; export it as PNG",
+    (b"%PDF",): "but a PDF document; export it as PNG",
+    (b"version https://git-lfs",): "but a pointer of Git LFS; fetch the file with git lfs pull",
+    (b"<",): "but text, such as a web page or an SVG drawing; download or export it again"}
+
+
+def silence_pillow() -> None:
+    """Keep Pillow and its libtiff from printing: what is wrong with a file is an error or, in its
+    metadata, no matter."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with suppress(OSError, AttributeError):  # where libtiff can be reached
+        libtiff = ctypes.CDLL(Image.core.__file__)
+        libtiff.TIFFSetWarningHandler(None)
+        libtiff.TIFFSetErrorHandler(None)
+
+
+silence_pillow()
+
+
+class UnreadableError(UserError):
+    """A file that does not decode; the message names it and says why."""
+
+    @classmethod
+    def of(cls, path: Path, error: Exception) -> UnreadableError:
+        """The error for what Pillow raised while it read ``path``."""
+        if isinstance(error, cls):
+            return error
+        if isinstance(error, FileNotFoundError):
+            reason = "a link to a file that is missing" if path.is_symlink() else "no such file"
+        elif isinstance(error, UnidentifiedImageError):
+            reason = f"not an image file{_what_it_is(path)}"
+        elif isinstance(error, Image.DecompressionBombError):
+            reason = f"more than {PIXELS // 10**6} megapixels; make smaller copies, of masks too"
+        else:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return cls(f"{path}: cannot be decoded ({reason})")
+
+
+def _what_it_is(path: Path) -> str:
+    """Half a sentence on a file that is no image, by its first bytes; empty if they say nothing."""
+    with path.open("rb") as file:
+        start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start[4:8] == b"ftyp":  # HEIC of phones, videos
+        return f" but one of the kind {start[8:12].decode('latin-1')!a}; save it as JPEG or PNG"
+    return next((f" {what}" for marks, what in _BEGINNINGS.items() if start.startswith(marks)), "")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """The file with its header read and checked; in the block, ``load()`` reads its pixels.
+
+    Raises:
+        UnreadableError: missing, no file, empty, not an image, of several pictures or more than
+            ``PIXELS``; also in place of what Pillow raises in the block.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
+            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "not a file")
+            raise UnreadableError(f"{path}: {kind}, not an image file")
+        if status.st_size == 0:
+            raise UnreadableError(f"{path}: empty file (0 bytes)")
+        named = SUFFIXES.get(path.suffix.lower())
+        formats = [name for name in FORMATS if name not in _UNMARKED or name == named]
+        with path.open("rb") as file, _identified(file, formats) as image:
+            # Each block of 8×8 pixels takes a bit. What is missing would be grey, and no error.
+            if image.format in ("JPEG", "MPO") and 512 * status.st_size < math.prod(image.size):
+                raise OSError("the file is cut short")
+            if _is_several(image):
+                raise UnreadableError(f"{path}: holds several pictures; give one still picture")
+            yield image
+    except UserError:
+        raise
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, …
+        raise UnreadableError.of(path, error) from None
+
+
+def open_image(path: Path) -> Image.Image:
+    """The decoded file, in its own mode, turned upright as its own metadata say.
+
+    Raises:
+        UnreadableError: see ``opened``; truncated, or a checksum tells that the file is damaged.
+    """
+    with opened(path) as image:
+        turn = orientation(image)
+        image.load()
+        if image.format != "TIFF":  # which Pillow turns as it loads
+            image = turned(image, turn)
+        if image.mode in ("La", "RGBa"):  # colours times alpha, of which little else is known
+            image = image.convert(image.mode.upper())
+        image.info[_TURN] = turn
+        return image
+
+
+def own_turn(image: Image.Image) -> int:
+    """The orientation by which ``open_image`` turned the picture; 1 for none."""
+    return image.info.get(_TURN, 1)
+
+
+def metadata_damaged(image: Image.Image) -> bool:
+    """Whether ``open_image`` could not read the picture's metadata, and took it for upright."""
+    return image.info.get(_DAMAGED, False)
+
+
+def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
+    """Width and height as stored, and orientation, without decoding pixels.
+
+    Raises:
+        UnreadableError: see ``opened``.
+    """
+    with opened(path) as image:
+        size = image.size
+        if image.format == "TIFF":  # Pillow gives some of them turned before they are loaded
+            size = image.tag_v2[256], image.tag_v2[257]
+        return size, orientation(image)
+
+
+def orientation(image: Image.Image) -> int:
+    """Orientation by EXIF, else by XMP: 1 (upright) to 8; 1 where none can be read.
+
+    A whole number counts in whatever type the file writes it. It is the file's until ``load()``,
+    in which Pillow turns TIFF files.
+    """
+    try:
+        # The own method of PNG files decodes the pixels too, and hides what is wrong with those.
+        exif = Image.Image.getexif(image)
+        image.info[_DAMAGED] = metadata_damaged(image) or ("exif" in image.info and not exif)
+        value = exif.get(_ORIENTATION, 1)
+        return int(value) if value in _TURNS else 1
+    except Exception:  # metadata are damaged in as many ways as Pillow has parsers
+        image.info[_DAMAGED] = True
+        return 1
+
+
+def turned(image: Image.Image, turn: int) -> Image.Image:
+    """The image upright that has the orientation ``turn``."""
+    return image if turn == 1 else image.transpose(_TURNS[turn])
+
+
+def _is_several(image: Image.Image) -> bool:
+    """Whether an opened file moves or has pages: whether one picture would be a choice."""
+    if image.format in ("MPO", "PSD"):  # a photo with its preview or depth, a picture's layers
+        return False
+    several = getattr(image, "is_animated", False)
+    if several and image.format == "TIFF":
+        several = any(not (tags.get(254, 0) & 5 or tags.get(255) == 2)  # a smaller copy, or a mask
+                      for tags in _tags_of_pages(image))
+        image.seek(0)
+    return several
+
+
+def _tags_of_pages(image: Image.Image) -> Iterator[Mapping]:
+    """The tags of a TIFF file's pages behind the first, of so many as somebody may have meant."""
+    with suppress(EOFError):
+        for number in range(1, 100):
+            image.seek(number)
+            yield image.tag_v2
+
+
+def _identified(file: IO[bytes], formats: Sequence[str]) -> Image.Image:
+    """An opened file with its header read. Metadata that Pillow cannot read keep it from no more
+    than their content."""
+    start = file.read(12)
+    file.seek(0)
+    if start.startswith(_PNG):
+        return Image.open(io.BytesIO(_essential_chunks(file.read())), formats=formats)
+    try:
+        return Image.open(file, formats=formats)
+    except Exception:
+        if start[4:] not in (b"ftypavif", b"ftypavis"):
+            raise
+        file.seek(0)
+        image = Image.open(io.BytesIO(file.read().replace(b"Exif", b"none")), formats=formats)
+        image.info[_DAMAGED] = True
+        return image
+
+
+def _essential_chunks(content: bytes) -> bytes:
+    """A PNG file with what its pixels and its orientation depend on alone, the latter in front.
+
+    Of the other chunks, Pillow may read some after all pixels, and fail at others.
+
+    Raises:
+        OSError: a checksum does not fit, or the file is cut short.
+    """
+    start, kind, pixels, metadata = len(_PNG), b"", [], []
+    content = memoryview(content)
+    while kind != b"IEND":
+        end = start + 12 + int.from_bytes(content[start:start + 4], "big")
+        kind = bytes(content[start + 4:start + 8])
+        if len(content) < end:
+            raise OSError("the file is cut short")
+        if zlib.crc32(content[start + 4:end - 4]) != int.from_bytes(content[end - 4:end], "big"):
+            raise OSError(f"the file is damaged: the checksum of its chunk {kind!r} does not fit")
+        if kind[:1].isupper() or kind in _OF_PIXELS:
+            pixels.append(content[start:end])
+        elif kind == b"eXIf" or bytes(content[start + 8:start + 30]).startswith(_OF_ORIENTATION):
+            metadata.append(content[start:end])
+        start = end
+    return b"".join([_PNG, *pixels[:1], *metadata, *pixels[1:]])
