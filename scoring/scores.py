@@ -92,7 +92,7 @@ def _problem(row: object) -> str:
         if type(row.get(key)) is not kind:
             return f"has no {key}"
     for key, kind in (("images", int), ("expected", int), ("resized", int), ("empty", int),
-                      ("maps", str), ("content", str), ("scored", dict | None),
+                      ("masks", str), ("maps", str), ("content", str), ("scored", dict | None),
                       ("origin", dict | None)):
         if key in row and (not isinstance(row[key], kind)
                            or (kind is int and not 0 <= row[key] < 2**53)):
