@@ -33,18 +33,22 @@ def opencv_canny(image: Tensor, low: float, high: float) -> Tensor:
         RuntimeError: it is traced or exported. What OpenCV computes is a constant there, so the
             edges of the first image would be those of all.
     """
-    if (torch.jit.is_tracing() or torch.compiler.is_exporting() or isinstance(image, Proxy)
-            or get_proxy_mode() is not None):
+    _refuse(torch.jit.is_tracing() or torch.compiler.is_exporting() or isinstance(image, Proxy))
+    return _opencv_canny(image, low, high)
+
+
+def _refuse(traced: bool) -> None:
+    if traced:
         raise RuntimeError(
             "OpenCV's Canny cannot be traced or exported: the edges of this image would be those "
             "of all. Build the network with model.options.canny=torch (edges of the image, as "
             "canny=image has them)")
-    return _opencv_canny(image, low, high)
 
 
 @torch.compiler.disable
 @torch.no_grad()
 def _opencv_canny(image: Tensor, low: float, high: float) -> Tensor:
+    _refuse(get_proxy_mode() is not None)
     pixels = image.detach().float().cpu().permute(0, 2, 3, 1).numpy()
     pixels = (pixels.astype(np.int64) % 256).astype(np.uint8)
     edges = [cv2.Canny(np.ascontiguousarray(array), low, high) for array in pixels]

@@ -100,8 +100,9 @@ def read_state(content: Mapping, wanted: Sequence[Wanted], origin: str, key: str
                         "Choose one by its name, for example weights.key=" + names[-1])
     chosen = candidates[0]
     under = [] if chosen.where in (TOP, _own(content)) else [f"weights under {chosen.where}"]
-    if under or chosen.done:
-        note(f"{origin}: {', '.join(under + chosen.done)}")
+    chosen.done = under + chosen.done
+    if chosen.done and (partial or not chosen.misfits):
+        note(f"{origin}: {', '.join(chosen.done)}")
     return chosen
 
 

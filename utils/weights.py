@@ -51,7 +51,7 @@ def load_weights(network: nn.Module, source: str | Path | Mapping, key: str = ""
         parts = ", ".join(sorted({key.partition(".")[0] for key in idle}))
         note(f"{origin}: {len(idle)} tensors ({values} values) of {parts} are left out: the "
              "released network never runs them")
-    _copy(own, reading.state, origin, partial)
+    _copy(own, reading.state, origin, reading.done, partial)
 
 
 def load_backbone(network: nn.Module, source: str = "imagenet", key: str = "",
@@ -96,15 +96,17 @@ def _load_trunks(trunks: Mapping[str, nn.Module], source: str, key: str, partial
     state = reading.state
     given = {label: state[theirs] for label, (theirs, _) in by_label.items() if theirs in state}
     given |= {theirs: value for theirs, value in state.items() if theirs not in wanted}
-    _copy({label: tensor for label, (_, tensor) in by_label.items()}, given, str(path), partial)
+    _copy({label: tensor for label, (_, tensor) in by_label.items()}, given, str(path),
+          reading.done, partial)
     unused = len(reading.unused)
     left_out = f", {unused} classifier tensors not needed" if unused else ""
     return f"trunk weights: {path.name}, {len(wanted)} tensors{left_out}"
 
 
-def _copy(own: State, state: State, origin: str, partial: bool) -> None:
+def _copy(own: State, state: State, origin: str, done: list[str], partial: bool) -> None:
     """Copy ``state`` into the tensors of ``own``: same keys, same shapes, or an error; with
-    ``partial``, those of the same key and shape, and a note that lists the others."""
+    ``partial``, those of the same key and shape, and a note that lists the others. ``done`` was
+    done to the file's keys."""
     missing = [f"missing: {key} {shape(own[key])}" for key in own if key not in state]
     unexpected = [f"unexpected: {key} {shape(state[key])}" for key in state if key not in own]
     shapes = [f"shape of {key}: file {shape(state[key])}, network {shape(own[key])}"
@@ -117,6 +119,7 @@ def _copy(own: State, state: State, origin: str, partial: bool) -> None:
         counts = (f"{len(missing)} tensors missing, {len(unexpected)} unexpected, {len(shapes)} of "
                   "another shape")
         if not partial or not fitting:
+            origin += f" ({', '.join(done)})" if done else ""
             raise UserError(list_problems(
                 f"{origin} does not fit the network: {counts}", problems,
                 "Is this file meant for this network (model.name, model.options)?"
