@@ -21,6 +21,7 @@ from .weights_file import note
 State = Mapping[str, Tensor]
 TOP = "."  # where a file's tensors are that lie in no mapping of their own
 _DEPTH = 2  # levels of mappings that are looked through
+_LONGEST = 8  # parts of a prefix
 #: Last parts of keys that tools add to a network, and that no weights have: those of thop, and of
 #: torch's moving averages.
 _COUNTERS = ("total_ops", "total_params", "n_averaged")
@@ -93,8 +94,9 @@ def read_state(content: Mapping, wanted: Sequence[Wanted], origin: str, key: str
     candidates = [reading for reading in best if not reading.misfits]
     if not candidates:
         most = max(reading.matches for reading in best)
-        candidates = [reading for reading in best if reading.matches == most]
-    if len(candidates) > 1 and (partial or not candidates[0].misfits):
+        candidates = sorted((reading for reading in best if reading.matches == most),
+                            key=lambda reading: -len(reading.state))
+    if len(candidates) > 1 and (not candidates[0].misfits or (partial and candidates[0].matches)):
         names = [reading.where for reading in candidates]
         raise UserError(f"{origin} holds several sets of weights that fit: {', '.join(names)}. "
                         "Choose one by its name, for example weights.key=" + names[-1])
@@ -192,7 +194,7 @@ def _renamings(keys: list[str]) -> Iterator[tuple[dict[str, str], list[str]]]:
 
 def _shared(keys: list[str]) -> list[str]:
     """The prefixes, up to a point, that all keys share, from the empty one to the longest."""
-    parts = keys[0].split(".")[:-1] if keys else []
+    parts = keys[0].split(".")[:-1][:_LONGEST] if keys else []
     prefixes = [""] + [".".join(parts[:n]) + "." for n in range(1, len(parts) + 1)]
     return [prefix for prefix in prefixes if all(key.startswith(prefix) for key in keys)]
 

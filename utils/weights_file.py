@@ -1,4 +1,4 @@
-"""Reading a file of weights: torch's and safetensors. No code of a file ever runs.
+"""Reading a file of weights, of torch or of safetensors. No code of a file ever runs.
 
 Whatever else people save, download or rename to ``.pth`` is told apart by its first bytes, and the
 message says what to do with it.
@@ -70,10 +70,12 @@ def read_file(path: Path, of_others: bool = False) -> dict:
         raise UserError(f"weights file is empty (0 bytes): {path}; fetch or write it again")
     with path.open("rb") as file:
         head = file.read(512)
+    if _is_safetensors(head):
+        return _read_safetensors(path)
     if strange := _kind(head):
         raise _unreadable(path, strange)
-    if _is_safetensors(head, path):
-        return _read_safetensors(path)
+    if path.suffix == ".safetensors" and not _TORCH.match(head):
+        return _read_safetensors(path)  # tells what is wrong with it
     content = _read_torch(path, of_others)
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds a {type(content).__name__}, not a state dict")
@@ -118,11 +120,10 @@ def _kind(head: bytes) -> str:
     return ""
 
 
-def _is_safetensors(head: bytes, path: Path) -> bool:
-    """Whether a file is a safetensors file by its first bytes, or by its name if those do not tell:
-    eight bytes with the header's length, then the header, which is JSON."""
-    return head[8:10] in (b'{"', b"{}") or (path.suffix == ".safetensors"
-                                            and not _TORCH.match(head))
+def _is_safetensors(head: bytes) -> bool:
+    """Whether a file begins as a safetensors file does: eight bytes with the header's length, which
+    are no text, then the header, which is JSON."""
+    return head[8:10] in (b'{"', b"{}") and not all(32 <= byte < 127 for byte in head[:8])
 
 
 def _read_safetensors(path: Path) -> dict:
@@ -183,12 +184,12 @@ def _reason(path: Path, reason: str, names: list[str]) -> str:
         return _of_classes(path, names, _WHOLE)
     if names:
         return _of_classes(path, names, _UNKNOWN)
-    is_zip, is_pickle = zipfile.is_zipfile(path), _begins(path, b"\x80")
-    if is_zip and (sentence := _kind_of_zip(path)):
+    files, is_pickle = _files_in(path), _begins(path, b"\x80")
+    if files and (sentence := _kind_of_zip(files)):
         return sentence
-    if _begins(path, b"PK") and not is_zip:
+    if _begins(path, b"PK") and not files:
         return "its end is missing, so the download or copy was cut short. Fetch it again"
-    if ("Unsupported operand" in reason and (is_zip or is_pickle)) or (
+    if ("Unsupported operand" in reason and (files or is_pickle)) or (
             "Invalid magic number" in reason and is_pickle):
         return ("it is a pickle that torch.save has not written, or not in its own protocol, 2. "
                 "Where it opens, save it anew with torch.save(state_dict, 'weights.pth')")
@@ -202,10 +203,17 @@ def _begins(path: Path, beginning: bytes) -> bool:
         return file.read(len(beginning)) == beginning
 
 
-def _kind_of_zip(path: Path) -> str:
-    """What a zip archive is, if torch.save did not write it; else empty."""
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+def _files_in(path: Path) -> list[str]:
+    """The files in a zip archive; none for what is no archive, or has lost its end, the list."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return []
+
+
+def _kind_of_zip(names: list[str]) -> str:
+    """What a zip archive of these files is, if torch.save did not write it; else empty."""
     if any(re.fullmatch(r"[^/]+/(constants\.pkl|code/.*)", name) for name in names):
         return ("it is a TorchScript archive (torch.jit.save), which holds a program. Where it "
                 "opens: torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')")

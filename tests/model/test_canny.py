@@ -91,6 +91,7 @@ def test_opencvs_edges_are_not_frozen_into_a_trace(trace):
         trace(Edges(), picture(0, 16, 16))
 
 
+@pytest.mark.filterwarnings("error::UserWarning")  # Dynamo's, where it looks into OpenCV
 def test_compiled_opencvs_edges_are_each_images_own():
     compiled = torch.compile(Edges(), backend="eager")
     first, second = picture(0, 32, 32), picture(1, 32, 32)

@@ -139,6 +139,12 @@ def test_a_file_without_weights_lists_its_keys(content):
     assert (next(iter(content), "(none)")) in str(error.value)
 
 
+def test_of_mappings_that_do_not_fit_at_all_the_largest_is_held_against_the_network():
+    content = {"iter": torch.tensor(3), "net": {f"x{n}": torch.zeros(1) for n in range(9)}}
+    for partial in (False, True):
+        assert read(content, partial=partial).where == "net"
+
+
 def test_the_nearest_mapping_is_read_in_part_but_not_if_two_are():
     near = {key: value for key, value in saved().items() if key != "head.bias"}
     content = {"far": {"x": torch.zeros(2)}, "near": near}

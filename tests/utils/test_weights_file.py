@@ -121,6 +121,14 @@ def test_a_damaged_safetensors_file_is_called_so(name, tmp_path):
         read_file(path)
 
 
+def test_a_safetensors_file_is_not_taken_for_what_its_headers_length_looks_like(tmp_path):
+    header = SAFE[8:8 + int.from_bytes(SAFE[:8], "little")]
+    length = int.from_bytes(b"\x1f\x8b", "little")  # as gzip begins
+    (tmp_path / "w.pth").write_bytes(length.to_bytes(8, "little") + header.ljust(length)
+                                     + SAFE[8 + len(header):])
+    assert torch.equal(read_file(tmp_path / "w.pth")["a"], STATE["a"])
+
+
 @pytest.mark.parametrize("content", [SAFE, torch_bytes(STATE), torch_bytes(STATE, **LEGACY)])
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pth", "w.pth.tar"])
 def test_weights_are_read_whatever_their_name(content, name, tmp_path):
