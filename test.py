@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import glob
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,13 +38,14 @@ from engine.precision import Precision
 from engine.prediction import forward, maps_of
 from report.picture import SheetRow, save_sheet, small
 from utils.cli import parse_with_overrides
-from utils.config import help_text, load_config
+from utils.config import flat, help_text, load_config
 from utils.device import select_device, set_threads
 from utils.errors import UserError, list_problems, note_once, reports_errors
 from utils.maps import read_map, require_writable_names, save_map
 from utils.origin import MapsOrigin
 from utils.paths import CHECKPOINTS, RESULTS, ROOT, absolute_spec
-from utils.weights import load_weights, read_file
+from utils.weights import load_weights
+from utils.weights_file import note, read_file
 from utils.world import World, joined
 
 
@@ -53,8 +55,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="recipe whose run to use, or for weights without a configuration of "
                              "their own: a file, or a name in configs/ (default: cpd_vgg)")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE",
-                        help="a checkpoint of train.py, or official weights together with --config "
-                             "(default: best.pt or last.pt of the recipe's run)")
+                        help="a checkpoint of train.py or its run's folder, or others' weights "
+                             "together with --config (default: best.pt or last.pt of the recipe's "
+                             "run)")
     parser.add_argument("--data", nargs="+", metavar="SET",
                         help="catalog names, folders, or IMAGES:MASKS (default: the recipe's)")
     parser.add_argument("--input", nargs="+", metavar="PATH",
@@ -86,17 +89,17 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("give --data or --input, not both")
     if args.rows < 1:
         raise UserError(f"--rows {args.rows}: a sheet has at least one row")
-    config, weights, checkpoint = load_recipe(args)
+    config, load, checkpoint = load_recipe(args)
     device = select_device(args.gpu)
     set_threads(config.threads)
     with joined(device) as world:
         origin = MapsOrigin(checkpoint, config, device) if world.main else None
-        predict_sets(args, config, weights, Precision(config.test.precision, device), world, origin)
+        predict_sets(args, config, load, Precision(config.test.precision, device), world, origin)
     return 0
 
 
-def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, precision: Precision,
-                 world: World, origin: MapsOrigin | None) -> None:
+def predict_sets(args: argparse.Namespace, config: DictConfig, load: Callable[[nn.Module], None],
+                 precision: Precision, world: World, origin: MapsOrigin | None) -> None:
     """Find the images of all sets first; then predict set by set, each process its share."""
     jobs = [("input", collect_inputs(args.input, world, args.recursive))] if args.input else \
         [images_of_set(spec, ROOT / config.data.root, world, Names.of(config.data))
@@ -110,7 +113,7 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, pr
     for name, pairs in jobs:
         require_writable_names(args.out / config.name / name, [pair.name for pair in pairs])
     network = model.from_recipe(config)
-    load_weights(network, weights)
+    load(network)
     network = precision.place(network)
     for name, pairs in jobs:
         folder = args.out / config.name / name
@@ -126,30 +129,74 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, weights: dict, pr
             print(f"sheet: {show(pairs, folder, args.rows)}")
 
 
-def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, dict, Path]:
-    """The configuration, the weights, and the file that the weights are from.
+def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, Callable[[nn.Module], None], Path]:
+    """The configuration, what loads the weights into its network, and the file that they are from.
 
     A checkpoint of train.py runs with its own configuration, other weights with ``--config``.
     ``key=value`` arguments change either.
     """
+    if args.checkpoint is None:
+        path = find_run(args.config or "cpd_vgg", args.overrides)
+    else:
+        path = checkpoint_in(args.checkpoint) if args.checkpoint.is_dir() else args.checkpoint
     if args.checkpoint is not None and args.config is not None:
-        content = read_file(args.checkpoint)
-        print(f"weights: {args.checkpoint}, configuration: {args.config}")
-        return load_config(args.config, args.overrides), tested_weights(content), args.checkpoint
-    path = args.checkpoint or find_run(args.config or "cpd_vgg", args.overrides)
-    content, config = load_checkpoint(path, args.overrides)
-    print(f"weights and configuration: {path}")
-    return config, tested_weights(content), path
+        content = read_file(path, of_others=True)
+        config = load_config(args.config, args.overrides)
+        compare_recipes(content, config, path, args.config)
+        print(f"weights: {path}, configuration: {args.config}")
+    else:
+        content, config = load_checkpoint(path, args.overrides)
+        print(f"weights and configuration: {path}")
+    # A recipe's own weights.key and weights.partial are on the file that its training starts from.
+    given = {word.partition("=")[0] for word in args.overrides}
+    key = config.weights.key if given & {"weights", "weights.key"} else ""
+    partially = config.weights.partial and bool(given & {"weights", "weights.partial"})
+    averaged = not key and "network" in content and isinstance(content.get("average"), dict)
+    return config, partial(load_weights, source=tested_weights(content) if averaged else content,
+                           key=key, partial=partially, origin=str(path)), path
+
+
+def compare_recipes(content: dict, config: DictConfig, path: Path, recipe: str) -> None:
+    """Note what a recipe does otherwise than the one that a checkpoint of train.py was trained by.
+
+    Raises:
+        UserError: the recipe is one of another network.
+    """
+    trained = content.get("config")
+    if "network" not in content or not isinstance(trained, dict):
+        return
+    before, now = flat(trained), flat(config)
+    differences = {key: f"{key}: {before.get(key)!r} in training, {now.get(key)!r} in {recipe}"
+                   for key in sorted(before.keys() | now.keys())
+                   if key.startswith(("model.", "data.size", "data.mean", "data.std"))
+                   and before.get(key) != now.get(key)}
+    problems = list(differences.values())
+    if "model.name" in differences:
+        raise UserError(list_problems(f"{path} was trained by another recipe", problems,
+                                      "Leave --config out: a checkpoint of train.py brings its own "
+                                      "configuration."))
+    if problems:
+        note(list_problems(f"{path} was trained by another recipe", problems,
+                           "Without --config it runs as it was trained."))
 
 
 def find_run(recipe: str, overrides: Sequence[str]) -> Path:
     """The best, else the last checkpoint of the recipe's run."""
-    folder = CHECKPOINTS / load_config(recipe, overrides).name
+    return checkpoint_in(CHECKPOINTS / load_config(recipe, overrides).name,
+                         f"Train them (python train.py --config {recipe}), or name a file with "
+                         "--checkpoint.")
+
+
+def checkpoint_in(folder: Path, advice: str = "Name a run's folder, or a file of weights.") -> Path:
+    """The best, else the last checkpoint of a run's folder.
+
+    Raises:
+        UserError: the folder holds neither; ``advice`` ends the message.
+    """
     for path in (folder / "best.pt", folder / "last.pt"):
         if path.is_file():
             return path
-    raise UserError(f"no weights: neither best.pt nor last.pt in {folder}. Train them (python "
-                    f"train.py --config {recipe}), or name a file with --checkpoint.")
+    raise UserError(f"no weights: neither best.pt nor last.pt in {folder}. {advice}")
 
 
 def images_of_set(spec: str, root: Path, world: World, names: Names) -> tuple[str, list[Pair]]:

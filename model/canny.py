@@ -1,7 +1,8 @@
 """Canny's edge detector (TPAMI 1986) for networks that take the edges of the image itself.
 
-``opencv_canny`` computes on the CPU. ``torch_canny`` gives the same edges, pixel by pixel, can be
-traced and exported, and stays on the device.
+``opencv_canny`` computes on the CPU and refuses to be traced; ``torch.compile`` leaves it as it is.
+``torch_canny`` gives the same edges, pixel by pixel, can be traced and exported, and stays on the
+device.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.fx import Proxy
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 #: OpenCV's tan 22.5° in fixed point, by which it tells horizontal and vertical from diagonal.
 _TAN = 13573 / 2**15
 
 
-@torch.no_grad()
 def opencv_canny(image: Tensor, low: float, high: float) -> Tensor:
     """OpenCV's Canny of each image, on the CPU.
 
@@ -26,7 +28,27 @@ def opencv_canny(image: Tensor, low: float, high: float) -> Tensor:
 
     Returns:
         (N, 1, H, W) of the image's dtype and device, 0 or 255.
+
+    Raises:
+        RuntimeError: it is traced or exported. What OpenCV computes is a constant there, so the
+            edges of the first image would be those of all.
     """
+    _refuse(torch.jit.is_tracing() or torch.compiler.is_exporting() or isinstance(image, Proxy))
+    return _opencv_canny(image, low, high)
+
+
+def _refuse(traced: bool) -> None:
+    if traced:
+        raise RuntimeError(
+            "OpenCV's Canny cannot be traced or exported: the edges of this image would be those "
+            "of all. Build the network with model.options.canny=torch (edges of the image, as "
+            "canny=image has them)")
+
+
+@torch.compiler.disable
+@torch.no_grad()
+def _opencv_canny(image: Tensor, low: float, high: float) -> Tensor:
+    _refuse(get_proxy_mode() is not None)
     pixels = image.detach().float().cpu().permute(0, 2, 3, 1).numpy()
     pixels = (pixels.astype(np.int64) % 256).astype(np.uint8)
     edges = [cv2.Canny(np.ascontiguousarray(array), low, high) for array in pixels]
@@ -106,9 +128,11 @@ def _is_ridge(across: Tensor, down: Tensor, strength: Tensor) -> Tensor:
     x, y = across.abs(), down.abs()
     horizontal = y < x * _TAN
     vertical = y > x * (_TAN + 2)
-    falling = torch.where((across < 0) ^ (down < 0),
-                          (strength > neighbour(-1, 1)) & (strength > neighbour(1, -1)),
-                          (strength > neighbour(-1, -1)) & (strength > neighbour(1, 1)))
+    rising = (across < 0) ^ (down < 0)
+    along_rising = (strength > neighbour(-1, 1)) & (strength > neighbour(1, -1))
+    along_falling = (strength > neighbour(-1, -1)) & (strength > neighbour(1, 1))
     level = (strength > neighbour(0, -1)) & (strength >= neighbour(0, 1))
     upright = (strength > neighbour(-1, 0)) & (strength >= neighbour(1, 0))
-    return torch.where(horizontal, level, torch.where(vertical, upright, falling))
+    # Not torch.where, which ONNX Runtime does not have for booleans.
+    diagonal = (rising & along_rising) | (~rising & along_falling)
+    return (horizontal & level) | (~horizontal & ((vertical & upright) | (~vertical & diagonal)))

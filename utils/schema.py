@@ -161,6 +161,8 @@ class WeightsConfig:
     backbone: str = option("imagenet", "the trunk's: imagenet, none (random), or a file")
     network: str | None = option(None, "a file with weights of the whole network, used instead; "
                                 "./null is a file of that name")
+    key: str = option("", "under which the file holds them, such as params_ema, if several fit")
+    partial: bool = option(False, "load the tensors that fit and list the others")
 
 
 @dataclass

@@ -1,12 +1,12 @@
 """Reading weights: of ImageNet trunks, of papers' official checkpoints, of our own runs.
 
 Tensors are matched by name, never by position; loading is strict and lists every key that is
-missing, unexpected or of another shape. Files are read with ``weights_only=True``.
+missing, unexpected or of another shape. ``utils.weights_file`` reads the files, and
+``utils.state`` tells which of a file's tensors are meant.
 """
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import Mapping
 from itertools import zip_longest
@@ -18,84 +18,50 @@ from torch import Tensor, nn
 
 from .errors import UserError, list_problems
 from .paths import CHECKPOINTS, ROOT
+from .state import State, Wanted, read_state, shape
+from .weights_file import note, read_file
 
-State = Mapping[str, Tensor]
 DOWNLOAD_TIMEOUT = 30  # seconds without an answer
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")  # torch colours some of its messages
 
+def load_weights(network: nn.Module, source: str | Path | Mapping, key: str = "",
+                 partial: bool = False, origin: str = "state dict") -> None:
+    """Load all weights of ``network``, a ``model.Network``, from a file or from its content.
 
-def read_file(path: Path) -> dict:
-    """The content of a weights file, on the CPU: tensors and plain containers only.
+    Our own checkpoints, plain state dicts and the papers' official checkpoints are recognised by
+    their keys; the latter go through the network's ``released_key``. Wrapping dicts, prefixes and
+    counters are taken off (``utils.state``), half precision is converted, and tensors of parts
+    that never run are left out, each with a note.
 
-    Raises:
-        UserError: missing, empty, truncated or not a weights file.
-    """
-    if not path.is_file():
-        raise UserError(f"weights {path}: " + ("this is a folder, name a file in it"
-                                               if path.is_dir() else "file not found"))
-    if path.stat().st_size == 0:
-        raise UserError(f"weights file is empty (0 bytes): {path}; fetch or write it again")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises pickle, zip, runtime and type errors here
-        reason = _ANSI.sub("", str(error)).partition("\n")[0] or type(error).__name__
-        raise UserError(f"cannot read {path} as weights: {reason}\nThe file is damaged, is not "
-                        "a torch file, or holds more than tensors. Fetch it again; if it "
-                        "pickles a whole network, save its state_dict() instead.") from None
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path} holds a {type(content).__name__}, not a state dict")
-    return dict(content)
-
-
-def state_dict_of(content: Mapping) -> dict[str, Tensor]:
-    """The state dict in a file's content, unwrapped and without ``module.`` prefixes."""
-    for wrapper in ("network", "state_dict", "model"):
-        if isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-            break
-    state = {str(key): value for key, value in content.items()}
-    while state and all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    strange = [f"{key}: {type(value).__name__}" for key, value in state.items()
-               if not isinstance(value, Tensor)]
-    if strange or not state:
-        raise UserError(list_problems("not a state dict: entries that are not tensors",
-                                      strange or ["(it is empty)"]))
-    return state
-
-
-def load_weights(network: nn.Module, source: str | Path | Mapping) -> None:
-    """Load all weights of ``network``, a ``model.Network``, from a file or a state dict.
-
-    Our own checkpoints, plain state dicts and the papers' official checkpoints are recognised
-    by their keys; the latter go through the network's ``released_key``. A ``module.`` prefix is
-    removed. Half-precision tensors are converted. Tensors of parts that never run are left out,
-    with a note.
+    Args:
+        key: under which the file holds the weights, where several would fit.
+        partial: whether what fits is loaded and the rest listed, instead of refused.
+        origin: what messages call ``source``, where it is not a file.
 
     Raises:
         UserError: unreadable file, or keys and shapes that do not fit, listed.
     """
-    origin = "state dict" if isinstance(source, Mapping) else str(source)
-    content = source if isinstance(source, Mapping) else read_file(Path(source))
-    state = state_dict_of(content)
+    if not isinstance(source, Mapping):
+        origin, source = str(source), read_file(Path(source), of_others=True)
     own = network.state_dict()
-    if not set(state) & set(own):
-        if idle := [key for key in state if key.startswith(network.never_run)]:
-            values = sum(state.pop(key).numel() for key in idle)
-            parts = ", ".join(sorted({key.partition(".")[0] for key in idle}))
-            print(f"note: {origin}: {len(idle)} tensors ({values} values) of {parts} are left "
-                  "out: the released network never runs them")
-        state = {network.released_key(key): value for key, value in state.items()}
-    _copy(own, state, origin)
+    ways = [Wanted(own), Wanted(own, network.released_key, network.never_run)]
+    reading = read_state(source, ways, origin, key, partial)
+    if idle := reading.unused:
+        values = sum(value.numel() for value in idle.values())
+        parts = ", ".join(sorted({key.partition(".")[0] for key in idle}))
+        note(f"{origin}: {len(idle)} tensors ({values} values) of {parts} are left out: the "
+             "released network never runs them")
+    _copy(own, reading.state, origin, reading.done, partial)
 
 
-def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
+def load_backbone(network: nn.Module, source: str = "imagenet", key: str = "",
+                  partial: bool = False) -> str:
     """Load the trunks of ``network`` from ImageNet weights; returns a line that reports it.
 
     Args:
         source: ``"imagenet"`` (the file that the trunk names, looked for in ``checkpoints/`` and
             the torch hub cache, then downloaded), ``"none"``, or a file with the same keys.
+        key, partial: see ``load_weights``.
 
     Raises:
         UserError: no file and no download, or keys and shapes that do not fit.
@@ -111,50 +77,81 @@ def load_backbone(network: nn.Module, source: str = "imagenet") -> str:
         raise UserError(f"{type(network).__name__} has trunks of {len(kinds)} kinds, which one "
                         f"file does not fit: {', '.join(kinds)}; give weights.backbone=imagenet")
     return "\n".join(_load_trunks({name: trunk for name, trunk in trunks.items()
-                                   if trunk.imagenet == kind}, source) for kind in kinds)
+                                   if trunk.imagenet == kind}, source, key, partial)
+                     for kind in kinds)
 
 
-def _load_trunks(trunks: Mapping[str, nn.Module], source: str) -> str:
+def _load_trunks(trunks: Mapping[str, nn.Module], source: str, key: str, partial: bool) -> str:
     """Load trunks of one kind from one file, see ``load_backbone``."""
     first = next(iter(trunks.values()))
     path = _imagenet_file(first.imagenet) if source == "imagenet" else ROOT / source
-    content = state_dict_of(read_file(path))
-    state = {key: value for key, value in content.items()
-             if not key.startswith(first.imagenet_unused)}
-    unused = len(content) - len(state)
-    wanted, used = {}, set()
+    wanted, by_label = {}, {}
     for name, trunk in trunks.items():
         own = trunk.state_dict()
         for ours, theirs in trunk.imagenet_keys().items():
-            wanted[f"{theirs} (for {name}.{ours})"] = own[ours]
-            used.add(theirs)
-    # Files of older torch versions lack batch norms' counters, which then start at zero.
-    state = {key: torch.zeros((), dtype=torch.long) for key in used
-             if key.endswith("num_batches_tracked")} | state
-    given = {key: state[key.split(" ")[0]] for key in wanted if key.split(" ")[0] in state}
-    given |= {key: value for key, value in state.items() if key not in used}
-    _copy(wanted, given, str(path))
-    note = f", {unused} classifier tensors not needed" if unused else ""
-    return f"trunk weights: {path.name}, {len(used)} tensors{note}"
+            wanted[theirs] = own[ours]
+            by_label[f"{theirs} (for {name}.{ours})"] = theirs, own[ours]
+    reading = read_state(read_file(path, of_others=True),
+                         [Wanted(wanted, unused=first.imagenet_unused)], str(path), key, partial)
+    state = reading.state
+    given = {label: state[theirs] for label, (theirs, _) in by_label.items() if theirs in state}
+    given |= {theirs: value for theirs, value in state.items() if theirs not in wanted}
+    _copy({label: tensor for label, (_, tensor) in by_label.items()}, given, str(path),
+          reading.done, partial)
+    unused = len(reading.unused)
+    left_out = f", {unused} classifier tensors not needed" if unused else ""
+    return f"trunk weights: {path.name}, {len(wanted)} tensors{left_out}"
 
 
-def _copy(own: State, state: State, origin: str) -> None:
-    """Copy ``state`` into the tensors of ``own``: same keys, same shapes, or an error."""
-    missing = [f"missing: {key} {tuple(own[key].shape)}" for key in own if key not in state]
-    unexpected = [f"unexpected: {key} {tuple(state[key].shape)}" for key in state if key not in own]
-    shapes = [f"shape of {key}: file {tuple(state[key].shape)}, network {tuple(own[key].shape)}"
-              for key in own if key in state and own[key].shape != state[key].shape]
+def _copy(own: State, state: State, origin: str, done: list[str], partial: bool) -> None:
+    """Copy ``state`` into the tensors of ``own``: same keys, same shapes, or an error; with
+    ``partial``, those of the same key and shape, and a note that lists the others. ``done`` was
+    done to the file's keys."""
+    missing = [f"missing: {key} {shape(own[key])}" for key in own if key not in state]
+    unexpected = [f"unexpected: {key} {shape(state[key])}" for key in state if key not in own]
+    shapes = [f"shape of {key}: file {shape(state[key])}, network {shape(own[key])}"
+              for key in own if key in state and shape(own[key]) != shape(state[key])]
+    fitting = [key for key in own if key in state and shape(own[key]) == shape(state[key])]
     if missing or unexpected or shapes:
         # In turns, so that the first few, which the message lists, include every kind.
         turns = zip_longest(shapes, unexpected, missing)
-        raise UserError(list_problems(
-            f"{origin} does not fit the network: {len(missing)} tensors missing, "
-            f"{len(unexpected)} unexpected, {len(shapes)} of another shape",
-            [problem for turn in turns for problem in turn if problem],
-            "Is this file meant for this network (model.name, model.options)?"))
+        problems = [problem for turn in turns for problem in turn if problem]
+        counts = (f"{len(missing)} tensors missing, {len(unexpected)} unexpected, {len(shapes)} of "
+                  "another shape")
+        if not partial or not fitting:
+            origin += f" ({', '.join(done)})" if done else ""
+            raise UserError(list_problems(
+                f"{origin} does not fit the network: {counts}", problems,
+                "Is this file meant for this network (model.name, model.options)?"
+                + (" weights.partial=true loads the tensors that fit." if fitting else "")))
+        note(list_problems(f"{origin} fits in part: {len(fitting)} tensors are loaded, {counts}",
+                           problems, "The network keeps what it had for those that are missing."))
+    values = {key: _converted(state[key], own[key]) for key in fitting}
+    if unusable := [f"{key}: {value}" for key, value in values.items() if isinstance(value, str)]:
+        raise UserError(list_problems(f"{origin} holds tensors that are no weights", unusable,
+                                      "Nothing was loaded. Is the file damaged, or of a run that "
+                                      "diverged?"))
     with torch.no_grad():
-        for key, value in own.items():
-            value.copy_(state[key])
+        for key, value in values.items():
+            own[key].copy_(value)
+
+
+def _converted(value: Tensor, own: Tensor) -> Tensor | str:
+    """A file's tensor in the type of ours, or what is wrong with it."""
+    if value.layout is not torch.strided or value.is_quantized or value.is_meta:
+        return ("it has no values (a meta tensor)" if value.is_meta else "it is quantised"
+                if value.is_quantized else f"it is sparse ({value.layout})")
+    if value.is_complex() or (own.is_floating_point() and not value.is_floating_point()):
+        return f"it holds {str(value.dtype).removeprefix('torch.')}, not real numbers"
+    value = value.detach()
+    if not torch.isfinite(value.to(torch.float64)).all():
+        return "it holds NaN or infinite values"
+    converted = value.to(own.dtype)
+    if own.is_floating_point() and not torch.isfinite(converted).all():
+        return f"its values do not fit into {str(own.dtype).removeprefix('torch.')}"
+    if not own.is_floating_point() and value.is_floating_point() and (value != converted).any():
+        return "it counts something and holds fractions"
+    return converted
 
 
 def _imagenet_file(source: str) -> Path:
@@ -196,12 +193,13 @@ def initialise(network: nn.Module, config: DictConfig, resumed: Mapping | None =
     """Load the weights that training starts from, and print which they are.
 
     They come from ``resumed``, the checkpoint of a run that goes on; else from the file
-    ``config.network``; else the trunk alone gets weights, from ``config.backbone``.
+    ``config.network``; else the trunk alone gets weights, from ``config.backbone``. Of a file,
+    ``config.key`` and ``config.partial`` say what is taken.
     """
     if resumed is not None:
         load_weights(network, resumed["network"])
     elif config.network:
-        load_weights(network, ROOT / config.network)
+        load_weights(network, ROOT / config.network, config.key, config.partial)
         print(f"weights: {config.network}")
     else:
-        print(load_backbone(network, config.backbone))
+        print(load_backbone(network, config.backbone, config.key, config.partial))

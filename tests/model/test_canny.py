@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from model.canny import opencv_canny, torch_canny
 
@@ -70,3 +71,30 @@ def test_no_gradient_flows_through_edges():
 def test_edges_keep_the_dtype(dtype):
     assert torch_canny(picture(0, 16, 16).to(dtype), 10, 100).dtype == dtype
     assert opencv_canny(picture(0, 16, 16).to(dtype), 10, 100).dtype == dtype
+
+
+class Edges(torch.nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return opencv_canny(image, 10, 100) / 255
+
+
+@pytest.mark.parametrize("trace", [
+    lambda module, image: torch.jit.trace(module, image),
+    lambda module, image: torch.export.export(module, (image,)),
+    lambda module, image: torch.export.export(module, (image,), strict=True),
+    lambda module, image: torch.fx.symbolic_trace(module),
+    lambda module, image: make_fx(module)(image),
+], ids=["jit", "export", "strict export", "fx", "make_fx"])
+@pytest.mark.filterwarnings("ignore")  # torch.jit.trace is deprecated
+def test_opencvs_edges_are_not_frozen_into_a_trace(trace):
+    with pytest.raises(Exception, match=r"canny=torch"):  # torch wraps it in errors of its own
+        trace(Edges(), picture(0, 16, 16))
+
+
+@pytest.mark.filterwarnings("error::UserWarning")  # Dynamo's, where it looks into OpenCV
+def test_compiled_opencvs_edges_are_each_images_own():
+    compiled = torch.compile(Edges(), backend="eager")
+    first, second = picture(0, 32, 32), picture(1, 32, 32)
+    for image in (first, second, first):
+        assert torch.equal(compiled(image), Edges()(image))
+    assert not torch.equal(compiled(first), compiled(second))
