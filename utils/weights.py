@@ -16,6 +16,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from .archive import damage_of, is_archive
 from .errors import UserError, list_problems
 from .paths import CHECKPOINTS, ROOT
 
@@ -36,6 +37,9 @@ def read_file(path: Path) -> dict:
                                                if path.is_dir() else "file not found"))
     if path.stat().st_size == 0:
         raise UserError(f"weights file is empty (0 bytes): {path}; fetch or write it again")
+    if is_archive(path) and (damage := damage_of(path)):
+        raise UserError(f"cannot read {path} as weights: it is damaged ({damage}). Fetch or write "
+                        "it again.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip, runtime and type errors here
