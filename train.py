@@ -25,15 +25,10 @@ import model
 from data import Pair
 from data.fingerprint import fingerprint
 from data.loader import evaluation_loader, training_loader
-<<<<<<< HEAD
 from data.masks import mask_of
 from data.split import codings_of, find_data
-from engine.checkpoint import checkpoint_to_resume
-=======
-from data.split import find_data
 from engine.checkpoint import checkpoint_to_resume, require_same_pairs
 from engine.contents import part_of, require_alike
->>>>>>> 9816ee5 (Runs: one training of a name at a time; a resume loses nothing and takes only what is whole; maps are kept only if they are those of now)
 from engine.log import NoLog, RunLog
 from engine.norm import synchronise
 from engine.optimizer import add_l1, clip_gradients
@@ -144,13 +139,8 @@ def start_folder(folder: Path, config: DictConfig, device: torch.device, world: 
         for pattern in ("last.pt", "previous.pt", "best.pt", "log.csv", "events.*"):
             for path in folder.glob(pattern):
                 path.unlink()
-<<<<<<< HEAD
     write_origin(folder, device, world.size, masks)
-    OmegaConf.save(config, folder / "config.yaml")
-=======
-    write_origin(folder, device, world.size)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
->>>>>>> 9816ee5 (Runs: one training of a name at a time; a resume loses nothing and takes only what is whole; maps are kept only if they are those of now)
 
 
 def train(run: Run, validation: list[Pair]) -> int:

@@ -36,20 +36,13 @@ _IDLE = ("data.root", "data.workers", "data.cache", "data.train", "data.mask", "
 _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 
-<<<<<<< HEAD
 def write_origin(folder: Path, device: torch.device, processes: int,
                  masks: Mapping[str, str] = MappingProxyType({})) -> None:
     """Write a run's ``origin.json``: command, commit, versions, device and processes, and the
     coding of the ``masks`` of each folder."""
     origin = {**_session(device), "processes": processes, "launch": _launch(),
               "masks": dict(masks)}
-    (folder / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
-=======
-def write_origin(folder: Path, device: torch.device, processes: int) -> None:
-    """Write a run's ``origin.json``: command, commit, versions, device and processes."""
-    origin = {**_session(device), "processes": processes, "launch": _launch()}
     write_text(folder / "origin.json", json.dumps(origin, indent=2) + "\n")
->>>>>>> 9816ee5 (Runs: one training of a name at a time; a resume loses nothing and takes only what is whole; maps are kept only if they are those of now)
 
 
 def of_this_launch(folder: Path) -> bool:
@@ -76,13 +69,9 @@ class MapsOrigin:
 
     def __init__(self, checkpoint: Path, config: DictConfig, device: torch.device | None = None):
         self.entry = {"checkpoint": str(checkpoint), "sha256": sha256_of(checkpoint),
-<<<<<<< HEAD
-                      "config": config.name, "paper": config.paper,
-                      "root": str(ROOT / config.data.root), **_session(device)}
-=======
                       "settings": settings_of(config), "config": config.name,
-                      "paper": config.paper, **({} if device is None else _session(device))}
->>>>>>> 9816ee5 (Runs: one training of a name at a time; a resume loses nothing and takes only what is whole; maps are kept only if they are those of now)
+                      "paper": config.paper, "root": str(ROOT / config.data.root),
+                      **({} if device is None else _session(device))}
 
     def differs_from(self, folder: Path, images: str) -> str:
         """What the maps in ``folder`` are of, if not of these weights, settings and images; else

@@ -173,7 +173,6 @@ def test_any_image_folder_or_pattern(trained, made_sets, tmp_path, monkeypatch, 
     assert "--input empty: no images in it" in capsys.readouterr().err
 
 
-<<<<<<< HEAD
 @pytest.fixture
 def nested(sets) -> Path:
     """A data root with the set NESTED, of which half lies in subfolders."""
@@ -246,18 +245,6 @@ def test_a_map_has_its_images_name_or_is_refused_before_anything_is_computed(
     assert f"{longest}n.png has 256 bytes" in capsys.readouterr().err
 
 
-def test_finished_maps_are_kept_on_request(trained, made_sets, tmp_path, capsys):
-    arguments = [trained, tmp_path, f"data.root={made_sets}", "--data", "TINY-TE"]
-    assert predict(*arguments) == 0
-    kept, redone = (tmp_path / f"trial/TINY-TE/0{n}.png" for n in (0, 1))
-    Image.new("L", (3, 3)).save(kept)
-    redone.unlink()
-    assert predict(*arguments, "--skip-existing") == 0
-    assert "3 maps are there, 1 to do" in capsys.readouterr().out
-    with Image.open(kept) as image:
-        assert image.size == (3, 3)
-    assert redone.is_file()
-=======
 def test_whole_maps_of_the_same_weights_and_settings_are_kept_on_request(
         trained, made_sets, tmp_path, capsys):
     folder, other = tmp_path / "trial/TINY-TE", tmp_path / "other.pt"
@@ -309,7 +296,6 @@ def test_maps_of_other_images_of_the_same_name_are_not_kept(trained, tmp_path, c
         assert predict(trained, tmp_path / "out", "--input", str(tmp_path / clip),
                        "--skip-existing") == 0
     assert "1 maps of other images are made anew" in capsys.readouterr().err
->>>>>>> 9816ee5 (Runs: one training of a name at a time; a resume loses nothing and takes only what is whole; maps are kept only if they are those of now)
 
 
 def test_bf16_changes_a_map_by_little(trained, made_sets, tmp_path):
