@@ -23,8 +23,10 @@ import test as test_script
 import train as train_script
 from data.catalog import find_set
 from data.coding import decided_words
+from data.map_sizes import with_map_sizes
 from data.pairing import Names
-from engine.checkpoint import load_latest, require_same_recipe
+from engine.checkpoint import load_checkpoint, load_latest, require_same_recipe
+from engine.existing import pairs_to_predict, require_own
 from engine.run import has_ended
 from report.recipes import Recipe
 from report.records import record_of, write_record
@@ -32,7 +34,7 @@ from scoring.scores import Row
 from utils.cli import parse_with_overrides
 from utils.config import load_config, recipe_path
 from utils.errors import UserError, reports_errors
-from utils.origin import origin_of, sha256_of
+from utils.origin import MapsOrigin, sha256_of
 from utils.paths import CHECKPOINTS, DOCS, RESULTS, ROOT, absolute_spec
 
 
@@ -49,16 +51,8 @@ class Reproduction:
         self.times: dict[str, float | None] = dict.fromkeys(("train", "test", "eval"))
         if not self.sets or len({located.name for located in self.sets}) < len(self.sets):
             raise UserError(f"{path}: no data sets to test on, or two of one name; give --data")
-        for folder, maps in self.maps_there().items():
-            if maps and origin_of(folder) is None:
-                raise UserError(f"the maps in {folder} are not test.py's; move them elsewhere, or "
-                                "they would be replaced")
-
-    def maps_there(self) -> dict[Path, list[Path]]:
-        """Folder of each set → those of its maps that are there."""
-        return {folder: [path for pair in located.pairs
-                         if (path := folder / f"{pair.name}.png").is_file()]
-                for located in self.sets for folder in [RESULTS / self.name / located.name]}
+        for located in self.sets:
+            require_own(located.pairs, RESULTS / self.name / located.name)
 
     def timed(self, part: str, anew: bool, run: Callable, *words: str) -> int | list[Row]:
         """Call a script's function; ``anew``: nothing of the part was there before."""
@@ -72,26 +66,24 @@ class Reproduction:
         folder = CHECKPOINTS / self.name
         if started := any((folder / name).is_file() for name in ("last.pt", "previous.pt")):
             content, before, path = load_latest(folder)
-            require_same_recipe(before, self.config, path)
-            if has_ended(content["at"], self.config.train):
+            require_same_recipe(before, self.config, path, content.get("pairs"))
+            same = before.data.train == self.config.data.train  # or else train.py compares the data
+            if same and has_ended(content["at"], self.config.train):
                 print(f"trained already: {folder}")
                 return 0
         return self.timed("train", not started, train_script.main, "--config", str(self.path),
                           "--resume-if-any", *self.args.overrides)
 
-    def test(self, sha256: str) -> int:
+    def test(self, weights: Path) -> int:
         """Make the maps that are not there of weights and settings. Returns the exit status."""
-        for folder, maps in self.maps_there().items():
-            origin = origin_of(folder) or {}
-            if maps and (origin.get("sha256") != sha256 or origin.get("kept")
-                         or settings(origin["command"]) != settings(self.args.overrides)):
-                print(f"{folder}: {len(maps)} maps of other weights or settings are made anew")
-                for path in maps:  # all of them first: a stop would leave them among the new
-                    path.unlink()
-        kept = [len(maps) for maps in self.maps_there().values()]
-        if kept == [len(located.pairs) for located in self.sets]:
+        origin = MapsOrigin(weights, load_checkpoint(weights, self.args.overrides)[1])
+        to_do = [len(pairs_to_predict(with_map_sizes(located.pairs, located.name, quiet=True),
+                                      RESULTS / self.name / located.name, origin))
+                 for located in self.sets]
+        if not any(to_do):
             return 0
-        return self.timed("test", not any(kept), test_script.main, "--config", str(self.path),
+        anew = to_do == [len(located.pairs) for located in self.sets]
+        return self.timed("test", anew, test_script.main, "--config", str(self.path),
                           "--out", str(RESULTS), "--skip-existing", *self.args.overrides,
                           "--data", *self.data)
 
@@ -100,11 +92,12 @@ class Reproduction:
         print(f"== {self.name}: {self.path}")
         if status := self.train():
             return status
-        sha256 = sha256_of(weights := test_script.find_run(str(self.path), self.args.overrides))
-        if status := self.test(sha256):
+        weights = test_script.find_run(str(self.path), self.args.overrides)
+        if status := self.test(weights):
             return status
+        sha256 = sha256_of(weights)
         which = f"{sha256} {settings(self.args.overrides)} {[data.name for data in self.sets]}"
-        digest = hashlib.sha256(which.encode()).hexdigest()[:10]
+        digest = hashlib.sha256(os.fsencode(which)).hexdigest()[:10]
         path = self.args.records / f"{self.name}-{digest}.json"
         if path.is_file() and self.times["train"] is self.times["test"] is None:
             print(f"recorded already: {path}")

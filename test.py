@@ -34,6 +34,7 @@ from data.map_sizes import with_map_sizes
 from data.masks import mask_of
 from data.pairing import Names, distinct
 from engine.checkpoint import load_checkpoint, tested_weights
+from engine.existing import begin_folder
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
 from report.picture import SheetRow, save_sheet, small
@@ -41,6 +42,7 @@ from utils.cli import parse_with_overrides
 from utils.config import flat, help_text, load_config
 from utils.device import select_device, set_threads
 from utils.errors import UserError, list_problems, note_once, reports_errors
+from utils.lock import locked
 from utils.maps import read_map, require_writable_names, save_map
 from utils.origin import MapsOrigin
 from utils.paths import CHECKPOINTS, RESULTS, ROOT, absolute_spec
@@ -70,7 +72,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="where the maps go (default: results/)")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto); with "
                         "torchrun auto or several, such as 0,1")
-    parser.add_argument("--skip-existing", action="store_true", help="keep maps that exist")
+    parser.add_argument("--skip-existing", action="store_true",
+                        help="keep maps of the same images, weights and settings that are whole")
     parser.add_argument("--show", action="store_true",
                         help="also a sheet <out>/<name>/<set>.png: input, ground truth, "
                              "prediction, overlay")
@@ -117,13 +120,16 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, load: Callable[[n
     network = precision.place(network)
     for name, pairs in jobs:
         folder = args.out / config.name / name
-        with world.main_first():  # maps are counted before the other processes write theirs
+        with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."):
+            with world.main_first():  # before the other processes write their maps
+                to_do = None if origin is None else \
+                    begin_folder(pairs, folder, origin, args.skip_existing)
+            to_do = world.gather(to_do)[0]
+            if args.skip_existing:
+                print(f"{folder}: {len(pairs) - len(to_do)} maps are there, {len(to_do)} to do")
+            write_maps(network, to_do, folder, config, precision, world)
             if origin is not None:
-                kept = {path.stem for path in folder.glob("*.png")} if args.skip_existing else ()
-                origin.begin(folder, sum(pair.name in kept for pair in pairs))
-        write_maps(network, pairs, folder, config, precision, world, args.skip_existing)
-        if origin is not None:
-            origin.end(folder)
+                origin.end(folder)
         if args.show and world.main:
             pairs = with_coding(pairs, config.data, name)
             print(f"sheet: {show(pairs, folder, args.rows)}")
@@ -258,15 +264,10 @@ def list_input(entry: str, recursive: bool) -> list[Listing]:
 
 
 def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: DictConfig,
-               precision: Precision, world: World, skip_existing: bool) -> None:
+               precision: Precision, world: World) -> None:
     """Predict every image and save its map under the image's stem."""
-    # The pairs are shared out first: what other processes write meanwhile must not move the shares.
     images = [Pair(pair.name, pair.image, size=pair.size)
               for pair in pairs[world.rank::world.size]]
-    if skip_existing:
-        images = [pair for pair in images if not (folder / f"{pair.name}.png").is_file()]
-        to_do = sum(world.gather(len(images)))
-        print(f"{folder}: {len(pairs) - to_do} maps are there, {to_do} to do")
     if images:
         data = config.data if config.test.statistics == "recipe" else \
             with_statistics_of(folder.name, config.data)

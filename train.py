@@ -23,10 +23,12 @@ from torch import nn
 
 import model
 from data import Pair
+from data.fingerprint import fingerprint
 from data.loader import evaluation_loader, training_loader
 from data.masks import mask_of
 from data.split import codings_of, find_data
-from engine.checkpoint import checkpoint_to_resume
+from engine.checkpoint import checkpoint_to_resume, require_same_pairs
+from engine.contents import part_of, require_alike
 from engine.log import NoLog, RunLog
 from engine.norm import synchronise
 from engine.optimizer import add_l1, clip_gradients
@@ -43,6 +45,8 @@ from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
+from utils.files import write_text
+from utils.lock import locked
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS
 from utils.stop import stop_signals
@@ -71,7 +75,8 @@ def main(argv: list[str] | None = None) -> int:
     set_threads(config.threads)
     if device.type == "cpu":
         keep_freed_memory()
-    with joined(device) as world:
+    advice = "Wait for it or stop it, or give this run a name of its own (name=…)."
+    with joined(device) as world, locked(CHECKPOINTS / config.name, world, advice):
         run, validation = prepare(config, device, world, args)
         return train(run, validation)
 
@@ -94,6 +99,12 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     with world.main_first():
         model.require_outputs(network, objective)
     training, validation = find_data(config, world)
+    pairs = {"training": fingerprint(training, world), "validation": fingerprint(validation, world)}
+    if resumed is not None:
+        with world.main_first():
+            require_same_pairs(resumed.get("pairs"), pairs, path)
+            with part_of(path, "network"):
+                require_alike(resumed["network"], network.state_dict())
     with world.main_first():
         initialise(network, config.weights, resumed)
     if config.train.sync_norm and world.size > 1:
@@ -106,13 +117,13 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     loader.data.require_sound("training data", world)
     if world.rank:  # dropout must draw other units in each process
         set_seed(config.seed + world.rank)
-    run = Run(config, network, objective, loader, folder, precision, world)
+    run = Run(config, network, objective, loader, folder, precision, world, pairs)
     if world.main:
         print_summary(network, config.data.size)
         start_folder(folder, config, device, world, anew=resumed is None,
                      masks=codings_of([*training, *validation]))
     if resumed is not None:
-        run.restore(resumed)
+        run.restore(resumed, path)
     return run, validation
 
 
@@ -129,7 +140,7 @@ def start_folder(folder: Path, config: DictConfig, device: torch.device, world: 
             for path in folder.glob(pattern):
                 path.unlink()
     write_origin(folder, device, world.size, masks)
-    OmegaConf.save(config, folder / "config.yaml")
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
 
 
 def train(run: Run, validation: list[Pair]) -> int:
@@ -214,6 +225,7 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog | NoLog) -> None:
     if progress.batch == run.per_epoch:
         run.schedule.end_epoch(progress.loss_sum / run.per_epoch, watched, waits=bool(validation))
         progress.count_epoch()
+    progress.closed = progress.step
     run.save("last.pt")
     log.restart_clock()
 

@@ -141,7 +141,7 @@ class SampleCache:
             except OSError:
                 return None
             words += [str(path), str(status.st_size), str(status.st_mtime_ns)]
-        return hashlib.blake2b("\n".join(words).encode(), digest_size=16).digest()
+        return hashlib.blake2b(os.fsencode("\n".join(words)), digest_size=16).digest()
 
 
 def open_cache(config: DictConfig, pairs: Sequence[Pair], sizes: Sequence[Size], planes: int,

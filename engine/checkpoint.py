@@ -1,21 +1,31 @@
-"""Checkpoints: written atomically, read without running code, complete enough to resume."""
+"""Checkpoints: written whole or not at all, read without running code, enough to go on from."""
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from utils.archive import damage_of
 from utils.config import flat, merge_config
 from utils.errors import UserError, list_problems
+from utils.files import written_whole
 from utils.origin import of_this_launch
 from utils.weights import read_file
 from utils.world import restarts
+
+from .contents import require_whole, tensors_in
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)  # no space is left, the quota is used up
+#: What a run's folder may hold for one to go on from, the newest first.
+RESUMABLE = ("last.pt", "previous.pt")
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], config: DictConfig,
@@ -27,20 +37,26 @@ def save_checkpoint(path: Path, state: dict[str, Any], config: DictConfig,
     Raises:
         UserError: it cannot be written; what was there before is intact.
     """
-    content = {**state, "config": OmegaConf.to_container(config, resolve=True)}
-    temporary = path.with_name(path.name + ".tmp")
+    content = {**state, "config": OmegaConf.to_container(config, resolve=True),
+               "tensors": sum(1 for _ in tensors_in(state))}
     try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
+        with written_whole(path, "wb") as file:
+            try:
+                torch.save(content, file)
+            except RuntimeError as error:
+                # What failed in the midst of a record is only the context of what torch raises
+                # when it closes the record: a full disk, or a second Ctrl-C.
+                raise error.__context__ or error from None
             file.flush()
             os.fsync(file.fileno())
-        if keep is not None and path.is_file():
-            path.replace(keep)
-        temporary.replace(path)
+            if keep is not None and path.is_file():
+                path.replace(keep)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write checkpoint {path}: {error}; what was there before is "
-                        "intact. Is the disk full?") from None
+        full = isinstance(error, OSError) and error.errno in _FULL
+        raise UserError(
+            f"cannot write checkpoint {path}: {getattr(error, 'strerror', None) or error}; what "
+            "was there before is intact." + (" Make room on that disk, then go on with --resume."
+                                             if full else "")) from None
 
 
 def load_checkpoint(path: Path, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], DictConfig]:
@@ -58,24 +74,66 @@ def load_checkpoint(path: Path, overrides: Sequence[str] = ()) -> tuple[dict[str
 
 
 def load_latest(folder: Path) -> tuple[dict[str, Any], DictConfig, Path]:
-    """The run's last checkpoint that can be read: ``last.pt``, else ``previous.pt``.
+    """The run's last checkpoint that can be gone on from: ``last.pt``, else ``previous.pt``.
+
+    When ``previous.pt`` is taken, ``last.pt`` is set aside: the next save would make it
+    ``previous.pt``. Nothing is renamed where neither can be used.
 
     Raises:
-        UserError: none of them exists and can be read.
+        UserError: none of them exists and can be used; the message names both.
+        OSError: one cannot be read at all.
     """
-    problems = []
-    for path in (folder / "last.pt", folder / "previous.pt"):
-        if path.is_file():
-            try:
-                return *load_checkpoint(path), path
-            except UserError as error:
-                problems.append(str(error))
-                # Renamed, or the next save would make it previous.pt.
-                damaged = path.replace(path.with_suffix(".damaged"))
-                print(f"note: {path} cannot be read (now {damaged.name}), trying the one before",
-                      file=sys.stderr)
-    raise UserError("\n".join(problems) or
-                    f"there is no checkpoint {folder / 'last.pt'}; start without --resume")
+    paths, problems = [folder / name for name in RESUMABLE if (folder / name).is_file()], []
+    for path in paths:
+        try:
+            if damage := damage_of(path):
+                raise UserError(f"{path} is damaged: {damage}")
+            content, config = load_checkpoint(path)
+            require_whole(content, path)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        if problems:
+            aside = _set_aside(paths[0])
+            print(f"note: {problems[0]}\nnote: it is kept as {aside.name}; going on from {path}",
+                  file=sys.stderr)
+        return content, config, path
+    if problems:
+        raise UserError(list_problems(
+            f"{folder}: no checkpoint can be gone on from", problems, "Nothing was changed. Put a "
+            "sound checkpoint in their place, or start anew with --overwrite."))
+    others = ", ".join(sorted(path.name for path in _checkpoints(folder)))
+    raise UserError(f"there is no checkpoint {folder / 'last.pt'}; " + (
+        f"the folder holds {others}: rename the one to go on from to last.pt" if others
+        else "start without --resume"))
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """The files of a run that a new one of its name would destroy."""
+    return [path for pattern in (*RESUMABLE, "best.pt", "*.damaged*", "*.unused*")
+            for path in folder.glob(pattern)]
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a checkpoint that cannot be used; returns its new path."""
+    word = "damaged" if damage_of(path) else "unused"
+    names = (path.with_suffix(f".{word}{number or ''}") for number in itertools.count())
+    return path.replace(next(name for name in names if not name.exists()))
+
+
+def last_sound(folder: Path) -> str:
+    """Advice for a run whose weights or losses are no longer finite."""
+    advice = "A lower optim.lr often helps"
+    for path in (folder / name for name in RESUMABLE if (folder / name).is_file()):
+        try:
+            content, _ = load_checkpoint(path)
+            require_whole(content, path)
+        except (OSError, UserError):
+            continue  # the error that is raised for another reason goes before
+        return (f"{advice}, in a run of another name; weights.network={path} starts it from the "
+                f"last checkpoint with finite weights, of step {content['at']['step']}. --resume "
+                "goes on from that one with the old rate.")
+    return f"{advice}. No sound checkpoint was saved yet."
 
 
 def checkpoint_to_resume(folder: Path, config: DictConfig, resume: bool, if_any: bool,
@@ -91,10 +149,10 @@ def checkpoint_to_resume(folder: Path, config: DictConfig, resume: bool, if_any:
     """
     if (resume or if_any) and overwrite:
         raise UserError("--resume and --overwrite exclude each other")
-    exists = any((folder / name).is_file() for name in ("last.pt", "previous.pt"))
+    exists = bool(_checkpoints(folder))
     if resume or (exists and (if_any or (restarts() and of_this_launch(folder)))):
-        _, before, path = load_latest(folder)
-        require_same_recipe(before, config, path)
+        content, before, path = load_latest(folder)
+        require_same_recipe(before, config, path, content.get("pairs"))
         return path
     if exists and not overwrite:
         raise UserError(f"{folder} holds a run already: go on with --resume, replace it with "
@@ -110,6 +168,21 @@ def tested_weights(content: dict[str, Any]) -> dict[str, Any]:
             if key != "n_averaged"}
 
 
+def require_same_pairs(saved: Mapping | None, now: Mapping[str, str], path: Path) -> None:
+    """Refuse to resume ``path`` on other data than its run's, wherever they lie.
+
+    Args:
+        saved: digests by what the pairs are for, as ``Run.pairs``; None for checkpoints of earlier
+            versions, of which the configuration alone tells.
+        now: of the data as they are.
+    """
+    for use, digest in now.items():
+        if saved and saved.get(use) != digest:
+            raise UserError(f"{path} was trained with other data: the {use} pairs have other "
+                            "names, files or another order now. Resume with the old data (data."
+                            "train, data.root, val.data), or start a run of another name.")
+
+
 #: Keys that may change when a run is resumed, because the weights do not depend on them.
 _FREE_KEYS = ("train.epochs", "train.steps", "train.log_every", "train.save_every",
               "train.images_every", "train.accumulate", "train.on_oom", "train.checkpoint_trunk",
@@ -118,9 +191,15 @@ _FREE_KEYS = ("train.epochs", "train.steps", "train.log_every", "train.save_ever
               "paper")
 
 
-def require_same_recipe(before: DictConfig, now: DictConfig, path: Path) -> None:
-    """Refuse to resume ``path`` under a configuration that would train something else."""
-    problems, free = [], set(_FREE_KEYS)
+def require_same_recipe(before: DictConfig, now: DictConfig, path: Path,
+                        pairs: Mapping | None = None) -> None:
+    """Refuse to resume ``path`` under a configuration that would train something else.
+
+    Args:
+        pairs: the digests of its pairs, which tell more of the data than where they lie; None for
+            checkpoints of earlier versions.
+    """
+    problems, free = [], {*_FREE_KEYS, *(("data.train", "val.data") if pairs else ())}
     if now.optim.schedule in ("poly", "poly_epoch", "triangular", "cosine"):
         free -= {"train.epochs", "train.steps"}  # they are laid out over the whole run
     values, values_now = flat(before), flat(now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -19,10 +20,14 @@ class Guard:
 
     The gradient scaler has left out a step whose loss or gradient is not finite on the device
     already; the guard counts it against ``budget`` and prints it with its images.
+
+    Args:
+        advice: gives the sentences that end the error, on where to go on from.
     """
 
-    def __init__(self, budget: int, world: World | None = None):
-        self.budget, self.world = budget, world or World()
+    def __init__(self, budget: int, world: World | None = None,
+                 advice: Callable[[], str] = str):
+        self.budget, self.world, self.advice = budget, world or World(), advice
         self.skipped = 0
         self._steps: list[tuple[int, list[str]]] = []
         self._values: list[Tensor] = []
@@ -58,9 +63,8 @@ class Guard:
         problem = f"{what} at step {step}, on the images {', '.join(names)}"
         if self.skipped > self.budget:
             raise UserError(f"{problem}. The step was left out, and train.max_skipped="
-                            f"{self.budget} allows no more. A lower optim.lr often helps, or "
-                            "going on from the last checkpoint (--resume). TRACER's released "
-                            "loss is infinite where a mask or its edges are empty; "
+                            f"{self.budget} allows no more. {self.advice()} TRACER's "
+                            "released loss is infinite where a mask or its edges are empty; "
                             "loss.variant=paper is not.")
         if self.world.main:
             print(f"note: {problem}; the step is left out ({self.skipped} of {self.budget})",

@@ -11,13 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from utils.errors import UserError
+from utils.files import naming, written_whole
+
+from .events import Events
 from .step import StepResult
 
 BINS = 64  # of histograms
+VALIDATION = ("val_MAE", "val_maxF", "val_loss")  # columns
 
 
 class NoLog:
@@ -44,9 +49,10 @@ class RunLog:
         self.every, self.last_step, self.resume_step = every, last_step, resume_step
         self.path = folder / "log.csv"
         self._file = None
-        self._events = SummaryWriter(str(folder), purge_step=resume_step or None)
+        self._events = Events(folder, resume_step)
         if configuration:
-            self._events.add_text("configuration", f"```yaml\n{configuration}```", resume_step)
+            self._events.add(summary.text("configuration", f"```yaml\n{configuration}```"),
+                             resume_step)
         self._bar = tqdm(total=last_step, initial=resume_step, unit="step", disable=None,
                          dynamic_ncols=True)
         self.restart_clock()
@@ -61,9 +67,9 @@ class RunLog:
         self._bar.update()
         self._images += result.images
         self._steps += 1
-        if self._file is None:
-            self._open(["step", "epoch", *rates(optimizer), "loss", *result.terms, "gradient_norm",
-                        "images_per_second", "memory_mib", "val_MAE", "val_maxF", "val_loss"])
+        if step == self.resume_step + 1:
+            self._open([*rates(optimizer), "loss", *result.terms, "gradient_norm",
+                        "images_per_second", "memory_mib"])
         if step % self.every and step != self.last_step:
             return
         values = {**rates(optimizer), "loss": result.loss.item(),
@@ -89,26 +95,29 @@ class RunLog:
         chosen = {name: scores[name] for name in ("MAE", "maxF", "loss") if name in scores}
         self.row(step, epoch, **{f"val_{name}": value for name, value in chosen.items()})
         for name, value in scores.items():
-            self._events.add_scalar(f"validation/{name}", value, step)
+            self._events.add(summary.scalar(f"validation/{name}", value), step)
         # The plugin wants threshold 0 first, and counts of pixels, which are not known here.
         precision, recall = curves["precision"][::-1], curves["recall"][::-1]
         unknown = np.zeros_like(precision)
-        self._events.add_pr_curve_raw("validation", unknown, unknown, unknown, unknown, precision,
-                                      recall, step, num_thresholds=len(precision))
+        self._events.add(summary.pr_curve_raw("validation", unknown, unknown, unknown, unknown,
+                                              precision, recall, len(precision)), step)
         tqdm.write(f"validation at step {step}: " + ", ".join(
             f"{name} {value:.4f}" for name, value in chosen.items()))
 
     def row(self, step: int, epoch: int, **values: float) -> None:
         """Write one row; columns without a value stay empty."""
-        self._writer.writerow({"step": step, "epoch": epoch,
-                               **{key: f"{value:.6g}" for key, value in values.items()}})
-        self._file.flush()
+        if self._file is None:  # a validation that a stopped run had left out
+            self._open([])
+        with naming(self.path):
+            self._writer.writerow({"step": step, "epoch": epoch,
+                                   **{key: f"{value:.6g}" for key, value in values.items()}})
+            self._file.flush()
         for key, value in values.items():
-            self._events.add_scalar(key, value, step)
+            self._events.add(summary.scalar(key, value), step)
 
     def images(self, step: int, picture: Tensor) -> None:
         """Add a picture (3, H, W), values in [0, 1], to the events."""
-        self._events.add_image("pictures", picture.numpy(), step)
+        self._events.add(summary.image("pictures", picture.numpy()), step)
 
     def histograms(self, step: int, network: nn.Module) -> None:
         """Add the distribution of every trained weight and of its gradient to the events."""
@@ -120,22 +129,35 @@ class RunLog:
             if np.isfinite(high - low):  # or else the guard reports it
                 counts = torch.histc(values, BINS, low, high)
                 edges = np.linspace(low, high, BINS + 1)[1:]
-                self._events.add_histogram_raw(
+                self._events.add(summary.histogram_raw(
                     tag, low, high, values.numel(), values.sum().item(),
-                    values.square().sum().item(), edges.tolist(), counts.tolist(), step)
+                    values.square().sum().item(), edges.tolist(), counts.tolist()), step)
 
     def _open(self, columns: list[str]) -> None:
-        kept = []
+        """Begin log.csv with ``columns`` and those of the rows that a resumed run keeps."""
+        columns = ["step", "epoch", *columns, *VALIDATION]
+        kept: list[dict[str, str]] = []
         if self.resume_step and self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                # A row cut short by a crash has empty fields or half a number: it is left out.
-                kept = [row for row in csv.DictReader(file) if None not in row.values()
-                        and row["step"].isdigit() and int(row["step"]) <= self.resume_step]
-        columns += [name for name in (kept[0] if kept else ()) if name not in columns]
-        self._file = self.path.open("w", newline="", encoding="utf-8")
+            try:
+                with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
+                    # A row cut short by a crash has empty fields or half a number: it is left out.
+                    kept = [row for row in csv.DictReader(file)
+                            if None not in row and None not in row.values()
+                            and row.get("step", "").isdigit()
+                            and int(row["step"]) <= self.resume_step]
+            except csv.Error as error:
+                raise UserError(f"{self.path} cannot be read ({error}); move it away, and the run "
+                                "goes on with a new one") from None
+        header = list(kept[0]) if kept else []
+        columns = header + [name for name in columns if name not in header]
+        if self._file is not None:
+            self._file.close()
+        with written_whole(self.path, newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(kept)
+        self._file = self.path.open("a", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._file, columns)
-        self._writer.writeheader()
-        self._writer.writerows(kept)
 
     def close(self) -> None:
         """Finish the files and the progress bar."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data.loader import Batches
 from model.trunks.trunk import Trunk
+from utils.errors import UserError
 from utils.world import World
 
-from .checkpoint import save_checkpoint
+from .checkpoint import last_sound, save_checkpoint
+from .contents import bent, is_count, part_of, require_alike, require_moments
 from .guard import Guard
 from .norm import train_mode
 from .optimizer import build_optimizer
@@ -36,6 +38,7 @@ class Progress:
     loss_sum: float = 0.0  # their losses, added up
     best: float | None = None  # the lowest value of val.watch yet
     stale: int = 0  # validations since then
+    closed: int = 0  # the step at which an epoch's end, with its validation, was last made
 
     def count_step(self) -> None:
         """One more step, on one more batch of the epoch."""
@@ -63,12 +66,15 @@ class Run:
         average: the exponential moving average of the weights and buffers, None where the recipe
             wants none.
         per_epoch, last_step: batches of an epoch, steps of the whole run.
+        pairs: a digest of the files that it learns from and is validated on, which checkpoints
+            keep; see ``data.fingerprint``.
     """
 
     def __init__(self, config: DictConfig, network: nn.Module, objective: Callable,
-                 loader: Batches, folder: Path, precision: Precision, world: World | None = None):
+                 loader: Batches, folder: Path, precision: Precision, world: World | None = None,
+                 pairs: Mapping[str, str] | None = None):
         self.config, self.network, self.folder, self.precision = config, network, folder, precision
-        self.world, self.progress = world or World(), Progress()
+        self.world, self.progress, self.pairs = world or World(), Progress(), dict(pairs or {})
         self.objective, self.loader, self.per_epoch = objective, loader, len(loader)
         planned = config.train.epochs * self.per_epoch
         self.last_step = min(planned, config.train.steps or planned)
@@ -85,10 +91,12 @@ class Run:
         self.average = AveragedModel(
             network, multi_avg_fn=get_ema_multi_avg_fn(config.train.ema),
             use_buffers=True) if config.train.ema else None
-        self.guard = Guard(config.train.max_skipped, self.world)
+        self.guard = Guard(config.train.max_skipped, self.world, lambda: last_sound(folder))
 
     def batches(self) -> Iterator[dict]:
         """What is left of the epoch, on the device; the network is put into training mode."""
+        if self.epoch_is_over():  # stopped before the epoch's end was made
+            return
         self.loader.set_epoch(self.progress.epoch, start=self.progress.batch)
         train_mode(self.network, self.config.optim.eval_norm, self.config.optim.frozen_norm)
         for sample in self.loader:
@@ -104,18 +112,26 @@ class Run:
         return self.progress.batch == self.per_epoch or self.progress.step == self.last_step
 
     def finished(self) -> bool:
-        """Whether the last step is taken, or validation has not improved for too long."""
+        """Whether the last step is taken and validated, or validation has not improved for too
+        long."""
         patience = self.config.train.patience
         if patience is not None and self.progress.stale >= patience:
             print(f"stopped early: {self.progress.stale} validations without a better one")
             return True
-        return self.progress.step >= self.last_step
+        step, last = self.progress.step, self.last_step
+        return step > last or step == last == self.progress.closed
 
     def save(self, name: str) -> None:
-        """Write a checkpoint; the one before ``last.pt`` becomes ``previous.pt``."""
+        """Write a checkpoint; the one before ``last.pt`` becomes ``previous.pt``.
+
+        Raises:
+            UserError: the weights are not finite, or the file cannot be written; the checkpoints
+                that were there before are intact.
+        """
         self.settle()
         random = self.world.gather(random_state(self.precision.device))
         self.world.share_buffers(self.network)
+        self.require_finite()
         if not self.world.main:
             return
         save_checkpoint(self.folder / name, {
@@ -123,22 +139,61 @@ class Run:
             "random": random,
             "at": asdict(self.progress) | {"skipped": self.guard.skipped,
                                            "parts": self.parts.count},
+            "pairs": self.pairs,
         }, self.config, keep=self.folder / "previous.pt" if name == "last.pt" else None)
 
-    def restore(self, state: dict) -> None:
-        """Go on where a checkpoint was written. Its network's weights are loaded already."""
-        for name, member in self._members().items():
-            if name != "network":
-                member.load_state_dict(state[name])
-        saved = dict(state["at"])
-        self.guard.skipped = saved.pop("skipped")
-        self.parts.count = max(self.parts.count, saved.pop("parts"))
-        self.progress = Progress(**saved)
+    def require_finite(self) -> None:
+        """Raise a UserError if a weight is not finite: no loss has shown yet what the last update
+        did."""
+        networks = [self.network] if self.average is None else [self.network, self.average.module]
+        weights = {name: weight for network in networks
+                   for name, weight in network.state_dict().items()}
+        finite = torch.stack([weight.isfinite().all() for weight in weights.values()]).tolist()
+        if not all(finite):
+            first = list(weights)[finite.index(False)]
+            raise UserError(f"after step {self.progress.step} {finite.count(False)} of the "
+                            f"network's {len(finite)} tensors are not finite, the first is {first}"
+                            f"; they are not saved. {last_sound(self.folder)}")
+
+    def restore(self, state: dict, path: Path) -> None:
+        """Go on where the checkpoint ``path`` was written, which holds ``state`` and has passed
+        ``contents.require_whole``. Its network's weights are loaded already.
+
+        Raises:
+            UserError: a part does not fit this run.
+        """
+        with part_of(path, "optimizer"):
+            require_moments(state["optimizer"], self.optimizer)
+            self.optimizer.load_state_dict({**state["optimizer"], "param_groups":
+                                            self.optimizer.state_dict()["param_groups"]})
+        with part_of(path, "schedule"):
+            self.schedule.load_state_dict(state["schedule"])
+        with part_of(path, "scaler"):
+            self.scaler.load_state_dict(self.scaler.state_dict() | moving_scale(state["scaler"]))
+        if self.average is not None:
+            with part_of(path, "average"):
+                require_alike(state["average"], self.average.state_dict())
+                self.average.load_state_dict(state["average"])
         processes = len(state["random"])
         if self.world.rank < processes:
-            restore_random_state(state["random"][self.world.rank], self.precision.device)
+            with part_of(path, "random"):
+                restore_random_state(state["random"][self.world.rank], self.precision.device)
+        self._restore_progress(dict(state["at"]), processes, path)
+
+    def _restore_progress(self, saved: dict, processes: int, path: Path) -> None:
+        """Take up the place in the epoch that ``processes`` processes had saved."""
+        self.guard.skipped = saved.pop("skipped")
+        self.parts.count = max(self.parts.count, min(saved.pop("parts"), self.config.train.batch))
+        if "closed" not in saved:  # earlier versions do not tell; where the epoch is counted, it is
+            saved["closed"] = saved["step"] if saved["batch"] < self.per_epoch else 0
+        with part_of(path, "at"):
+            self.progress = Progress(**saved)
+        step, epochs, batch = saved["step"], saved["epoch"] - 1, saved["batch"]
         if processes != self.world.size:
             self._convert_progress(processes)
+        elif step != epochs * self.per_epoch + batch or batch > self.per_epoch:
+            raise bent(path, f"at: step {step} is not batch {batch} of epoch {epochs + 1}, where "
+                             f"epochs have {self.per_epoch} batches as with these training data")
 
     def _members(self) -> dict:
         names = ("network", "optimizer", "schedule", "scaler", "average")
@@ -148,9 +203,11 @@ class Run:
         """Find the place in the epoch for batches of ``world.size`` processes' images, not of
         ``before`` processes': as many images are behind, to within a batch."""
         progress, batches = self.progress, self.progress.batch
+        closed = progress.closed == progress.step
         progress.batch = min(batches * before // self.world.size, self.per_epoch - 1)
         progress.loss_sum *= progress.batch / max(batches, 1)  # of as many batches
         progress.step = (progress.epoch - 1) * self.per_epoch + progress.batch
+        progress.closed = progress.step if closed else 0
         print(f"note: saved by {before} process(es), resumed by {self.world.size}: a batch has "
               f"{self.config.train.batch * self.world.size} images from here on, and the run goes "
               f"on at step {progress.step}")
@@ -159,5 +216,14 @@ class Run:
 def has_ended(saved: dict, train: DictConfig) -> bool:
     """Whether a saved run has nothing left to train, as far as can be told without its data;
     ``Run.finished`` tells it with them. ``saved`` is what its checkpoint holds as ``at``."""
-    return (saved["epoch"] > train.epochs or saved["step"] >= (train.steps or math.inf)
-            or saved["stale"] >= (train.patience or math.inf))
+    last, closed = train.steps or math.inf, saved.get("closed", saved["step"])
+    return (saved["epoch"] > train.epochs or saved["step"] > last
+            or saved["step"] == last == closed or saved["stale"] >= (train.patience or math.inf))
+
+
+def moving_scale(saved: dict) -> dict:
+    """What moves in the state of a gradient scaler; the rest is of the precision."""
+    scale, steps = float(saved["scale"]), saved["_growth_tracker"]
+    if not 0 < scale < math.inf or not is_count(steps):
+        raise ValueError(f"scale {scale!r}, {steps!r} steps since it grew")
+    return {"scale": scale, "_growth_tracker": steps}

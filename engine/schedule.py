@@ -8,6 +8,9 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
+#: What moves in torch's plateau.
+_MOVING = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
+
 
 class Schedule:
     """A factor on the configured rate, by the formulas of ``utils.schema.SCHEDULES``.
@@ -70,5 +73,18 @@ class Schedule:
         return {"plateau": self._plateau.state_dict(), "factor": self._factor.param_groups[0]["lr"]}
 
     def load_state_dict(self, state: dict) -> None:
-        self._plateau.load_state_dict(state["plateau"])
-        self._factor.param_groups[0]["lr"] = state["factor"]
+        """Take from ``state_dict`` what moves; the rest is the configuration's.
+
+        Raises:
+            KeyError, TypeError, ValueError: a number is missing, of another type or out of bounds.
+        """
+        moving = {name: state["plateau"][name] for name in _MOVING}
+        factor, best = state["factor"], moving["best"]
+        bounds = {"num_bad_epochs": self.config.patience, "cooldown_counter": 0,
+                  "last_epoch": math.inf}
+        if not (0 < factor <= 1 and isinstance(best, float) and not math.isnan(best)
+                and all(isinstance(moving[name], int) and 0 <= moving[name] <= bound
+                        for name, bound in bounds.items())):
+            raise ValueError(f"factor {factor!r}, {moving}")
+        self._plateau.load_state_dict(moving)
+        self._factor.param_groups[0]["lr"] = factor

@@ -30,10 +30,16 @@ def random_state(device: torch.device) -> dict:
 
 
 def restore_random_state(state: dict, device: torch.device) -> None:
-    """Put the generators back where ``random_state`` found them."""
+    """Put the generators back where ``random_state`` took their states.
+
+    Raises:
+        KeyError, RuntimeError, TypeError, ValueError: it is not such a state.
+    """
     version, numbers, gauss = state["python"]
-    random.setstate((version, tuple(numbers), gauss))
+    random.setstate((version, tuple(numbers), None if gauss is None else float(gauss)))
     name, keys, position, has_gauss, cached = state["numpy"]
+    if not 0 <= position <= 624 or len(keys) != 624:  # NumPy itself would read beyond its memory
+        raise ValueError(f"NumPy's state has {len(keys)} numbers and stands at {position}")
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"])
     if device.type == "cuda" and "cuda" in state:

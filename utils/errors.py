@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import os
@@ -51,10 +52,18 @@ def nearest(word: str, known: Collection[str]) -> str:
 
 
 def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
-    """Decorator for a script's ``main``: user and system errors become one message, status 2."""
+    """Decorator for a script's ``main``: user and system errors become one message, status 2.
+
+    What the terminal's encoding lacks, and bytes of a file's name that are not UTF-8, are printed
+    as escapes.
+    """
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> int:
+        for stream in (sys.stdout, sys.stderr):
+            # One that was a file and is now a pipe cannot be changed, and prints as before.
+            with contextlib.suppress(AttributeError, OSError):
+                stream.reconfigure(errors="backslashreplace")
         try:
             return main(*args, **kwargs)
         except UserError as error:

@@ -34,11 +34,12 @@ def written_whole(path: Path, mode: str = "w", **options: object) -> Iterator[IO
     digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
     temporary = path.with_name(f".{digest}.{os.getpid()}.tmp")
     try:
-        with temporary.open(mode, **options) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            with temporary.open(mode, **options) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -48,3 +49,15 @@ def write_text(path: Path, text: str) -> None:
     """Write a text in UTF-8, whole or not at all."""
     with written_whole(path, newline="") as file:
         file.write(text)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Inside the block an OSError that names no file, such as that of a full disk, names ``path``;
+    scripts report it with its file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from .config import flat
+from .files import write_text
 from .paths import ROOT
 from .values import read_json
 
@@ -27,6 +29,10 @@ if TYPE_CHECKING:  # scoring, which asks for the commit, does without torch
 #: What reproduce.py and ``python -m report records`` write: a record must not make the next one
 #: say that the code was changed.
 _WRITTEN = ("docs/records", "docs/reproduction.md")
+#: Keys of these groups change maps, but for those that begin as the second ones do.
+_GROUPS = ("model.", "data.", "test.", "weights.")
+_IDLE = ("data.root", "data.workers", "data.cache", "data.train", "data.mask", "test.data",
+         "weights.backbone", "weights.network")
 _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 
@@ -36,7 +42,7 @@ def write_origin(folder: Path, device: torch.device, processes: int,
     coding of the ``masks`` of each folder."""
     origin = {**_session(device), "processes": processes, "launch": _launch(),
               "masks": dict(masks)}
-    (folder / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "origin.json", json.dumps(origin, indent=2) + "\n")
 
 
 def of_this_launch(folder: Path) -> bool:
@@ -58,24 +64,38 @@ class MapsOrigin:
     Args:
         checkpoint: the file of the weights.
         config: the configuration that runs them.
+        device: None where no maps are made, and the origin is only asked about those of before.
     """
 
-    def __init__(self, checkpoint: Path, config: DictConfig, device: torch.device):
+    def __init__(self, checkpoint: Path, config: DictConfig, device: torch.device | None = None):
         self.entry = {"checkpoint": str(checkpoint), "sha256": sha256_of(checkpoint),
-                      "config": config.name, "paper": config.paper,
-                      "root": str(ROOT / config.data.root), **_session(device)}
+                      "settings": settings_of(config), "config": config.name,
+                      "paper": config.paper, "root": str(ROOT / config.data.root),
+                      **({} if device is None else _session(device))}
 
-    def begin(self, folder: Path, kept: int = 0) -> None:
+    def differs_from(self, folder: Path, images: str) -> str:
+        """What the maps in ``folder`` are of, if not of these weights, settings and images; else
+        empty.
+
+        Args:
+            images: the folders of the images.
+        """
+        before, now = origin_of(folder) or {}, self.entry | {"images": images}
+        reasons = [f"{'other' if key in before else 'unknown'} {name}" for key, name in
+                   (("sha256", "weights"), ("settings", "settings"), ("images", "images"))
+                   if before.get(key) != now[key]]
+        if before.get("kept") and not reasons:  # which of them is not recorded
+            reasons = ["earlier weights, settings or images"]
+        return " and ".join(reasons)
+
+    def begin(self, folder: Path, images: str = "", kept: int = 0) -> None:
         """To be called before maps are written to ``folder``, which is ``<method>/<set>``.
 
         Args:
-            kept: the number of maps that are in it already; they count only if other weights made
-                them.
+            images: the folders of the images.
+            kept: the number of maps that are in it already, and stay, and are of something else.
         """
-        before = origin_of(folder) or {}
-        if before.get("sha256") == self.entry["sha256"]:
-            kept = before.get("kept", 0)
-        self.entry["kept"] = kept
+        self.entry |= {"images": images, "kept": kept}
         self._write(folder, finished=False)
 
     def end(self, folder: Path) -> None:
@@ -85,11 +105,17 @@ class MapsOrigin:
     def _write(self, folder: Path, finished: bool) -> None:
         path = folder.parent / "origin.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
         with FileLock(path.with_name(".origin.json.lock")):  # other sets may be tested meanwhile
             sets = _read(path) | {folder.name: self.entry | {"finished": finished}}
-            temporary.write_text(json.dumps(sets, indent=2) + "\n", encoding="utf-8")
-            temporary.replace(path)
+            write_text(path, json.dumps(sets, indent=2) + "\n")
+
+
+def settings_of(config: DictConfig) -> str:
+    """A digest of what changes the maps of given weights: the keys of a configuration with their
+    values."""
+    values = {key: value for key, value in flat(config).items()
+              if key.startswith(_GROUPS) and not key.startswith(_IDLE)}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def sha256_of(path: Path) -> str:

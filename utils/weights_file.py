@@ -21,6 +21,7 @@ from types import BuiltinFunctionType
 import torch
 from torch import Tensor
 
+from .archive import damage_of, is_archive
 from .errors import UserError
 
 #: How a file begins → what it is, and the way out.
@@ -77,6 +78,8 @@ def read_file(path: Path, of_others: bool = False) -> dict:
     if path.suffix == ".safetensors" and not _TORCH.match(head):
         return _read_safetensors(path)  # tells what is wrong with it
     content = _read_torch(path, of_others)
+    if is_archive(path) and (damage := damage_of(path)):  # torch itself looks at no checksum
+        raise _unreadable(path, f"it is damaged ({damage}). Fetch or write it again")
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds a {type(content).__name__}, not a state dict")
     return dict(content)

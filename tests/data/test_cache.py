@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ import data.layers
 import data.loader
 from data import find_pairs
 from data.edges import find_masks
+from data.fingerprint import fingerprint
 from data.loader import Draw, training_loader
 from utils.errors import UserError
+from utils.world import World
 
 from .made import data_config, same_batches
 from .mask_codings import indexed, with_void
@@ -54,6 +57,21 @@ def decodings(monkeypatch) -> list[str]:
     monkeypatch.setattr(data.layers, "decode_image",
                         lambda path: (stems.append(path.stem), real(path))[1])
     return stems
+
+
+def test_names_that_are_not_utf_8_are_kept_too(sets, tmp_path, decodings):
+    """And tell pairs apart; their folder's name is as strange."""
+    name = os.fsdecode("图集".encode("gbk"))
+    (sets / "TINY-TE").rename(sets / name)
+    for folder, kind in (("images", ".jpg"), ("masks", ".png")):
+        path = sets / name / folder / f"00{kind}"
+        path.rename(path.with_name(name + kind))
+    pairs = find_pairs(str(sets / name), sets)
+    for _ in range(2):
+        loader = training_loader(pairs, data_config(cache=str(tmp_path / name)), batch=3, seed=0)
+        assert name in [stem for batch in loader for stem in batch["name"]]
+    assert len(decodings) == len(pairs)
+    assert fingerprint(pairs, World()) != fingerprint(pairs[::-1], World())
 
 
 def test_files_are_decoded_once_until_they_change(sets, tmp_path, decodings):

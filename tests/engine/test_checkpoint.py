@@ -45,6 +45,19 @@ def test_a_failed_write_keeps_the_checkpoint_before(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
 
 
+def test_an_interrupted_write_is_no_full_disk(tmp_path, monkeypatch):
+    def interrupted(content, file):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:  # as torch closes the record that was being written
+            raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904
+
+    monkeypatch.setattr(torch, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(tmp_path / "last.pt", {"network": {}}, default_config())
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture
 def small_disk(tmp_path) -> Path:
     """A file system of 1 MiB, where this user may mount one."""
@@ -54,17 +67,30 @@ def small_disk(tmp_path) -> Path:
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no right to mount a file system")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # files may be open
 
 
 def test_a_full_disk_keeps_the_checkpoint_before(small_disk):
     config, path = default_config(), small_disk / "last.pt"
     save_checkpoint(path, {"network": {"w": torch.ones(100_000)}}, config)  # 400 kB
-    with pytest.raises(UserError, match=r"cannot write checkpoint .*intact. Is the disk full"):
+    with pytest.raises(UserError, match=r"cannot write checkpoint .*intact. Make room"):
         save_checkpoint(path, {"network": {"w": torch.zeros(200_000)}}, config,
                         keep=small_disk / "previous.pt")
     assert load_checkpoint(path)[0]["network"]["w"].sum() == 100_000
     assert [file.name for file in small_disk.iterdir()] == ["last.pt"]
+
+
+def test_a_full_disk_names_the_file_that_is_logged_to(small_disk):
+    log = RunLog(small_disk, last_step=9, every=1)
+    with pytest.raises(OSError, match="No space left") as error:
+        for step in range(1, 9):
+            log.images(step, torch.rand(3, 512, 512))
+    assert str(small_disk / "events.out.tfevents") in error.value.filename
+    quarter = torch.tensor(0.25)
+    with pytest.raises(OSError, match="No space left") as error:
+        log.step(1, 1, build_optimizer(default_config().optim, torch.nn.Linear(1, 1)),
+                 StepResult({}, {}, quarter, quarter, 1))
+    assert error.value.filename == str(small_disk / "log.csv")
 
 
 def test_resuming_under_another_recipe_names_the_fields():

@@ -33,9 +33,9 @@ def test_a_run_resumes_with_other_processes_after_as_many_images(tmp_path, befor
     run.world.size = now
     run.restore({"at": SAVED, "random": [random_state(CPU)] * before,
                  **{name: getattr(run, name).state_dict()
-                    for name in ("optimizer", "schedule", "scaler")}})
+                    for name in ("optimizer", "schedule", "scaler")}}, tmp_path / "last.pt")
     step = 23 if before == now else 20 + batch
-    assert run.progress == Progress(step, 3, batch, loss_sum, 0.25, 1)
+    assert run.progress == Progress(step, 3, batch, loss_sum, 0.25, 1, closed=step)
     assert (run.guard.skipped, run.parts.count) == (2, 4)
 
 

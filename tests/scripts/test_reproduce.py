@@ -174,7 +174,7 @@ def test_maps_of_other_weights_or_settings_are_made_anew(again, reproduce, capsy
     assert "3 maps are there, 1 to do" in capsys.readouterr().out
     assert only_record(again) == before  # the same maps
     assert reproduce("train.epochs=3") == 0  # trains on
-    assert "4 maps of other weights or settings are made anew" in capsys.readouterr().out
+    assert "4 maps of other weights are made anew" in capsys.readouterr().err
     (after,) = (record for record in read_records(again / "records").values()
                 if record["origin"]["steps"] == 9)
     assert after["configuration"]["train"]["epochs"] == 3
@@ -182,7 +182,7 @@ def test_maps_of_other_weights_or_settings_are_made_anew(again, reproduce, capsy
     assert after["times"]["train"] is None and after["times"]["test"] is not None
     for anew in (True, False):
         assert reproduce("train.epochs=3", "test.minmax=true") == 0
-        assert ("4 maps of other weights or settings" in capsys.readouterr().out) == anew
+        assert ("4 maps of other settings are made anew" in capsys.readouterr().err) == anew
     (stretched,) = (record for record in read_records(again / "records").values()
                     if record["configuration"]["test"]["minmax"])
     assert stretched["origin"]["sha256"] == after["origin"]["sha256"]
@@ -279,7 +279,7 @@ def test_maps_of_others_are_not_replaced(place, reproduce, capsys):
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(b"")
     assert reproduce() == 2
-    assert "are not test.py's; move them elsewhere" in capsys.readouterr().err
+    assert "are not test.py's, as the folder above has no" in capsys.readouterr().err
     assert theirs.is_file() and not any((place / "checkpoints").iterdir())
 
 

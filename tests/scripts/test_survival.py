@@ -122,8 +122,126 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(made_sets, run, 
     assert (run / "previous.pt").is_file()
     last.write_bytes(last.read_bytes()[:1000])  # as a crash of the machine may leave it
     assert train(made_sets, "--resume", "train.save_every=1") == 0
-    assert "trying the one before" in capsys.readouterr().err
-    assert equal(whole, weights(last))
+    assert "it is kept as last.damaged; going on from" in capsys.readouterr().err
+    assert equal(whole, weights(last)) and (run / "last.damaged").stat().st_size == 1000
+
+
+def bend(path: Path, **parts: object) -> None:
+    """Write a sound file with other parts."""
+    torch.save(torch.load(path, weights_only=True) | parts, path)
+
+
+def test_a_run_of_which_no_checkpoint_can_be_used_is_left_as_it_is(made_sets, run, capsys):
+    """As after a change of version; the next call would otherwise start anew."""
+    shutil.copy(run / "last.pt", run / "best.pt")
+    bend(run / "last.pt", config={"optim": {"lrr": 1}})
+    bend(run / "previous.pt", random={})
+    before = {path.name: path.stat().st_mtime_ns for path in run.iterdir()}
+    for option in ("--resume-if-any", "--resume", "--resume-if-any"):
+        assert train(made_sets, option) == 2
+        error = capsys.readouterr().err
+        assert "last.pt" in error and "previous.pt" in error and "optim.lrr" in error
+        assert {path.name: path.stat().st_mtime_ns for path in run.iterdir()} == before
+    for name in ("last.pt", "previous.pt"):
+        (run / name).unlink()
+    assert train(made_sets, "--resume-if-any") == 2
+    assert "the folder holds best.pt" in capsys.readouterr().err
+    assert train(made_sets) == 2
+
+
+def test_a_last_checkpoint_that_is_bent_is_kept_and_the_one_before_taken(made_sets, run, capsys):
+    whole, last = weights(run / "last.pt"), run / "last.pt"
+    bend(last, at={"step": 10**9})
+    assert train(made_sets, "--resume-if-any", "train.save_every=1") == 0
+    error = capsys.readouterr().err
+    assert "at.epoch is None" in error and "kept as last.unused" in error
+    assert equal(whole, weights(last)) and (run / "last.unused").is_file()
+
+
+def test_a_second_training_of_the_name_is_refused(made_sets, runs, monkeypatch, capsys):
+    watch, statuses = train_script.watch, []
+
+    def start_another(*arguments):
+        if not statuses:
+            statuses.append(None)
+            statuses.append(train(made_sets, "--overwrite"))
+        watch(*arguments)
+
+    monkeypatch.setattr(train_script, "watch", start_another)
+    assert train(made_sets, "train.epochs=1") == 0
+    assert statuses == [None, 2]
+    assert f"{runs / 'trial'} is in use: process {os.getpid()}" in capsys.readouterr().err
+    with (runs / "trial/log.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 3
+
+
+@pytest.mark.parametrize("more", [[], ["train.steps=1"]])  # at the epoch's end, and in its midst
+def test_a_stop_in_the_last_step_leaves_the_validation_to_the_resumed_run(
+        made_sets, runs, monkeypatch, capsys, more):
+    more = [*more, "val.fraction=0.2", "train.epochs=1"]  # of two steps
+    watch, folder = train_script.watch, runs / "trial"
+
+    def stop(run, *arguments):
+        watch(run, *arguments)
+        if run.progress.step == run.last_step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(train_script, "watch", stop)
+    assert train(made_sets, *more) == 128 + signal.SIGTERM
+    stopped = torch.load(folder / "last.pt", weights_only=True)
+    assert not (folder / "best.pt").exists()
+    monkeypatch.setattr(train_script, "watch", None)  # no step is left
+    assert train(made_sets, *more, "--resume-if-any") == 0
+    best = torch.load(folder / "best.pt", weights_only=True)
+    assert equal(stopped["network"], best["network"])
+    assert best["at"]["step"] == stopped["at"]["step"] and best["at"]["best"] is not None
+    with (folder / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["val_MAE"]) for row in rows] == [False] * (len(rows) - 1) + [True]
+    assert "validation at step" in capsys.readouterr().out
+    assert train(made_sets, *more, "--resume-if-any") == 0
+    assert "validation at step" not in capsys.readouterr().out
+
+
+def test_weights_that_the_last_update_made_infinite_are_an_error(made_sets, runs, capsys,
+                                                                 monkeypatch):
+    watch, last = train_script.watch, runs / "trial/last.pt"
+
+    def spoil(run, *arguments):
+        watch(run, *arguments)
+        if run.progress.step == run.last_step:
+            next(run.network.parameters()).data.fill_(float("nan"))
+
+    monkeypatch.setattr(train_script, "watch", spoil)
+    assert train(made_sets, "train.steps=1") == 2
+    error = capsys.readouterr().err
+    assert "after step 1" in error and "not finite" in error and "No sound checkpoint" in error
+    assert not last.exists()
+    assert train(made_sets, "train.save_every=1", "train.steps=2", "val.fraction=0.2") == 2
+    assert f"weights.network={last} starts it from the last checkpoint with finite weights, of " \
+        "step 1" in capsys.readouterr().err
+    assert torch.load(last, weights_only=True)["at"]["step"] == 1
+
+
+def test_a_run_goes_on_with_the_same_pairs_wherever_they_lie(sets, runs, capsys):
+    def again(folder: str, *more: str) -> int:
+        return train(sets, "--resume", "train.steps=2", f"data.train=[{sets / folder}]", *more)
+
+    assert train(sets, "train.steps=1", f"data.train=[{sets / 'TINY-TR'}]") == 0
+    shutil.move(sets / "TINY-TR", sets / "moved")
+    assert again("moved") == 0
+    first, second = (sets / f"moved/masks/0{number}.png" for number in (1, 2))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    assert again("moved") == 2
+    assert "the training pairs have other names, files or another order" in capsys.readouterr().err
+    first.write_bytes(content)
+    state = torch.load(runs / "trial/last.pt", weights_only=True)
+    del state["pairs"]  # of an earlier version: the words tell
+    torch.save(state, runs / "trial/last.pt")
+    shutil.copytree(sets / "moved", sets / "TINY-TR")
+    assert again("TINY-TR") == 2
+    assert again("moved") == 0
 
 
 def test_a_run_of_which_only_the_spare_checkpoint_is_left_goes_on(made_sets, run, capsys):

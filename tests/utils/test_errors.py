@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+
 import pytest
 
 from utils.errors import UserError, reports_errors
@@ -17,3 +21,17 @@ def test_an_error_is_one_message_wherever_it_was_raised(capsys, message, line):
         raise UserError(message)
     assert main() == 2
     assert capsys.readouterr().err == f"error: {line}\n"
+
+
+def test_names_that_are_not_utf_8_are_printed_as_escapes(monkeypatch):
+    """As a zip of a Chinese Windows unpacks them."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    @reports_errors
+    def main():
+        print(os.fsdecode("中.jpg".encode("gbk")))
+        return 0
+    assert main() == 0
+    stream.flush()
+    assert stream.buffer.getvalue() == b"\\udcd6\\udcd0.jpg\n"
