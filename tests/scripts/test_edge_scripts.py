@@ -42,7 +42,8 @@ def rows(runs) -> list[dict]:
 def test_recipes_train_and_predict(recipe, made_sets, runs, tmp_path, capsys):
     # Without Adam's state a checkpoint of BGNet is a third of a gigabyte.
     assert train(made_sets, "train.epochs=1", "data.edges=mask", "train.batch=8",
-                 "optim.name=sgd", "optim.momentum=0", recipe=recipe, network=()) == 0
+                 "optim.name=sgd", "optim.momentum=0", "val.fraction=0.1", recipe=recipe,
+                 network=()) == 0
     assert "edges: mask" in capsys.readouterr().out
     assert all(float(row["loss"]) > 0 for row in rows(runs) if row["loss"])
     assert test_script.main(["--gpu", "cpu", "--checkpoint", str(runs / "trial/last.pt"), "--data",
@@ -98,7 +99,7 @@ def test_named_sets_may_be_validated_with_their_edges(made_sets, runs, capsys):
     assert [row for row in rows(runs) if row["val_loss"]]
     assert "validation at step 3: MAE" in capsys.readouterr().out
     # Masks have no edges where the recipe wants none: the loss says what it misses.
-    assert train(made_sets, "--overwrite", "data.edges=none") == 2
+    assert train(made_sets, "--overwrite", "data.edges=none", "val.fraction=0.3") == 2
     assert "have no edge" in capsys.readouterr().err
 
 

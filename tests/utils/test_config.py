@@ -178,7 +178,7 @@ def bounds():
         for name, direction in (("low", 1), ("above", 1), ("high", -1), ("below", -1)):
             bound = getattr(option, name)
             if bound is not None:
-                step = direction * (1 if "int" in kind else 1e-6)
+                step = direction * (1 if "int" in kind else 1e-6 * max(1, abs(bound)))
                 at = name in ("low", "high")
                 pair = (bound, bound - step) if at else (bound + step, bound)
                 count = (option.length or 1) if isinstance(option.default, list) else 0
@@ -205,7 +205,7 @@ def test_a_size_is_a_side_or_height_and_width():
 
 
 @pytest.mark.parametrize("override, rule", [
-    ("optim.lr=0", "above 0 and at most 1e+06 (learning rate)"),
+    ("optim.lr=0", "above 0 and at most 1e+30 (learning rate)"),
     ("optim.momentum=1", "at least 0 and below 1"),
     ("optim.gamma=1", "above 0 and below 1"), ("data.crop=0", "above 0 and at most 1"),
     ("data.size=31", "from 32 to "), ("data.size=[64,31]", "from 32 to "),
