@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -29,6 +31,10 @@ class Remark(str):
     """What is worth knowing of a file that can be used, among what is wrong with others."""
 
 
+_LARGE = 2**24  # bytes of a file
+_ALONE = Lock()
+
+
 def file_problems(pair: Pair) -> list[str]:
     """What is wrong with the files of a pair: unreadable, truncated, sizes that differ, masks in
     another coding than their set's. Masks that are read as empty and hold something are a
@@ -38,7 +44,8 @@ def file_problems(pair: Pair) -> list[str]:
         try:
             if path is pair.image:
                 if not jpeg_decodes(path):
-                    decode_image(path)
+                    with _room_for(path):
+                        decode_image(path)
             elif path is pair.scribble and pair.labelled is None:
                 open_image(path)
             else:
@@ -52,6 +59,12 @@ def file_problems(pair: Pair) -> list[str]:
         return problems + remarks
     return [sizes_differ(pair.image, size, path, other)
             for path, size, other in differing(pair) if not nearly(size, other)] + remarks
+
+
+def _room_for(path: Path) -> AbstractContextManager:
+    """Lets threads decode small files at the same time, and large ones one after another: a photo
+    of 12000×8000 takes 400 MB."""
+    return _ALONE if path.exists() and path.stat().st_size > _LARGE else nullcontext()
 
 
 def jpeg_decodes(path: Path) -> bool:
