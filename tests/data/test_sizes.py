@@ -65,6 +65,16 @@ def test_a_mask_that_nearly_fits_is_turned_as_its_image_is(tmp_path, turn):
         assert size == (shape[::-1] if tall and lies else shape)
 
 
+def test_a_mask_that_nearly_fits_both_ways_is_turned_with_its_image(tmp_path):
+    image = save(tmp_path / "a.png", np.zeros((199, 200, 3), np.uint8), 6)
+    values = np.zeros((199, 201), np.uint8)
+    values[:50] = 255
+    mask = decode_mask(save(tmp_path / "b.png", values), image)
+    assert mask.shape == (201, 199)
+    assert (mask[:, -50:] == 255).all()  # what was on top is on the right
+    assert not mask[:, :-50].any()
+
+
 @pytest.fixture
 def bent_sets(sets) -> Path:
     """TINY-TE with masks of other sizes: 1 and 2 pixels, and none that fits for the fourth."""
