@@ -5,8 +5,9 @@
     python test.py --checkpoint checkpoints/trial/best.pt --input photo.jpg folder/ "shots/*.png"
     python test.py --config configs/cpd_vgg.yaml --checkpoint CPD.pth --data ECSSD
 
-Maps go to <out>/<name>/<set>/<image stem>.png, at the image's own size; those of --input to
-<out>/<name>/input/. <out>/<name>/origin.json records what made them.
+Maps go to <out>/<name>/<set>/<image stem>.png, at the image's own size (its mask's where the two
+nearly agree); those of --input to <out>/<name>/input/. <out>/<name>/origin.json records what made
+them.
 """
 
 from __future__ import annotations

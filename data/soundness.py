@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from utils.world import World  # needs torch, which scoring does without
 
 _DARK = 255 // 8
+_LARGE = 2**24  # bytes of a file
+_ALONE = Lock()
 
 
 class Notes:
@@ -82,7 +86,8 @@ def file_problems(pair: Pair, notes: Notes | None = None) -> list[str]:
             if path is pair.image:
                 small = small_jpeg(path)
                 if small is None or np.max(small.getextrema()) <= _DARK:
-                    small = decode_image(path)  # its pixels may be brighter than means of 8×8
+                    with _room_for(path):
+                        small = decode_image(path)  # its pixels may be brighter than means of 8×8
                 notes.look(path, small)
             elif path is pair.scribble and pair.labelled is None:
                 open_image(path)
@@ -97,6 +102,12 @@ def file_problems(pair: Pair, notes: Notes | None = None) -> list[str]:
         return problems
     return [sizes_differ(pair.image, size, path, other)
             for path, size, other in differing(pair) if not nearly(size, other)]
+
+
+def _room_for(path: Path) -> AbstractContextManager:
+    """Lets threads decode small files at the same time, and large ones one after another: a photo
+    of 12000×8000 takes 400 MB."""
+    return _ALONE if path.exists() and path.stat().st_size > _LARGE else nullcontext()
 
 
 def small_jpeg(path: Path) -> Image.Image | None:

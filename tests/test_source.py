@@ -31,6 +31,13 @@ def tree(request) -> ast.Module:
     return parse(request.param)
 
 
+def test_only_augmentation_imports_torchvision_at_its_top():
+    """It takes 180 MB and a second, which prediction and scoring do without."""
+    tops = [path.relative_to(ROOT) for path in FILES for node in parse(path).body
+            if "torchvision" in ast.unparse(node) and isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {str(path) for path in tops} == {"data/augmentation.py", "benchmarks/loader.py"}
+
+
 def test_no_search_path_tricks_and_no_vanished_modules(tree):
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
                 for alias in node.names}

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import data.soundness
 import eval as eval_script
 import test as test_script
 from data import decode_mask
@@ -18,6 +19,7 @@ from data.decode import upright_size
 from data.map_sizes import with_map_sizes
 from data.pairing import Pair
 from data.sizes import nearly, turned
+from data.soundness import file_problems
 from tests.small_runs import train
 
 from .made import save
@@ -61,6 +63,16 @@ def test_a_mask_that_nearly_fits_is_turned_as_its_image_is(tmp_path, turn):
         assert size == decode_mask(mask, image).shape
         lies = shape[0] < shape[1]
         assert size == (shape[::-1] if tall and lies else shape)
+
+
+def test_a_mask_that_nearly_fits_both_ways_is_turned_with_its_image(tmp_path):
+    image = save(tmp_path / "a.png", np.zeros((199, 200, 3), np.uint8), 6)
+    values = np.zeros((199, 201), np.uint8)
+    values[:50] = 255
+    mask = decode_mask(save(tmp_path / "b.png", values), image)
+    assert mask.shape == (201, 199)
+    assert (mask[:, -50:] == 255).all()  # what was on top is on the right
+    assert not mask[:, :-50].any()
 
 
 @pytest.fixture
@@ -170,3 +182,15 @@ def test_a_wide_input_trains_predicts_and_resumes(made_sets, runs, tmp_path, cap
     assert shapes == [(32, 64), (64, 64)]
     assert train(made_sets, *words, "train.epochs=3", "--resume") == 0
     assert "done: 9 steps" in capsys.readouterr().out
+
+
+def test_large_files_are_checked_one_after_another(tmp_path, monkeypatch):
+    """Their decoding holds a lock, which that of small files does not."""
+    held = []
+    monkeypatch.setattr(data.soundness, "decode_image",
+                        lambda path: held.append(data.soundness._ALONE.locked()))
+    pair = Pair("a", save(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8)))
+    file_problems(pair)
+    monkeypatch.setattr(data.soundness, "_LARGE", 0)
+    file_problems(pair)
+    assert held == [False, True]
