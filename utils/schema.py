@@ -236,7 +236,7 @@ class OptimConfig:
     """The optimizer and its learning rate."""
 
     name: str = option("adam", "the optimizer", choices=OPTIMIZERS)
-    lr: float = option(1e-4, "learning rate", above=0, high=1e6)
+    lr: float = option(1e-4, "learning rate", above=0, high=1e9)
     weight_decay: float = option(0.0, "weight decay", low=0, high=1000)
     momentum: float = option(0.9, "momentum of sgd", low=0, below=1)
     nesterov: bool = option(False, "Nesterov's momentum for sgd")

@@ -205,7 +205,7 @@ def test_a_size_is_a_side_or_height_and_width():
 
 
 @pytest.mark.parametrize("override, rule", [
-    ("optim.lr=0", "above 0 and at most 1e+06 (learning rate)"),
+    ("optim.lr=0", "above 0 and at most 1e+09 (learning rate)"),
     ("optim.momentum=1", "at least 0 and below 1"),
     ("optim.gamma=1", "above 0 and below 1"), ("data.crop=0", "above 0 and at most 1"),
     ("data.size=31", "from 32 to "), ("data.size=[64,31]", "from 32 to "),
