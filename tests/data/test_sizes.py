@@ -15,7 +15,7 @@ import data.soundness
 import eval as eval_script
 import test as test_script
 from data import decode_mask
-from data.decode import upright_size
+from data.decode import decode_image, upright_size
 from data.map_sizes import with_map_sizes
 from data.pairing import Pair
 from data.sizes import nearly, turned
@@ -187,8 +187,12 @@ def test_a_wide_input_trains_predicts_and_resumes(made_sets, runs, tmp_path, cap
 def test_large_files_are_checked_one_after_another(tmp_path, monkeypatch):
     """Their decoding holds a lock, which that of small files does not."""
     held = []
-    monkeypatch.setattr(data.soundness, "decode_image",
-                        lambda path: held.append(data.soundness._ALONE.locked()))
+
+    def decode(path):
+        held.append(data.soundness._ALONE.locked())
+        return decode_image(path)
+
+    monkeypatch.setattr(data.soundness, "decode_image", decode)
     pair = Pair("a", save(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8)))
     file_problems(pair)
     monkeypatch.setattr(data.soundness, "_LARGE", 0)

@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from report.table import FORMATS, Report, as_csv, as_json, origin_table, print_r
 from report.tables import PREAMBLE
 from scoring.jobs import find_jobs
 from scoring.scores import read_scores
+from utils.config import merge_config
 from utils.origin import MapsOrigin, origin_of
 
 from .made_rows import row, write_recipe
@@ -117,7 +117,9 @@ def test_rows_of_json_can_be_read_too(sets, maps, results, tmp_path):
     assert len(read_scores(results / "scores.json")) == 3
 
 
-def test_a_set_has_one_name_however_its_folder_is_called(sets, maps, results, tmp_path, capsys):
+def test_a_set_has_one_name_however_its_folder_is_called(sets, maps, results, capsys,
+                                                         monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # a narrower table is turned on its side
     (maps / "exact/TINY-TR").rename(maps / "exact/ecssd")
     assert eval_script.main(["--pred", str(maps / "exact/ecssd"), "--gt",
                              str(sets / "TINY-TR/masks")]) == 0
@@ -247,12 +249,12 @@ def test_scores_of_before_are_left_out_where_the_maps_cannot_be_scored_now(capsy
 @pytest.fixture
 def origin(tmp_path) -> MapsOrigin:
     (tmp_path / "best.pt").write_bytes(b"weights")
-    config = SimpleNamespace(name="trial", paper="CPD-VGG, CVPR 2019, arXiv 1904.08739",
-                             data=SimpleNamespace(root="datasets"))
+    config = merge_config({"name": "trial", "paper": "CPD-VGG, CVPR 2019, arXiv 1904.08739"})
     return MapsOrigin(tmp_path / "best.pt", config, torch.device("cpu"))
 
 
-def test_the_table_quotes_what_made_the_maps(sets, maps, origin, capsys, results):
+def test_the_table_quotes_what_made_the_maps(sets, maps, origin, capsys, results, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     origin.begin(maps / "exact/TINY-TE")
     assert not origin_of(maps / "exact/TINY-TE")["finished"]
     assert table(sets, maps) == 0

@@ -121,7 +121,8 @@ def test_maps_of_two_processes_are_those_of_one(trained, made_sets, tmp_path):
     arguments = ["--gpu", "cpu", "--checkpoint", str(checkpoint), "--data", "TINY-TE", "TINY-TR",
                  f"data.root={made_sets}", "data.workers=0", "--out", str(tmp_path / "1")]
     assert test_script.main(arguments) == 0
-    shutil.copytree(tmp_path / "1/trial/TINY-TE", tmp_path / "2/trial/TINY-TE")
+    shutil.copytree(tmp_path / "1/trial", tmp_path / "2/trial")
+    shutil.rmtree(tmp_path / "2/trial/TINY-TR")
     (tmp_path / "2/trial/TINY-TE/01.png").unlink()
     output = run(tmp_path, "test", 2, *arguments[:-1], str(tmp_path / "2"), "--skip-existing")
     assert "3 maps are there, 1 to do" in output
