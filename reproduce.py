@@ -3,20 +3,23 @@
     python reproduce.py configs/cpd_vgg.yaml --gpu 0      → docs/records/cpd_vgg-….json
     python reproduce.py wssa scwssod --data ECSSD DUTS-TE train.batch=8     names in configs/
 
-The same command goes on after a stop or a kill: a finished training is kept, a started one goes
-on to the same weights, maps and records of the same weights and settings are kept, maps of others
-are made anew. --data, --gpu and key=value words go for every recipe.
+The same command goes on after a stop or a kill, and does nothing twice: what is there of the same
+weights and settings is kept. --data, --gpu and key=value words go for every recipe.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+
+from omegaconf import OmegaConf
 
 import eval as eval_script
 import test as test_script
@@ -25,96 +28,99 @@ from data.catalog import find_set
 from data.coding import decided_words
 from data.map_sizes import with_map_sizes
 from data.pairing import Names
-from engine.checkpoint import load_checkpoint, load_latest, require_same_recipe
+from engine.checkpoint import RESUMABLE, load_checkpoint, load_latest
 from engine.existing import pairs_to_predict, require_own
-from engine.run import has_ended
+from report.comparison import compare_with_papers
 from report.recipes import Recipe
-from report.records import record_of, write_record
-from scoring.scores import Row
+from report.tables import write
+from scoring.scores import Row, measures_of
 from utils.cli import parse_with_overrides
-from utils.config import load_config, recipe_path
+from utils.config import load_config, merge_config, recipe_path
 from utils.errors import UserError, reports_errors
-from utils.origin import MapsOrigin, sha256_of
+from utils.machine import cores, processor
+from utils.origin import MapsOrigin, read_origin
 from utils.paths import CHECKPOINTS, DOCS, RESULTS, ROOT, absolute_spec
 
 
 class Reproduction:
-    """A recipe, its data sets, and the seconds that each part took in this session, None where
-    some of it was there already. What cannot be used is a UserError before anything is run."""
+    """A recipe and its data sets; what cannot be used is a UserError before anything is run."""
 
     def __init__(self, path: Path, args: argparse.Namespace):
-        self.path, self.args, self.recipe = path, args, Recipe(path)
-        self.config = load_config(path, args.overrides)
-        self.name, self.root = self.config.name, ROOT / self.config.data.root
-        self.data = args.data or list(self.config.test.data)
-        self.sets = [find_set(spec, self.root, Names.of(self.config.data)) for spec in self.data]
-        self.times: dict[str, float | None] = dict.fromkeys(("train", "test", "eval"))
-        if not self.sets or len({located.name for located in self.sets}) < len(self.sets):
+        self.path, self.args, self.words = path, args, args.overrides
+        self.config, self.recipe = load_config(path, self.words), Recipe(path)
+        self.name, self.times = self.config.name, {"train": None, "test": None, "eval": None}
+        self.data = [absolute_spec(spec) for spec in args.data or ()] or self.config.test.data
+        self.root, names = ROOT / self.config.data.root, Names.of(self.config.data)
+        sets = [find_set(spec, self.root, names) for spec in self.data]
+        self.maps = {RESULTS / self.name / located.name: located.pairs for located in sets}
+        if not sets or len(self.maps) < len(sets):
             raise UserError(f"{path}: no data sets to test on, or two of one name; give --data")
-        for located in self.sets:
-            require_own(located.pairs, RESULTS / self.name / located.name)
+        for folder, pairs in self.maps.items():
+            require_own(pairs, folder)
 
-    def timed(self, part: str, anew: bool, run: Callable, *words: str) -> int | list[Row]:
-        """Call a script's function; ``anew``: nothing of the part was there before."""
+    def timed(self, part: str, anew: bool, run: Callable, *words: object) -> int | list[Row]:
+        """Call a script's function; it is timed if ``anew``, when nothing of its part was there."""
         start = time.monotonic()
-        outcome = run([*words, "--gpu", self.args.gpu])
+        outcome = run([*map(str, words), "--gpu", self.args.gpu])
         self.times[part] = round(time.monotonic() - start, 1) if anew else None
         return outcome
 
-    def train(self) -> int:
-        """Train, or go on with it, unless the training is finished. Returns the exit status."""
-        folder = CHECKPOINTS / self.name
-        if started := any((folder / name).is_file() for name in ("last.pt", "previous.pt")):
-            content, before, path = load_latest(folder)
-            require_same_recipe(before, self.config, path, content.get("pairs"))
-            same = before.data.train == self.config.data.train  # or else train.py compares the data
-            if same and has_ended(content["at"], self.config.train):
-                print(f"trained already: {folder}")
-                return 0
-        return self.timed("train", not started, train_script.main, "--config", str(self.path),
-                          "--resume-if-any", *self.args.overrides)
-
-    def test(self, weights: Path) -> int:
-        """Make the maps that are not there of weights and settings. Returns the exit status."""
-        origin = MapsOrigin(weights, load_checkpoint(weights, self.args.overrides)[1])
-        to_do = [len(pairs_to_predict(with_map_sizes(located.pairs, located.name, quiet=True),
-                                      RESULTS / self.name / located.name, origin))
-                 for located in self.sets]
-        if not any(to_do):
-            return 0
-        anew = to_do == [len(located.pairs) for located in self.sets]
-        return self.timed("test", anew, test_script.main, "--config", str(self.path),
-                          "--out", str(RESULTS), "--skip-existing", *self.args.overrides,
-                          "--data", *self.data)
-
     def run(self) -> int:
-        """All parts, then the record. Returns the exit status of the part that failed, else 0."""
+        """Train, test, score, write the record. Returns the exit status of what failed, else 0."""
         print(f"== {self.name}: {self.path}")
-        if status := self.train():
+        anew = not any((CHECKPOINTS / self.name / name).is_file() for name in RESUMABLE)
+        if status := self.timed("train", anew, train_script.main, "--config", self.path,
+                                "--resume-if-any", *self.words):
             return status
-        weights = test_script.find_run(str(self.path), self.args.overrides)
-        if status := self.test(weights):
+        weights = test_script.find_run(str(self.path), self.words)
+        origin = MapsOrigin(weights, load_checkpoint(weights, self.words)[1])
+        to_do = [len(pairs_to_predict(with_map_sizes(pairs, folder.name, quiet=True), folder,
+                                      origin)) for folder, pairs in self.maps.items()]
+        anew = to_do == [len(pairs) for pairs in self.maps.values()]
+        if any(to_do) and (status := self.timed(
+                "test", anew, test_script.main, "--config", self.path, "--out", RESULTS,
+                "--skip-existing", *self.words, "--data", *self.data)):
             return status
-        sha256 = sha256_of(weights)
-        which = f"{sha256} {settings(self.args.overrides)} {[data.name for data in self.sets]}"
-        digest = hashlib.sha256(os.fsencode(which)).hexdigest()[:10]
+        masks, sets = decided_words(self.config.data), [folder.name for folder in self.maps]
+        which = [origin.entry["sha256"], origin.entry["settings"], masks, sets]
+        digest = hashlib.sha256(json.dumps(which).encode()).hexdigest()[:10]
         path = self.args.records / f"{self.name}-{digest}.json"
         if path.is_file() and self.times["train"] is self.times["test"] is None:
             print(f"recorded already: {path}")
             return 0
-        rows = self.timed("eval", True, eval_script.run, "--pred", str(RESULTS / self.name),
-                          "--root", str(self.root), "--table",
-                          *decided_words(self.config.data),
-                          "--reported", f"{self.name}={self.path}", "--data", *self.data)
-        write_record(path, record_of(self.path, self.args.overrides, weights, rows, self.times))
+        rows = self.timed("eval", True, eval_script.run, "--pred", RESULTS / self.name, "--table",
+                          "--root", self.root, "--reported", f"{self.name}={self.path}", *masks,
+                          "--data", *self.data)
+        write_record(path, self.record_of(weights, origin.entry["sha256"], rows))
         print(f"record: {path}")
         return 0
 
+    def record_of(self, weights: Path, sha256: str, rows: list[Row]) -> dict:
+        """What was run, on what, and what came of it; docs/report.md explains the keys."""
+        content, _, latest = load_latest(weights.parent)
+        config = merge_config(content["config"], self.words, origin=str(latest))
+        config.reported, config.test.data = [], [folder.name for folder in self.maps]
+        if not (origin := read_origin(path := weights.parent / "origin.json")):
+            raise UserError(f"{path} does not say how the run was made")
+        origin.pop("launch", None)  # it names the machine
+        origin |= {"checkpoint": weights.name, "sha256": sha256, "steps": content["at"]["step"]}
+        return {
+            "run": self.name, "recipe": str(self.path.absolute()), "paper": config.paper,
+            "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "configuration": OmegaConf.to_container(config, resolve=True),
+            "origin": origin, "machine": {"processor": processor(), "cores": cores()},
+            "scores": [{key: row[key] for key in ("dataset", "profile", "images", "expected")}
+                       | {"measures": {name: row[name] for name in measures_of([row])}}
+                       for row in rows],
+            "comparisons": [line for line in compare_with_papers(rows, {self.name: self.recipe})
+                            if line["images"] is not None],
+            "times": self.times}
 
-def settings(words: Sequence[str]) -> list[str]:
-    """The key=value words that change the maps; test.py takes other keys from the checkpoint."""
-    return sorted(word for word in words if word.startswith(("test.", "data.", "model."))
-                  and not word.startswith(("test.data=", "data.root=", "data.workers=")))
+
+def write_record(path: Path, record: dict) -> None:
+    """Write a record without this machine's folders: those in the repository become relative."""
+    text = json.dumps(record, indent=1, ensure_ascii=False).replace(f"{ROOT}/", "")
+    write(path, re.sub(r'(?<=["=,:\[])(?:~[\w.-]*)?/(?!/)(?:[^",:\]]*/)?', "…/", text) + "\n")
 
 
 @reports_errors
@@ -127,7 +133,6 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_with_overrides(parser, argv, lists=("data",))
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("start it without torchrun; a training of train.py under torchrun is kept")
-    args.data = [absolute_spec(spec) for spec in args.data or ()]
     configs = [recipe_path(word) for word in args.overrides if "=" not in word]
     args.overrides = [word for word in args.overrides if "=" in word]
     if not configs:

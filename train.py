@@ -34,7 +34,7 @@ from engine.norm import synchronise
 from engine.optimizer import add_l1, clip_gradients
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
-from engine.run import Run
+from engine.run import Run, is_trained
 from engine.seed import set_seed
 from engine.step import StepResult
 from engine.summary import print_summary
@@ -62,7 +62,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         "torchrun auto or several, such as 0,1")
     parser.add_argument("--resume", action="store_true", help="go on from the run's last.pt")
     parser.add_argument("--resume-if-any", action="store_true",
-                        help="go on if there is a last.pt, else start (for jobs that are requeued)")
+                        help="go on if there is a last.pt, else start; a run that has ended is "
+                        "left as it is (for jobs that are requeued)")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of this name")
     return parse_with_overrides(parser, argv)
 
@@ -76,7 +77,13 @@ def main(argv: list[str] | None = None) -> int:
     if device.type == "cpu":
         keep_freed_memory()
     advice = "Wait for it or stop it, or give this run a name of its own (name=…)."
-    with joined(device) as world, locked(CHECKPOINTS / config.name, world, advice):
+    folder = CHECKPOINTS / config.name
+    with joined(device) as world, locked(folder, world, advice):
+        with world.main_first():
+            trained = world.main and args.resume_if_any and is_trained(folder, config)
+        if world.gather(trained)[0]:
+            print(f"trained already: {folder}")
+            return 0
         run, validation = prepare(config, device, world, args)
         return train(run, validation)
 

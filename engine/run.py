@@ -17,7 +17,7 @@ from model.trunks.trunk import Trunk
 from utils.errors import UserError
 from utils.world import World
 
-from .checkpoint import last_sound, save_checkpoint
+from .checkpoint import checkpoint_to_resume, last_sound, load_checkpoint, save_checkpoint
 from .contents import bent, is_count, part_of, require_alike, require_moments
 from .guard import Guard
 from .norm import train_mode
@@ -227,3 +227,17 @@ def moving_scale(saved: dict) -> dict:
     if not 0 < scale < math.inf or not is_count(steps):
         raise ValueError(f"scale {scale!r}, {steps!r} steps since it grew")
     return {"scale": scale, "_growth_tracker": steps}
+
+
+def is_trained(folder: Path, config: DictConfig) -> bool:
+    """Whether the run of ``config`` in a folder has ended, without a look at its data; of data that
+    are named otherwise now it is not known, and False.
+
+    Raises:
+        UserError: the run cannot be resumed, or is one of another configuration.
+    """
+    path = checkpoint_to_resume(folder, config, resume=False, if_any=True, overwrite=False)
+    if path is None:
+        return False
+    content, before = load_checkpoint(path)
+    return before.data.train == config.data.train and has_ended(content["at"], config.train)

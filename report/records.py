@@ -6,26 +6,17 @@ explains its keys.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
-from omegaconf import OmegaConf
-
-from engine.checkpoint import load_latest
-from scoring.scores import Row, measures_of
 from utils.config import flat, load_config, merge_config
 from utils.errors import UserError
-from utils.machine import cores, processor
-from utils.origin import sha256_of
 from utils.paths import ROOT
 from utils.values import read_json
 
-from .comparison import compare_with_papers, comparison_line
-from .recipes import Recipe
-from .tables import Cell, Table, cells, images_text, markdown, write
+from .comparison import comparison_line
+from .tables import Cell, Table, cells, images_text, markdown
 
 #: Key of a record → its type.
 KEYS = {"run": str, "recipe": str, "paper": str, "date": str, "configuration": dict,
@@ -37,40 +28,6 @@ _HEAD = """# Reproductions
 `python -m report records` writes this page from the records in `docs/records/`; edit neither.
 `python reproduce.py CONFIG` adds a record ([report.md](report.md)).
 """
-
-
-def record_of(recipe: Path, overrides: Sequence[str], weights: Path, rows: Sequence[Row],
-              times: Mapping[str, float | None]) -> dict:
-    """The record of a run: its recipe with ``overrides`` over it, the tested weights, the scores
-    of its maps, and the seconds of each part, None where it was not timed."""
-    content, _, _ = load_latest(weights.parent)
-    config = merge_config(content["config"], overrides, origin=str(weights))
-    config.reported, config.test.data = [], list(dict.fromkeys(row["dataset"] for row in rows))
-    try:
-        origin = dict(read_json(path := weights.parent / "origin.json"))
-    except (OSError, TypeError, ValueError) as error:
-        raise UserError(f"{path} does not say how the run was made: {error}") from None
-    origin.pop("launch", None)  # it names the machine
-    compared = compare_with_papers(rows, {config.name: Recipe(recipe)})
-    return {
-        "run": config.name, "recipe": str(recipe.absolute()), "paper": config.paper,
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "configuration": OmegaConf.to_container(config, resolve=True),
-        "origin": origin | {"checkpoint": weights.name, "sha256": sha256_of(weights),
-                            "steps": content["at"]["step"]},
-        "machine": {"processor": processor(), "cores": cores()},
-        "scores": [{key: row[key] for key in ("dataset", "profile", "images", "expected")}
-                   | {"measures": {name: row[name] for name in measures_of([row])}}
-                   for row in rows],
-        "comparisons": [c for c in compared if c["images"] is not None],
-        "times": dict(times)}
-
-
-def write_record(path: Path, record: dict) -> None:
-    """Write a record without this machine's folders, as it is to be published: paths in the
-    repository become relative, of other absolute paths the last part is left."""
-    text = json.dumps(record, indent=1, ensure_ascii=False).replace(f"{ROOT}/", "")
-    write(path, re.sub(r'(?<=["=,:\[])(?:~[\w.-]*)?/(?!/)(?:[^",:\]]*/)?', "…/", text) + "\n")
 
 
 def read_records(folder: Path) -> dict[str, dict]:

@@ -47,7 +47,7 @@ def write_origin(folder: Path, device: torch.device, processes: int,
 
 def of_this_launch(folder: Path) -> bool:
     """Whether the torchrun that started this process has begun the run in ``folder``."""
-    return _read(folder / "origin.json").get("launch") == _launch()
+    return read_origin(folder / "origin.json").get("launch") == _launch()
 
 
 def _launch() -> str:
@@ -106,7 +106,7 @@ class MapsOrigin:
         path = folder.parent / "origin.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(".origin.json.lock")):  # other sets may be tested meanwhile
-            sets = _read(path) | {folder.name: self.entry | {"finished": finished}}
+            sets = read_origin(path) | {folder.name: self.entry | {"finished": finished}}
             write_text(path, json.dumps(sets, indent=2) + "\n")
 
 
@@ -125,11 +125,12 @@ def sha256_of(path: Path) -> str:
 
 def origin_of(maps: Path) -> dict | None:
     """The entry that test.py wrote on the maps in ``<method>/<set>``; None for maps of others."""
-    entry = _read(maps.absolute().parent / "origin.json").get(maps.absolute().name)
+    entry = read_origin(maps.absolute().parent / "origin.json").get(maps.absolute().name)
     return entry if isinstance(entry, dict) else None
 
 
-def _read(path: Path) -> dict:
+def read_origin(path: Path) -> dict:
+    """The content of an ``origin.json``; empty where it is missing or, with a note, unreadable."""
     try:
         content = read_json(path)
         return content if isinstance(content, dict) else {}

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from report.__main__ import main
-from report.records import KEYS, differences, document, read_records, write_record
+from report.records import KEYS, differences, document, read_records
+from reproduce import write_record
 from utils.config import load_config
 from utils.errors import UserError
 from utils.paths import CONFIGS, DOCS, ROOT

@@ -154,10 +154,10 @@ def test_the_whole_way_leaves_a_record(whole, made_sets):
 
 def test_a_second_call_does_nothing_again(again, reproduce, monkeypatch, capsys):
     written = [*(again / "records").glob("*.json"), *(again / "results").rglob("*.png"),
-               again / "results/trial/origin.json", again / "checkpoints/trial/last.pt"]
+               again / "results/trial/origin.json", *(again / "checkpoints/trial").glob("*.*")]
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in written}
-    assert len(before) == 7
-    for script, name in ((train_script, "main"), (test_script, "main"), (eval_script, "run")):
+    assert {"last.pt", "config.yaml", "origin.json"} <= {path.name for path in written}
+    for script, name in ((train_script, "find_data"), (test_script, "main"), (eval_script, "run")):
         monkeypatch.setattr(script, name, None)
     assert reproduce() == 0
     out = capsys.readouterr().out
@@ -298,3 +298,11 @@ def test_a_recipe_that_fails_leaves_the_others_their_turn(again, reproduce, caps
     assert reproduce(str(again / "trial.yaml"), recipe="broken.yaml") == 2
     assert "none.pth" in capsys.readouterr().err
     assert only_record(again)["run"] == "trial"
+
+
+def test_a_run_without_its_origin_has_no_record(again, reproduce, capsys):
+    shutil.rmtree(again / "records")
+    (again / "checkpoints/trial/origin.json").unlink()
+    assert reproduce() == 2
+    assert "origin.json does not say how the run was made" in capsys.readouterr().err
+    assert not (again / "records").exists()
