@@ -35,6 +35,8 @@ class Network(nn.Module, ABC):
     #: Side of the smallest image, in pixels, at which every part of the network has something to
     #: work on.
     smallest_side: ClassVar[int] = 64
+    #: What the sides of an image have to be multiples of, in pixels.
+    multiple: ClassVar[int] = 1
     #: Class of the objective, for papers whose losses are more than a table ``loss.terms``.
     objective: ClassVar[type | None] = None
 
