@@ -16,8 +16,9 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
     """Optimizer from the ``optim`` group of a configuration, on the network's device.
 
     Each group's ``factor`` multiplies every learning rate that a schedule gives: the trunks'
-    parameters have ``trunk_factor``, all others 1. Parameters of one dimension (biases, norms)
-    are a group without weight decay unless ``decay_all``. Names in ``freeze`` are not trained.
+    parameters have ``trunk_factor``, all others 1, and biases ``bias_factor`` times that. Without
+    ``decay_all`` parameters of one dimension (biases, norms) have no weight decay, without
+    ``decay_bias`` biases alone. Names in ``freeze`` are not trained.
 
     Raises:
         UserError: a name in ``freeze`` that fits no parameter.
@@ -26,10 +27,12 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
     in_trunk = {id(parameter) for module in network.modules() if isinstance(module, Trunk)
                 for parameter in module.parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter in network.parameters():
+    for name, parameter in network.named_parameters():
         if parameter.requires_grad:
+            bias = name.endswith("bias")
             factor = config.trunk_factor if id(parameter) in in_trunk else 1.0
-            decays = config.decay_all or parameter.ndim > 1
+            factor *= config.bias_factor if bias else 1.0
+            decays = (config.decay_all or parameter.ndim > 1) and (config.decay_bias or not bias)
             key = factor, config.weight_decay if decays else 0.0
             groups.setdefault(key, []).append(parameter)
     parameters = [{"params": members, "factor": factor, "weight_decay": decay}

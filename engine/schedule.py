@@ -50,6 +50,7 @@ class Schedule:
         shape = {
             "constant": lambda: 1.0,
             "step": lambda: config.gamma ** (epoch // config.drop_every),
+            "milestones": lambda: config.gamma ** sum(epoch > last for last in config.milestones),
             "compounding": lambda: config.gamma ** sum(past // config.drop_every
                                                        for past in range(1, epoch + 1)),
             "poly": lambda: (1 - t) ** config.power,

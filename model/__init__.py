@@ -15,7 +15,17 @@ from utils.errors import UserError, nearest
 from .base import Network
 from .bgnet import BGNet
 from .cpd import CPD
+from .dss import DSS
+from .edn import EDN
+from .egnet import EGNet
+from .gatenet import GateNet
+from .itsd import ITSD
+from .minet import MINet
+from .nldf import NLDF
 from .objectives import LabelSmoothing, Objective, TableObjective
+from .picanet import PiCANet
+from .poolnet import PoolNet
+from .ras import RAS
 from .scwssod import SCWSSOD
 from .tracer import TRACER
 from .wssa import WSSA
@@ -26,6 +36,24 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "bgnet": (BGNet, {"trunk": "res2net50"}),
     "cpd_vgg": (CPD, {"trunk": "vgg16"}),
     "cpd_resnet": (CPD, {"trunk": "resnet50"}),
+    "dss_vgg": (DSS, {"trunk": "vgg16"}),
+    "edn_vgg": (EDN, {"trunk": "vgg16_bn"}),
+    "egnet_resnet": (EGNet, {"trunk": "resnet50_caffe"}),
+    "egnet_vgg": (EGNet, {"trunk": "vgg16_caffe"}),
+    "gatenet_resnet": (GateNet, {"trunk": "resnet50_dense"}),
+    "gatenet_vgg": (GateNet, {"trunk": "vgg16_bn"}),
+    "itsd_resnet": (ITSD, {"trunk": "resnet50_split"}),
+    "itsd_vgg": (ITSD, {"trunk": "vgg16"}),
+    "minet_res50": (MINet, {"trunk": "resnet50_split"}),
+    "minet_vgg16": (MINet, {"trunk": "vgg16_bn"}),
+    "nldf_vgg": (NLDF, {"trunk": "vgg16"}),
+    "picanet_vgg": (PiCANet, {"trunk": "vgg16_dense"}),
+    "poolnet_joint_resnet": (PoolNet, {"trunk": "resnet50_caffe", "joint": True}),
+    "poolnet_joint_vgg": (PoolNet, {"trunk": "vgg16_caffe", "joint": True}),
+    "poolnet_resnet": (PoolNet, {"trunk": "resnet50_caffe"}),
+    "poolnet_vgg": (PoolNet, {"trunk": "vgg16_caffe"}),
+    "ras_resnet": (RAS, {"trunk": "resnet50_split"}),
+    "ras_v2": (RAS, {"trunk": "resnet50_split", "norm": True, "finest": 4}),
     "scwssod": (SCWSSOD, {"trunk": "resnet50"}),
     "scwssod_vgg": (SCWSSOD, {"trunk": "vgg16"}),
     "tracer_te0": (TRACER, {"trunk": "efficientnet_b0"}),

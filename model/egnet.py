@@ -40,8 +40,8 @@ class EGNet(Network):
     checkpoints and never run.
 
     Args:
-        trunk: ``vgg16`` or ``resnet50_caffe``.
-        trunk_options: of the trunk; the released VGG pools 3×3 windows.
+        trunk: ``vgg16_caffe`` or ``resnet50_caffe``.
+        trunk_options: of the trunk.
     """
 
     never_run = ("merge1.trans.0.",)
@@ -60,12 +60,11 @@ class EGNet(Network):
         r"merge2\.final_score\.": "final.",
     }
 
-    def __init__(self, trunk: str = "vgg16", **trunk_options):
+    def __init__(self, trunk: str = "vgg16_caffe", **trunk_options):
         super().__init__()
         vgg = trunk.startswith("vgg")
         strides = (2, 4, 8, 16) if vgg else (2, 4, 8, 16, 16)
-        options = {"pool": "max3"} if vgg else {}
-        self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **options | trunk_options)
+        self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
         widths = (EDGE, 256, 512, 512, 512)
         if vgg:
             self.extra = nn.Sequential(*(layer for _ in range(3) for layer in (

@@ -17,9 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from losses import bce
+
 from . import trunks
 from .base import Network
 from .blocks import resize_to
+from .objectives import Terms, switch
 from .trunks.vgg import released_features
 
 WIDTH = 64  # channels of both decoders
@@ -122,6 +125,50 @@ class Fusion(nn.Module):
         return self.conv(torch.cat(maps, dim=1))
 
 
+class ITSDObjective:
+    """Cross-entropy of the saliency that weighs pixels near the contour up to five times, and that
+    of the contour, on every level (the paper's adaptive contour loss, ACT).
+
+    Args:
+        variant: ``released`` or ``paper``.
+        double_sigmoid: whether the contour's probabilities are compared as if they were logits; on
+            as released.
+    """
+
+    targets = ("mask",)
+    outputs = ("saliency", *(f"side{level}" for level in range(5)),
+               *(f"contour{level}" for level in range(5)))
+    WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the levels, from the deepest
+    FINAL = 1.5
+
+    def __init__(self, variant: str, double_sigmoid: bool | None = None):
+        self.double_sigmoid = switch("double_sigmoid", double_sigmoid, variant == "released")
+
+    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        outputs, mask = network(sample["image"]), sample["mask"].float()
+        # 5×5 dilation minus 5×5 erosion; what lies outside of the image does not count.
+        contour = F.max_pool2d(mask, 5, 1, padding=2) + F.max_pool2d(-mask, 5, 1, padding=2)
+        terms, near = {}, None
+        for level, weight in enumerate(self.WEIGHTS):
+            logits, outline = (outputs[f"{kind}{level}"].float() for kind in ("side", "contour"))
+            size, near = logits.shape[-2:], outline.sigmoid()
+            own = (F.adaptive_avg_pool2d(mask, size) > 0.5).float()
+            own_contour = F.adaptive_max_pool2d(contour, size)
+            terms[f"side{level}"] = weight * weighted_bce(logits, own, near, own_contour)
+            compared = near if self.double_sigmoid else outline
+            terms[f"contour{level}"] = weight * bce(compared, own_contour)
+        final = outputs["saliency"].float()
+        terms["saliency"] = self.FINAL * weighted_bce(
+            final, (mask > 0.5).float(), resize_to(near, final, False), contour)
+        return outputs, terms
+
+
+def weighted_bce(logits: Tensor, mask: Tensor, near: Tensor, contour: Tensor) -> Tensor:
+    """Cross-entropy whose pixels weigh 1 + 4 max(predicted, true contour)."""
+    weights = 1 + 4 * torch.maximum(near, contour)
+    return F.binary_cross_entropy_with_logits(logits, mask, reduction="none").mul(weights).mean()
+
+
 class ITSD(Network):
     """16 692 152 parameters on VGG-16, 26 075 640 on ResNet-50; 392 360 more are in the official
     checkpoints and never run.
@@ -148,6 +195,7 @@ class ITSD(Network):
         r"decoder\.final\.conv\.": "fusion.conv.",
     }
     own_sizes = True
+    objective = ITSDObjective
 
     def __init__(self, trunk: str = "vgg16", **trunk_options):
         super().__init__()

@@ -41,6 +41,7 @@ class NLDF(Network):
         r"conv_l\.": "local_score.",
     }
     fixed_side = 352
+    own_sizes = True
 
     def __init__(self, trunk: str = "vgg16", **trunk_options):
         super().__init__()
@@ -63,12 +64,8 @@ class NLDF(Network):
                 nn.init.zeros_(module.bias)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(N, 3, 352, 352) RGB → logits (N, 1, 352, 352), ``saliency``, computed at 176×176."""
-        logits = self.half(image)
-        return {"saliency": resize_to(logits, image, True)}
-
-    def half(self, image: Tensor) -> Tensor:
-        """(N, 3, 352, 352) → logits (N, 1, 176, 176)."""
+        """(N, 3, 352, 352) RGB → logits: ``half`` (N, 1, 176, 176), and ``saliency`` (N, 1, 352,
+        352), the same enlarged."""
         stages = self.trunk(image)
         pooled = [F.max_pool2d(stages[stage], 2) for stage in self.trunk.levels]
         passed: list[Tensor] = []  # what the deeper level passes on
@@ -77,4 +74,5 @@ class NLDF(Network):
             contrast = feature - F.avg_pool2d(feature, 3, 1, padding=1)
             joined = torch.cat([feature, contrast, *passed], dim=1)
             passed = [F.relu(self.up[str(level)](joined)) if level else self.local(joined)]
-        return self.local_score(passed[0]) + self.context_score(self.context(pooled[-1]))
+        half = self.local_score(passed[0]) + self.context_score(self.context(pooled[-1]))
+        return {"saliency": resize_to(half, image, True), "half": half}

@@ -97,9 +97,9 @@ class PoolNet(Network):
     69 557 642.
 
     Args:
-        trunk: ``vgg16`` or ``resnet50_caffe``.
+        trunk: ``vgg16_caffe`` or ``resnet50_caffe``.
         joint: whether edges are learned too.
-        trunk_options: of the trunk; the released VGG pools 3×3 windows.
+        trunk_options: of the trunk.
     """
 
     released_keys: Mapping[str, str] = released_features(r"base\.vgg16\.base\.") | {
@@ -120,12 +120,11 @@ class PoolNet(Network):
     }
     smallest_side = 128
 
-    def __init__(self, trunk: str = "vgg16", joint: bool = False, **trunk_options):
+    def __init__(self, trunk: str = "vgg16_caffe", joint: bool = False, **trunk_options):
         super().__init__()
         vgg = trunk.startswith("vgg")
         strides = (2, 4, 8, 16) if vgg else (2, 4, 8, 16, 16)
-        options = {"pool": "max3"} if vgg else {}
-        self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **options | trunk_options)
+        self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
         channels = [self.trunk.channels[stage] for stage in self.trunk.levels]
         widths = channels if vgg else [128, 256, 256, 512, 512]
         self.pyramid = Pyramid(channels[-1])

@@ -18,6 +18,7 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = {
     "constant": "1",
     "step": "gamma^floor(epoch / drop_every)",
+    "milestones": "gamma^(number of optim.milestones that lie behind)",
     "compounding": "times gamma^floor(epoch / drop_every) at every epoch",
     "poly": "(1 - t)^power",
     "poly_epoch": "the same, with t counted in whole epochs",
@@ -243,6 +244,9 @@ class OptimConfig:
     nesterov: bool = option(False, "Nesterov's momentum for sgd")
     betas: list[float] = option([0.9, 0.999], "decays of adam and adamw", length=2, low=0, below=1)
     decay_all: bool = option(True, "weight decay on biases and norms too")
+    decay_bias: bool = option(True, "weight decay on biases")
+    bias_factor: float = option(1.0, "factor on the learning rate of biases", above=0,
+                                high=1000)
     trunk_factor: float = option(1.0, "factor on the trunk's learning rate; optim.freeze=[trunk] "
                                  "leaves the trunk as it is", above=0, high=1000)
     freeze: list[str] = option([], "parameters or modules that are not trained")
@@ -257,10 +261,13 @@ class OptimConfig:
     schedule: str = option("constant", "the factor on the learning rate, of t from 0 to 1",
                            choices=SCHEDULES)
     warmup: int = option(0, "steps over which the rate rises from 0", low=0, high=COUNT)
-    gamma: float = option(0.1, "factor of the schedules step, compounding and plateau",
+    gamma: float = option(0.1, "factor of the schedules step, milestones, compounding and plateau",
                           above=0, below=1)
     drop_every: int = option(50, "epochs between drops of the schedules step and compounding",
                              low=1, high=COUNT)
+    milestones: list[int] = option([], "epochs after which the schedule milestones drops", low=1,
+                                   high=COUNT)
+    restart: bool = option(False, "forget the optimizer's moments after each of these epochs")
     power: float = option(0.9, "exponent of the schedules poly and poly_epoch", above=0, high=100)
     patience: int = option(5, "epochs that the schedule plateau waits", low=0, high=COUNT)
     watch: str = option("validation", "what the schedule plateau watches: the mean training loss, "

@@ -21,13 +21,14 @@ from .efficientnet import SIZES, EfficientNet
 from .res2net import Res2Net50
 from .resnet import CaffeResNet50, DenseResNet50, ResNet50, SplitResNet50
 from .trunk import Trunk
-from .vgg import VGG16, DenseVGG16
+from .vgg import VGG16, CaffeVGG16, DenseVGG16
 
 #: Name → class and the options that the name fixes.
 _TRUNKS: dict[str, tuple[type[Trunk], dict]] = {
     "vgg16": (VGG16, {}),
     "vgg16_bn": (VGG16, {"norm": True}),
     "vgg16_dense": (DenseVGG16, {}),
+    "vgg16_caffe": (CaffeVGG16, {}),
     "resnet50": (ResNet50, {}),
     "resnet50_split": (SplitResNet50, {}),
     "resnet50_dense": (DenseResNet50, {}),

@@ -105,6 +105,22 @@ class DenseVGG16(VGG16):
                     module.padding = module.dilation = (2, 2)
 
 
+class CaffeVGG16(VGG16):
+    """VGG-16 as PoolNet and EGNet have it: poolings of 3×3 windows, and weights that were trained
+    in Caffe, on BGR images from 0 to 255."""
+
+    imagenet_unused = ("fc",)
+
+    def __init__(self, stages: Sequence[str] = tuple(CONVOLUTIONS), pool: str = "max3", **options):
+        super().__init__(stages, pool, **options)
+        self.imagenet = "https://download.mindspore.cn/thirdparty/vgg16_20M.pth"
+
+    def imagenet_keys(self) -> dict[str, str]:
+        """Our key → the key of the same tensor in ``vgg16_20M.pth``."""
+        return {key: theirs.removeprefix("features.")
+                for key, theirs in super().imagenet_keys().items()}
+
+
 def feature_positions(norm: bool) -> dict[str, int]:
     """Our module, such as ``conv1.conv1_1`` → its number in torchvision's ``features``."""
     positions, number = {}, 0
