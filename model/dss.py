@@ -98,7 +98,7 @@ class DSS(Network):
         sides = [side(x) for side, x in zip(self.sides, features, strict=True)]
         maps = [combine(sides) for combine in self.combine]
         maps.append(sum(weight * logits for weight, logits in
-                        zip(self.fusion, maps, strict=True)))
+                        zip(self.fusion.unbind(), maps, strict=True)))
         mean = sum(maps[place].sigmoid() for place in PREDICTION) / len(PREDICTION)
         return {"saliency": mean.logit(eps=1e-6),
                 **{f"side{level}": logits for level, logits in enumerate(maps[:-1])},

@@ -36,7 +36,7 @@ def conv(in_channels: int, out_channels: int = WIDTH) -> nn.Conv2d:
 
 def group_max(x: Tensor, groups: int) -> Tensor:
     """(N, C, H, W) → (N, groups, H, W): the maximum over C / groups channels in a row."""
-    return x.unflatten(1, (groups, -1)).amax(dim=2)
+    return x.reshape(x.shape[0], groups, -1, *x.shape[2:]).amax(dim=2)
 
 
 def grouped(channels: int) -> nn.Sequential:

@@ -41,10 +41,10 @@ class GlobalAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, 28, 28) → the same shape."""
-        swept = x.movedim(1, -1)
-        swept = self.rows(swept.flatten(0, 1))[0].unflatten(0, swept.shape[:2])  # (N, H, W, 512)
-        swept = swept.transpose(1, 2)
-        swept = self.columns(swept.flatten(0, 1))[0].unflatten(0, swept.shape[:2])
+        batch, _, height, width = x.shape
+        swept = self.rows(x.permute(0, 2, 3, 1).flatten(0, 1))[0]
+        swept = swept.reshape(batch, height, width, -1).transpose(1, 2)
+        swept = self.columns(swept.flatten(0, 1))[0].reshape(batch, width, height, -1)
         weights = self.conv(swept.permute(0, 3, 2, 1)).softmax(dim=1)
         return torch.einsum("nkhw,nck->nchw", weights, x[..., ::3, ::3].flatten(2))
 
@@ -67,14 +67,14 @@ class LocalAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → the same shape."""
-        weights = self.conv2(self.conv1(x)).softmax(dim=1).flatten(2).unsqueeze(1)
-        windows = F.unfold(x, WINDOW, DILATION, self.reach).unflatten(1, (-1, WINDOW**2))
-        if self.scrambled:
-            shape = (-1, WINDOW**2)  # raster index, and what passes for the place in the window
-            weights, windows = (values.flatten(2).unflatten(2, shape) for values in
-                                (weights, windows))
-            return (weights * windows).sum(dim=3).unflatten(2, x.shape[2:])
-        return (weights * windows).sum(dim=2).unflatten(2, x.shape[2:])
+        batch, channels, height, width = x.shape
+        pixels, places = height * width, WINDOW**2
+        weights = self.conv2(self.conv1(x)).softmax(dim=1)
+        windows = F.unfold(x, WINDOW, DILATION, self.reach)
+        shape, place = ((pixels, places), 3) if self.scrambled else ((places, pixels), 2)
+        weights = weights.reshape(batch, 1, *shape)
+        windows = windows.reshape(batch, channels, *shape)
+        return (weights * windows).sum(dim=place).reshape(x.shape)
 
 
 class Cell(nn.Module):

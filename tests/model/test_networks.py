@@ -68,7 +68,8 @@ def test_class_and_trunk_of_networks_tested_by_shapes_are_tested_with_values(nam
     (own_class, own), (its_class, its) = (model._NETWORKS[key] for key in (name, sibling))
     assert own_class is its_class
     assert {key for key in own | its if own.get(key) != its.get(key)} <= {"trunk", "widths"}
-    assert trunk_family(name) in {trunk_family(key) for key in VALUES}
+    # Reference outputs of its own show a trunk's values, too.
+    assert RELEASED[name].golden or trunk_family(name) in {trunk_family(key) for key in VALUES}
 
 
 @pytest.fixture(scope="module", params=REGISTERED)
@@ -182,7 +183,7 @@ def random_network(request) -> tuple[Released, model.Network]:
     network = model.build(request.param, **released.options).train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.constant_(module.weight, 0.1)
+            nn.init.constant_(module.weight, 0.15)
             nn.init.constant_(module.bias, 0.3)
     return released, network
 
@@ -289,6 +290,7 @@ def test_exports_without_a_warning_and_generalises(evaluation_network):
     first, image = torch.randn(2, 1, 3, *size_of(network, 0, 32))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("error", UserWarning)
+        warnings.filterwarnings("ignore", ".*_flat_weights")  # of torch's own LSTM
         program = torch.export.export(network, (first,))
         from_export = program.module()(image)
         expected = network(image)
