@@ -24,7 +24,9 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
         UserError: a name in ``freeze`` that fits no parameter.
     """
     freeze(network, config.freeze)
-    in_trunk = {id(parameter) for module in network.modules() if isinstance(module, Trunk)
+    beside = getattr(network, "with_trunk", ())
+    in_trunk = {id(parameter) for name, module in network.named_modules()
+                if isinstance(module, Trunk) or name in beside
                 for parameter in module.parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

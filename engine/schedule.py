@@ -61,6 +61,12 @@ class Schedule:
         }[config.schedule]
         return shape() * min(1.0, step / config.warmup if config.warmup else 1.0)
 
+    def restart(self, epoch: int) -> None:
+        """Before ``epoch``, forget the optimizer's moments if the recipe asks for that here, as the
+        released loops that make a new optimizer do."""
+        if self.config.restart and epoch - 1 in self.config.milestones:
+            self.optimizer.state.clear()
+
     def end_epoch(self, training_loss: float, validation: float | None = None,
                   waits: bool = False) -> None:
         """Tell the schedule the epoch's mean training loss and, after a validation, the value of

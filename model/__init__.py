@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from utils.errors import UserError, nearest
+from utils.schema import sides
 
 from .base import Network
 from .bgnet import BGNet
@@ -108,7 +109,12 @@ def build(name: str, **options) -> Network:
 
 
 def from_recipe(config: DictConfig) -> Network:
-    """The network of a recipe; ``model.options`` go to its constructor."""
+    """The network of a recipe; ``model.options`` go to its constructor.
+
+    Raises:
+        UserError: see ``build``; or the network takes no images of the recipe's size.
+    """
+    network_class(config.model.name).require_size(*sides(config.data.size))
     options = OmegaConf.to_container(config.model.options)
     if network_class(config.model.name).wants_statistics:
         options = {name: tuple(config.data[name]) for name in ("mean", "std")} | options

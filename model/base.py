@@ -31,6 +31,8 @@ class Network(nn.Module, ABC):
     #: Beginnings of our parameters' keys that exist for the official checkpoint only and are not
     #: trained.
     never_trained: ClassVar[tuple[str, ...]] = ()
+    #: Names of modules beside the trunks that are trained at their rate, ``optim.trunk_factor``.
+    with_trunk: ClassVar[tuple[str, ...]] = ()
     #: Whether the constructor takes ``mean`` and ``std``, the statistics that images are
     #: normalised with, because the network looks at the image's pixels.
     wants_statistics: ClassVar[bool] = False

@@ -194,6 +194,7 @@ class ITSD(Network):
         r"decoder\.final\.slc_decode\.(\d)\.12\.": r"fusion.levels.\1.4.",
         r"decoder\.final\.conv\.": "fusion.conv.",
     }
+    with_trunk: ClassVar[tuple[str, ...]] = ("adapters",)
     own_sizes = True
     objective = ITSDObjective
 

@@ -121,6 +121,7 @@ class PiCANet(Network):
         r"(cells\.\d)\.picanet\.renet\.conv\.": r"\1.attention.conv.",
         r"(cells\.\d)\.picanet\.": r"\1.attention.",
     }
+    with_trunk = ("conv6", "conv7")
     fixed_side = SIDE
     own_sizes = True
 

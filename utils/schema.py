@@ -49,6 +49,12 @@ VOIDS = {
     "foreground": "they are foreground",
     "ignore": "they are left out of losses and scores",
 }
+RESIZES = {
+    "logits": "logits, bilinearly",
+    "probabilities": "probabilities, bilinearly",
+    "nearest": "bytes, by the nearest one",
+    "bicubic": "bytes, by Pillow's bicubic filter",
+}
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 #: Bounds that no run comes near; what is beyond is a slip, and would end in NaN or a full memory.
 COUNT, IMAGES, FACTOR = 10**9, 2**16, 10**6
@@ -222,7 +228,10 @@ class DataConfig:
     mask_trimap: list[int] = option([255, 0, 128], "numbers of foreground, background and unknown "
                                     "(void) in trimaps", length=3, low=0, high=65535)
     soft_mask: bool = option(False, "keep the greys of masks, instead of cutting them at one half")
-    mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B", length=3, low=0, high=1)
+    channels: str = option("rgb", "their order, in data.mean too", choices=("rgb", "bgr"))
+    range: int = option(1, "white, before the mean is subtracted: 1, or 255 as in Caffe", low=1,
+                        high=255)
+    mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B", length=3, low=0, high=255)
     std: list[float] = option([0.229, 0.224, 0.225], "deviation of R, G, B", length=3, low=1e-3,
                               high=1000)
     workers: int | None = option(None, "processes that load; 0: the main one does; null: one a "
@@ -321,8 +330,8 @@ class TestConfig:
     data: list[str] = option(["ECSSD"], "sets to predict: names, folders, or IMAGES:MASKS")
     batch: int = option(10, "images in a batch", low=1, high=IMAGES)
     minmax: bool = option(False, "stretch each map to 0–255, where the paper does")
-    resize: str = option("logits", "what is resized to the image's own size",
-                         choices=("logits", "probabilities"))
+    resize: str = option("logits", "what is resized to the image's own size", choices=RESIZES)
+    align_corners: bool = option(False, "bilinear resizing aligns corners")
     statistics: str = option("recipe", "mean and deviation: data.mean and data.std, or those of "
                              "each published set", choices=("recipe", "per_set"))
     precision: str = option("fp32", "of the forward pass; maps differ by a byte here and there",
