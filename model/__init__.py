@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from utils.errors import UserError, nearest
+from utils.errors import UserError, nearest, note_once
 from utils.schema import sides
 
 from .base import Network
@@ -72,7 +72,8 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "wssa": (WSSA, {"trunk": "vgg16"}),
 }
 
-__all__ = ["Network", "Objective", "build", "from_recipe", "names", "network_class", "objective_of",
+__all__ = ["Network", "Objective", "build", "from_recipe", "names", "network_class",
+           "note_convention", "objective_of",
            "require_outputs"]
 
 
@@ -119,6 +120,16 @@ def from_recipe(config: DictConfig) -> Network:
     if network_class(config.model.name).wants_statistics:
         options = {name: tuple(config.data[name]) for name in ("mean", "std")} | options
     return build(config.model.name, **options)
+
+
+def note_convention(network: Network, config: DictConfig) -> None:
+    """Print a note if the recipe's images are not such as the trunk's ImageNet weights know."""
+    given = config.data.channels, config.data.range
+    for trunk in network.trunks().values():
+        if trunk.convention != given:
+            note_once("the ImageNet weights of {} know images of channels {} from 0 to {}, this "
+                      "recipe gives {} from 0 to {}: see data.channels and data.range".format(
+                          type(trunk).__name__, *trunk.convention, *given))
 
 
 def objective_of(config: DictConfig) -> Objective:

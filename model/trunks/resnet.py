@@ -75,6 +75,7 @@ class CaffeResNet50(DenseResNet50):
     """The same with the deepest stage dilated, as it was trained in Caffe and as PoolNet and EGNet
     have it: the stride is in the first 1×1 convolution of a stage, and the pooling rounds up."""
 
+    convention = ("bgr", 255)
     imagenet = "https://download.mindspore.cn/thirdparty/resnet50_caffe.pth"
 
     def alter(self, whole: nn.Module) -> None:

@@ -81,7 +81,7 @@ class VGG16(Trunk):
             self.add_stage(stage, nn.Sequential(layers), channels)
         if "pool5" in stages:
             last = halving_pool(pool)
-            last.ceil_mode = True
+            last.ceil_mode = pool != "max3"  # which rounds up by its padding
             self.add_stage("pool5", nn.Sequential(last), channels)
 
     def imagenet_keys(self) -> dict[str, str]:
@@ -110,6 +110,7 @@ class CaffeVGG16(VGG16):
     in Caffe, on BGR images from 0 to 255."""
 
     imagenet_unused = ("fc",)
+    convention = ("bgr", 255)
 
     def __init__(self, stages: Sequence[str] = tuple(CONVOLUTIONS), pool: str = "max3", **options):
         super().__init__(stages, pool, **options)
