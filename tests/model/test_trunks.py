@@ -38,8 +38,9 @@ def test_a_trunk_knows_its_channels_and_strides(name):
     assert list(features) == stages == list(trunk.channels) == list(trunk.strides)
     for stage, x in features.items():
         stride = trunk.strides[stage]
-        odd = more if stage != "conv1" else 0
-        assert x.shape == (1, trunk.channels[stage], 128 // stride + odd, 160 // stride + odd), stage
+        odd = more * (stage != "conv1")
+        size = 128 // stride + odd, 160 // stride + odd
+        assert x.shape == (1, trunk.channels[stage], *size), stage
 
 
 def test_levels_end_with_the_last_stage_at_each_stride():
