@@ -71,9 +71,72 @@ BGNET = {  # thograce/BGNet @ 54e412f
     "data.edge_dilate": 5, "data.size": 416, "data.flip": 0.5, "train.batch": 16,
     "train.epochs": 25, "optim.clip_value": 0.5, "optim.schedule": "poly_epoch",
     "optim.power": 0.9, "test.data": ["CAMO", "CHAMELEON", "COD10K", "NC4K"]}
+FIVE = ["DUTS-TE", "DUT-OMRON", "HKU-IS", "ECSSD", "PASCAL-S"]
+RAS = {  # ShuhanChen/RAS-pytorch @ 67ea6c3, first version
+    "loss.terms": {output: {"bce": 1, "iou": 1}
+                   for output in ("saliency", "side2", "side3", "side4", "side5")},
+    "data.size": 352, "data.flip": 0.5, "data.augment": [{"rotate": {"p": 1, "degrees": 10}}],
+    "train.batch": 10, "train.epochs": 30, "optim.lr": 5e-5, "optim.schedule": "milestones",
+    "optim.milestones": [25], "optim.gamma": 0.1, "optim.restart": True,
+    "test.align_corners": True, "test.data": FIVE}
+RAS_V2 = {  # the same, second version; mean and deviation of DUTS, of 255
+    "loss.terms": {output: {"bce": 1, "iou": 1}
+                   for output in ("saliency", "side3", "side4", "side5")},
+    "data.size": 352, "data.scales": [side / 352 for side in (224, 256, 288, 320, 352)],
+    "data.image_resize": "opencv", "data.flip": 0.5,
+    "data.augment": [{"crop_sides": {"p": 1, "smallest": 7 / 8, "largest": 1}}],
+    "data.mean": [124.55 / 255, 118.90 / 255, 102.94 / 255],
+    "data.std": [56.77 / 255, 55.97 / 255, 57.50 / 255],
+    "train.batch": 32, "train.epochs": 32, "optim.name": "sgd", "optim.lr": 0.05,
+    "optim.trunk_factor": 0.1, "optim.freeze": ["trunk.conv1"], "optim.momentum": 0.9,
+    "optim.nesterov": True, "optim.weight_decay": 5e-4, "optim.schedule": "triangular",
+    "test.align_corners": True, "test.data": FIVE}
+MINET = {  # lartpang/MINet @ 0f4ecf7
+    "loss.terms": {"saliency": {"bce": 1, "cel": 1}}, "data.size": 320, "data.flip": 0.5,
+    "data.soft_mask": False, "data.mask_resize": "nearest",
+    "data.augment": [{"rotate": {"p": 1, "degrees": 10}}, {"color_jitter": {
+        "p": 1, "brightness": 0.1, "contrast": 0.1, "saturation": 0.1}}],
+    "train.batch": 4, "train.epochs": 50, "optim.name": "sgd", "optim.lr": 1e-3,
+    "optim.momentum": 0.9, "optim.nesterov": False, "optim.weight_decay": 5e-4,
+    "optim.decay_all": False, "optim.schedule": "poly_epoch", "optim.power": 0.9,
+    "test.minmax": False, "test.resize": "nearest", "test.data": FIVE}
+GATENET = {  # Xiaoqi-Zhao-DLUT/GateNet-RGB-Saliency @ 35b3f3f; 37.9 epochs of 2639 batches
+    "loss.terms": {"saliency": {"bce": 1}, "pyramid": {"bce": 1}}, "data.size": 384,
+    "data.flip": 0.5, "data.soft_mask": False, "data.mask_resize": "nearest",
+    "data.augment": MINET["data.augment"], "train.batch": 4, "train.epochs": 38,
+    "train.steps": 100_000, "optim.name": "sgd", "optim.lr": 1e-3, "optim.bias_factor": 2.0,
+    "optim.momentum": 0.9, "optim.weight_decay": 5e-4, "optim.decay_bias": False,
+    "optim.schedule": "poly", "optim.power": 0.9, "test.minmax": False,
+    "test.resize": "nearest", "test.data": FIVE}
+EDN = {  # yuhuan-wu/EDN @ 59c4e56: scripts/train.sh; 4 batches of 6; 30 times at each size
+    "loss.terms": {output: {"bce": 1, "batch_dice": 1}
+                   for output in ("saliency", "side1", "side2", "side3", "side4")},
+    "data.size": 384, "data.scales": [320 / 384, 352 / 384, 1.0], "data.image_resize": "opencv",
+    "data.soft_mask": False, "data.mask_resize": "nearest", "data.augment": [
+        {"crop_sides": {"smallest": 31 / 32, "largest": 1}}, "vertical_flip"],
+    "train.batch": 4 * 6, "train.accumulate": 4, "train.epochs": 3 * 30, "optim.lr": 5e-5,
+    "optim.betas": [0.9, 0.99], "optim.weight_decay": 1e-4, "optim.schedule": "poly",
+    "optim.power": 0.9, "optim.warmup": 200, "test.minmax": False,
+    "test.resize": "probabilities", "test.data": FIVE}
+EGNET = {  # JXingZhao/EGNet @ 5e1b933: ten images of batch 1, whose masks are not resized
+    "loss.terms": {
+        **{output: {"bce_sum": 1} for output in (
+            "saliency", "guided1", "guided2", "guided3", "guided4",
+            "side1", "side2", "side3", "side4")},
+        "edge": {"balanced_bce_sum": 1, "target": "edge"}},
+    "data.size": 384, "data.channels": "bgr", "data.range": 255,
+    "data.mean": [104.00699, 116.66877, 122.67892], "data.std": [1, 1, 1], "data.flip": 0.5,
+    "data.mask_resize": "nearest", "data.edges": "mask", "train.batch": 10,
+    "train.accumulate": 10, "train.epochs": 30, "optim.weight_decay": 5e-4,
+    "optim.schedule": "milestones", "optim.milestones": [16, 25], "optim.gamma": 0.1,
+    "optim.restart": True, "test.minmax": False, "test.data": FIVE}
 RECIPES = {
     "cpd_vgg": CPD, "cpd_resnet": CPD, "wssa": WSSA, "scwssod": SCWSSOD, "scwssod_vgg": SCWSSOD,
     "bgnet": BGNET,
+    "ras_resnet": RAS, "ras_v2": RAS_V2, "minet_vgg16": MINET, "minet_res50": MINET,
+    "gatenet_vgg": GATENET, "gatenet_resnet": GATENET, "edn_vgg": EDN,
+    "egnet_vgg": EGNET | {"optim.lr": 2e-5}, "egnet_resnet": EGNET | {
+        "optim.lr": 5e-5, "optim.eval_norm": ["all"], "optim.frozen_norm": ["all"]},
     **{f"tracer_te{number}": TRACER | {"data.size": size} for number, size in enumerate(
         (320, 320, 352, 384, 448, 512, 576, 640))},
     "tracer_resnet50": TRACER | {"data.size": 352}, "tracer_vgg": TRACER | {"data.size": 320},
@@ -150,6 +213,55 @@ REPORTED = {
         CAMO .812 .870 .749 .073
         COD10K .831 .901 .722 .033
         NC4K .851 .907 .788 .044""",
+    "ras_resnet": """
+        adaptive yes README E Sm F MAE
+        ECSSD .925 .921 .917 .036
+        HKU-IS .952 .912 .904 .031
+        DUTS-TE .900 .881 .826 .038
+        DUT-OMRON .874 .837 .765 .053""",
+    "ras_v2": """
+        adaptive yes README E Sm F MAE
+        ECSSD .928 .925 .923 .034
+        HKU-IS .952 .915 .906 .030
+        DUTS-TE .901 .884 .831 .037
+        DUT-OMRON .872 .836 .763 .055""",
+    "minet_vgg16": """
+        minet yes MINet maxF F wF E Sm MAE
+        DUTS-TE .877 .823 .813 .912 .875 .039
+        DUT-OMRON .794 .741 .719 .864 .822 .057
+        HKU-IS .932 .906 .892 .955 .914 .030
+        ECSSD .943 .922 .905 .947 .919 .036
+        PASCAL-S .882 .843 .820 .898 .855 .065""",
+    "minet_res50": """
+        minet yes MINet maxF F wF E Sm MAE
+        DUTS-TE .884 .828 .825 .917 .884 .037
+        DUT-OMRON .810 .756 .738 .873 .833 .055
+        HKU-IS .935 .908 .899 .961 .920 .028
+        ECSSD .947 .924 .911 .953 .925 .033
+        PASCAL-S .882 .842 .821 .899 .857 .064""",
+    "gatenet_resnet": """
+        minet yes SALOD maxF MAE
+        PASCAL-S .869 .067
+        ECSSD .945 .040
+        HKU-IS .933 .033
+        DUTS-TE .888 .040
+        DUT-OMRON .818 .055""",
+    "egnet_vgg": """
+        minet yes MINet maxF F wF E Sm MAE
+        DUTS-TE .877 .800 .797 .895 .878 .044
+        DUT-OMRON .809 .744 .728 .864 .836 .057
+        HKU-IS .927 .893 .875 .950 .910 .035
+        ECSSD .943 .913 .892 .941 .919 .041
+        PASCAL-S .871 .821 .798 .873 .848 .078""",
+    "egnet_resnet": """
+        minet yes MINet maxF F wF E Sm MAE
+        DUTS-TE .889 .815 .816 .907 .887 .039
+        DUT-OMRON .815 .756 .738 .874 .841 .053
+        HKU-IS .935 .901 .887 .956 .918 .031
+        ECSSD .947 .920 .903 .947 .925 .037
+        PASCAL-S .878 .831 .807 .879 .853 .075
+        adaptive yes LDF F E MAE
+        THUR15K .741 .829 .067""",
     "tracer_te0": """
         tracer no plot maxF
         DUTS-TE .896""",

@@ -56,6 +56,9 @@ F3NET = maps(*({"structure": weight} for weight in (0.5, 0.5, 0.5, 0.25, 0.125, 
     ("poolnet/edge_balanced", maps(*[EGNET_EDGE | {"target": "soft_edge"}] * 4), {}),
     ("egnet/total", maps(EGNET_EDGE, *[{"bce_sum": 0.1}] * 9), {}),
     ("gatenet/total", maps({"bce": 1}, {"bce": 1}), {}),
+    ("minet/total", maps({"bce": 1, "cel": 1}), {}),
+    ("edn/bce_dice", maps(*[{"bce": 1, "batch_dice": 1}] * 5), {}),
+    ("ras/v1_total", maps(*[{"bce": 0.5, "iou": 0.5}] * 5), {}),  # its code divides by the batch
     ("ras/v2_total", maps(*[{"bce": 1, "iou": 1}] * 4), {}),
 ])
 def test_tables_give_the_released_totals_and_gradients(golden, agrees, name, table, choices):
@@ -70,8 +73,9 @@ def test_tables_give_the_released_totals_and_gradients(golden, agrees, name, tab
         logits = [arrays["logit_s" if "@" in name else f"logit{number}"] for number in table]
     logits = [torch.from_numpy(values).requires_grad_() for values in logits]
     sample = {"image": None} | {key: torch.from_numpy(arrays[key]) for key in arrays}
-    _, terms = TableObjective(table, **choices)(lambda image: dict(zip(table, logits, strict=True)),
-                                                sample)
+    outputs = [output for each in logits for output in each.split(1, dim=1)]  # EDN's are one tensor
+    _, terms = TableObjective(table, **choices)(
+        lambda image: dict(zip(table, outputs, strict=True)), sample)
     agrees(name, sum(terms.values()), logits, file)
 
 
