@@ -82,7 +82,7 @@ POOLNET = {  # backseason/PoolNet @ 16b77d9; Caffe's input; size: ours, the code
 POOLNET_RESNET = {"optim.lr": 5e-5, "optim.eval_norm": ["all"], "optim.frozen_norm": ["all"]}
 POOLNET_JOINT = {
     "loss.terms": {"saliency": {"bce_sum": 1},
-                   **{output: BALANCED for output in ("edge", "edge0", "edge1", "edge2")}},
+                   **dict.fromkeys(("edge", "edge0", "edge1", "edge2"), BALANCED)},
     "data.edges": "mask", "train.epochs": 11, "optim.milestones": [9]}
 DSS = {  # AceCoooool/DSS-pytorch @ 0f6dd91
     "loss.terms": {output: {"bce": 1} for output in (
