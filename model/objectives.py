@@ -138,7 +138,7 @@ def target_of(term: Term, outputs: dict[str, Tensor], sample: dict) -> Tensor:
     """The layer that a term learns from, at the size of its output.
 
     Raises:
-        UserError: the samples lack the layer, or the output is smaller and the table has no shrink.
+        UserError: the samples lack the layer, or the output is smaller and has no ``shrink``.
     """
     if term.target not in sample:
         raise UserError(f"loss.terms.{term.output}: the samples have no layer {term.target!r}; "
