@@ -277,7 +277,8 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
                   disable=None if world.main else True) as bar:
             for batch in loader:
                 logits, _ = forward(network, batch, precision)
-                maps = maps_of(logits, batch, config.test.resize, config.test.minmax)
+                maps = maps_of(logits, batch, config.test.resize, config.test.minmax,
+                               config.test.align_corners)
                 for name, saliency in zip(batch["name"], maps, strict=True):
                     save_map(folder / f"{name}.png", saliency)
                     bar.update()

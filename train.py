@@ -114,6 +114,8 @@ def prepare(config: DictConfig, device: torch.device, world: World,
                 require_alike(resumed["network"], network.state_dict())
     with world.main_first():
         initialise(network, config.weights, resumed)
+        if config.weights.backbone == "imagenet" and not config.weights.network:
+            model.note_convention(network, config)
     if config.train.sync_norm and world.size > 1:
         network = synchronise(network, device)
     network = precision.place(network)
@@ -207,8 +209,7 @@ def watch(run: Run, log: RunLog | NoLog, sample: dict, result: StepResult) -> No
         run.guard.look_at(step, result.outputs["saliency"])
     log.step(step, epoch, run.optimizer, result)
     if step % every.images_every == 0 and run.world.main:
-        log.images(step, batch_grid(sample, result.outputs, run.config.data.mean,
-                                    run.config.data.std))
+        log.images(step, batch_grid(sample, result.outputs, run.config.data))
         log.histograms(step, run.network)
 
 
@@ -232,6 +233,7 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog | NoLog) -> None:
     if progress.batch == run.per_epoch:
         run.schedule.end_epoch(progress.loss_sum / run.per_epoch, watched, waits=bool(validation))
         progress.count_epoch()
+        run.schedule.restart(progress.epoch)
     progress.closed = progress.step
     run.save("last.pt")
     log.restart_clock()
@@ -253,7 +255,8 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
             logits, loss = forward(network, batch, precision, run.objective if with_loss else None)
             total += loss * len(batch["name"])
             not_finite += [] if math.isfinite(loss) else batch["name"]
-            for saliency in maps_of(logits, batch, config.test.resize, config.test.minmax):
+            for saliency in maps_of(logits, batch, config.test.resize, config.test.minmax,
+                                    config.test.align_corners):
                 number = next(numbers)
                 evaluator.update(str(number),
                                  *known_pixels(saliency, mask_of(pairs[number])))

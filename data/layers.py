@@ -102,7 +102,8 @@ LAYERS = {
                    resize=lambda image, size, options: resize_image(image, size,
                                                                     options.image_resize),
                    resample=lambda options: "bilinear",
-                   finish=lambda image, options: normalise(image, options.mean, options.std)),
+                   finish=lambda image, options: normalise(
+                       image, options.mean, options.std, options.channels, options.range)),
     "mask": Layer(lambda pair, layers, options: mask_of(pair).values, part="mask",
                   resize=_resize_mask, finish=_finish_mask),
     "void": Layer(_decode_void, made_of=("mask",), finish=lambda void, options: void > 0),

@@ -56,16 +56,21 @@ def linear_gray(image: Tensor) -> Tensor:
     return ((0.2126 * red + 0.7152 * green + 0.0722 * blue) * 255).round() / 255
 
 
-def normalise(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """uint8 RGB (…, 3, H, W) → float32, scaled to [0, 1], then (x − mean) / std."""
+def normalise(image: Tensor, mean: Sequence[float], std: Sequence[float], channels: str = "rgb",
+              white: float = 1) -> Tensor:
+    """uint8 RGB (…, 3, H, W) → float32 from 0 to ``white``, its channels as ``channels`` orders
+    them, then (x − mean) / std."""
     shift, scale = (_channels(tuple(values), image.device) for values in (mean, std))
-    return image.float().div_(255).sub_(shift).div_(scale)
+    ordered = image.flip(-3) if channels == "bgr" else image
+    return ordered.float().div_(255 / white).sub_(shift).div_(scale)
 
 
-def denormalise(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def denormalise(image: Tensor, mean: Sequence[float], std: Sequence[float], channels: str = "rgb",
+                white: float = 1) -> Tensor:
     """The inverse of ``normalise`` up to rounding: float32 RGB in [0, 1], for pictures."""
     shift, scale = (_channels(tuple(values), image.device) for values in (mean, std))
-    return (image * scale + shift).clamp(0, 1)
+    shown = ((image * scale + shift) / white).clamp(0, 1)
+    return shown.flip(-3) if channels == "bgr" else shown
 
 
 @lru_cache  # made anew for each batch, they would make the host wait for the device

@@ -168,8 +168,9 @@ class RunLog:
 
 
 def rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """``lr``, and ``lr_trunk`` where the trunk has a rate of its own."""
-    columns = {"lr" if group["factor"] == 1 else "lr_trunk": group["lr"]
+    """``lr``, and ``lr_trunk`` or ``lr_bias`` where trunks or biases have a rate of their own."""
+    # The optimizer's state in older checkpoints has no columns.
+    columns = {group.get("column", "lr" if group["factor"] == 1 else "lr_trunk"): group["lr"]
                for group in optimizer.param_groups}
     return dict(sorted(columns.items()))
 

@@ -16,24 +16,32 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
     """Optimizer from the ``optim`` group of a configuration, on the network's device.
 
     Each group's ``factor`` multiplies every learning rate that a schedule gives: the trunks'
-    parameters have ``trunk_factor``, all others 1. Parameters of one dimension (biases, norms)
-    are a group without weight decay unless ``decay_all``. Names in ``freeze`` are not trained.
+    parameters have ``trunk_factor``, all others 1, and biases ``bias_factor`` times that; the rate
+    is logged as the group's ``column``. Without ``decay_all`` parameters of one dimension (biases,
+    norms) have no weight decay, without ``decay_bias`` biases alone. Names in ``freeze`` are not
+    trained.
 
     Raises:
         UserError: a name in ``freeze`` that fits no parameter.
     """
     freeze(network, config.freeze)
-    in_trunk = {id(parameter) for module in network.modules() if isinstance(module, Trunk)
+    beside = getattr(network, "with_trunk", ())
+    in_trunk = {id(parameter) for name, module in network.named_modules()
+                if isinstance(module, Trunk) or name in beside
                 for parameter in module.parameters()}
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter in network.parameters():
+    groups: dict[tuple[float, float, str], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
         if parameter.requires_grad:
+            bias = name.endswith("bias")
             factor = config.trunk_factor if id(parameter) in in_trunk else 1.0
-            decays = config.decay_all or parameter.ndim > 1
-            key = factor, config.weight_decay if decays else 0.0
+            factor *= config.bias_factor if bias else 1.0
+            decays = (config.decay_all or parameter.ndim > 1) and (config.decay_bias or not bias)
+            column = "lr" + "_trunk" * (id(parameter) in in_trunk and config.trunk_factor != 1) \
+                + "_bias" * (bias and config.bias_factor != 1)
+            key = factor, config.weight_decay if decays else 0.0, column
             groups.setdefault(key, []).append(parameter)
-    parameters = [{"params": members, "factor": factor, "weight_decay": decay}
-                  for (factor, decay), members in groups.items()]
+    parameters = [{"params": members, "factor": factor, "weight_decay": decay, "column": column}
+                  for (factor, decay, column), members in groups.items()]
     # One kernel for all tensors on a GPU, which leaves out a step by itself, see Precision.scaler.
     # On a CPU it gains 1 % of a step, and rounds in another order than the released loops.
     on_gpu = all(member.is_cuda for members in groups.values() for member in members)

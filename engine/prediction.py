@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 from utils.errors import UserError
@@ -30,15 +31,16 @@ def forward(network: nn.Module, batch: dict, precision: Precision,
         return outputs["saliency"], float(sum(terms.values()))
 
 
-def maps_of(logits: Tensor, batch: dict, resize: str = "logits",
-            minmax: bool = False) -> Iterator[np.ndarray]:
+def maps_of(logits: Tensor, batch: dict, resize: str = "logits", minmax: bool = False,
+            align_corners: bool = False) -> Iterator[np.ndarray]:
     """Logits (N, 1, h, w) of a batch → its maps, uint8 (H, W) at each image's ``size``, in batch
     order.
 
     Args:
-        resize: what is interpolated to an image's size (bilinear, corners not aligned):
-            ``logits``, or ``probabilities``, which gives softer outlines where maps grow.
+        resize: what is brought to an image's size, and how, a name in ``utils.schema.RESIZES``.
+            ``probabilities`` give softer outlines than ``logits`` where maps grow.
         minmax: see ``to_bytes``.
+        align_corners: of bilinear interpolation.
 
     Raises:
         UserError: an image's logits are not numbers.
@@ -47,15 +49,23 @@ def maps_of(logits: Tensor, batch: dict, resize: str = "logits",
         if values.isnan().any():
             raise UserError(f"the network gives NaN for the image {name}: its weights hold "
                             "NaN or are too large; train again or take earlier weights")
+        height, width = (int(side) for side in size)
         values = values[None] if resize == "logits" else values[None].sigmoid()
-        yield _map(values, *(int(side) for side in size), resize, minmax)
+        if resize in _FILTERS:
+            small = Image.fromarray(to_bytes(values[0, 0].cpu().numpy(), minmax))
+            yield np.asarray(small.resize((width, height), _FILTERS[resize]))
+        else:
+            yield _map(values, height, width, resize == "logits", minmax, align_corners)
 
 
+#: Value of ``test.resize`` → Pillow's filter of bytes.
+_FILTERS = {"nearest": Image.Resampling.NEAREST, "bicubic": Image.Resampling.BICUBIC}
 _PART = 2**21  # pixels of a map that are floats at a time
 _COLUMNS = 256  # at least, of a part
 
 
-def _map(values: Tensor, height: int, width: int, resize: str, minmax: bool) -> np.ndarray:
+def _map(values: Tensor, height: int, width: int, are_logits: bool, minmax: bool,
+         align_corners: bool) -> np.ndarray:
     """Logits or probabilities (1, 1, h, w) → a map, uint8 (height, width).
 
     A large one is made part by part, with the values of the whole to the last bit: rows of full
@@ -63,10 +73,11 @@ def _map(values: Tensor, height: int, width: int, resize: str, minmax: bool) -> 
     interpolates. Below 129 rows and columns together it has another way, so parts are wide.
     """
     def interpolate(values: Tensor, *size: int) -> Tensor:
-        return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
+        return F.interpolate(values, size=size, mode="bilinear",
+                             align_corners=align_corners)
 
     def finished(values: Tensor) -> np.ndarray:
-        values = values.sigmoid() if resize == "logits" else values.clamp(0, 1)
+        values = values.sigmoid() if are_logits else values.clamp(0, 1)
         return values[0, 0].cpu().numpy()
 
     parts = min(height * width // _PART, width // _COLUMNS)

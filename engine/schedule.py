@@ -50,6 +50,7 @@ class Schedule:
         shape = {
             "constant": lambda: 1.0,
             "step": lambda: config.gamma ** (epoch // config.drop_every),
+            "milestones": lambda: config.gamma ** sum(epoch > last for last in config.milestones),
             "compounding": lambda: config.gamma ** sum(past // config.drop_every
                                                        for past in range(1, epoch + 1)),
             "poly": lambda: (1 - t) ** config.power,
@@ -59,6 +60,12 @@ class Schedule:
             "plateau": lambda: self._factor.param_groups[0]["lr"],
         }[config.schedule]
         return shape() * min(1.0, step / config.warmup if config.warmup else 1.0)
+
+    def restart(self, epoch: int) -> None:
+        """Before ``epoch``, forget the optimizer's moments if the recipe asks for that here, as the
+        released loops that make a new optimizer do."""
+        if self.config.restart and epoch - 1 in self.config.milestones:
+            self.optimizer.state.clear()
 
     def end_epoch(self, training_loss: float, validation: float | None = None,
                   waits: bool = False) -> None:

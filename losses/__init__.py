@@ -17,15 +17,16 @@ from .coherence import saliency_coherence
 from .consistency import structure_consistency
 from .cross_entropy import balanced_bce, balanced_bce_sum, bce, bce_sum
 from .intensity import adaptive_pixel_intensity, pixel_intensity
-from .overlap import dice, iou
+from .overlap import area_dice, batch_dice, boundary_dice, consistency_enhanced, dice, iou
 from .scribbles import balanced_ce, partial_bce
 from .similarity import ssim
 from .smoothness import smoothness
 from .structure import outline_weights, structure
 
-__all__ = ["LOSSES", "Loss", "adaptive_pixel_intensity", "balanced_bce", "balanced_bce_sum",
-           "balanced_ce", "bce", "bce_sum", "dice", "iou", "partial_bce", "saliency_coherence",
-           "smoothness", "ssim", "structure", "structure_consistency"]
+__all__ = ["LOSSES", "Loss", "adaptive_pixel_intensity", "area_dice", "balanced_bce",
+           "balanced_bce_sum", "balanced_ce", "batch_dice", "bce", "bce_sum", "boundary_dice",
+           "consistency_enhanced", "dice", "iou", "partial_bce", "saliency_coherence", "smoothness",
+           "ssim", "structure", "structure_consistency"]
 
 
 class Loss(NamedTuple):
@@ -60,6 +61,10 @@ LOSSES = {
     "balanced_bce_sum": Loss(balanced_bce_sum, of_void=0.5),
     "iou": Loss(iou, of_void=0),
     "dice": Loss(dice, of_void=0),
+    "batch_dice": Loss(batch_dice, of_void=0),
+    "area_dice": Loss(area_dice, of_void=0),
+    "boundary_dice": Loss(boundary_dice),
+    "cel": Loss(consistency_enhanced, of_void=0),
     "ssim": Loss(ssim),
     "structure": Loss(structure, paper={"reduced_first": False}, weigh=outline_weights),
     "api": Loss(adaptive_pixel_intensity, paper={"reduced_first": False}, weigh=pixel_intensity),

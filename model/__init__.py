@@ -10,12 +10,23 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from utils.errors import UserError, nearest
+from utils.errors import UserError, nearest, note_once
+from utils.schema import sides
 
 from .base import Network
 from .bgnet import BGNet
 from .cpd import CPD
+from .dss import DSS
+from .edn import EDN
+from .egnet import EGNet
+from .gatenet import GateNet
+from .itsd import ITSD
+from .minet import MINet
+from .nldf import NLDF
 from .objectives import LabelSmoothing, Objective, TableObjective
+from .picanet import PiCANet
+from .poolnet import PoolNet
+from .ras import RAS
 from .scwssod import SCWSSOD
 from .tracer import TRACER
 from .wssa import WSSA
@@ -26,6 +37,24 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "bgnet": (BGNet, {"trunk": "res2net50"}),
     "cpd_vgg": (CPD, {"trunk": "vgg16"}),
     "cpd_resnet": (CPD, {"trunk": "resnet50"}),
+    "dss_vgg": (DSS, {"trunk": "vgg16"}),
+    "edn_vgg": (EDN, {"trunk": "vgg16_bn"}),
+    "egnet_resnet": (EGNet, {"trunk": "resnet50_caffe"}),
+    "egnet_vgg": (EGNet, {"trunk": "vgg16_caffe"}),
+    "gatenet_resnet": (GateNet, {"trunk": "resnet50_dense"}),
+    "gatenet_vgg": (GateNet, {"trunk": "vgg16_bn"}),
+    "itsd_resnet": (ITSD, {"trunk": "resnet50_split"}),
+    "itsd_vgg": (ITSD, {"trunk": "vgg16"}),
+    "minet_res50": (MINet, {"trunk": "resnet50_split"}),
+    "minet_vgg16": (MINet, {"trunk": "vgg16_bn"}),
+    "nldf_vgg": (NLDF, {"trunk": "vgg16"}),
+    "picanet_vgg": (PiCANet, {"trunk": "vgg16_dense"}),
+    "poolnet_joint_resnet": (PoolNet, {"trunk": "resnet50_caffe", "joint": True}),
+    "poolnet_joint_vgg": (PoolNet, {"trunk": "vgg16_caffe", "joint": True}),
+    "poolnet_resnet": (PoolNet, {"trunk": "resnet50_caffe"}),
+    "poolnet_vgg": (PoolNet, {"trunk": "vgg16_caffe"}),
+    "ras_resnet": (RAS, {"trunk": "resnet50_split"}),
+    "ras_v2": (RAS, {"trunk": "resnet50_split", "norm": True, "finest": 4}),
     "scwssod": (SCWSSOD, {"trunk": "resnet50"}),
     "scwssod_vgg": (SCWSSOD, {"trunk": "vgg16"}),
     "tracer_te0": (TRACER, {"trunk": "efficientnet_b0"}),
@@ -43,7 +72,8 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "wssa": (WSSA, {"trunk": "vgg16"}),
 }
 
-__all__ = ["Network", "Objective", "build", "from_recipe", "names", "network_class", "objective_of",
+__all__ = ["Network", "Objective", "build", "from_recipe", "names", "network_class",
+           "note_convention", "objective_of",
            "require_outputs"]
 
 
@@ -80,11 +110,26 @@ def build(name: str, **options) -> Network:
 
 
 def from_recipe(config: DictConfig) -> Network:
-    """The network of a recipe; ``model.options`` go to its constructor."""
+    """The network of a recipe; ``model.options`` go to its constructor.
+
+    Raises:
+        UserError: see ``build``; or the network takes no images of the recipe's size.
+    """
+    network_class(config.model.name).require_size(*sides(config.data.size))
     options = OmegaConf.to_container(config.model.options)
     if network_class(config.model.name).wants_statistics:
         options = {name: tuple(config.data[name]) for name in ("mean", "std")} | options
     return build(config.model.name, **options)
+
+
+def note_convention(network: Network, config: DictConfig) -> None:
+    """Print a note if the recipe's images are not such as the trunk's ImageNet weights know."""
+    given = config.data.channels, config.data.range
+    for trunk in network.trunks().values():
+        if trunk.convention != given:
+            note_once("the ImageNet weights of {} know images of channels {} from 0 to {}, this "
+                      "recipe gives {} from 0 to {}: see data.channels and data.range".format(
+                          type(trunk).__name__, *trunk.convention, *given))
 
 
 def objective_of(config: DictConfig) -> Objective:

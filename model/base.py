@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from utils.errors import UserError
+
 from .trunks.trunk import Trunk
 
 
@@ -29,12 +31,21 @@ class Network(nn.Module, ABC):
     #: Beginnings of our parameters' keys that exist for the official checkpoint only and are not
     #: trained.
     never_trained: ClassVar[tuple[str, ...]] = ()
+    #: Names of modules beside the trunks that are trained at their rate, ``optim.trunk_factor``.
+    with_trunk: ClassVar[tuple[str, ...]] = ()
     #: Whether the constructor takes ``mean`` and ``std``, the statistics that images are
     #: normalised with, because the network looks at the image's pixels.
     wants_statistics: ClassVar[bool] = False
     #: Side of the smallest image, in pixels, at which every part of the network has something to
     #: work on.
     smallest_side: ClassVar[int] = 64
+    #: What the sides of an image have to be multiples of, in pixels.
+    multiple: ClassVar[int] = 1
+    #: The only side that images may have, 0 where any will do.
+    fixed_side: ClassVar[int] = 0
+    #: Whether the outputs beside ``saliency`` have sizes of their own, at which the paper
+    #: supervises them.
+    own_sizes: ClassVar[bool] = False
     #: Class of the objective, for papers whose losses are more than a table ``loss.terms``.
     objective: ClassVar[type | None] = None
 
@@ -43,8 +54,19 @@ class Network(nn.Module, ABC):
         """Image (N, 3, H, W), float, normalised RGB → logits (N, 1, H, W) by name.
 
         ``saliency`` comes first and is the prediction that the paper evaluates. The other outputs
-        are those that the paper supervises.
+        are those that the paper supervises; with ``own_sizes`` they may be smaller.
         """
+
+    @classmethod
+    def require_size(cls, height: int, width: int) -> None:
+        """Raise a UserError unless the network takes images of this size."""
+        if cls.fixed_side and (height, width) != (cls.fixed_side, cls.fixed_side):
+            raise UserError(f"{cls.__name__} takes images of {cls.fixed_side}×{cls.fixed_side} "
+                            f"pixels, not {height}×{width}: data.size={cls.fixed_side}")
+        if height % cls.multiple or width % cls.multiple:
+            raise UserError(f"{cls.__name__} takes images whose sides are multiples of "
+                            f"{cls.multiple} pixels, not {height}×{width}: see data.size and "
+                            "data.scales")
 
     def released_key(self, key: str) -> str:
         """Our key for a key of the official checkpoint."""

@@ -12,6 +12,8 @@ from collections.abc import Collection, Mapping
 from inspect import signature
 from typing import NamedTuple, Protocol
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from losses import LOSSES, Loss
@@ -39,13 +41,18 @@ class Objective(Protocol):
         """
 
 
+#: How a target is brought to the size of a smaller output.
+SHRINK = {"max": F.adaptive_max_pool2d, "mean": F.adaptive_avg_pool2d}
+
+
 class Term(NamedTuple):
-    """``weight`` × a loss of ``output`` against ``target``."""
+    """``weight`` × a loss of ``output`` against ``target``, which ``shrink`` brings to its size."""
 
     output: str
     loss: str
     weight: float
     target: str
+    shrink: str
 
 
 class TableObjective:
@@ -55,8 +62,9 @@ class TableObjective:
     them up.
 
     Args:
-        table: output → {name in ``losses.LOSSES``: weight, …, ``target``: layer}; the target is
-            ``mask`` where none is named.
+        table: output → {name in ``losses.LOSSES``: weight, …, ``target``: layer, ``shrink``: name
+            in ``SHRINK``}; the target is ``mask`` where none is named, and outputs that are smaller
+            than it need ``shrink``.
         variant: ``released`` or ``paper``.
         options: arguments of losses; each goes to all losses of the table that take it.
         without_void: masks may have void pixels, the layer ``void`` of a sample. They give losses
@@ -80,23 +88,23 @@ class TableObjective:
 
     def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
         outputs = network(sample["image"])
-        weights: dict[tuple[str, str], Tensor] = {}
+        weights: dict[tuple[str, str, torch.Size], Tensor] = {}
         terms = {}
-        for output, name, weight, target in self.terms:
-            if target not in sample:
-                raise UserError(f"loss.terms.{output}: the samples have no layer {target!r}; they "
-                                f"hold {', '.join(sample)}")
-            loss, options = LOSSES[name], self.options[name]
-            if self.without_void and target == "mask":
-                terms[f"{output}_{name}"] = weight * loss_without_void(
-                    loss, outputs[output], sample["mask"], sample["void"], options)
+        for term in self.terms:
+            logits, target = outputs[term.output], target_of(term, outputs, sample)
+            loss, options = LOSSES[term.loss], self.options[term.loss]
+            if self.without_void and term.target == "mask":
+                void = sized(sample["void"].float(), logits, "max") > 0
+                terms[f"{term.output}_{term.loss}"] = term.weight * loss_without_void(
+                    loss, logits, target, void, options)
                 continue
             if loss.weigh is not None:
-                if (name, target) not in weights:
-                    weights[name, target] = loss.weigh(sample[target])
-                options = options | {"weights": weights[name, target]}
-            value = loss.function(outputs[output], sample[target], **options)
-            terms[f"{output}_{name}"] = weight * value
+                key = term.loss, term.target, target.shape
+                if key not in weights:
+                    weights[key] = loss.weigh(target)
+                options = options | {"weights": weights[key]}
+            value = loss.function(logits, target, **options)
+            terms[f"{term.output}_{term.loss}"] = term.weight * value
         return outputs, terms
 
 
@@ -126,11 +134,36 @@ def loss_without_void(loss: Loss, logits: Tensor, mask: Tensor, void: Tensor,
     return value * (void.numel() / (~void).sum().clamp(min=1))
 
 
+def target_of(term: Term, outputs: dict[str, Tensor], sample: dict) -> Tensor:
+    """The layer that a term learns from, at the size of its output.
+
+    Raises:
+        UserError: the samples lack the layer, or the output is smaller and has no ``shrink``.
+    """
+    if term.target not in sample:
+        raise UserError(f"loss.terms.{term.output}: the samples have no layer {term.target!r}; "
+                        f"they hold {', '.join(sample)}")
+    target, size = sample[term.target], outputs[term.output].shape[-2:]
+    if target.shape[-2:] != size and not term.shrink:
+        raise UserError(f"loss.terms.{term.output}: the output has {size[0]}×{size[1]} pixels, "
+                        f"{term.target} {target.shape[-2]}×{target.shape[-1]}; add shrink: max or "
+                        "mean, which brings the target to its size")
+    return sized(target, outputs[term.output], term.shrink)
+
+
+def sized(target: Tensor, logits: Tensor, shrink: str) -> Tensor:
+    """A target (N, 1, H, W) at the size of logits (N, 1, h, w)."""
+    size = logits.shape[-2:]
+    return target if target.shape[-2:] == size else SHRINK[shrink](target, size)
+
+
 def terms_of(output: str, entry: object) -> list[Term]:
     """The terms of one output, checked; ``entry`` is what the table holds for it."""
     key = f"loss.terms.{output}"
     weights = dict(entry) if isinstance(entry, Mapping) else {}
-    target = weights.pop("target", "mask")
+    target, shrink = weights.pop("target", "mask"), weights.pop("shrink", "")
+    if shrink not in ("", *SHRINK) or (shrink and target == "scribble"):
+        raise UserError(f"{key}: shrink is {shrink!r}; it is max or mean, and not for scribbles")
     if not isinstance(target, str) or target == "image":
         raise UserError(f"{key}: target is {target!r}; it is the name of a layer to learn from, "
                         "such as mask, edge or scribble")
@@ -150,7 +183,8 @@ def terms_of(output: str, entry: object) -> list[Term]:
         if target == "scribble" and not LOSSES[name].scribbles:
             able = ", ".join(name for name, loss in LOSSES.items() if loss.scribbles)
             raise UserError(f"{key}: {name} does not learn from scribbles; these do: {able}")
-    return [Term(output, name, float(weight), target) for name, weight in weights.items()]
+    return [Term(output, name, float(weight), target, shrink)
+            for name, weight in weights.items()]
 
 
 def is_number(value: object) -> bool:

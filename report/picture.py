@@ -14,6 +14,7 @@ from torch import Tensor
 
 from data.transforms import denormalise
 from utils.files import written_whole
+from utils.schema import DataConfig
 
 TILE = 160  # pixels, the longer side of every picture on the sheet
 GAP = 6
@@ -69,12 +70,13 @@ def save_sheet(path: Path, rows: Sequence[SheetRow]) -> Path:
     return path
 
 
-def batch_grid(sample: dict, outputs: dict[str, Tensor], mean: Sequence[float],
-               std: Sequence[float], images: int = 4) -> Tensor:
+def batch_grid(sample: dict, outputs: dict[str, Tensor], data: DataConfig,
+               images: int = 4) -> Tensor:
     """Rows of input, targets, prediction and side outputs for the first images of a batch.
 
     Args:
         sample: a batch as a network gets it.
+        data: the recipe's ``data`` group, by which its images were normalised.
         outputs: logits of the network; of other sizes than the input's they are enlarged.
 
     Returns:
@@ -82,7 +84,8 @@ def batch_grid(sample: dict, outputs: dict[str, Tensor], mean: Sequence[float],
     """
     from torchvision.utils import make_grid  # 180 MB, which sheets of maps do without
 
-    inputs = denormalise(sample["image"][:images], mean, std)
+    inputs = denormalise(sample["image"][:images], data.mean, data.std, data.channels,
+                         data.range)
     columns = [inputs]
     if "mask" in sample:
         columns.append(sample["mask"][:images])

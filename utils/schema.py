@@ -18,6 +18,7 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = {
     "constant": "1",
     "step": "gamma^floor(epoch / drop_every)",
+    "milestones": "gamma^(number of optim.milestones that lie behind)",
     "compounding": "times gamma^floor(epoch / drop_every) at every epoch",
     "poly": "(1 - t)^power",
     "poly_epoch": "the same, with t counted in whole epochs",
@@ -47,6 +48,12 @@ VOIDS = {
     "background": "they are background",
     "foreground": "they are foreground",
     "ignore": "they are left out of losses and scores",
+}
+RESIZES = {
+    "logits": "logits, bilinearly",
+    "probabilities": "probabilities, bilinearly",
+    "nearest": "bytes, by the nearest one",
+    "bicubic": "bytes, by Pillow's bicubic filter",
 }
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 #: Bounds that no run comes near; what is beyond is a slip, and would end in NaN or a full memory.
@@ -221,7 +228,10 @@ class DataConfig:
     mask_trimap: list[int] = option([255, 0, 128], "numbers of foreground, background and unknown "
                                     "(void) in trimaps", length=3, low=0, high=65535)
     soft_mask: bool = option(False, "keep the greys of masks, instead of cutting them at one half")
-    mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B", length=3, low=0, high=1)
+    channels: str = option("rgb", "their order, in data.mean too", choices=("rgb", "bgr"))
+    range: int = option(1, "white, before the mean is subtracted: 1, or 255 as in Caffe", low=1,
+                        high=255)
+    mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B", length=3, low=0, high=255)
     std: list[float] = option([0.229, 0.224, 0.225], "deviation of R, G, B", length=3, low=1e-3,
                               high=1000)
     workers: int | None = option(None, "processes that load; 0: the main one does; null: one a "
@@ -243,6 +253,9 @@ class OptimConfig:
     nesterov: bool = option(False, "Nesterov's momentum for sgd")
     betas: list[float] = option([0.9, 0.999], "decays of adam and adamw", length=2, low=0, below=1)
     decay_all: bool = option(True, "weight decay on biases and norms too")
+    decay_bias: bool = option(True, "weight decay on biases")
+    bias_factor: float = option(1.0, "factor on the learning rate of biases", above=0,
+                                high=1000)
     trunk_factor: float = option(1.0, "factor on the trunk's learning rate; optim.freeze=[trunk] "
                                  "leaves the trunk as it is", above=0, high=1000)
     freeze: list[str] = option([], "parameters or modules that are not trained")
@@ -257,10 +270,13 @@ class OptimConfig:
     schedule: str = option("constant", "the factor on the learning rate, of t from 0 to 1",
                            choices=SCHEDULES)
     warmup: int = option(0, "steps over which the rate rises from 0", low=0, high=COUNT)
-    gamma: float = option(0.1, "factor of the schedules step, compounding and plateau",
+    gamma: float = option(0.1, "factor of the schedules step, milestones, compounding and plateau",
                           above=0, below=1)
     drop_every: int = option(50, "epochs between drops of the schedules step and compounding",
                              low=1, high=COUNT)
+    milestones: list[int] = option([], "epochs after which the schedule milestones drops", low=1,
+                                   high=COUNT)
+    restart: bool = option(False, "forget the optimizer's moments after each of these epochs")
     power: float = option(0.9, "exponent of the schedules poly and poly_epoch", above=0, high=100)
     patience: int = option(5, "epochs that the schedule plateau waits", low=0, high=COUNT)
     watch: str = option("validation", "what the schedule plateau watches: the mean training loss, "
@@ -314,8 +330,8 @@ class TestConfig:
     data: list[str] = option(["ECSSD"], "sets to predict: names, folders, or IMAGES:MASKS")
     batch: int = option(10, "images in a batch", low=1, high=IMAGES)
     minmax: bool = option(False, "stretch each map to 0–255, where the paper does")
-    resize: str = option("logits", "what is resized to the image's own size",
-                         choices=("logits", "probabilities"))
+    resize: str = option("logits", "what is resized to the image's own size", choices=RESIZES)
+    align_corners: bool = option(False, "bilinear resizing aligns corners")
     statistics: str = option("recipe", "mean and deviation: data.mean and data.std, or those of "
                              "each published set", choices=("recipe", "per_set"))
     precision: str = option("fp32", "of the forward pass; maps differ by a byte here and there",

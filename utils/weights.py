@@ -7,6 +7,7 @@ missing, unexpected or of another shape. ``utils.weights_file`` reads the files,
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 from itertools import zip_longest
@@ -174,9 +175,10 @@ def _imagenet_file(source: str) -> Path:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-        # The file's name ends in the first digits of its SHA-256, which torch checks.
-        digits = name.rsplit("-", 1)[-1].partition(".")[0]
-        torch.hub.download_url_to_file(url, str(cache / name), hash_prefix=digits)
+        # Most files' names end in the first digits of their SHA-256, which torch checks.
+        digits = re.search(r"-([0-9a-f]{8,})\.", name)
+        torch.hub.download_url_to_file(url, str(cache / name),
+                                       hash_prefix=digits[1] if digits else None)
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"the ImageNet weights could not be downloaded: {error}\n"

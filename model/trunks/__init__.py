@@ -19,14 +19,20 @@ from utils.errors import nearest
 
 from .efficientnet import SIZES, EfficientNet
 from .res2net import Res2Net50
-from .resnet import ResNet50
+from .resnet import CaffeResNet50, DenseResNet50, ResNet50, SplitResNet50
 from .trunk import Trunk
-from .vgg import VGG16
+from .vgg import VGG16, CaffeVGG16, DenseVGG16
 
 #: Name → class and the options that the name fixes.
 _TRUNKS: dict[str, tuple[type[Trunk], dict]] = {
     "vgg16": (VGG16, {}),
+    "vgg16_bn": (VGG16, {"norm": True}),
+    "vgg16_dense": (DenseVGG16, {}),
+    "vgg16_caffe": (CaffeVGG16, {}),
     "resnet50": (ResNet50, {}),
+    "resnet50_split": (SplitResNet50, {}),
+    "resnet50_dense": (DenseResNet50, {}),
+    "resnet50_caffe": (CaffeResNet50, {}),
     "res2net50": (Res2Net50, {}),
     **{f"efficientnet_b{size}": (EfficientNet, {"size": size}) for size in SIZES},
 }
@@ -62,20 +68,23 @@ def build(name: str, runs: Sequence[Sequence[str]], **options) -> Trunk:
 
 def levels(name: str, strides: Sequence[int]) -> list[list[str]]:
     """The stages of a trunk in one run for each stride, so that each run ends with the last stage
-    at this stride. The first run begins with the image.
+    at this stride, or with the last but one where the stride is asked for twice. The first run
+    begins with the image.
 
     Raises:
         TypeError: the name is unknown, or the trunk has no stage at one of the strides.
     """
     stages = _entry(name)[0].STAGES
     runs, start = [], 0
-    for stride in strides:
+    for place, stride in enumerate(strides):
         at_stride = [number for number, value in enumerate(stages.values()) if value == stride]
-        if not at_stride:
+        still_wanted = strides[place:].count(stride)
+        if len(at_stride) < still_wanted:
             raise TypeError(f"trunk {name!r} has no stage at stride {stride}; it has "
                             f"{', '.join(f'{stage} at {at}' for stage, at in stages.items())}")
-        runs.append(list(stages)[start:at_stride[-1] + 1])
-        start = at_stride[-1] + 1
+        end = at_stride[-still_wanted] + 1
+        runs.append(list(stages)[start:end])
+        start = end
     return runs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import ClassVar
@@ -12,6 +13,9 @@ from .trunk import Trunk
 
 #: Stage → channels of its output.
 CHANNELS = {"stem": 64, "layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048}
+#: Stage → the modules of torchvision's network that it holds, where they are not the stage itself.
+_PARTS = {"stem": ("conv1", "bn1", "relu", "maxpool"), "conv1": ("conv1", "bn1", "relu"),
+          "pool": ("maxpool",)}
 
 
 class ResNet50(Trunk):
@@ -34,14 +38,51 @@ class ResNet50(Trunk):
 
         whole = torchvision.models.resnet50(weights=None)
         whole.maxpool = (nn.MaxPool2d if pool == "max" else nn.AvgPool2d)(3, 2, padding=1)
+        self.alter(whole)
         for stage in stages:
-            if stage == "stem":
-                parts = ("conv1", "bn1", "relu", "maxpool")
-                layers = nn.Sequential(OrderedDict((p, getattr(whole, p)) for p in parts))
-            else:
-                layers = getattr(whole, stage)
-            self.add_stage(stage, layers, CHANNELS[stage])
+            layers = nn.Sequential(OrderedDict(
+                (part, getattr(whole, part)) for part in _PARTS[stage])) \
+                if stage in _PARTS else getattr(whole, stage)
+            self.add_stage(stage, layers, CHANNELS.get(stage, CHANNELS["stem"]))
+
+    def alter(self, whole: nn.Module) -> None:
+        """Change torchvision's network before its stages are taken."""
 
     def imagenet_keys(self) -> dict[str, str]:
         """Our key → the key of the same tensor in torchvision's ``resnet50``."""
-        return {key: key.removeprefix("stem.") for key in self.state_dict()}
+        return {key: re.sub(r"^(stem|conv1)\.", "", key) for key in self.state_dict()}
+
+
+class SplitResNet50(ResNet50):
+    """ResNet-50 with its stem in two stages, for networks that take the features before the
+    pooling."""
+
+    STAGES: ClassVar[dict[str, int]] = {"conv1": 2, "pool": 4, "layer1": 4, "layer2": 8,
+                                        "layer3": 16, "layer4": 32}
+
+
+class DenseResNet50(SplitResNet50):
+    """The same, with the deepest stage at 1/16 and not dilated, as GateNet has it."""
+
+    STAGES: ClassVar[dict[str, int]] = SplitResNet50.STAGES | {"layer4": 16}
+
+    def alter(self, whole: nn.Module) -> None:
+        """Take the stride out of the deepest stage."""
+        whole.layer4[0].conv2.stride = whole.layer4[0].downsample[0].stride = (1, 1)
+
+
+class CaffeResNet50(DenseResNet50):
+    """The same with the deepest stage dilated, as it was trained in Caffe and as PoolNet and EGNet
+    have it: the stride is in the first 1×1 convolution of a stage, and the pooling rounds up."""
+
+    convention = ("bgr", 255)
+    imagenet = "https://download.mindspore.cn/thirdparty/resnet50_caffe.pth"
+
+    def alter(self, whole: nn.Module) -> None:
+        """Move strides to where Caffe has them, and dilate the deepest stage."""
+        super().alter(whole)
+        whole.maxpool.ceil_mode = True
+        for layer in (whole.layer2, whole.layer3):
+            layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)
+        for block in whole.layer4:
+            block.conv2.dilation = block.conv2.padding = (2, 2)

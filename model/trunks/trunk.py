@@ -32,6 +32,8 @@ class Trunk(nn.Module, ABC):
     imagenet: str
     #: Beginnings of keys in that file that a trunk does not use, such as the classifier's.
     imagenet_unused: tuple[str, ...] = ()
+    #: ``data.channels`` and ``data.range`` of the images that those weights were trained on.
+    convention: ClassVar[tuple[str, int]] = ("rgb", 1)
     #: Whether the stages' inner results are computed a second time in the backward pass instead
     #: of being kept for it.
     recompute: bool = False

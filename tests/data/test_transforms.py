@@ -61,6 +61,13 @@ def test_normalised_is_scaled_to_one_less_the_mean_over_the_deviation():
     assert torch.allclose(normal, torch.tensor([[[-0.1, 0.1]], [[0.4, 0.8]], [[2.0, 2.8]]]))
 
 
+def test_images_may_be_bgr_up_to_255_as_in_caffe():
+    image = torch.tensor([[[0, 51]], [[102, 153]], [[204, 255]]], dtype=torch.uint8)
+    normal = normalise(image, [104, 117, 123], [1, 1, 1], "bgr", 255)
+    assert torch.equal(normal, torch.tensor([[[100., 151]], [[-15, 36]], [[-123, -72]]]))
+    assert torch.allclose(denormalise(normal, [104, 117, 123], [1, 1, 1], "bgr", 255), image / 255)
+
+
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=20, deadline=None)
 def test_denormalise_inverts_normalise(seed):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torch import nn
 
 import engine.prediction
@@ -42,6 +43,18 @@ def test_a_network_that_gives_nan_is_named_with_its_image():
     batch = {"image": torch.full((1, 3, 8, 8), float("nan")), "size": [(8, 8)], "name": ["0007"]}
     with pytest.raises(UserError, match="NaN for the image 0007"):
         list(maps_of(forward(Dropping(), batch, FP32)[0], batch))
+
+
+def test_maps_may_be_bytes_that_are_resized_or_have_aligned_corners():
+    logits = torch.tensor([[[[-9.0, 0.0, 9.0]]]])
+    batch = {"size": [(1, 5)], "name": ["a"]}
+    (nearest,), (bicubic,), (aligned,) = (
+        maps_of(logits, batch, resize, align_corners=resize == "probabilities")
+        for resize in ("nearest", "bicubic", "probabilities"))
+    assert nearest.tolist() == [[0, 0, 128, 255, 255]]
+    small = Image.fromarray(np.array([[0, 128, 255]], np.uint8))
+    assert np.array_equal(bicubic, np.asarray(small.resize((5, 1), Image.Resampling.BICUBIC)))
+    assert aligned[0].tolist() == [0, 64, 128, 191, 255]
 
 
 def test_maps_are_made_of_resized_logits_or_probabilities():

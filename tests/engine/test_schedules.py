@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 from torch import nn
 
 from engine.optimizer import build_optimizer
@@ -50,6 +51,32 @@ def test_the_compounding_schedule_collapses_and_the_step_does_not():
     assert compounding[54] == pytest.approx(1e-6)
     assert compounding[98] == pytest.approx(1e-50)
     assert step[49:] == pytest.approx([1e-1] * 50)
+
+
+def test_milestones_drop_the_rate_after_their_epochs():
+    values = rates("milestones", 6, 2, milestones=[2, 4])
+    assert values == pytest.approx([1] * 4 + [0.1] * 4 + [0.01] * 4)
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_restart_forgets_the_moments_after_a_milestone(restart):
+    schedule = make("milestones", 6, milestones=[2], restart=restart)
+    (weight, _) = schedule.optimizer.param_groups[0]["params"]
+    weight.grad = torch.ones_like(weight)
+    schedule.optimizer.step()
+    schedule.restart(2)
+    assert weight in schedule.optimizer.state
+    schedule.restart(3)
+    assert (weight in schedule.optimizer.state) != restart
+
+
+def test_biases_may_have_a_rate_of_their_own_and_no_decay():
+    config = default_config().optim
+    config.weight_decay, config.bias_factor, config.decay_bias = 0.1, 2.0, False
+    network = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm2d(1))
+    groups = {group["column"]: group for group in build_optimizer(config, network).param_groups}
+    assert {name: (len(group["params"]), group["factor"], group["weight_decay"])
+            for name, group in groups.items()} == {"lr": (2, 1, 0.1), "lr_bias": (2, 2, 0)}
 
 
 def test_wssas_rate_is_the_compounding_one_with_its_numbers():

@@ -22,6 +22,7 @@ from engine.optimizer import build_optimizer
 from engine.summary import count, print_summary
 from report.picture import batch_grid
 from utils.config import default_config
+from utils.schema import DataConfig
 
 
 def events(folder: Path) -> list[Event]:
@@ -86,7 +87,7 @@ def test_pictures_show_all_targets_and_side_outputs():
     sample = {"image": torch.zeros(2, 3, 8, 8), "mask": torch.ones(2, 1, 8, 8),
               "scribble": torch.tensor([0, 1, 255, 255] * 16).view(1, 1, 8, 8).repeat(2, 1, 1, 1)}
     outputs = {"edge": torch.full((2, 1, 4, 4), -9.0), "saliency": torch.full((2, 1, 8, 8), 9.0)}
-    grid = batch_grid(sample, outputs, [0.25] * 3, [1] * 3)
+    grid = batch_grid(sample, outputs, DataConfig(mean=[0.25] * 3, std=[1] * 3))
     cells = grid[0, 2:, 2:].unfold(0, 8, 10).unfold(1, 8, 10)
     assert cells.shape[:2] == (2, 5)
     assert torch.allclose(cells[0, 0], torch.tensor(0.25))

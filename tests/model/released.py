@@ -13,7 +13,8 @@ class Released(NamedTuple):
 
     Attributes:
         parameters: how many the network has. Others of the released network never run.
-        outputs: our name → the released code's name.
+        outputs: our name → the released code's name; "" for one that the reference outputs lack,
+            ``NAME/1`` for channel 1, ``2 * NAME`` for its double.
         golden: name of the reference outputs in ``golden/models``; "" where there are none.
         tolerance: largest error of an output, in parts of its deviation. Outputs are equal bit for
             bit where the reference was made (AVX-512, two threads). On any machine, random weights
@@ -46,11 +47,53 @@ _BGNET = {"saliency": "o1", "side2": "o2", "side3": "o3", "edge": "edge"}
 _DEEPEST = ("side5",)  # SCWSSOD's other outputs are divided by a sum that may be near 0
 _EDGE = ("edge",)  # TRACER thresholds channels behind it, where rounding decides
 
+_DSS = {"saliency": "", **{f"side{level}": f"prob{level}" for level in range(6)}, "fused": "prob6"}
+_EDN = {"saliency": "logits/0", **{f"side{level}": f"logits/{level}" for level in range(1, 5)}}
+_EGNET = {"saliency": "up_sal_final4",
+          **{f"guided{level}": f"up_sal_final{level - 1}" for level in range(1, 5)},
+          **{f"side{level}": f"up_sal{4 - level}" for level in range(1, 5)}, "edge": "up_edge0"}
+_GATENET = {"saliency": "saliency_logit", "pyramid": ""}
+_ITSD = {"saliency": "2 * final", **{f"side{level}": f"pred{level}" for level in range(5)},
+         **{f"contour{level}": f"contour{level}" for level in range(5)}}
+_PICANET = {"saliency": "pred5", **{f"side{level}": f"pred{level}" for level in range(5)}}
+_POOLNET_JOINT = {"saliency": "sal", "edge": "edge_fuse",
+                  **{f"edge{level}": f"edge{level}" for level in range(3)}}
+_RAS = {"saliency": "score1", **{f"side{level}": f"score{level}" for level in (2, 3, 4, 5)}}
+_RAS_V2 = {"saliency": "score2", **{f"side{level}": f"score{level}" for level in (3, 4, 5)}}
+
 RELEASED = {
     "bgnet": Released(77_803_714, _BGNET, "bgnet", probabilities=("edge",),
                       left_out="2 tensors (2049000 values) of resnet"),
     "cpd_vgg": Released(29_232_771, _CPD, "cpd_vgg", tolerance=1e-4),
     "cpd_resnet": Released(47_851_075, _CPD, "cpd_r"),
+    "dss_vgg": Released(62_238_181, _DSS, "dss_vgg", 1e-3, tuple(_DSS),
+                        in_bf16=("side0",)),
+    "edn_vgg": Released(21_834_309, _EDN, "edn_vgg_logits", 1e-3, in_bf16=("side1",)),
+    "egnet_resnet": Released(111_659_850, _EGNET, "egnet_resnet", 1e-3, left_out="merge1",
+                             like="egnet_vgg"),
+    "egnet_vgg": Released(108_035_658, _EGNET, "egnet_vgg", 1e-3,
+                          left_out="1 tensors (32768 values) of merge1"),
+    "gatenet_resnet": Released(128_629_796, _GATENET, "gatenet_resnet", 1e-3, like="gatenet_vgg"),
+    "gatenet_vgg": Released(100_016_105, _GATENET | {"saliency": "saliency_probability"},
+                            "gatenet_vgg", 1e-3, ("saliency",)),
+    "itsd_resnet": Released(26_075_640, _ITSD, "itsd_resnet", 1e-3, left_out="decoder",
+                            like="itsd_vgg"),
+    "itsd_vgg": Released(16_692_152, _ITSD, "itsd_vgg", 1e-3,
+                         left_out="30 tensors (392360 values) of decoder"),
+    "minet_res50": Released(162_378_305, {"saliency": "sal"}, "minet_res50", 1e-3,
+                            like="minet_vgg16"),
+    "minet_vgg16": Released(47_562_737, {"saliency": "sal"}, "minet_vgg16", 1e-3),
+    "nldf_vgg": Released(24_999_362, {"saliency": "", "half": "prob"}, "nldf_vgg", 1e-3,
+                         ("half",)),
+    "picanet_vgg": Released(47_218_721, _PICANET, "picanet_vgg", 1e-3, tuple(_PICANET)),
+    "poolnet_joint_resnet": Released(69_557_642, _POOLNET_JOINT | {"edge3": "edge3"},
+                                     "poolnet_joint_resnet", 1e-3, like="poolnet_joint_vgg"),
+    "poolnet_joint_vgg": Released(53_631_352, _POOLNET_JOINT, "poolnet_joint_vgg", 1e-3),
+    "poolnet_resnet": Released(68_261_057, {"saliency": "sal"}, "poolnet_resnet", 1e-3,
+                               like="poolnet_vgg"),
+    "poolnet_vgg": Released(52_512_705, {"saliency": "sal"}, "poolnet_vgg", 1e-3),
+    "ras_resnet": Released(24_697_989, _RAS, "ras_resnet", 1e-3),
+    "ras_v2": Released(24_585_156, _RAS_V2, "ras_v2", 1e-3),
     "scwssod": Released(63_537_997, _SCWSSOD, "scwssod", in_bf16=_DEEPEST),
     "scwssod_vgg": Released(40_195_661, _SCWSSOD, like="scwssod"),
     "tracer_te0": Released(7_453_090, _TRACER, "tracer0", 2e-2, tuple(_TRACER), in_bf16=_EDGE),

@@ -16,6 +16,7 @@ from torch import Tensor
 import losses
 import model
 import train as train_script
+from model.itsd import ITSDObjective
 from model.objectives import TableObjective
 from tests.small_runs import equal, train, weights
 from utils.config import load_config, merge_config
@@ -56,23 +57,63 @@ F3NET = maps(*({"structure": weight} for weight in (0.5, 0.5, 0.5, 0.25, 0.125, 
     ("poolnet/edge_balanced", maps(*[EGNET_EDGE | {"target": "soft_edge"}] * 4), {}),
     ("egnet/total", maps(EGNET_EDGE, *[{"bce_sum": 0.1}] * 9), {}),
     ("gatenet/total", maps({"bce": 1}, {"bce": 1}), {}),
+    ("ras/v1_total", maps(*[{"bce": 0.5, "iou": 0.5}] * 5), {}),  # its code divides by the batch
     ("ras/v2_total", maps(*[{"bce": 1, "iou": 1}] * 4), {}),
+    ("ras/bce_iou", maps({"bce": 1, "iou": 1}), {}),
+    ("minet/total", maps({"bce": 1, "cel": 1}), {}),
+    ("nldf/bce_area", maps({"bce": 1, "area_dice": 1}), {}),
+    ("nldf/bce_boundary", maps({"bce": 1, "boundary_dice": 1}), {}),
+    ("edn/bce_dice", maps(*[{"bce": 1, "batch_dice": 1}] * 5), {}),
+    ("picanet/six_bce", maps(*({"bce": weight, "shrink": "max"} for weight in (
+        0.5, 0.5, 0.5, 0.8, 0.8, 1))), {}),
 ])
 def test_tables_give_the_released_totals_and_gradients(golden, agrees, name, table, choices):
     file = "losses_zoo_a"
     in_a = json.loads((golden.folder / "losses_zoo_a.json").read_text())["losses"]
     if name in in_a:
-        arrays = np.load(golden.folder / "losses_zoo_a.npz")
-        logits = [2 * golden.golden_input(entry["shape"], entry["seed"]).numpy()
-                  for entry in in_a[name]["logits"]]
+        logits, sample = inputs_of(golden, in_a[name])
     else:
         file, arrays = "losses_zoo_b", np.load(golden.folder / "losses_zoo_b_inputs.npz")
-        logits = [arrays["logit_s" if "@" in name else f"logit{number}"] for number in table]
-    logits = [torch.from_numpy(values).requires_grad_() for values in logits]
-    sample = {"image": None} | {key: torch.from_numpy(arrays[key]) for key in arrays}
-    _, terms = TableObjective(table, **choices)(lambda image: dict(zip(table, logits, strict=True)),
-                                                sample)
+        logits = [torch.from_numpy(arrays["logit_s" if "@" in name else f"logit{number}"])
+                  .requires_grad_() for number in table]
+        sample = {"image": None} | {key: torch.from_numpy(arrays[key]) for key in arrays}
+    # Five outputs of EDN are the channels of one tensor.
+    outputs = [channel for values in logits for channel in values.split(1, dim=1)]
+    _, terms = TableObjective(table, **choices)(
+        lambda image: dict(zip(table, outputs, strict=True)), sample)
     agrees(name, sum(terms.values()), logits, file)
+
+
+def inputs_of(golden, entry: dict) -> tuple[list[Tensor], dict]:
+    """The logits that a loss of losses_zoo_a was computed with, and the sample."""
+    logits = [(2 * golden.golden_input(each["shape"], each["seed"])).requires_grad_()
+              for each in entry["logits"]]
+    arrays = np.load(golden.folder / "losses_zoo_a.npz")
+    sample = {"image": None} | {key: torch.from_numpy(arrays[key]) for key in arrays}
+    if logits[-1].shape[-1] == 224:  # PiCANet's target, an ellipse, is in the entry's note
+        y, x = np.mgrid[:224, :224]
+        ellipse = ((y - 100) / 61) ** 2 + ((x - 90) / 43) ** 2 < 1
+        sample["mask"] = torch.from_numpy(ellipse[None, None]).float()
+    return logits, sample
+
+
+@pytest.mark.parametrize("name, choices", [
+    ("itsd/act_as_released", {"variant": "released"}),
+    ("itsd/act_one_sigmoid", {"variant": "paper"}),
+    ("itsd/act_one_sigmoid", {"variant": "released", "double_sigmoid": False}),
+])
+def test_the_adaptive_contour_loss_of_itsd_is_the_released_one(golden, agrees, name, choices):
+    entry = json.loads((golden.folder / "losses_zoo_a.json").read_text())["losses"][name]
+    logits, sample = inputs_of(golden, entry)
+    # Golden maps are (N, h, w): sides, contours, the final map. The objective makes the contour of
+    # the mask.
+    names = (*(f"{kind}{level}" for kind in ("side", "contour") for level in range(5)), "saliency")
+    outputs = {key: values[:, None] for key, values in zip(names, logits, strict=True)}
+    _, terms = ITSDObjective(**choices)(lambda image: outputs, {"image": None,
+                                                                "mask": sample["mask"]})
+    assert list(terms) == [key for level in range(5)
+                           for key in (f"side{level}", f"contour{level}")] + ["saliency"]
+    agrees(name, sum(terms.values()), logits, "losses_zoo_a")
 
 
 # --- against sums by hand ------------------------------------------------------------------------

@@ -68,3 +68,20 @@ def test_only_networks_that_want_them_are_given_the_statistics():
     network = model.from_recipe(load_config(CONFIGS / "wssa.yaml", [
         *statistics, "model.options.width=0.0625"]))
     assert network.mean.flatten().tolist() == pytest.approx([0.5, 0.4, 0.3])
+
+
+def test_sizes_that_a_network_does_not_take_are_refused():
+    for name, size, message in (("nldf_vgg", 320, "352×352 pixels, not 320×320"),
+                                ("dss_vgg", 250, "multiples of 32 pixels, not 250×250")):
+        config = load_config(CONFIGS / f"{name}.yaml", [f"data.size={size}"])
+        with pytest.raises(UserError, match=message), torch.device("meta"):
+            model.from_recipe(config)
+
+
+def test_images_that_the_trunk_was_not_trained_on_are_noted(capsys):
+    with torch.device("meta"):
+        network = model.build("egnet_vgg")
+    model.note_convention(network, load_config(CONFIGS / "egnet_vgg.yaml"))
+    assert capsys.readouterr().err == ""
+    model.note_convention(network, load_config(CONFIGS / "egnet_vgg.yaml", ["data.channels=rgb"]))
+    assert "channels bgr from 0 to 255, this recipe gives rgb" in capsys.readouterr().err

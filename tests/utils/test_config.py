@@ -219,7 +219,7 @@ def test_a_size_is_a_side_or_height_and_width():
     ("data.scales=[1,0]", "above 0 and at most 16 (factors on the size"),
     ("data.edge_dilate=-1", "odd, 1 or more"), ("data.edge_dilate=2", "odd, 1 or more"),
     ("optim.name=adma", "one of adam, adamw, sgd (did you mean 'adam'?)"),
-    ("test.resize=logit", "logits or probabilities (did you mean 'logits'?)"),
+    ("test.resize=logit", "bicubic (did you mean 'logits'?)"),
     ("optim.schedule=zzz", "cosine, plateau (the factor on the learning rate"),
     ("optim.nesterov=true optim.momentum=0", "false without momentum"),
     ("train.compile=true train.checkpoint_trunk=true", "false with train.checkpoint_trunk"),

@@ -1,0 +1,246 @@
+"""ITSD: Interactive Two-Stream Decoder for Accurate and Fast Saliency Detection.
+
+Zhou, Xie, Lai, Chen and Yang, CVPR 2020. Two decoders, of the saliency and of its contour, hand
+each other their features at every level; features pass on by maxima over groups of channels, which
+have no weights.
+
+The released code is in docs/itsd.md: its contour is compared after two sigmoids, and its mean of
+green and blue is mistyped; the checkpoints were trained so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from losses import bce
+
+from . import trunks
+from .base import Network
+from .blocks import resize_to
+from .objectives import Terms, switch
+from .trunks.vgg import released_features
+
+WIDTH = 64  # channels of both decoders
+#: Convolutions of a level, from the deepest.
+DEPTHS = (3, 2, 2, 1, 1)
+
+
+def conv(in_channels: int, out_channels: int = WIDTH) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1)
+
+
+def group_max(x: Tensor, groups: int) -> Tensor:
+    """(N, C, H, W) → (N, groups, H, W): the maximum over C / groups channels in a row."""
+    return x.reshape(x.shape[0], groups, -1, *x.shape[2:]).amax(dim=2)
+
+
+def grouped(channels: int) -> nn.Sequential:
+    """Convolution of 64 channels, norm of pairs of channels, ReLU."""
+    return nn.Sequential(conv(WIDTH, channels), nn.GroupNorm(channels // 2, channels),
+                         nn.ReLU(inplace=True))
+
+
+def chain(count: int) -> nn.Sequential:
+    """``count`` convolutions with ReLU."""
+    return nn.Sequential(*(layer for _ in range(count)
+                           for layer in (conv(WIDTH), nn.ReLU(inplace=True))))
+
+
+class SaliencyLevel(nn.Module):
+    """A level of the saliency's decoder."""
+
+    def __init__(self, depth: int, deepest: bool):
+        super().__init__()
+        self.conv4 = nn.Identity() if deepest else grouped(WIDTH // 2)
+        self.convs = chain(depth)
+        self.conv2 = grouped(WIDTH // 2)
+        self.final = nn.Sequential(conv(WIDTH), nn.ReLU(inplace=True))
+
+    def forward(self, feature: Tensor, deeper: Tensor | None) -> Tensor:
+        """The encoder's (N, 64, h, w) and the deeper level's at half the size → (N, 64, h, w)."""
+        x = feature if deeper is None else torch.cat(
+            [group_max(resize_to(deeper, feature, False), WIDTH // 2), self.conv4(feature)], dim=1)
+        x = self.convs(x)
+        return self.final(torch.cat([group_max(x, WIDTH // 2), self.conv2(feature)], dim=1))
+
+
+class ContourLevel(nn.Module):
+    """A level of the contour's decoder."""
+
+    def __init__(self, depth: int):
+        super().__init__()
+        self.conv1 = chain(depth)
+        self.conv2 = grouped(WIDTH)
+        self.final = nn.Sequential(conv(WIDTH), nn.ReLU(inplace=True))
+
+    def forward(self, deeper: Tensor, saliency: Tensor) -> Tensor:
+        """The deeper level's (N, 64, ·, ·) and 32 features of the saliency's head, (N, 32, h, w)
+        → (N, 64, h, w)."""
+        x = resize_to(self.conv1(deeper), saliency, False)
+        x = self.final(self.conv2(x))
+        return torch.cat([group_max(x, WIDTH // 2), saliency], dim=1)
+
+
+class Head(nn.Module):
+    """32 features, which go to the other decoder, and the logits of a level."""
+
+    def __init__(self):
+        super().__init__()
+        self.final_conv = conv(WIDTH, WIDTH // 2)
+        self.pr_conv = conv(WIDTH // 2, 4)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 64, h, w) → (N, 32, h, w) and logits (N, 1, h, w)."""
+        x = F.relu(self.final_conv(x))
+        return x, group_max(self.pr_conv(x), 1)
+
+
+class Fusion(nn.Module):
+    """The saliency features of all levels → eight maps, whose maximum is the prediction."""
+
+    def __init__(self):
+        super().__init__()
+        #: Level, from the deepest → a convolution for each doubling that it lacks, and one to 8.
+        self.levels = nn.ModuleList(
+            nn.ModuleList([*(conv(WIDTH) for _ in range(doublings)), conv(WIDTH, 8)])
+            for doublings in (4, 3, 2, 1, 0))
+        self.conv = conv(5 * 8, 8)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Five (N, 64, ·, ·), from the deepest → (N, 8, h, w) of the shallowest."""
+        maps = []
+        for level, (x, convs) in enumerate(zip(features, self.levels, strict=True)):
+            for doubling, each in enumerate(convs[:-1]):
+                target = features[level + 1 + doubling]
+                x = F.relu(each(x))
+                # As released: the third doubling interpolates, the others copy.
+                x = resize_to(x, target, False) if doubling == 2 else \
+                    F.interpolate(x, target.shape[-2:], mode="nearest")
+            maps.append(F.relu(convs[-1](x)))
+        return self.conv(torch.cat(maps, dim=1))
+
+
+class ITSDObjective:
+    """Cross-entropy of the saliency that weighs pixels near the contour up to five times, and that
+    of the contour, on every level (the paper's adaptive contour loss, ACT).
+
+    Args:
+        variant: ``released`` or ``paper``.
+        double_sigmoid: whether the contour's probabilities are compared as if they were logits; on
+            as released.
+    """
+
+    targets = ("mask",)
+    outputs = ("saliency", *(f"side{level}" for level in range(5)),
+               *(f"contour{level}" for level in range(5)))
+    WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the levels, from the deepest
+    FINAL = 1.5
+
+    def __init__(self, variant: str, double_sigmoid: bool | None = None):
+        self.double_sigmoid = switch("double_sigmoid", double_sigmoid, variant == "released")
+
+    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
+        outputs, mask = network(sample["image"]), sample["mask"].float()
+        # 5×5 dilation minus 5×5 erosion; what lies outside of the image does not count.
+        contour = F.max_pool2d(mask, 5, 1, padding=2) + F.max_pool2d(-mask, 5, 1, padding=2)
+        terms, near = {}, None
+        for level, weight in enumerate(self.WEIGHTS):
+            logits, outline = (outputs[f"{kind}{level}"].float() for kind in ("side", "contour"))
+            size, near = logits.shape[-2:], outline.sigmoid()
+            own = (F.adaptive_avg_pool2d(mask, size) > 0.5).float()
+            own_contour = F.adaptive_max_pool2d(contour, size)
+            terms[f"side{level}"] = weight * weighted_bce(logits, own, near, own_contour)
+            compared = near if self.double_sigmoid else outline
+            terms[f"contour{level}"] = weight * bce(compared, own_contour)
+        final = outputs["saliency"].float()
+        terms["saliency"] = self.FINAL * weighted_bce(
+            final, (mask > 0.5).float(), resize_to(near, final, False), contour)
+        return outputs, terms
+
+
+def weighted_bce(logits: Tensor, mask: Tensor, near: Tensor, contour: Tensor) -> Tensor:
+    """Cross-entropy whose pixels weigh 1 + 4 max(predicted, true contour)."""
+    weights = 1 + 4 * torch.maximum(near, contour)
+    return F.binary_cross_entropy_with_logits(logits, mask, reduction="none").mul(weights).mean()
+
+
+class ITSD(Network):
+    """16 692 152 parameters on VGG-16, 26 075 640 on ResNet-50; 392 360 more are in the official
+    checkpoints and never run.
+
+    Args:
+        trunk: a name in ``trunks``.
+        trunk_options: of the trunk.
+    """
+
+    never_run: ClassVar[tuple[str, ...]] = ("decoder.slc_decode.",)
+    released_keys: Mapping[str, str] = released_features(r"encoder\.encoder\.features\.") | {
+        r"encoder\.encoder\.(conv1|bn1)\.": r"trunk.conv1.\1.",
+        r"encoder\.encoder\.layer(\d)\.": r"trunk.layer\1.",
+        r"encoder\.adapters\.(\d)\.conv\.": r"adapters.\1.",
+        r"decoder\.slc_blocks\.": "saliency.",
+        r"decoder\.slc_preds\.": "saliency_heads.",
+        r"decoder\.ctr_blocks\.": "contour.",
+        r"decoder\.ctr_preds\.": "contour_heads.",
+        r"decoder\.final\.slc_decode\.(\d)\.0\.": r"fusion.levels.\1.0.",
+        r"decoder\.final\.slc_decode\.(\d)\.3\.": r"fusion.levels.\1.1.",
+        r"decoder\.final\.slc_decode\.(\d)\.6\.": r"fusion.levels.\1.2.",
+        r"decoder\.final\.slc_decode\.(\d)\.9\.": r"fusion.levels.\1.3.",
+        r"decoder\.final\.slc_decode\.(\d)\.12\.": r"fusion.levels.\1.4.",
+        r"decoder\.final\.conv\.": "fusion.conv.",
+    }
+    with_trunk: ClassVar[tuple[str, ...]] = ("adapters",)
+    own_sizes = True
+    objective = ITSDObjective
+
+    def __init__(self, trunk: str = "vgg16", **trunk_options):
+        super().__init__()
+        vgg = trunk.startswith("vgg")
+        strides = (1, 2, 4, 8, 16) if vgg else (2, 4, 8, 16, 32)
+        self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
+        channels = [self.trunk.channels[stage] for stage in self.trunk.levels]
+        self.adapters = nn.ModuleList([] if vgg else [
+            conv(width if level == 0 else width // 4) for level, width in enumerate(channels)])
+        self.saliency = nn.ModuleList(SaliencyLevel(depth, deepest=level == 0)
+                                      for level, depth in enumerate(DEPTHS))
+        self.contour = nn.ModuleList(map(ContourLevel, DEPTHS))
+        self.saliency_heads = nn.ModuleList(Head() for _ in DEPTHS)
+        self.contour_heads = nn.ModuleList(Head() for _ in DEPTHS)
+        self.fusion = Fusion()
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) → five (N, 64, ·, ·), from the deepest."""
+        stages, features = self.trunk(image), []
+        for level, stage in enumerate(self.trunk.levels):
+            x = stages[stage]
+            if self.adapters:
+                x = x if level == 0 else group_max(x, x.shape[1] // 4)
+                features.append(F.relu(self.adapters[level](x)))
+            else:
+                features.append(group_max(x, WIDTH))
+        return features[::-1]
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """(N, 3, H, W) normalised RGB → logits: ``saliency`` (N, 1, H, W); ``side0`` … ``side4``
+        and ``contour0`` … ``contour4`` (N, 1, h, w) of the levels, from the deepest. Evaluation
+        doubles the saliency's logits, as released."""
+        decoded, sides, contours = [], {}, {}
+        saliency = contour = passed = None
+        for level, feature in enumerate(self.features(image)):
+            saliency = self.saliency[level](feature, saliency)
+            if passed is None:
+                contour = saliency
+            else:
+                saliency = torch.cat([group_max(saliency, WIDTH // 2),
+                                      resize_to(passed, feature, False)], dim=1)
+            decoded.append(saliency)
+            shared, sides[f"side{level}"] = self.saliency_heads[level](saliency)
+            contour = self.contour[level](contour, shared)
+            passed, contours[f"contour{level}"] = self.contour_heads[level](contour)
+        final = group_max(resize_to(self.fusion(decoded), image, False), 1)
+        return {"saliency": final if self.training else 2 * final, **sides, **contours}

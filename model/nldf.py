@@ -1,0 +1,78 @@
+"""NLDF: Non-Local Deep Features for Salient Object Detection.
+
+Luo, Mishra, Achkar, Eichel, Li and Jodoin, CVPR 2017. Features and their contrast, which is their
+distance from the mean around, are joined from deep to shallow; a global feature of the deepest
+stage is added to every pixel's score.
+
+The network is that of the PyTorch port AceCoooool/NLDF-pytorch, whose weights load; the paper's own
+code is in TensorFlow and predicts two channels (docs/nldf.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import trunks
+from .base import Network
+from .blocks import resize_to
+from .trunks.vgg import released_features
+
+WIDTH = 128  # channels of a level's feature, and of its contrast
+
+
+class NLDF(Network):
+    """24 999 362 parameters. Images are 352×352: the global feature is one pixel then.
+
+    Args:
+        trunk: a name in ``trunks``, of a VGG-16.
+        trunk_options: of the trunk.
+    """
+
+    released_keys: Mapping[str, str] = released_features(r"base\.") | {
+        r"feat\.(\d)\.conv1\.": r"features.\1.",
+        r"pool\.0\.": "local.",
+        r"pool\.(\d)\.": r"up.\1.",
+        r"glob\.": "context.",
+        r"conv_g\.": "context_score.",
+        r"conv_l\.": "local_score.",
+    }
+    fixed_side = 352
+    own_sizes = True
+
+    def __init__(self, trunk: str = "vgg16", **trunk_options):
+        super().__init__()
+        self.trunk = trunks.build(trunk, trunks.levels(trunk, (1, 2, 4, 8, 16)), **trunk_options)
+        self.features = nn.ModuleList(nn.Conv2d(self.trunk.channels[stage], WIDTH, 3, padding=1)
+                                      for stage in self.trunk.levels)
+        #: Level → the upsampling of what it passes to the shallower one.
+        self.up = nn.ModuleDict({
+            str(level): nn.ConvTranspose2d((6 - level) * WIDTH, (5 - level) * WIDTH, 3, 2, 1, 1)
+            for level in (1, 2, 3, 4)})
+        self.local = nn.Conv2d(6 * WIDTH, 5 * WIDTH, 1)
+        self.context = nn.Sequential(
+            nn.Conv2d(512, WIDTH, 5), nn.ReLU(inplace=True), nn.Conv2d(WIDTH, WIDTH, 5),
+            nn.ReLU(inplace=True), nn.Conv2d(WIDTH, WIDTH, 3))
+        self.local_score = nn.Conv2d(5 * WIDTH, 1, 1)
+        self.context_score = nn.Conv2d(WIDTH, 1, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """(N, 3, 352, 352) RGB → logits: ``half`` (N, 1, 176, 176), and ``saliency`` (N, 1, 352,
+        352), the same enlarged."""
+        stages = self.trunk(image)
+        pooled = [F.max_pool2d(stages[stage], 2) for stage in self.trunk.levels]
+        passed: list[Tensor] = []  # what the deeper level passes on
+        for level in (4, 3, 2, 1, 0):
+            feature = F.relu(self.features[level](pooled[level]))
+            contrast = feature - F.avg_pool2d(feature, 3, 1, padding=1)
+            joined = torch.cat([feature, contrast, *passed], dim=1)
+            passed = [F.relu(self.up[str(level)](joined)) if level else self.local(joined)]
+        half = self.local_score(passed[0]) + self.context_score(self.context(pooled[-1]))
+        return {"saliency": resize_to(half, image, True), "half": half}

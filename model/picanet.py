@@ -1,0 +1,154 @@
+"""PiCANet: Learning Pixel-wise Contextual Attention for Saliency Detection.
+
+Liu, Han and Yang, CVPR 2018 (arXiv 1708.06433). Each pixel chooses for itself which context
+features to attend to: in deep cells from the whole map, by weights that recurrent networks along
+rows and columns predict; in shallower cells from the 7×7 pixels around.
+
+The network is that of the PyTorch port Ugness/PiCANet-Implementation, whose weights load; the
+paper's own code is in Caffe. The port's local attention is scrambled, which ``variant`` switches
+(docs/picanet.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import trunks
+from .base import Network
+from .blocks import resize_to
+from .trunks.vgg import released_features
+
+SIDE = 224  # of the images, and an eighth of it of the deep maps
+GRID = 10  # rows and columns that global attention chooses from, three pixels apart
+WINDOW, DILATION = 7, 2  # of local attention
+#: Channels of the encoder, and of a cell's result, from the deepest cell.
+CELLS = ((1024, 512), (512, 512), (512, 256), (256, 128), (128, 64), (64, 1))
+GLOBAL_CELLS = 2
+
+
+class GlobalAttention(nn.Module):
+    """Each pixel's mean over a grid of the whole map, weighted by itself (Sec. 3.1)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.rows = nn.LSTM(channels, 256, batch_first=True, bidirectional=True)
+        self.columns = nn.LSTM(512, 256, batch_first=True, bidirectional=True)
+        self.conv = nn.Conv2d(512, GRID**2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, 28, 28) → the same shape."""
+        batch, _, height, width = x.shape
+        swept = self.rows(x.permute(0, 2, 3, 1).flatten(0, 1))[0]
+        swept = swept.reshape(batch, height, width, -1).transpose(1, 2)
+        swept = self.columns(swept.flatten(0, 1))[0].reshape(batch, width, height, -1)
+        weights = self.conv(swept.permute(0, 3, 2, 1)).softmax(dim=1)
+        return torch.einsum("nkhw,nck->nchw", weights, x[..., ::3, ::3].flatten(2))
+
+
+class LocalAttention(nn.Module):
+    """Each pixel's mean over the dilated window around it, weighted by itself (Sec. 3.2).
+
+    Args:
+        scrambled: as released: weights and windows are read as if their 49 values of a pixel lay
+            side by side, where the same value of all pixels does. A result is then a sum over 49
+            neighbouring pixels, mostly of one place in the window.
+    """
+
+    def __init__(self, channels: int, scrambled: bool):
+        super().__init__()
+        reach = DILATION * (WINDOW // 2)
+        self.conv1 = nn.Conv2d(channels, 128, WINDOW, padding=reach, dilation=DILATION)
+        self.conv2 = nn.Conv2d(128, WINDOW**2, 1)
+        self.reach, self.scrambled = reach, scrambled
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → the same shape."""
+        batch, channels, height, width = x.shape
+        pixels, places = height * width, WINDOW**2
+        weights = self.conv2(self.conv1(x)).softmax(dim=1)
+        windows = F.unfold(x, WINDOW, DILATION, self.reach)
+        shape, place = ((pixels, places), 3) if self.scrambled else ((places, pixels), 2)
+        weights = weights.reshape(batch, 1, *shape)
+        windows = windows.reshape(batch, channels, *shape)
+        return (weights * windows).sum(dim=place).reshape(x.shape)
+
+
+class Cell(nn.Module):
+    """A level of the decoder; the last one has no attention."""
+
+    def __init__(self, channels: int, out_channels: int, attention: nn.Module | None):
+        super().__init__()
+        self.bn_en = nn.BatchNorm2d(channels)
+        self.conv1 = nn.Conv2d(2 * channels, channels, 1)
+        self.attention = attention
+        if attention is None:
+            self.score = nn.Conv2d(channels, 1, 1)
+        else:
+            self.conv2 = nn.Conv2d(2 * channels, out_channels, 1)
+            self.bn_feature = nn.BatchNorm2d(out_channels)
+            self.score = nn.Conv2d(out_channels, 1, 1)
+
+    def forward(self, encoded: Tensor, deeper: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, h, w) and (N, C, ·, ·) → (N, out, h, w) and logits (N, 1, h, w)."""
+        deeper = resize_to(deeper, encoded, True)
+        x = F.relu(self.conv1(torch.cat([F.relu(self.bn_en(encoded)), deeper], dim=1)))
+        if self.attention is not None:
+            x = self.conv2(torch.cat([x, self.attention(x)], dim=1))
+            x = F.relu(self.bn_feature(x))
+        return x, self.score(x)
+
+
+class PiCANet(Network):
+    """47 218 721 parameters. Images are 224×224.
+
+    Args:
+        trunk: ``vgg16_dense``.
+        variant: ``released``, or ``paper`` with local attention that is not scrambled.
+        trunk_options: of the trunk.
+    """
+
+    released_keys: Mapping[str, str] = released_features(r"encoder\.seq\.") | {
+        r"encoder\.conv([67])\.": r"conv\1.",
+        r"decoder\.5\.conv2\.": "cells.5.score.",
+        r"decoder\.": "cells.",
+        r"(cells\.\d)\.conv3\.": r"\1.score.",
+        r"(cells\.\d)\.picanet\.renet\.vertical\.": r"\1.attention.rows.",
+        r"(cells\.\d)\.picanet\.renet\.horizontal\.": r"\1.attention.columns.",
+        r"(cells\.\d)\.picanet\.renet\.conv\.": r"\1.attention.conv.",
+        r"(cells\.\d)\.picanet\.": r"\1.attention.",
+    }
+    with_trunk = ("conv6", "conv7")
+    fixed_side = SIDE
+    own_sizes = True
+
+    def __init__(self, trunk: str = "vgg16_dense", variant: str = "released", **trunk_options):
+        super().__init__()
+        if variant not in ("released", "paper"):
+            raise TypeError(f"variant is released or paper, not {variant!r}")
+        self.trunk = trunks.build(trunk, trunks.levels(trunk, (1, 2, 4, 8, 8)), **trunk_options)
+        self.conv6 = nn.Conv2d(512, 1024, 3, padding=12, dilation=12)
+        self.conv7 = nn.Conv2d(1024, 1024, 3, padding=1)
+        self.cells = nn.ModuleList()
+        for number, (channels, out_channels) in enumerate(CELLS):
+            attention = None
+            if number < GLOBAL_CELLS:
+                attention = GlobalAttention(channels)
+            elif number < len(CELLS) - 1:
+                attention = LocalAttention(channels, scrambled=variant == "released")
+            self.cells.append(Cell(channels, out_channels, attention))
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """(N, 3, 224, 224) RGB in [0, 1] → logits: ``saliency`` (N, 1, 224, 224); ``side0`` …
+        ``side4`` (N, 1, h, w) of the deeper cells, from the deepest."""
+        stages = self.trunk(image)
+        encoded = [stages[stage] for stage in self.trunk.levels]
+        deepest = self.conv7(self.conv6(encoded[-1]))
+        x, outputs = deepest, {}
+        for number, (cell, feature) in enumerate(zip(self.cells, [deepest, *encoded[::-1]],
+                                                     strict=True)):
+            x, outputs[f"side{number}"] = cell(feature, x)
+        return {"saliency": outputs.popitem()[1], **outputs}
