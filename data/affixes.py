@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,42 @@ def candidates(extra: Collection[str], missing: Collection[str]) -> list[Candida
                      for name in longer for affix in _affixes(name, shorter))
     least = min(len(extra), len(missing)) / 2
     return [Candidate(*key, count) for key, count in counts.most_common() if count >= least]
+
+
+def of_both(names: Collection[str], others: Collection[str]) -> tuple[Affix, Affix] | None:
+    """The affix that all names have and another that all others have, such as ``_image`` and
+    ``_mask``, if without them the names of the smaller collection are names of the other; or None.
+    """
+    first, second = _shared(names), _shared(others)
+    for part in ("prefix", "suffix"):  # what both have is a part of the names
+        if getattr(first, part) == getattr(second, part):
+            first, second = (replace(affix, **{part: ""}) for affix in (first, second))
+    bare, bare_others = set(map(first.strip, names)), set(map(second.strip, others))
+    if not first or not second or None in bare | bare_others or \
+            (len(bare), len(bare_others)) != (len(names), len(others)):
+        return None
+    return (first, second) if bare <= bare_others or bare_others <= bare else None
+
+
+def _shared(names: Collection[str]) -> Affix:
+    """What all names begin and end with, between words; none of a single name."""
+    bases = [name.rpartition("/")[2] for name in names]
+    if len(bases) < 2:
+        return NONE
+    backwards = [base[::-1] for base in bases]
+    return Affix(_beginning(bases, _within),
+                 _beginning(backwards, lambda last, inner: _within(inner, last))[::-1])
+
+
+def _beginning(bases: Collection[str], within: Callable[[str, str], bool]) -> str:
+    """What all begin with, neither a whole one of them nor cut ``within`` a word or a number."""
+    first, last = min(bases), max(bases)
+    length = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
+                  len(first))
+    while length and any(len(base) == length or within(base[length - 1], base[length])
+                         for base in bases):
+        length -= 1
+    return first[:length]
 
 
 def _affixes(name: str, known: set[str]) -> Iterator[Affix]:

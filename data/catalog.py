@@ -31,8 +31,8 @@ MASK_FOLDERS = ("masks", "mask", "gts", "gt", "ground_truth_mask", "ground_truth
 LABEL_FOLDERS = ("SegmentationClass", "annotations", "annotation", "labels")
 #: Folders that hold both, told apart by extension: JPEG images, PNG masks.
 MIXED_FOLDERS = ("imgs", "img", "images", "src")
-WAY_OUT = ("Name the two folders with IMAGES:MASKS; images without masks are predicted with "
-           "test.py --input.")
+WAY_OUT = ("Name the two folders with IMAGES:MASKS (one folder twice, with data.mask_suffix, if "
+           "masks lie among images); images without masks are predicted with test.py --input.")
 
 
 @dataclass(frozen=True)
@@ -246,8 +246,9 @@ def _mixed_files(folder: Path, entry: DataSet | None, names: Names) -> _Files | 
     images, masks = (Listing(sorted({path for listing in listings for path in listing
                                      if path.suffix.lower() in suffixes}), within)
                      for suffixes in ((".jpg", ".jpeg", ".jpe", ".jfif"), (".png",)))
-    given = replace(masks, affix=names.affix)
-    if not set(map(images.key, images)) & set(map(given.key, masks)):
+    named = fit(map(images.name, images), masks, "images", "masks", names.affix)
+    if not {named.key(images.name(path)) for path in images} & \
+            set(map(named.listing.key, named.listing)):
         return None
     taken = {*images, *masks, *([folder / entry.stem_list] if entry and entry.stem_list else [])}
     for number, listing in enumerate(listings):
@@ -283,11 +284,15 @@ def folders_beside(folder: Path, image_names: Sequence[str], label_names: Sequen
 def _pair(files: _Files, name: str, folder: Path, entry: DataSet | None,
           names: Names) -> SetOnDisk:
     images, masks, notes = files
-    if names.affix and images.folder == masks.folder:  # one folder, in which masks have the affix
+    if among := not set(images).isdisjoint(masks):  # one folder, in which masks have the affix
         images = images.only(lambda key: names.affix.strip(key) is None)
+        masks = masks.only(lambda key: names.affix.strip(key) is not None)
     fitted = fit(map(images.name, images), masks, "images", "masks", names.affix)
     images, masks = replace(images, affix=fitted.affix), fitted.listing
     problems = list(fitted.problems)
+    if among and not (images and masks):
+        problems.append(f"{images.folder} holds both images and masks; data.mask_suffix or "
+                        "data.mask_prefix tells the masks' names from the images'")
     if entry is not None and entry.stem_list:
         images, masks, more = listed(images, masks, folder / entry.stem_list)
         problems += more

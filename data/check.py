@@ -144,19 +144,22 @@ def find_sets(spec: str, root: Path, names: Names) -> list[SetOnDisk]:
     # A folder such as TestDataset holds sets and is none, and that of a set's images is none.
     known = {*parts, *(parent for located in sets for pair in located.pairs[:1]
                        for path in pair.files for parent in path.parents)}
+    notes = []
     for path in sorted(path for path in folder.iterdir() if path.is_dir()):
         if lookup(path.name) is None and path not in known and not is_hidden(path.name):
             try:
                 sets.append(locate(str(path), folder, names))
             except UserError as error:
                 if not parts:  # beside the images of a set lies much that is none
-                    print(f"note: {path.name}: not examined: {error}")
+                    notes.append(f"note: {path.name}: not examined: {error}")
     if not sets:
         try:
             sets.append(locate(str(folder), folder, names))
         except UserError as error:
             raise UserError(f"no data set in {spec}: neither one of the catalog nor a folder of "
                             f"images beside a folder of masks\n{error}") from None
+    elif notes:
+        print("\n".join(notes))
     return sets
 
 

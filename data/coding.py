@@ -41,6 +41,8 @@ class Evidence:
         colours: the distinct colours as numbers, of the forms ``colour`` and ``indexed``.
         alpha: what an alpha channel that varies says: ``mask``, ``factor`` (colours are a mask in
             black and white, of which some is hidden), ``unclear``; empty without.
+        lossy: the file is a JPEG file, whose numbers are not quite those that were drawn, so that
+            they are no labels.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Evidence:
     real: bool = False
     colours: np.ndarray | None = None
     alpha: str = ""
+    lossy: bool = False
 
     @cached_property
     def black(self) -> bool:
@@ -64,6 +67,14 @@ class Evidence:
         values = self.values(white)
         between = self.counts[(values >= 32) & (values <= 128)] / self.counts.sum()
         return bool(between.max(initial=0) >= 0.05 or between.sum() >= 0.25)
+
+    def straddles(self, white: float) -> bool:
+        """Whether it is a JPEG file whose brightest areas lie around one half, as of 128."""
+        values = self.values(white)
+        below, above = (self.counts[chosen].sum() for chosen in
+                        ((values > 112) & (values <= 128), (values > 128) & (values <= 144)))
+        return bool(self.lossy and below + above > self.counts[values > 144].sum()
+                    and 10 * below > below + above)
 
     def darks(self, white: float) -> bool:
         """Whether a level that is not 0 and at most one half has more than a few pixels."""
@@ -81,7 +92,8 @@ def look_at(path: Path) -> Evidence:
     levels, counts = levels_of(content.numbers)
     coloured = content.form in ("colour", "indexed")
     return Evidence(path, content.form, levels, counts, content.numbers.dtype.kind == "f",
-                    colours_of(content.colours) if coloured else None, _of_alpha(content))
+                    colours_of(content.colours) if coloured else None, _of_alpha(content),
+                    content.file.format in ("JPEG", "MPO"))
 
 
 def _of_alpha(content: Content) -> str:
@@ -250,7 +262,7 @@ def _colour_of_zero(evidence: Evidence) -> int:
 def _of_colours(sample: Sequence[Evidence], where: str, labels: MaskCoding) -> MaskCoding:
     """Labels where files have few colours, of which one is black; else by brightness."""
     black = np.mean([0 in each.colours for each in sample])
-    if np.median([len(each.colours) for each in sample]) <= FEW["colour"]:
+    if np.median([len(each.colours) for each in sample]) <= FEW["colour"] and not _lossy(sample):
         if black >= 0.5:
             return labels
         raise UserError(
@@ -267,7 +279,7 @@ def _of_numbers(sample: Sequence[Evidence], where: str, options: DataConfig) -> 
     levels = np.unique(np.concatenate([each.levels for each in sample]))
     tops = np.array([each.values(white)[-1] for each in sample])
     reached = (tops >= 250).mean()  # white, as in most masks that are black to white
-    few = _few([len(each.levels) for each in sample], FEW[sample[0].form])
+    few = _few([len(each.levels) for each in sample], FEW[sample[0].form]) and not _lossy(sample)
     labels = MaskCoding("levels", void_value=options.mask_void_value, void=options.mask_void,
                         seen=tuple(levels.tolist()))
     if few and _void_or_white(sample, levels, options.mask_void_value):
@@ -305,6 +317,10 @@ def _of_numbers(sample: Sequence[Evidence], where: str, options: DataConfig) -> 
     return _with_greys(MaskCoding(white=white, seen=labels.seen if few else ()), sample)
 
 
+def _lossy(sample: Sequence[Evidence]) -> bool:
+    return 2 * sum(each.lossy for each in sample) >= len(sample)
+
+
 def _few(numbers: Sequence[int], most: int) -> bool:
     """Whether files of so many levels hold labels: not more than ``most``, but for some files."""
     return bool(np.median(numbers) <= most and max(numbers) <= 4 * most)
@@ -336,12 +352,12 @@ def _void_or_white(sample: Sequence[Evidence], levels: np.ndarray, value: int | 
 
 
 def _require_bright(sample: Sequence[Evidence], white: float, where: str) -> None:
-    """Refuse masks of many greys of which most have nothing above one half."""
-    dark = [each for each in sample if each.values(white)[-1] <= 128]
+    """Refuse masks of many greys of which most have nothing above one half, or hardly anything."""
+    dark = [each for each in sample if each.values(white)[-1] <= 128 or each.straddles(white)]
     if 2 * len(dark) < len(sample):
         return
     raise UserError(
-        f"{where}: {len(dark)} of {len(sample)} have no value above one half, for example "
+        f"{where}: {len(dark)} of {len(sample)} have no value clearly above one half, for example "
         f"{dark[0].path}, which holds {_listed(dark[0].levels)}. Decide with data.mask_coding="
         "binary data.mask_threshold=T (what is above T of 255 is object) or "
         f"data.mask_coding=levels (all but 0 is object){_SEE}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from utils.errors import note_once
 
-from .affixes import NONE, Affix, candidates, key_of
+from .affixes import NONE, Affix, candidates, key_of, of_both
 from .listing import Listing, list_images, shown
 
 if TYPE_CHECKING:
@@ -100,8 +100,9 @@ def fit(names: Iterable[str], listing: Listing, word: str, files: str,
     """Find the affix by which the ``files`` of a listing are named otherwise than the samples.
 
     An ``affix`` that is given is that of the files: those without it are left out, unless none has
-    it. Otherwise one is recognised where no file is named like a sample, and it makes all names of
-    the smaller side names of the other. Whatever else looks like an affix becomes a problem.
+    it. Otherwise one is recognised, or one of the files and another of the samples, where no file
+    is named like a sample, and it makes all names of the smaller side names of the other. Whatever
+    else looks like an affix becomes a problem.
 
     Args:
         names: of the samples.
@@ -114,6 +115,10 @@ def fit(names: Iterable[str], listing: Listing, word: str, files: str,
     keys, others = set(map(key_of, names)), set(map(listing.key, listing))
     missing, extra = keys - others, others - keys
     likely = candidates(extra, missing) if missing and extra else []
+    if not likely and not keys & others and (both := of_both(keys, others)):
+        own, theirs = both
+        return Fit(own, replace(listing, affix=theirs),
+                   [f"{where}{files} are named with {theirs}, {word} with {own}"])
     if not likely:
         return Fit(NONE, listing)
     best = likely[0]

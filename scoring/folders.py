@@ -237,7 +237,8 @@ def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
         resized = prediction.shape != truth.shape
         if resized and (not resize or turned(truth.shape, prediction.shape)):
             size, wanted = (f"{array.shape[1]}×{array.shape[0]}" for array in (prediction, truth))
-            why = "it lies on its side" if turned(truth.shape, prediction.shape) else \
+            why = "it lies on its side; turn it, or its mask" \
+                if turned(truth.shape, prediction.shape) else \
                 "--resize brings it to the mask's size"
             raise UnreadableError(f"{path} is {size}, its mask {wanted}: {why}")
         if resized:

@@ -94,6 +94,8 @@ CODINGS = {
     "three channels of 0/255": Coding(lambda m, r: grey(m * 255).convert("RGB")),
     "noise of JPEG": Coding(lambda m, r: grey(np.where(m, 255, 0) ^ photo(m, r, 20)[..., 0])),
     "JPEG": Coding(lambda m, r: grey(m * 255), suffix=".jpg", options={"quality": 100}),
+    "JPEG of 0 and 128": Coding(lambda m, r: grey(m * 128), keys={
+        "mask_coding": "binary", "mask_threshold": 64}, suffix=".jpg", options={"quality": 95}),
     "one bit": Coding(lambda m, r: Image.fromarray(m)),
     "16 bit 0/65535": Coding(lambda m, r: grey(m * 65535, np.uint16)),
     "16 bit 0/1": Coding(lambda m, r: grey(m, np.uint16), "levels"),

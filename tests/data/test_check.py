@@ -163,6 +163,14 @@ def test_the_doctor_needs_something_to_examine(tmp_path, capsys):
     assert "no data set in" in capsys.readouterr().err
 
 
+def test_a_layout_that_is_not_known_is_reported_once(tmp_path, capsys):
+    save(tmp_path / "photos/a.jpg", COLOUR)
+    save(tmp_path / "truths/a.png", SQUARE)
+    assert data_main(["check", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert (out + err).count("IMAGES:MASKS") == 1
+
+
 def mask_of(*counts: tuple[int, int]) -> np.ndarray:
     """A mask of one row that holds each value so many times."""
     return np.repeat([value for value, _ in counts], [count for _, count in counts])[None].astype(

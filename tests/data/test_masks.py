@@ -97,6 +97,7 @@ def masks_of(tmp_path: Path, coding: Coding, count: int = 4) -> list[Path]:
     ("grey classes and void", r"either .* is object and 255 void .*mask_void_value=255.*or 255 is"),
     ("trimap 1/2/3", r"hold 1, 2, 3 and no 0, .*000\.png.*mask_trimap=\[1,2,3\]"),
     ("palette from red to black", "black is another index than 0"),
+    ("JPEG of 0 and 128", r"no value clearly above one half, .*data.mask_threshold=T"),
     ("dark greys above a threshold", r"no 0, .*data.mask_threshold=T takes what is above T")])
 def test_what_is_not_certain_is_refused_with_the_keys_that_decide_it(tmp_path, name, complaint):
     files = masks_of(tmp_path, CODINGS[name])

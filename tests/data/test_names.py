@@ -11,7 +11,7 @@ from data.affixes import Affix, candidates
 from data.catalog import find_set, locate
 from data.edges import find_masks
 from data.listing import list_images
-from data.pairing import Names, assign
+from data.pairing import Names, Pair, assign
 from data.stems import listed
 from utils.errors import UserError
 
@@ -57,6 +57,25 @@ def test_an_affix_of_images_leaves_the_maps_named_like_the_images(tmp_path, caps
     assert "images are named with the suffix _rgb" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("image, mask, expected", [
+    ("{}_image", "{}_mask", "masks are named with the suffix _mask, images with the suffix _image"),
+    ("img_{}", "gt_{}", "masks are named with the prefix gt_, images with the prefix img_"),
+    # What all of both begin with is no affix.
+    ("v_{}_rgb", "v_{}_GT", "masks are named with the suffix _GT, images with the suffix _rgb")])
+def test_an_affix_of_the_images_and_another_of_the_masks_are_recognised(
+        tmp_path, capsys, image, mask, expected):
+    make_set(tmp_path, [f"{image.format(name)}.png" for name in NUMBERS],
+             [f"{mask.format(name)}.png" for name in NUMBERS])
+    pairs = find_set("SET", tmp_path).pairs
+    assert [(pair.name, pair.mask.stem) for pair in pairs] == \
+        [(image.format(name), mask.format(name)) for name in NUMBERS]
+    assert expected in capsys.readouterr().err
+    maps = [tmp_path / f"{name}_sal.png" for name in NUMBERS]
+    masks = [Pair(mask.format(name), None, tmp_path / mask.format(name)) for name in NUMBERS]
+    table, problems, notes = assign(maps, masks)
+    assert (list(table.values()), problems, len(notes)) == (maps, [], 1)
+
+
 @pytest.mark.parametrize("images, masks, expected", [
     # A number is not the end of another, a word not the end of another.
     (["1", "2"], ["11", "12"], None), (["at"], ["cat"], None), (["2"], ["1", "12"], None),
@@ -68,7 +87,8 @@ def test_an_affix_of_images_leaves_the_maps_named_like_the_images(tmp_path, caps
     (NUMBERS, [*NUMBERS[:4], *(f"{name}_mask" for name in NUMBERS[4:])],
      "4 of 4 masks without a partner would have one without the suffix _mask"),
     # As the image of the one is missing, one mask too many must not become the mask of another.
-    (["a_1", "a_2"], ["a_1", "b_2"], None)])
+    (["a_1", "a_2"], ["a_1", "b_2"], None), (["a_1", "a_2"], ["b_1", "b_3"], None),
+    (["a_1"], ["b_1"], None)])
 def test_what_is_not_one_affix_of_all_is_not_assumed(tmp_path, images, masks, expected):
     make_set(tmp_path, stems(images), stems(masks))
     located = locate("SET", tmp_path)
@@ -105,6 +125,23 @@ def test_masks_with_an_affix_may_lie_among_the_images(tmp_path):
     pairs = find_set(f"{tmp_path}/all:{tmp_path}/all", tmp_path, names).pairs
     assert [(pair.image.stem, pair.mask.stem) for pair in pairs] == \
         [(name, f"{name}_mask") for name in NUMBERS]
+
+
+@pytest.mark.parametrize("affix", [Affix(), Affix(suffix="_nope")])
+def test_an_image_is_never_its_own_mask(tmp_path, affix):
+    for name in NUMBERS:
+        save(tmp_path / f"all/{name}.png", COLOUR)
+    with pytest.raises(UserError, match=r"holds both images and masks; data\.mask_suffix"):
+        find_set(f"{tmp_path}/all:{tmp_path}/all", tmp_path, Names(affix=affix))
+
+
+def test_png_masks_with_an_affix_may_lie_among_jpeg_images(tmp_path, capsys):
+    for name in NUMBERS:
+        save(tmp_path / f"SET/{name}.jpg", COLOUR)
+        save(tmp_path / f"SET/{name}_mask.png", SQUARE)
+    assert [pair.mask.stem for pair in find_set("SET", tmp_path).pairs] == \
+        [f"{name}_mask" for name in NUMBERS]
+    assert capsys.readouterr().err == "note: masks are named with the suffix _mask\n"
 
 
 def test_candidates_keep_to_the_folder():

@@ -137,7 +137,7 @@ def test_a_mask_that_lies_on_its_side_is_no_mask_of_its_image(sets, runs, tmp_pa
                              "--root", str(sets), "--resize"]) != 0
     wide = "{}×{}".format(*size_of(sets / "TINY-TE/images/03.jpg"))
     assert f"03.png is {wide}, its mask " in (heard := capsys.readouterr().err)
-    assert "it lies on its side" in heard
+    assert "it lies on its side; turn it, or its mask" in heard
 
 
 def test_training_takes_masks_that_nearly_fit(sets, runs, capsys):
