@@ -64,6 +64,8 @@ class VGG16(Trunk):
     def __init__(self, stages: Sequence[str] = tuple(CONVOLUTIONS), pool: str = "max",
                  width: float = 1.0):
         super().__init__()
+        if not isinstance(width, int | float) or width <= 0:
+            raise TypeError(f"width must be a number above 0, not {width!r}")
         channels = 3
         for stage, convolutions in CONVOLUTIONS.items():
             if stage not in stages:
