@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 
+from utils.images import UnreadableError
 from utils.machine import cores
 from utils.world import World
 
@@ -32,6 +33,9 @@ def _digest(pair: Pair) -> bytes:
     digest = hashlib.blake2b(os.fsencode(pair.name), digest_size=16)
     for part in fields(pair):
         if isinstance(path := getattr(pair, part.name), Path):
-            content = hashlib.blake2b(path.read_bytes(), digest_size=16)
+            try:
+                content = hashlib.blake2b(path.read_bytes(), digest_size=16)
+            except OSError as error:  # such as a link to a file that is missing
+                raise UnreadableError.of(path, error) from None
             digest.update(f" {part.name} {content.hexdigest()}".encode())
     return digest.digest()

@@ -80,6 +80,8 @@ def file_problems(pair: Pair, notes: Notes | None = None) -> list[str]:
     What its photo may suffer from, and a mask that is read as empty and holds something, is added
     to ``notes``.
     """
+    if apart := _apart(pair):
+        return apart
     problems, notes = [], notes or Notes()
     for path in pair.files:
         try:
@@ -98,10 +100,17 @@ def file_problems(pair: Pair, notes: Notes | None = None) -> list[str]:
                 notes.masks += [remark] if remark and part == "mask" else []
         except UnreadableError as error:
             problems.append(str(error))
-    if problems or pair.image is None:
-        return problems
-    return [sizes_differ(pair.image, size, path, other)
-            for path, size, other in differing(pair) if not nearly(size, other)]
+    return problems
+
+
+def _apart(pair: Pair) -> list[str]:
+    """The files of a pair whose sizes do not fit, by their headers: a small file may declare a
+    picture that takes gigabytes."""
+    try:
+        return [sizes_differ(pair.image, size, path, other)
+                for path, size, other in differing(pair) if not nearly(size, other)]
+    except UnreadableError:
+        return []  # decoding finds the fault again, and those of the other files
 
 
 def _room_for(path: Path) -> AbstractContextManager:

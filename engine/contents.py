@@ -102,13 +102,15 @@ def tensors_in(content: object, key: str = "") -> Iterator[tuple[str, Tensor]]:
 
 def tensor_problem(tensor: Tensor, finite: bool) -> str:
     """What a tensor has that no tensor of a checkpoint may have; empty if nothing. With
-    ``finite``, its values must be so."""
+    ``finite``, its values must be so; NaN is none in any case."""
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
         return f"is not a dense tensor, but {tensor.layout}, {tensor.dtype}"
     if tensor.device.type != "cpu":
         return f"has no values on the CPU: its device is {tensor.device}"
     if finite and not bool(tensor.isfinite().all()):
         return "holds values that are not finite"
+    if tensor.is_floating_point() and bool(tensor.isnan().any()):  # of the optimizer's moments
+        return "holds NaN"
     return ""
 
 

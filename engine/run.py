@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data.loader import Batches
@@ -23,6 +23,7 @@ from .guard import Guard
 from .norm import train_mode
 from .optimizer import build_optimizer
 from .precision import Precision
+from .prediction import forward
 from .schedule import Schedule
 from .seed import random_state, restore_random_state
 from .step import Parts
@@ -154,6 +155,17 @@ class Run:
             raise UserError(f"after step {self.progress.step} {finite.count(False)} of the "
                             f"network's {len(finite)} tensors are not finite, the first is {first}"
                             f"; they are not saved. {last_sound(self.folder)}")
+
+    def require_numbers(self, image: Tensor) -> None:
+        """Raise a UserError if the network that is tested gives NaN for an image (1, 3, H, W): no
+        loss follows the last update, whose weights may be finite and yet far too large."""
+        tested = self.network if self.average is None else self.average.module
+        logits, _ = forward(tested, {"image": image},
+                            Precision(self.config.test.precision, self.precision.device))
+        if self.world.highest(int(logits.isnan().any())):
+            raise UserError(f"after step {self.progress.step}, the last one, the network gives "
+                            "NaN: its weights are too large. They are not saved. "
+                            f"{last_sound(self.folder)}")
 
     def restore(self, state: dict, path: Path) -> None:
         """Go on where the checkpoint ``path`` was written, which holds ``state`` and has passed

@@ -18,6 +18,7 @@ from metrics.compare import Difference
 from scoring.scores import measures_of
 from utils.errors import UserError
 from utils.files import write_text
+from utils.images import SUFFIXES
 
 #: How a cell is marked: best or second best of its column, or a number that nobody has verified.
 BEST, SECOND, UNSURE = "best", "second", "unsure"
@@ -252,7 +253,7 @@ def require_own_files(taken: Mapping[Path, str], files: Iterable[tuple[str, Path
         files: options with what they name, if anything.
 
     Raises:
-        UserError: an option names what is taken, or what another names.
+        UserError: an option names what is taken, what another names, or a picture that is there.
     """
     taken = {path.resolve(): why for path, why in taken.items()}
     for option, path in files:
@@ -260,6 +261,9 @@ def require_own_files(taken: Mapping[Path, str], files: Iterable[tuple[str, Path
             continue
         if why := taken.get(path.resolve()):
             raise UserError(f"{option} {path}: {why}; give another name, or leave it out")
+        if path.suffix.lower() in SUFFIXES and path.exists():
+            raise UserError(f"{option} {path}: a picture lies there, and would be lost; give "
+                            "another name")
         taken[path.resolve()] = f"{option} writes that file already"
 
 

@@ -12,7 +12,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError, guess, nearest
 from .paths import CONFIGS, absolute, absolute_spec
-from .schema import Config, groups, items, kind_of, options
+from .schema import Config, ReportedNumber, groups, items, kind_of, options
 from .values import read_word, read_yaml
 
 #: (key, value of before) → the entries that mean the same now. Recipes, checkpoints and command
@@ -276,6 +276,11 @@ def _rules(config: DictConfig) -> Iterator[tuple[str, bool, str]]:
         value = OmegaConf.select(config, key)
         match = guess(value, option.choices) if isinstance(value, str) else ""
         yield key, option.allows(value), f"{option.rule} ({match or option.help})"
+    for number, row in enumerate(config.reported):
+        for each in fields(ReportedNumber):
+            option = each.metadata["option"]
+            yield (f"reported[{number}].{each.name}", option.allows(row[each.name]),
+                   f"{option.rule} ({option.help})")
     data, optim, train, val, test = (config[group] for group in
                                      ("data", "optim", "train", "val", "test"))
     yield ("name", bool(re.fullmatch(r"[A-Za-z0-9][\w.+-]*", config.name)),

@@ -24,6 +24,9 @@ _STILL = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "PP
           "PCX", "PSD", "QOI", "SGI", "SUN", "TGA")
 _UNMARKED = ("TGA",)  # begins with no mark of its own: tried only where the file's name says so
 PIXELS = 300_000_000  # of a picture, at most
+#: Most pixels that a byte can hold: JPEG has a bit for each block of 8×8, PNG 8 in a byte and 1032
+#: bytes in one. Of what is missing Pillow would make grey, and no error, or take gigabytes for it.
+_DENSEST = {"JPEG": 512, "MPO": 512, "PNG": 8 * 1032}
 
 Image.init()
 SUFFIXES = {suffix: name for suffix, name in Image.registered_extensions().items()
@@ -115,8 +118,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         named = SUFFIXES.get(path.suffix.lower())
         formats = [name for name in FORMATS if name not in _UNMARKED or name == named]
         with path.open("rb") as file, _identified(file, formats) as image:
-            # Each block of 8×8 pixels takes a bit. What is missing would be grey, and no error.
-            if image.format in ("JPEG", "MPO") and 512 * status.st_size < math.prod(image.size):
+            if math.prod(image.size) > _DENSEST.get(image.format, PIXELS) * status.st_size:
                 raise OSError("the file is cut short")
             if _is_several(image):
                 raise UnreadableError(f"{path}: holds several pictures; give one still picture")

@@ -61,6 +61,8 @@ class VGG16(Trunk):
                  width: float = 1.0, norm: bool = False):
         super().__init__()
         self.norm, self.imagenet = norm, "vgg16_bn" if norm else "vgg16"
+        if not isinstance(width, int | float) or width <= 0:
+            raise TypeError(f"width must be a number above 0, not {width!r}")
         channels = 3
         for stage, convolutions in CONVOLUTIONS.items():
             if stage not in stages:

@@ -9,6 +9,7 @@ from data import find_pairs, require_sound
 from data.check import check
 from data.loader import training_loader
 from data.pairing import PLAIN
+from data.soundness import file_problems
 
 from .made import data_config, save
 
@@ -48,6 +49,14 @@ def test_photos_that_may_not_be_what_they_seem_are_named(photos, capsys):
 def test_training_names_them_too(photos, capsys, cache):
     training_loader(photos, data_config(cache=cache), 2, 0).data.require_sound("SET")
     assert sorted(capsys.readouterr().err.splitlines()) == sorted(f"note: SET: {n}" for n in NOTES)
+
+
+def test_files_of_other_sizes_are_told_by_their_headers(photos, monkeypatch):
+    pair = next(pair for pair in photos if pair.name == "good")
+    save(pair.mask, np.zeros((600, 800), np.uint8))
+    for reader in ("decode_image", "read_mask", "small_jpeg"):  # pixels may take gigabytes
+        monkeypatch.setattr(f"data.soundness.{reader}", None)
+    assert file_problems(pair) == [f"sizes differ: {pair.image} is 8×6, {pair.mask} is 800×600"]
 
 
 def test_check_names_them_too(photos, capsys):

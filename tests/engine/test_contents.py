@@ -124,6 +124,7 @@ def test_a_bent_checkpoint_is_refused_by_name_or_makes_no_difference(tmp_path, o
     (("optimizer", "state", 1), KeyError, "it holds .* tensors of"),
     (("network", "0.weight"), torch.zeros(2, 3, 1, 1, device="meta"), "its device is meta"),
     (("network", "0.weight"), torch.full((2, 3, 1, 1), torch.nan), "not finite"),
+    (("optimizer", "state", 0, "exp_avg"), torch.full((2, 3, 1, 1), torch.nan), "holds NaN"),
     (("random", 0, "numpy", 2), 10**9, "random: NumPy's state"),
     (("config", "optim", "lrr"), 1, "unknown configuration key 'optim.lrr'")])
 def test_the_message_names_the_part(tmp_path, place, value, message):

@@ -187,6 +187,12 @@ def test_a_trunk_loads_advprop_weights_and_leaves_the_head(tmp_path, monkeypatch
         weights.load_backbone(model.build("tracer_te1"), str(tmp_path / SIZES[0].weights))
 
 
+@pytest.mark.parametrize("width", [0, -1, "half"])
+def test_a_width_that_is_none_is_refused(width):
+    with pytest.raises(UserError, match=f"width must be a number above 0, not {width!r}"):
+        model.build("cpd_vgg", width=width)
+
+
 def test_without_a_network_the_manual_way_is_told(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("no route to host")

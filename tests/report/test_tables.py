@@ -132,6 +132,13 @@ def test_files_must_differ(tmp_path):
                               [("--csv", tmp_path / "a"), ("--json", tmp_path / name)])
 
 
+def test_no_table_is_written_over_a_picture(tmp_path):
+    require_own_files({}, [("--csv", tmp_path / "a.png")])
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UserError, match=r"--csv .*a\.png: a picture lies there"):
+        require_own_files({}, [("--csv", tmp_path / "a.png")])
+
+
 def styles_in_terminal(table: Table) -> dict[str, Style]:
     """Text of each cell → how it is printed."""
     segments = Console(width=1000).render(terminal(table))

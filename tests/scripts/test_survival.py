@@ -203,6 +203,15 @@ def test_a_stop_in_the_last_step_leaves_the_validation_to_the_resumed_run(
     assert "validation at step" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("more", [(), ("train.ema=0.5",), ("val.fraction=0.2",)])
+def test_a_last_update_after_which_the_network_gives_nan_is_an_error(made_sets, runs, capsys, more):
+    assert train(made_sets, "optim.lr=1e20", "train.steps=1", *more) == 2  # the weights are finite
+    error = capsys.readouterr().err
+    assert "after step 1, the last one, the network gives NaN" in error
+    assert "No sound checkpoint was saved yet" in error
+    assert not list((runs / "trial").glob("*.pt"))
+
+
 def test_weights_that_the_last_update_made_infinite_are_an_error(made_sets, runs, capsys,
                                                                  monkeypatch):
     watch, last = train_script.watch, runs / "trial/last.pt"

@@ -115,6 +115,15 @@ def test_too_many_pixels_are_refused_by_the_header_alone(tmp_path, kind):
             read(path)
 
 
+def test_a_png_that_is_much_too_short_for_its_size_is_refused_by_its_header(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(lying("PNG", 12000))
+    with pytest.raises(UnreadableError, match="cut short"):
+        stored_shape(path)  # decodes nothing, which would take gigabytes
+    Image.new("1", (5000, 5000)).save(path, optimize=True)  # as short as they get
+    assert open_image(path).size == (5000, 5000)
+
+
 def test_a_jpeg_that_is_much_too_short_is_not_filled_with_grey(tmp_path):
     path = tmp_path / "x.jpg"
     path.write_bytes(lying("JPEG", 5000))
