@@ -208,7 +208,7 @@ def watch(run: Run, log: RunLog | NoLog, sample: dict, result: StepResult) -> No
         run.settle()
         run.guard.look_at(step, result.outputs["saliency"])
     if step == run.last_step:
-        run.require_numbers(sample["image"][:1])
+        run.require_numbers(sample["image"])
     log.step(step, epoch, run.optimizer, result)
     if step % every.images_every == 0 and run.world.main:
         log.images(step, batch_grid(sample, result.outputs, run.config.data))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -156,16 +158,27 @@ class Run:
                             f"network's {len(finite)} tensors are not finite, the first is {first}"
                             f"; they are not saved. {last_sound(self.folder)}")
 
-    def require_numbers(self, image: Tensor) -> None:
-        """Raise a UserError if the network that is tested gives NaN for an image (1, 3, H, W): no
-        loss follows the last update, whose weights may be finite and yet far too large."""
+    def require_numbers(self, images: Tensor) -> None:
+        """Raise a UserError if the network that is tested gives NaN for images (N, 3, H, W): no
+        loss follows the last update, whose weights may be finite and yet far too large.
+
+        Batch norms that have seen few batches may give NaN in evaluation mode alone. That is
+        printed, as the run can still be made longer.
+        """
         tested = self.network if self.average is None else self.average.module
-        logits, _ = forward(tested, {"image": image},
+        logits, _ = forward(tested, {"image": images[:1]},
                             Precision(self.config.test.precision, self.precision.device))
+        if not self.world.highest(int(logits.isnan().any())):
+            return
+        step = f"after step {self.progress.step}, the last one, the network gives NaN"
+        with torch.no_grad(), torch.random.fork_rng():
+            logits = copy.deepcopy(tested).train()(images)["saliency"]  # counts no batch
         if self.world.highest(int(logits.isnan().any())):
-            raise UserError(f"after step {self.progress.step}, the last one, the network gives "
-                            "NaN: its weights are too large. They are not saved. "
+            raise UserError(f"{step}: its weights are too large. They are not saved. "
                             f"{last_sound(self.folder)}")
+        if self.world.main:
+            print(f"warning: {step} in evaluation mode, so test.py can make no maps: its batch "
+                  "norms have seen too few batches. Train longer.", file=sys.stderr)
 
     def restore(self, state: dict, path: Path) -> None:
         """Go on where the checkpoint ``path`` was written, which holds ``state`` and has passed
