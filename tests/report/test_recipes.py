@@ -20,7 +20,7 @@ def test_the_reported_numbers_of_every_recipe_can_be_held_against_ours(path):
     ("measure: maxf", "did you mean 'maxF'"), ("protocol: matlb", "protocol 'matlb'"),
     ("protocol: ''", "known: cpd, minet"), ("measure: wF, protocol: tracer", "measure 'wF'"),
     ("measure: adpF, protocol: tracer", "measure 'adpF'"), ("measure: F", "measure 'F'"),
-    ("digits: 2", "digits = 2"), ("value: .93612", "with 3 digits"), ("value: 93.6", "in [0, 1]"),
+    ("digits: 2", "digits = 2"), ("value: .93612", "with 3 digits"), ("value: 93.6", "from 0 to 1"),
     ("dataset: ''", "dataset is empty"), ("source: ''", "source is empty")])
 def test_wrong_reported_numbers_are_errors(tmp_path, change, message):
     entry = {"dataset": "ECSSD", "measure": "maxF", "value": "0.936", "source": "README",
