@@ -47,6 +47,11 @@ PROTOCOLS = {
         "mean, not the maximum over thresholds; E selects above that threshold, which is not "
         "capped at 1; images without an object and black maps add nothing and are counted (not "
         "followed here)", "matlab", {"F": "adpF", "E": "adpE"}),
+    "salod": Protocol(
+        "the column orig of SALOD's README: of the authors' maps; it does not name its evaluator"),
+    "ras": Protocol(
+        "a MATLAB toolbox (jiwei0921's), whose F is the adaptive or the mean one; taken to be the "
+        "adaptive F and E", "matlab", {"F": "adpF", "E": "adpE"}),
     "cod": Protocol(
         "MATLAB, taken to be CODToolbox, as usual for camouflaged objects: mean E over 256 "
         "thresholds, above them", "matlab"),

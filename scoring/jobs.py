@@ -163,25 +163,15 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path | Non
     methods = methods_in(pred, data, truths.root, methods)
     for method, (_, folders) in zip(_renamed([name for name, _ in methods], names), methods,
                                     strict=True):
-        seen: dict[str, SetOnDisk] = {}
-        for name in dict.fromkeys(data or folders):
-            try:
-                truth = truths.of(name, folders)
-            except UserError as error:
-                if data:
-                    raise
-                # A known set is a score that is missing; a folder of another kind is none.
-                is_set = lookup(name) is not None or (truths.root / name).is_dir()
-                if is_set:
-                    missing.append((method, canonical(name)))
-                if is_set or name != INPUT:
-                    unscored.setdefault(name, (error, []))[1].append(folders[name])
-                continue
-            if seen.setdefault(truth.name, truth).pairs != truth.pairs:
-                raise UserError(f"two different sets are called {truth.name}; score them one at a "
-                                "time")
-            if seen[truth.name] is not truth:
-                continue  # asked for twice
+        sets, errors = _sets_of(folders, data, truths)
+        for name, error in errors.items():
+            # A known set is a score that is missing; a folder of another kind is none.
+            is_set = lookup(name) is not None or (truths.root / name).is_dir()
+            if is_set:
+                missing.append((method, canonical(name)))
+            if is_set or name != INPUT:
+                unscored.setdefault(name, (error, []))[1].append(folders[name])
+        for truth in sets:
             if maps := map_folder(method, folders, truth.name):
                 jobs.append(Job(method, truth.name, maps, truth.pairs))
             else:
@@ -196,6 +186,25 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path | Non
                                              "ground truth" if photos else ""))
     _require_distinct(jobs)
     return jobs, missing
+
+
+def _sets_of(folders: Folders, data: Sequence[str],
+             truths: Truths) -> tuple[list[SetOnDisk], dict[str, UserError]]:
+    """The sets that a method is scored on, each once, and why names of its folders are none;
+    with ``data``, that is raised."""
+    sets: dict[str, SetOnDisk] = {}
+    errors = {}
+    for name in dict.fromkeys(data or folders):
+        try:
+            truth = truths.of(name, folders)
+        except UserError as error:
+            if data:
+                raise
+            errors[name] = error
+            continue
+        if sets.setdefault(truth.name, truth).pairs != truth.pairs:
+            raise UserError(f"two different sets are called {truth.name}; score them one at a time")
+    return list(sets.values()), errors
 
 
 class Truths:
