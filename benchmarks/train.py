@@ -54,7 +54,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", "--network", nargs="+", metavar="RECIPE",
                         help="files, or names in configs/ (default: all but the demo)")
-    parser.add_argument("--size", type=int, help="of the images, in place of the recipe's")
+    parser.add_argument("--size", type=int, help="of the images, in place of the recipe's; a "
+                        "network that does not take it gets the nearest below that it takes")
     parser.add_argument("--batch", type=int, help="in place of the recipe's")
     parser.add_argument("--steps", type=int, default=4,
                         help=f"timed steps (default: 4), after {WARM_UP} that are not")
@@ -139,13 +140,15 @@ class Clock:
     def watch(self, run, log, sample, result) -> None:
         """The end of a step: note what it took."""
         self.mark()
-        self.rows.append(self.seconds())
+        data, *parts, update = self.intervals()
+        # A batch that is split passes forward and backward once for each part.
+        self.rows.append([data, sum(parts[::2]), sum(parts[1::2]), update])
         self.losses.append(result.loss.item())
         self.images.append(sample["image"])
         self.mark()
 
-    def seconds(self) -> list[float]:
-        """The time between the marks, which are forgotten."""
+    def intervals(self) -> list[float]:
+        """The seconds between the marks, which are forgotten."""
         times = [after - before for before, after in pairwise(self.marks)]
         self.marks.clear()
         return times
@@ -157,7 +160,7 @@ class Clock:
             with torch.inference_mode(), precision.autocast():
                 network(batch)
             self.mark()
-        return self.seconds()
+        return self.intervals()
 
 
 def make_data(folder: Path, count: int) -> list[str]:
@@ -167,6 +170,19 @@ def make_data(folder: Path, count: int) -> list[str]:
     write_scribbles(pairs, folder / "MADE/scribbles", Pen(), seed=0)
     return [f"data.root={folder}", "data.train=[MADE]", "val.fraction=0", "weights.backbone=none",
             "train.epochs=1"]
+
+
+def overrides_of(path: Path, args: argparse.Namespace) -> list[str]:
+    """The key=value words of the command line for a recipe, with a size that its network takes."""
+    words = list(args.overrides)
+    if args.size:
+        network = model.network_class(load_config(path, words).model.name)
+        size = network.fixed_side or max(args.size - args.size % network.multiple,
+                                         network.multiple)
+        words.append(f"data.size={size}")
+    if args.batch:
+        words.append(f"train.batch={args.batch}")
+    return words
 
 
 def row_of(name: str, plain: dict, ours: dict) -> str:
@@ -184,17 +200,16 @@ def row_of(name: str, plain: dict, ours: dict) -> str:
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    words = [*args.overrides, *(f"{key}={value}" for key, value in
-                                (("data.size", args.size), ("train.batch", args.batch)) if value)]
-    batches = [load_config(path, words).train.batch for path in args.config]
+    words = {path: overrides_of(path, args) for path in args.config}
+    batch = max(load_config(path, words[path]).train.batch for path in args.config)
     print("| recipe | size, batch | training: plain | here | ratio | inference: plain | here "
           f"| ratio | memory | {', '.join(STEP)} |\n|{' --- |' * 10}")
     with tempfile.TemporaryDirectory() as folder:
-        words += in_a_process(make_data, Path(folder), max(batches) * (args.steps + WARM_UP))
-        words.append(f"train.steps={args.steps + WARM_UP}")
+        made = in_a_process(make_data, Path(folder), batch * (args.steps + WARM_UP))
+        made.append(f"train.steps={args.steps + WARM_UP}")
         for path in args.config:
-            plain, ours = (in_a_process(measure, path, words, args.steps, args.gpu, without)
-                           for without in (args.without, []))
+            plain, ours = (in_a_process(measure, path, words[path] + made, args.steps, args.gpu,
+                                        without) for without in (args.without, []))
             print(row_of(path.stem, plain, ours), flush=True)
             for name, side in (("plain", plain), ("here", ours)):
                 print(f"losses, {name}:", *(f"{loss:.4g}" for loss in side["losses"]),
