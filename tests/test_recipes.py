@@ -146,7 +146,7 @@ POOLNET_JOINT = {
 DSS = {  # AceCoooool/DSS-pytorch @ 0f6dd91
     "loss.terms": {output: {"bce": 1} for output in (
         "side0", "side1", "side2", "side3", "side4", "side5", "fused")},
-    "data.train": ["MSRA-B"], "data.soft_mask": False, "data.size": 256, "train.batch": 8,
+    "data.train": ["MSRA-B-TR"], "data.soft_mask": False, "data.size": 256, "train.batch": 8,
     "train.epochs": 500, "optim.lr": 1e-6, "optim.clip_norm": 1.0, "test.minmax": False,
     "test.resize": "probabilities", "test.align_corners": True, "test.data": POOLNET["test.data"]}
 NLDF = DSS | {  # AceCoooool/NLDF-pytorch @ 7c4a5dd
