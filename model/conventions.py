@@ -25,6 +25,7 @@ FILES = {
     "resnet50-11ad3fa6.pth": TORCHVISION,
     "vgg16_20M.pth": CAFFE,
     "resnet50_caffe.pth": CAFFE,
+    "vgg16_features-amdegroot-88682ab5.pth": ("rgb", 255),  # torchvision's copy of Caffe's
     "vgg16-00b39a1b.pth": CAFFE,  # jcjohnson/pytorch-vgg, under torchvision's names of tensors
 }
 
