@@ -4,6 +4,7 @@
     python test.py --data ECSSD DUTS-TE --gpu 0
     python test.py --checkpoint checkpoints/trial/best.pt --input photo.jpg folder/ "shots/*.png"
     python test.py --config configs/cpd_vgg.yaml --checkpoint CPD.pth --data ECSSD
+    python test.py --config configs/cpd_vgg.yaml --official --data ECSSD
 
 Maps go to <out>/<name>/<set>/<image stem>.png, at the image's own size (its mask's where the two
 nearly agree); those of --input to <out>/<name>/input/. <out>/<name>/origin.json records what made
@@ -45,11 +46,14 @@ from utils.device import select_device, set_threads
 from utils.errors import UserError, list_problems, note_once, reports_errors
 from utils.lock import locked
 from utils.maps import read_map, require_writable_names, save_map
+from utils.official import official_file
 from utils.origin import MapsOrigin
 from utils.paths import CHECKPOINTS, RESULTS, ROOT, absolute_spec
 from utils.weights import load_weights
 from utils.weights_file import note, read_file
 from utils.world import World, joined
+
+DEFAULT_RECIPE = "cpd_vgg"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -61,6 +65,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="a checkpoint of train.py or its run's folder, or others' weights "
                              "together with --config (default: best.pt or last.pt of the recipe's "
                              "run)")
+    parser.add_argument("--official", action="store_true",
+                        help="the weights that the recipe's official lists, from checkpoints/ or "
+                             "from the folder that --checkpoint names; where they are missing, the "
+                             "message tells who publishes them")
     parser.add_argument("--data", nargs="+", metavar="SET",
                         help="catalog names, folders, or IMAGES:MASKS (default: the recipe's)")
     parser.add_argument("--input", nargs="+", metavar="PATH",
@@ -142,22 +150,26 @@ def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, Callable[[nn.Modu
     A checkpoint of train.py runs with its own configuration, other weights with ``--config``.
     ``key=value`` arguments change either.
     """
-    if args.checkpoint is None:
-        path = find_run(args.config or "cpd_vgg", args.overrides)
+    recipe, given = args.config, args.checkpoint
+    if args.official:
+        recipe = recipe or DEFAULT_RECIPE
+        given = official_file(recipe, given)
+    if given is None:
+        path = find_run(recipe or DEFAULT_RECIPE, args.overrides)
     else:
-        path = checkpoint_in(args.checkpoint) if args.checkpoint.is_dir() else args.checkpoint
-    if args.checkpoint is not None and args.config is not None:
+        path = checkpoint_in(given) if given.is_dir() else given
+    if given is not None and recipe is not None:
         content = read_file(path, of_others=True)
-        config = load_config(args.config, args.overrides)
-        compare_recipes(content, config, path, args.config)
-        print(f"weights: {path}, configuration: {args.config}")
+        config = load_config(recipe, args.overrides)
+        compare_recipes(content, config, path, recipe)
+        print(f"weights: {path}, configuration: {recipe}")
     else:
         content, config = load_checkpoint(path, args.overrides)
         print(f"weights and configuration: {path}")
     # A recipe's own weights.key and weights.partial are on the file that its training starts from.
-    given = {word.partition("=")[0] for word in args.overrides}
-    key = config.weights.key if given & {"weights", "weights.key"} else ""
-    partially = config.weights.partial and bool(given & {"weights", "weights.partial"})
+    overridden = {word.partition("=")[0] for word in args.overrides}
+    key = config.weights.key if overridden & {"weights", "weights.key"} else ""
+    partially = config.weights.partial and bool(overridden & {"weights", "weights.partial"})
     averaged = not key and "network" in content and isinstance(content.get("average"), dict)
     return config, partial(load_weights, source=tested_weights(content) if averaged else content,
                            key=key, partial=partially, origin=str(path)), path

@@ -114,7 +114,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
                 require_alike(resumed["network"], network.state_dict())
     with world.main_first():
         initialise(network, config.weights, resumed)
-        if config.weights.backbone == "imagenet" and not config.weights.network:
+        if resumed is None and config.weights.backbone != "none" and not config.weights.network:
             model.note_convention(network, config)
     if config.train.sync_norm and world.size > 1:
         network = synchronise(network, device)

@@ -206,8 +206,10 @@ def _locate_entry(entry: DataSet, root: Path, names: Names) -> SetOnDisk:
         raise UserError("\n".join(tried))
     get = f"It is {entry.note} {root}" if entry.note.startswith("built in") \
         else "docs/datasets.md says where to get it."
+    lists = f", and for {entry.stem_list} in {', '.join(entry.shared_folders)}" \
+        if entry.shared_folders else ""
     raise UserError(f"{entry.name} not found under {root}; looked for "
-                    f"{', '.join(entry.folders)}. {get}")
+                    f"{', '.join(entry.folders)}{lists}. {get}")
 
 
 #: Images, masks, and what is left out of their folders.

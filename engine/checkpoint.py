@@ -188,7 +188,7 @@ _FREE_KEYS = ("train.epochs", "train.steps", "train.log_every", "train.save_ever
               "train.images_every", "train.accumulate", "train.on_oom", "train.checkpoint_trunk",
               "train.max_skipped", "train.patience", "val.every", "test", "data.root",
               "data.workers", "data.cache", "data.cache_gb", "threads", "weights", "reported",
-              "paper")
+              "official", "paper")
 
 
 def require_same_recipe(before: DictConfig, now: DictConfig, path: Path,

@@ -10,11 +10,12 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from utils.errors import UserError, nearest, note_once
+from utils.errors import UserError, nearest
 from utils.schema import sides
 
 from .base import Network
 from .bgnet import BGNet
+from .conventions import note_convention
 from .cpd import CPD
 from .dss import DSS
 from .edn import EDN
@@ -120,16 +121,6 @@ def from_recipe(config: DictConfig) -> Network:
     if network_class(config.model.name).wants_statistics:
         options = {name: tuple(config.data[name]) for name in ("mean", "std")} | options
     return build(config.model.name, **options)
-
-
-def note_convention(network: Network, config: DictConfig) -> None:
-    """Print a note if the recipe's images are not such as the trunk's ImageNet weights know."""
-    given = config.data.channels, config.data.range
-    for trunk in network.trunks().values():
-        if trunk.convention != given:
-            note_once("the ImageNet weights of {} know images of channels {} from 0 to {}, this "
-                      "recipe gives {} from 0 to {}: see data.channels and data.range".format(
-                          type(trunk).__name__, *trunk.convention, *given))
 
 
 def objective_of(config: DictConfig) -> Objective:

@@ -22,7 +22,8 @@ from .tables import Cell, Table, cells, images_text, markdown
 KEYS = {"run": str, "recipe": str, "paper": str, "date": str, "configuration": dict,
         "origin": dict, "machine": dict, "scores": list, "comparisons": list, "times": dict}
 #: Configuration keys in which a run may differ from its recipe without being another one.
-_FREE = ("data.root", "data.workers", "data.cache", "threads", "reported", "paper")
+_FREE = ("data.root", "data.workers", "data.cache", "threads", "reported", "official",
+         "paper")
 _HEAD = """# Reproductions
 
 `python -m report records` writes this page from the records in `docs/records/`; edit neither.

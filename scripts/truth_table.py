@@ -1,4 +1,4 @@
-"""README's table of what is shown for each network, from the tests, the recipes and the records.
+"""README's table of networks and what is shown of each, from recipes, tests and records.
 
     python -m scripts.truth_table        rewrites the table between its two markers in README.md
 """
@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from omegaconf import DictConfig
 
 import model
 from report.records import differences, read_records
@@ -26,29 +29,45 @@ def truth_table(records: list[dict]) -> str:
     Args:
         records: of reproduce.py, see ``report.records``.
     """
-    head = ["network", "outputs equal", "losses equal", "official weights scored", "trained here",
-            "verified numbers", "within the paper"]
+    head = ["network", "paper", "outputs equal", "losses equal", "official weights",
+            "official weights scored", "trained here", "verified numbers", "within the paper"]
     lines = [head, ["---"] * len(head)]
-    lines += [[f"`{name}`", *cells_of(name, [record for record in records if record["recipe"]
-                                             == f"configs/{name}.yaml"])]
+    lines += [[f"[`{name}`](configs/{name}.yaml)",
+               *cells_of(name, [record for record in records
+                                if record["recipe"] == f"configs/{name}.yaml"])]
               for name in model.names()]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def cells_of(name: str, records: list[dict]) -> list[str]:
     """The cells of a network, but for its name; ``records`` are those of its recipe."""
+    recipe = load_config(CONFIGS / f"{name}.yaml")
     official = [record for record in records if record["origin"]["checkpoint"] not in TRAINED]
     trained = [record for record in records if record not in official
                and not differences(record).keys() - {"test.data"}]
-    reported = load_config(CONFIGS / f"{name}.yaml").reported
+    reported = recipe.reported
     counted = [comparison["within_third_digit"] for record in official + trained
                for comparison in record["comparisons"]
                if comparison["within_third_digit"] is not None]
-    return ["yes" if name in RELEASED and RELEASED[name].golden else DASH,
+    return [paper(recipe.paper),
+            "yes" if name in RELEASED and RELEASED[name].golden else DASH,
             "yes" if name.split("_")[0] in held_losses() else DASH,
-            dates(official), dates(trained),
+            publication(recipe.official), dates(official), dates(trained),
             f"{sum(row.verified for row in reported)} of {len(reported)}" if reported else DASH,
             f"{sum(counted)} of {len(counted)}" if counted else DASH]
+
+
+def paper(text: str) -> str:
+    """A recipe's line on its paper, as a link where it ends in an arXiv number."""
+    title, _, number = text.partition(", arXiv ")
+    return f"[{title}](https://arxiv.org/abs/{number})" if number else title
+
+
+def publication(entries: Sequence[DictConfig]) -> str:
+    """Whether weights are published, and under which licence; a dash if a recipe does not tell."""
+    published = {f"{'port' if entry.by == 'port' else 'published'}, {entry.licence}"
+                 for entry in entries if entry.by != "none"}
+    return "; ".join(sorted(published)) or ("none" if entries else DASH)
 
 
 def dates(records: list[dict]) -> str:

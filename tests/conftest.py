@@ -89,11 +89,12 @@ def runs(tmp_path, monkeypatch) -> Path:
     """An empty checkpoints folder in place of the repository's."""
     import test as test_script
     import train as train_script
+    import utils.official
     import utils.weights
 
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    for module in (train_script, test_script, utils.weights):
+    for module in (train_script, test_script, utils.official, utils.weights):
         monkeypatch.setattr(module, "CHECKPOINTS", folder)
     return folder
 

@@ -146,7 +146,7 @@ POOLNET_JOINT = {
 DSS = {  # AceCoooool/DSS-pytorch @ 0f6dd91
     "loss.terms": {output: {"bce": 1} for output in (
         "side0", "side1", "side2", "side3", "side4", "side5", "fused")},
-    "data.train": ["MSRA-B"], "data.soft_mask": False, "data.size": 256, "train.batch": 8,
+    "data.train": ["MSRA-B-TR"], "data.soft_mask": False, "data.size": 256, "train.batch": 8,
     "train.epochs": 500, "optim.lr": 1e-6, "optim.clip_norm": 1.0, "test.minmax": False,
     "test.resize": "probabilities", "test.align_corners": True, "test.data": POOLNET["test.data"]}
 NLDF = DSS | {  # AceCoooool/NLDF-pytorch @ 7c4a5dd
@@ -199,6 +199,24 @@ RECIPES = {
         "train.precision": "fp32",
         "val.fraction": 0.125, "val.every": 2, "test.data": ["SAMPLE-TE"], "test.batch": 16},
 }
+#: Licence, as the repository states it → recipe → file of the official weights. Of the others none
+#: are published.
+OFFICIAL = {
+    "MIT": {
+        "dss_vgg": "dss_vgg/final.pth", "gatenet_resnet": "gatenet_resnet.pth",
+        "gatenet_vgg": "gatenet_vgg.pth", "minet_res50": "MINet_Res50.pth",
+        "minet_vgg16": "MINet_VGG16.pth", "picanet_vgg": "36epo_383000step.ckpt",
+        "poolnet_resnet": "poolnet_resnet/final.pth",
+        "poolnet_joint_resnet": "poolnet_joint_resnet/final.pth"},
+    "Apache-2.0": {"bgnet": "BGNet.pth", **{
+        f"tracer_te{number}": f"TRACER-Efficient-{number}.pth" for number in range(8)}},
+    "CC BY-NC-SA 4.0": {"edn_vgg": "EDN-VGG16.pth"},
+    "no licence": {
+        "cpd_resnet": "CPD-R.pth", "cpd_vgg": "CPD.pth", "egnet_resnet": "epoch_resnet.pth",
+        "itsd_resnet": "itsd_resnet/final.pkl", "itsd_vgg": "itsd_vgg/final.pkl",
+        "nldf_vgg": "nldf_vgg/final.pth", "ras_resnet": "RAS.v1.pth", "ras_v2": "RAS.v2.pth",
+        "scwssod": "model-36.pt", "wssa": "scribble_30.pth"}}
+PORTS = {"dss_vgg", "nldf_vgg", "picanet_vgg"}
 
 
 def same(value, expected) -> bool:
@@ -233,8 +251,15 @@ def test_constants_are_those_of_the_facts(name):
     wrong = {key: OmegaConf.select(config, key) for key, value in expected.items()
              if not same(plain(OmegaConf.select(config, key)), value)}
     assert not wrong
-    written = leaves(OmegaConf.to_container(OmegaConf.load(path))) - {"base", "paper", "reported"}
+    written = leaves(OmegaConf.to_container(OmegaConf.load(path))) - {
+        "base", "official", "paper", "reported"}
     assert written <= expected.keys(), "constants of the recipe that this table does not have"
+    (entry,) = config.official
+    licence, file = next(((licence, files[name]) for licence, files in OFFICIAL.items()
+                          if name in files), ("", ""))
+    assert (entry.licence, entry.file) == (licence, file)
+    assert entry.by == ("port" if name in PORTS else "authors" if file else "none")
+    assert entry.url.startswith("https://") or not file
 
 
 def plain(value):

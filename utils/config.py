@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .errors import UserError, guess, nearest
 from .paths import CONFIGS, absolute, absolute_spec
-from .schema import Config, ReportedNumber, groups, items, kind_of, options
+from .schema import Config, OfficialWeights, ReportedNumber, groups, items, kind_of, options
 from .values import read_word, read_yaml
 
 #: (key, value of before) → the entries that mean the same now. Recipes, checkpoints and command
@@ -276,11 +276,15 @@ def _rules(config: DictConfig) -> Iterator[tuple[str, bool, str]]:
         value = OmegaConf.select(config, key)
         match = guess(value, option.choices) if isinstance(value, str) else ""
         yield key, option.allows(value), f"{option.rule} ({match or option.help})"
-    for number, row in enumerate(config.reported):
-        for each in fields(ReportedNumber):
-            option = each.metadata["option"]
-            yield (f"reported[{number}].{each.name}", option.allows(row[each.name]),
-                   f"{option.rule} ({option.help})")
+    for key, kind in (("reported", ReportedNumber), ("official", OfficialWeights)):
+        for number, row in enumerate(config[key]):
+            for each in fields(kind):
+                option = each.metadata["option"]
+                yield (f"{key}[{number}].{each.name}", option.allows(row[each.name]),
+                       f"{option.rule} ({option.help})")
+    for number, row in enumerate(config.official):
+        yield (f"official[{number}].sha256", bool(re.fullmatch("([0-9a-f]{64})?", row.sha256)),
+               "64 hexadecimal digits, or empty")
     data, optim, train, val, test = (config[group] for group in
                                      ("data", "optim", "train", "val", "test"))
     yield ("name", bool(re.fullmatch(r"[A-Za-z0-9][\w.+-]*", config.name)),

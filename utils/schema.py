@@ -13,49 +13,17 @@ from dataclasses import dataclass, field
 from operator import ge, gt, le, lt
 from typing import Any, get_type_hints
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
-#: Name → the factor on the learning rate; t is the share of the run that lies behind.
-SCHEDULES = {
-    "constant": "1",
-    "step": "gamma^floor(epoch / drop_every)",
-    "milestones": "gamma^(number of optim.milestones that lie behind)",
-    "compounding": "times gamma^floor(epoch / drop_every) at every epoch",
-    "poly": "(1 - t)^power",
-    "poly_epoch": "the same, with t counted in whole epochs",
-    "triangular": "1 - |2 step / (steps + 1) - 1|, 1 at half of the run",
-    "cosine": "(1 + cos(pi t)) / 2",
-    "plateau": "times gamma after more than patience epochs without a smaller loss",
-}
-EDGES = {
-    "none": "no edges",
-    "auto": "files if there are any, else mask; canny for scribbles",
-    "files": "files of the data set",
-    "mask": "TRACER's band of two pixels around the masks",
-    "mask_canny": "Canny's edges of the masks",
-    "canny": "Canny's edges of the images",
-    "sobel": "Sobel's gradients of the images",
-}
-MASK_CODINGS = {
-    "auto": "what a sample of each set's masks tells; it is printed if it is not binary",
-    "binary": "black to white; greys are kept, or cut at mask_threshold",
-    "levels": "0, or black of colours, is background, all else is object",
-    "palette": "the same of the indices of a palette",
-    "alpha": "what is opaque is object",
-    "trimap": "the numbers of mask_trimap",
-}
-VOIDS = {
-    "error": "an error that names a file",
-    "background": "they are background",
-    "foreground": "they are foreground",
-    "ignore": "they are left out of losses and scores",
-}
-RESIZES = {
-    "logits": "logits, bilinearly",
-    "probabilities": "probabilities, bilinearly",
-    "nearest": "bytes, by the nearest one",
-    "bicubic": "bytes, by Pillow's bicubic filter",
-}
-PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+from .choices import (
+    EDGES,
+    MASK_CODINGS,
+    OPTIMIZERS,
+    PRECISIONS,
+    PUBLISHERS,
+    RESIZES,
+    SCHEDULES,
+    VOIDS,
+)
+
 #: Bounds that no run comes near; what is beyond is a slip, and would end in NaN or a full memory.
 COUNT, IMAGES, FACTOR = 10**9, 2**16, 10**6
 
@@ -353,6 +321,19 @@ class ReportedNumber:
 
 
 @dataclass
+class OfficialWeights:
+    """Weights that somebody publishes for the network, or that nobody does."""
+
+    by: str = option("authors", "who publishes them", choices=PUBLISHERS)
+    file: str = option("", "where test.py --official looks, under checkpoints/: the publisher's "
+                       "own name, in a folder if several recipes' files have it")
+    url: str = option("", "where the publisher has it")
+    licence: str = option("", "the licence of the repository that publishes it")
+    sha256: str = option("", "of the file, 64 hexadecimal digits; empty: not known")
+    note: str = option("", "what else one has to know")
+
+
+@dataclass
 class Config:
     """The run."""
 
@@ -369,6 +350,9 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     val: ValConfig = field(default_factory=ValConfig)
     test: TestConfig = field(default_factory=TestConfig)
+    official: list[OfficialWeights] = option([], "weights that others publish, for test.py "
+                                             "--official; for recipes alone, see "
+                                             "docs/configuration.md")
     reported: list[ReportedNumber] = option([], "the paper's numbers, for recipes alone")
 
 

@@ -116,6 +116,23 @@ def test_one_folder_with_train_and_test_lists(tmp_path):
         find_pairs("DUTS-TR", tmp_path)
 
 
+def test_the_parts_of_msra_b_are_its_lists(tmp_path):
+    """In both layouts in which it is seen; the lists name masks."""
+    for stem in ("0_1_1", "0_1_2", "0_1_3"):
+        save(tmp_path / f"MSRA-B/image/{stem}.jpg", COLOUR)
+        save(tmp_path / f"MSRA-B/annotation/{stem}.png", SQUARE)
+        save(tmp_path / f"flat/MSRA-B/{stem}.jpg", COLOUR)
+        save(tmp_path / f"flat/MSRA-B/{stem}.png", SQUARE)
+    with pytest.raises(UserError, match=r"MSRA-B-TR not found .* train_cvpr2013.txt in MSRA-B, "):
+        find_pairs("MSRA-B-TR", tmp_path)
+    for root in (tmp_path, tmp_path / "flat"):
+        (root / "MSRA-B/train_cvpr2013.txt").write_text("0_1_1.png\n0_1_3.png\n")
+        located = locate("MSRA-B-TR", root)
+        assert [pair.name for pair in located.pairs] == ["0_1_1", "0_1_3"]
+        assert located.count_note.endswith("2 pairs here, the published set has 2500")
+        assert len(find_pairs("MSRA-B", root)) == 3
+
+
 def test_thur_leaves_out_images_that_were_never_masked(tmp_path):
     for kind in ("Butterfly", "Giraffe"):
         save(tmp_path / f"THUR15000/{kind}/Src/{kind}1.jpg", COLOUR)

@@ -76,12 +76,3 @@ def test_sizes_that_a_network_does_not_take_are_refused():
         config = load_config(CONFIGS / f"{name}.yaml", [f"data.size={size}"])
         with pytest.raises(UserError, match=message), torch.device("meta"):
             model.from_recipe(config)
-
-
-def test_images_that_the_trunk_was_not_trained_on_are_noted(capsys):
-    with torch.device("meta"):
-        network = model.build("egnet_vgg")
-    model.note_convention(network, load_config(CONFIGS / "egnet_vgg.yaml"))
-    assert capsys.readouterr().err == ""
-    model.note_convention(network, load_config(CONFIGS / "egnet_vgg.yaml", ["data.channels=rgb"]))
-    assert "channels bgr from 0 to 255, this recipe gives rgb" in capsys.readouterr().err

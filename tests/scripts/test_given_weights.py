@@ -94,6 +94,19 @@ def test_weights_of_others_need_a_recipe(tmp_path, config):
     assert given("--checkpoint", str(path), "--config", RECIPE, *SMALL)[0] == 1
 
 
+def test_official_weights_are_taken_by_the_recipes_list(runs, tmp_path, config, capsys):
+    """From checkpoints/ or the folder that is named, with the recipe's configuration."""
+    words = ["--config", RECIPE, "--official"]
+    assert test_script.main([*words, "--gpu", "cpu"]) == 2
+    assert f"file:    {runs / 'CPD.pth'}" in capsys.readouterr().err
+    for folder, value in ((tmp_path, 1), (runs, 2)):
+        torch.save({f"module.{key}": tensor for key, tensor in filled(config, value).items()},
+                   folder / "CPD.pth")
+    assert given(*words, *SMALL) == (2, "CPD.pth")
+    assert given(*words, "--checkpoint", str(tmp_path), *SMALL) == (1, "CPD.pth")
+    assert given("--official", *SMALL) == (2, "CPD.pth")  # of the default recipe
+
+
 def test_training_starts_from_the_weights_that_are_chosen(made_sets, runs, tmp_path, config,
                                                           capsys):
     path = tmp_path / "weights.pth"
