@@ -137,8 +137,9 @@ def open_image(path: Path) -> Image.Image:
     """
     with opened(path) as image:
         turn = orientation(image)
+        by_pillow = image.format == "TIFF" and _stored_orientation(image) in _TURNS  # as it loads
         image.load()
-        if image.format != "TIFF":  # which Pillow turns as it loads
+        if not by_pillow:
             image = turned(image, turn)
         if image.mode in ("La", "RGBa"):  # colours times alpha, of which little else is known
             image = image.convert(image.mode.upper())
@@ -172,15 +173,28 @@ def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
 def orientation(image: Image.Image) -> int:
     """Orientation by EXIF, else by XMP: 1 (upright) to 8; 1 where none can be read.
 
-    A whole number counts in whatever type the file writes it. It is the file's until ``load()``,
-    in which Pillow turns TIFF files.
+    A whole number counts in whatever type the file writes it, digits of a text included. It is the
+    file's until ``load()``, in which Pillow turns TIFF files.
     """
+    value = _stored_orientation(image)
+    if isinstance(value, bytes):  # of the types BYTE and UNDEFINED
+        value = value.strip(b"\0 ")
+        value = value.decode() if value.isdigit() else int.from_bytes(value, "little")
+    if isinstance(value, str) and value.strip("\0 ").isdecimal():
+        value = int(value.strip("\0 "))
+    return int(value) if value in _TURNS else 1
+
+
+def _stored_orientation(image: Image.Image) -> object:
+    """What the metadata hold as the orientation, as Pillow reads its type; 1 where they hold none,
+    or nothing that can be read."""
     try:
         # The own method of PNG files decodes the pixels too, and hides what is wrong with those.
         exif = Image.Image.getexif(image)
         image.info[_DAMAGED] = metadata_damaged(image) or ("exif" in image.info and not exif)
         value = exif.get(_ORIENTATION, 1)
-        return int(value) if value in _TURNS else 1
+        hash(value)
+        return value
     except Exception:  # metadata are damaged in as many ways as Pillow has parsers
         image.info[_DAMAGED] = True
         return 1

@@ -126,6 +126,14 @@ def exif_block(value, kind: int) -> bytes:
     return b"Exif\0\0II*\0\x08\0\0\0" + tags.tobytes(8)
 
 
+def of_bytes(value: int) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """Tags of a TIFF file whose orientation is of the type BYTE, which Pillow does not follow."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[0x0112] = 1
+    tags[0x0112] = bytes([value])
+    return tags
+
+
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6"/></x:xmpmeta>'
 RATIONAL = TiffImagePlugin.IFDRational
 
@@ -133,10 +141,13 @@ RATIONAL = TiffImagePlugin.IFDRational
 @pytest.mark.parametrize("options, turned", [
     ({"exif": exif_block(6, 3)}, True), ({"exif": exif_block(RATIONAL(6, 1), 5)}, True),
     ({"exif": exif_block(6.0, 11)}, True), ({"exif": exif_block((6, 6), 3)}, True),
-    ({"exif": exif_block("6", 2)}, False), ({"exif": exif_block(RATIONAL(13, 2), 5)}, False),
+    ({"exif": exif_block("6", 2)}, True), ({"exif": exif_block(b"\x06", 1)}, True),
+    ({"exif": exif_block(b"6\0", 7)}, True), ({"exif": exif_block("six", 2)}, False),
+    ({"exif": exif_block(b"\x06\x01", 1)}, False),
+    ({"exif": exif_block(RATIONAL(13, 2), 5)}, False),
     ({"exif": exif_block(RATIONAL(6, 0), 5)}, False), ({"exif": exif_block(9, 3)}, False),
     ({"exif": b"Exif\0\0garbage"}, False), ({"exif": exif_block(6, 3)[:17]}, False),
-    ({"xmp": XMP}, True), ({"tiffinfo": {0x0112: 6}}, True)])
+    ({"xmp": XMP}, True), ({"tiffinfo": {0x0112: 6}}, True), ({"tiffinfo": of_bytes(6)}, True)])
 def test_all_readers_take_the_same_orientation_from_a_file(tmp_path, options, turned):
     lying = Image.fromarray(SQUARE)
     kinds = ["tif"] if "tiffinfo" in options else ["jpg", "webp"] + ["png"] * ("exif" in options)
