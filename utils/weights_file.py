@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import codecs
+import hashlib
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import BuiltinFunctionType
 
@@ -39,11 +41,13 @@ _KINDS = (
     (rb"(?s:.{257})ustar", "it is a tar archive. Unpack it and name the file in it"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd",
      "it is a compressed archive. Unpack it and name the file in it"),
-    (rb"\x93NUMPY", "it is a NumPy array, not a dict of PyTorch's tensors"),
+    (rb"\x93NUMPY", "it is one NumPy array, not a dict of PyTorch's tensors. Name the file that "
+     "holds the weights"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|BM.{4}\0{4}|%PDF", "it is a picture or a document, no weights"),
 )
 _TORCH = re.compile(rb"PK\x03\x04|\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19")  # zip, and before
 _MOST_CLASSES = 100  # in one file, of those that torch does not load
+_ATTEMPTS = 5  # to read a file that is replaced meanwhile
 _SHOWN = 60  # characters of a text file, or of a zip's list of files
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")  # torch colours some of its messages
 #: Beginnings of names of classes that hold numbers, options and paths. Where objects of them stand
@@ -73,6 +77,8 @@ def read_file(path: Path, of_others: bool = False) -> dict:
         head = file.read(512)
     if _is_safetensors(head):
         return _read_safetensors(path)
+    if head.startswith(b"\x93NUMPY") and b"'|O'" in head:  # an object, such as a dict of arrays
+        raise _unreadable(path, _of_arrays(path, "numpy.load(sys.argv[1], allow_pickle=True)[()]"))
     if strange := _kind(head):
         raise _unreadable(path, strange)
     if path.suffix == ".safetensors" and not _TORCH.match(head):
@@ -82,7 +88,36 @@ def read_file(path: Path, of_others: bool = False) -> dict:
         raise _unreadable(path, f"it is damaged ({damage}). Fetch or write it again")
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds a {type(content).__name__}, not a state dict")
+    if where := _arrays_alone(content):
+        raise _unreadable(path, _of_arrays(path, "torch.load(sys.argv[1])", where))
     return dict(content)
+
+
+def read_hashed(path: Path, of_others: bool = False) -> tuple[dict, str]:
+    """The content of a weights file, as of ``read_file``, and the SHA-256 of that very file.
+
+    A training may put another in its place meanwhile; then the new one is read.
+
+    Raises:
+        UserError: see ``read_file``; also where the file changes again and again.
+    """
+    for _ in range(_ATTEMPTS):
+        before = _identity(path)
+        content, digest = read_file(path, of_others), hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+        if _identity(path) == before:
+            return content, digest.hexdigest()
+    raise UserError(f"weights {path}: the file is written to all the time; copy it, and name the "
+                    "copy")
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Changes when a file is replaced or written to; None where there is none."""
+    with suppress(OSError):
+        status = path.stat()
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def note(message: str) -> None:
@@ -167,7 +202,7 @@ def _read_torch(path: Path, of_others: bool) -> object:
         raise _unreadable(path, _of_classes(path, [type(content).__name__], _WHOLE))
     if strange := [name for name in stand_ins if not (of_others and name.startswith(_BESIDE))]:
         raise _unreadable(path, _of_classes(path, strange, _where(content), beside=True))
-    if stand_ins:
+    if stand_ins and not _arrays_alone(content):
         note(f"{path}: objects of {', '.join(stand_ins)} are left out")
     return content
 
@@ -185,9 +220,13 @@ def _reason(path: Path, reason: str, names: list[str]) -> str:
                 "nothing of it was run")
     if "persistent_load of storage is allowed" in reason:  # of classes, in torch's old format
         return _of_classes(path, names, _WHOLE)
+    files, is_pickle = _files_in(path), _begins(path, b"\x80")
+    if is_pickle and not files and names and all(name.startswith("numpy.") for name in names):
+        return _of_arrays(path, "pickle.load(open(sys.argv[1], 'rb'))")
     if names:
         return _of_classes(path, names, _UNKNOWN)
-    files, is_pickle = _files_in(path), _begins(path, b"\x80")
+    if files and all(name.endswith(".npy") for name in files):
+        return _of_arrays(path, "numpy.load(sys.argv[1])")
     if files and (sentence := _kind_of_zip(files)):
         return sentence
     if _begins(path, b"PK") and not files:
@@ -239,6 +278,46 @@ def _where(content: object) -> str:
     return "{k: v for k, v in c.items() if torch.is_tensor(v)}"
 
 
+def _arrays_alone(content: object) -> str:
+    """What gets at NumPy's arrays in a file's content ``c`` that holds them instead of tensors;
+    empty where it holds tensors, or no arrays."""
+    if not isinstance(content, Mapping) or _has_tensors(content):
+        return ""
+    tables = {"c": content} | {f"c[{key!r}]": value for key, value in content.items()
+                               if str(key).isidentifier() and isinstance(value, Mapping)}
+    return next((name for name, table in tables.items() if any(map(_is_array, table.values()))), "")
+
+
+def _has_tensors(content: object) -> bool:
+    if isinstance(content, Mapping):
+        return any(map(_has_tensors, content.values()))
+    return isinstance(content, Tensor)
+
+
+def _is_array(value: object) -> bool:
+    """Whether a stand-in is for an array of NumPy, and not for one number."""
+    return isinstance(value, LeftOut) and re.fullmatch(r"numpy\..*\._reconstruct",
+                                                       type(value).__name__) is not None
+
+
+def _of_arrays(path: Path, load: str, where: str = "c") -> str:
+    """The sentence for a file whose weights are NumPy's arrays.
+
+    Args:
+        load: opens the file, whose name is ``sys.argv[1]``, as ``c``.
+        where: what gets at the arrays in ``c``.
+    """
+    code = (f"import sys, numpy, pickle, torch; c = {load}; torch.save({{k: torch.from_numpy(v) "
+            f"for k, v in {where}.items() if isinstance(v, numpy.ndarray)}}, sys.argv[2])")
+    return ("it holds NumPy's arrays, not PyTorch's tensors. Make tensors of them (opening such a "
+            f"file may run code, so only if you trust it):\n{_command(path, code)}")
+
+
+def _command(path: Path, code: str) -> str:
+    return (f'  TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 python -c "{code}" '
+            f"{shlex.quote(path.name)} weights.pth\nand name weights.pth here")
+
+
 def _of_classes(path: Path, names: list[str], where: str, beside: bool = False) -> str:
     """The sentence for a file with objects of classes that torch does not load.
 
@@ -256,7 +335,4 @@ def _of_classes(path: Path, names: list[str], where: str, beside: bool = False) 
                 "as weights.network")
     code = f"import sys, torch; c = torch.load(sys.argv[1]); torch.save({where}, sys.argv[2])"
     return (f"{sentence}. Save its tensors alone, in the project that wrote the file (whose code "
-            "runs then, so only if you trust it):\n"
-            f'  TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 python -c "{code}" '
-            f"{shlex.quote(path.name)} weights.pth\n"
-            "and name weights.pth here")
+            f"runs then, so only if you trust it):\n{_command(path, code)}")

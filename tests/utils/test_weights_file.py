@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import io
 import os
 import pickle
+import re
+import sys
 import tarfile
 import warnings
 import zipfile
@@ -19,7 +22,7 @@ import torch
 from torch import nn
 
 from utils.errors import UserError
-from utils.weights_file import LeftOut, read_file
+from utils.weights_file import LeftOut, read_file, read_hashed
 
 STATE = {"a": torch.arange(3.0), "b": torch.ones(2, 2)}
 
@@ -137,6 +140,22 @@ def test_weights_are_read_whatever_their_name(content, name, tmp_path):
     assert all(torch.equal(state[key], value) for key, value in STATE.items())
 
 
+def test_the_digest_is_of_what_was_loaded_also_where_a_training_replaces_the_file(
+        tmp_path, monkeypatch):
+    path, kept = tmp_path / "best.pt", torch.load
+    torch.save({"step": 1}, path)
+
+    def load(*arguments, **options):
+        content = kept(*arguments, **options)
+        if content == {"step": 1}:
+            torch.save({"step": 2}, tmp_path / "new.pt")
+            (tmp_path / "new.pt").replace(path)
+        return content
+
+    monkeypatch.setattr(torch, "load", load)
+    assert read_hashed(path) == ({"step": 2}, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
 def test_a_folder_a_pipe_and_nothing_are_named(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name, reason in ((".", "a folder"), ("pipe", "neither"), ("x", "not found")):
@@ -155,6 +174,34 @@ def test_numbers_and_options_beside_the_tensors_are_left_out(how, tmp_path, caps
     assert "argparse.Namespace" in (err := capsys.readouterr().err) and "numpy" in err
     with pytest.raises(UserError, match=r"argparse\.Namespace.*--config RECIPE"):  # not ours
         read_file(path)
+
+
+def saved(path: Path, arrays: dict, how: str) -> None:
+    if how == "npz":
+        with path.open("wb") as file:
+            np.savez(file, **arrays)
+    elif how == "npy":
+        with path.open("wb") as file:
+            np.save(file, arrays, allow_pickle=True)
+    elif how == "pickle":
+        path.write_bytes(pickle.dumps(arrays, protocol=2))
+    else:
+        torch.save({"net": arrays, "best": np.float64(.3)} if how == "nested" else arrays, path)
+
+
+@pytest.mark.filterwarnings("ignore:Environment variable TORCH_FORCE")
+@pytest.mark.parametrize("how", ["plain", "nested", "npz", "npy", "pickle"])
+def test_arrays_of_numpy_are_named_with_the_command_that_makes_tensors_of_them(
+        how, tmp_path, monkeypatch):
+    path, out = tmp_path / "weights.pth", tmp_path / "tensors.pth"
+    saved(path, {key: value.numpy() for key, value in STATE.items()}, how)
+    with pytest.raises(UserError, match="holds NumPy's arrays, not PyTorch's tensors") as error:
+        read_file(path, of_others=True)
+    code = re.search(r'python -c "([^"]*)" weights.pth', str(error.value))[1]
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    monkeypatch.setattr(sys, "argv", ["-c", str(path), str(out)])
+    exec(code, {})
+    assert all(torch.equal(value, STATE[key]) for key, value in read_file(out).items())
 
 
 @pytest.mark.parametrize("content, code", [
