@@ -12,9 +12,9 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -205,9 +205,44 @@ def _merge(config: DictConfig, change: DictConfig, origin: str,
         return OmegaConf.unsafe_merge(config, change)  # without a copy: neither is used again
     except OmegaConfBaseException as error:
         first_line = str(error).splitlines()[0]
-        raise UserError(f"{origin}: {error.full_key or 'value'}: {first_line}") from None
+        raise UserError(f"{origin}: " + (_misfit(change) or f"{error.full_key or 'value'}: "
+                                                            f"{first_line}")) from None
     except OverflowError as error:  # a whole number that no float is as large as
         raise UserError(f"{origin}: {error}") from None
+
+
+#: What a value of a type is, to follow 'must be'.
+_WORDS = {str: "a text", bool: "true or false", int: "a whole number", float: "a number",
+          dict: "a mapping", list: "a list"}
+
+
+def _misfit(change: DictConfig) -> str:
+    """What is wrong with the first entry whose type is not its key's; empty if that is not seen."""
+    for key, value in flat(change).items():
+        if f"{key}." in groups():
+            inner = next(name for name, _ in options() if name.startswith(f"{key}."))
+            return (f"{key} is a group of keys, such as {inner}, and has no value of its own; "
+                    "indent its keys under it, or leave it out")
+        kind, given = kind_of(key), "has no value" if value is None else f"= {_quoted(value)}"
+        if not _is_a(value, kind):
+            outer = get_origin(kind) or next(iter(get_args(kind)), kind)
+            item = f", of which each item is {_WORDS.get(get_args(kind)[0], 'a mapping')}" \
+                if outer is list else ""
+            return f"{key} {given}: must be {_WORDS[outer]}{item}"
+    return ""
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a plain value is of a type of the schema."""
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_is_a(each, get_args(kind)[0]) for each in value)
+    if kind is Any or is_dataclass(kind):
+        return kind is Any or isinstance(value, dict)
+    kinds = tuple(get_origin(each) or each for each in (get_args(kind) or (kind,)))
+    if get_origin(kind) is dict:
+        kinds = (dict,)
+    return isinstance(value, kinds + (int,) * (float in kinds)) and \
+        (bool in kinds or not isinstance(value, bool))
 
 
 def _replace_terms(table: DictConfig, entries: DictConfig | None, origin: str) -> None:

@@ -76,8 +76,8 @@ class Option:
         if value is None:
             return self.default is None
         if self.sides:
-            given = value if isinstance(value, Sequence) else [value]
-            return len(given) in (1, 2) and all(
+            given = value if isinstance(value, Sequence) else [value, value]
+            return len(given) == 2 and all(
                 isinstance(side, int) and not isinstance(side, bool) and self._allows_item(side)
                 for side in given)
         if self.length is not None and len(value) != self.length:

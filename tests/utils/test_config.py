@@ -90,7 +90,13 @@ def test_a_recipe_is_named_by_its_name_in_configs_too(tmp_path, monkeypatch):
     ("data.flip=2", "probability"), ("data.size=[3]", "data.size"), ("batch", "key=value"),
     ("name=a/b", "plain folder name"), ("seed=-1", "from 0 to "),
     ("name=${x}", "interpolations"), ("optim.clip_value=0", "above 0"),
-    ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "from 0.001 to 1000")])
+    ("optim.schedule=steps", "one of constant"), ("data.std=[0,1,1]", "from 0.001 to 1000"),
+    ("optim=", "optim is a group of keys, such as optim.name, and has no value of its own"),
+    ("optim.lr=", "optim.lr has no value: must be a number"),
+    ("model.options=3", "model.options = 3: must be a mapping"),
+    ("train.batch=1.5", "train.batch = 1.5: must be a whole number"),
+    ("optim.betas=[x,1]", "must be a list, of which each item is a number"),
+    ("data.recursive=maybe", "data.recursive = 'maybe': must be true or false")])
 def test_wrong_keys_and_values_are_named(override, message):
     with pytest.raises(UserError) as error:
         load_config(CONFIGS / "cpd_vgg.yaml", [override])
@@ -212,7 +218,8 @@ def test_a_size_is_a_side_or_height_and_width():
     ("data.size=31", "from 32 to "), ("data.size=[64,31]", "from 32 to "),
     ("data.size=[64,9000]", "from 32 to 8192"), ("data.size=[64,64,64]", "or [height,width]"),
     ("data.size=64x96", "or [height,width]"), ("data.size=[64,.5]", "or [height,width]"),
-    ("data.size=true", "a whole number"), ("data.workers=-1", "from 0 to 1024, or null"),
+    ("data.size=[64]", "or [height,width]"), ("data.size=true", "a whole number"),
+    ("data.workers=-1", "from 0 to 1024, or null"),
     ("train.patience=0", "from 1 to 1000000000, or null"),
     ("optim.clip_norm=0", "above 0 and at most 1000000000, or null"),
     ("data.mean=[0,0]", "3 numbers"), ("optim.betas=[0,1]", "2 numbers, at least 0 and below 1"),
@@ -278,7 +285,7 @@ def test_renamed_values_go_on_working_in_recipes_checkpoints_and_arguments(tmp_p
     assert load_config(path, ["optim.gamma=0.75"]).optim.gamma == 0.75  # what is laid over it wins
     with pytest.raises(UserError, match=r"'optim\.kind'"):
         load_config(demo, ["optim.kind=sgd"])
-    with pytest.raises(UserError, match="OptimConfig"):
+    with pytest.raises(UserError, match="optim is a group of keys"):
         merge_config({"optim": ["schedule"]})
 
 
