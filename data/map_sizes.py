@@ -12,7 +12,7 @@ from utils.images import UnreadableError, stored_shape
 
 from .decode import upright_size
 from .pairing import Pair
-from .sizes import Size, nearly
+from .sizes import Size, nearly, turned
 
 WRITTEN = "maps are written at the masks' sizes"
 SCORED = "maps are scored at the masks' sizes"
@@ -58,15 +58,17 @@ def with_map_sizes(pairs: Sequence[Pair], title: str, outcome: str = WRITTEN,
                     apart.append((max(abs(a - b) for a, b in zip(image, mask, strict=True)),
                                   str(path)))
                 else:
-                    others.append(sizes_differ(pair.image, image, path, mask))
+                    way = "turn those that lie on their side" if turned(image, mask) else \
+                        "--resize brings maps of other sizes to their masks'"
+                    others.append((sizes_differ(pair.image, image, path, mask), way))
         except UnreadableError as error:
-            others.append(str(error))
+            others.append((str(error), "replace what cannot be read"))
         sized.append(pair if size is None else replace(pair, size=size))
     if apart and not quiet:
         print(f"note: {title}: {len(apart)} masks differ from their images by a few pixels; "
               "{} ({} at most: {})".format(outcome, *max(apart)), file=sys.stderr)
     if others and not quiet:
+        ways = "; ".join(dict.fromkeys(way for _, way in others))
         print(f"note: {title}: {len(others)} masks cannot be used with their images, so eval.py "
-              "refuses these maps, or brings them to their masks' sizes with --resize; the first: "
-              f"{others[0]}", file=sys.stderr)
+              f"refuses these maps ({ways}); the first: {others[0][0]}", file=sys.stderr)
     return sized

@@ -131,6 +131,7 @@ def test_a_mask_that_lies_on_its_side_is_no_mask_of_its_image(sets, runs, tmp_pa
     assert predict(runs, sets, tmp_path / "out") == 0
     assert "1 masks cannot be used with their images" in (heard := capsys.readouterr().err)
     assert str(mask) in heard
+    assert "turn those that lie on their side" in heard and "--resize" not in heard
     assert size_of(tmp_path / "out/trial/TINY-TE/03.png") == \
         size_of(sets / "TINY-TE/images/03.jpg")
     assert eval_script.main(["--gpu", "cpu", "--pred", str(tmp_path / "out"), "--data", "TINY-TE",
