@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
 from utils.errors import UserError, list_problems, nearest, note_once
-from utils.paths import ROOT, folder_pair
+from utils.paths import ROOT, folder_pair, home_expanded
 from utils.values import read_yaml
 
 from .listing import Listing, is_hidden, list_images
@@ -56,9 +57,40 @@ class DataSet:
 
 @cache
 def known_sets() -> dict[str, DataSet]:
-    """Name → set, as ``catalog.yaml`` lists them."""
-    entries = read_yaml(ROOT / "data/catalog.yaml")
+    """Name → set, as ``catalog.yaml`` lists them.
+
+    Raises:
+        UserError: an entry that is none, or has a field that is unknown or holds something else.
+    """
+    path = ROOT / "data/catalog.yaml"
+    entries = read_yaml(path)
+    if not isinstance(entries, dict):
+        raise UserError(f"{path}: expected sets, each a name with its fields")
+    for name, entry in entries.items():
+        if problem := _problem(entry):
+            raise UserError(f"{path}: {name}: {problem}")
     return {name: DataSet(name, **entry) for name, entry in entries.items()}
+
+
+#: What YAML makes of the types of a set's fields.
+_KINDS = {bool: "true or false", int: "a whole number", Sequence: "a list", Mapping: "a mapping",
+          str: "a text"}
+
+
+def _problem(entry: object) -> str:
+    """What is wrong with a set's entry in the catalog; empty if nothing is."""
+    kinds = get_type_hints(DataSet)
+    del kinds["name"]
+    if not isinstance(entry, dict) or "folders" not in entry:
+        return "expected fields, of which folders: [FOLDER, …] is needed"
+    for key, value in entry.items():
+        if key not in kinds:
+            return f"unknown field {key!r}; {nearest(key, kinds)}"
+        kind, word = next((kind, word) for kind, word in _KINDS.items() if kind in
+                          (kinds[key], get_origin(kinds[key]), *get_args(kinds[key])))
+        if not isinstance(value, kind) or (kind is Sequence and isinstance(value, str)):
+            return f"{key} is {value!r}, which is not {word}"
+    return ""
 
 
 @dataclass
@@ -119,7 +151,7 @@ def locate(spec: str, root: Path, names: Names = PLAIN) -> SetOnDisk:
     Raises:
         UserError: no such folder, or a folder whose layout is not recognised.
     """
-    path = Path(spec).expanduser()
+    path = home_expanded(spec)
     if folders := two_folders(spec):
         name = _absolute(folders[0]).parent.name
         return _pair(_listings(folders, names), name, folders[1].parent, None, names)
@@ -141,8 +173,8 @@ def two_folders(spec: str) -> tuple[Path, ...]:
     Raises:
         UserError: one of the two is missing.
     """
-    names = () if Path(spec).expanduser().is_dir() else folder_pair(spec) or ()
-    folders = tuple(ROOT / Path(name).expanduser() for name in names)
+    names = () if home_expanded(spec).is_dir() else folder_pair(spec) or ()
+    folders = tuple(ROOT / home_expanded(name) for name in names)
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"data set {spec!r}: folder not found: {folder}")

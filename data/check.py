@@ -16,7 +16,7 @@ from tqdm import tqdm
 from utils.errors import UserError, list_problems, note_once
 from utils.images import stored_shape
 from utils.machine import cores
-from utils.paths import absolute_spec
+from utils.paths import absolute_spec, home_expanded
 from utils.schema import DataConfig
 
 from .catalog import (
@@ -134,7 +134,7 @@ def find_sets(spec: str, root: Path, names: Names) -> list[SetOnDisk]:
     Raises:
         UserError: there is nothing that looks like a data set.
     """
-    folder = Path(spec).expanduser().absolute()
+    folder = home_expanded(spec).absolute()
     if not folder.is_dir():
         return [locate(absolute_spec(spec), root, names)]
     sets = list(installed(folder, names))

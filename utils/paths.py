@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -26,10 +27,23 @@ def folder_pair(spec: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
+def hidden_beside(folder: Path, ending: str) -> Path:
+    """The hidden file beside a folder that keeps what is to be known of it, such as its lock."""
+    name = f".{folder.name}.{ending}"
+    if len(os.fsencode(name)) > 255:
+        name = f".{hashlib.blake2b(os.fsencode(folder.name), digest_size=8).hexdigest()}.{ending}"
+    return folder.with_name(name)
+
+
+def home_expanded(path: str | Path) -> Path:
+    """A path with a leading ``~`` or ``~user`` replaced by that home folder; of no such user it
+    stays as it is, as in a shell."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (pathlib's raises RuntimeError there)
+
+
 def absolute(path: str) -> str:
     """A path as given on the command line: from the working directory, ``~`` expanded."""
-    # pathlib's own raises RuntimeError where ~nobody is no user; this leaves it as it is.
-    return str(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111
+    return str(home_expanded(path).absolute())
 
 
 def absolute_spec(spec: str) -> str:

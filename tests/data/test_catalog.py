@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import find_pairs, require_sound
+from data import catalog, find_pairs, require_sound
+from data.__main__ import main as data_main
 from data.catalog import known_sets, locate, lookup
 from data.edges import edge_source, find_masks
 from data.listing import list_images
@@ -269,3 +270,28 @@ def test_a_list_may_name_files_of_any_kind_that_folders_hold(tmp_path, suffix):
     (tmp_path / "list.txt").write_text(f"a.v2{suffix}\n")
     images, _, problems = listed(images, images, tmp_path / "list.txt")
     assert (len(images), problems) == (1, [])
+
+
+@pytest.mark.parametrize("spec", ["~nobody-here/x", "~nobody-here/x:~nobody-here/y"])
+def test_a_home_folder_of_nobody_is_not_found_like_any_other(tmp_path, spec, capsys):
+    with pytest.raises(UserError, match=r"'~nobody-here/x.*not found"):
+        locate(spec, tmp_path)
+    assert data_main(["check", spec]) == 2
+    assert "not found" in capsys.readouterr().err
+
+
+def test_a_field_that_the_catalog_does_not_know_is_named(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    text = "ECSSD: {folders: [ECSSD], pears: 1}\nSOD: [300]\nHKU-IS: {folders: [A], pairs: a}\n" \
+           "THUR15K: {folders: A}"
+    monkeypatch.setattr(catalog, "ROOT", tmp_path)
+    for part, message in zip(text.splitlines(), (
+            "catalog.yaml: ECSSD: unknown field 'pears'; did you mean 'pairs'",
+            "catalog.yaml: SOD: expected fields",
+            "catalog.yaml: HKU-IS: pairs is 'a', which is not a whole",
+            "catalog.yaml: THUR15K: folders is 'A', which is not a list"), strict=True):
+        (tmp_path / "data/catalog.yaml").write_text(part)
+        known_sets.cache_clear()
+        with pytest.raises(UserError, match=message):
+            known_sets()
+    known_sets.cache_clear()
