@@ -23,11 +23,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
-from data.affixes import Affix
-from data.coding import KEYS as MASK_KEYS
-from data.pairing import Names
 from metrics import CORE, MEASURES, PROFILES
 from metrics.compare import compare, linear_columns
 from report.recipes import Recipes
@@ -42,18 +37,15 @@ from report.tables import (
     write_all,
 )
 from scoring import ScoringOptions
-from scoring.arguments import add_choice, add_maps
+from scoring.arguments import add_choice, add_maps, add_names, settle
 from scoring.jobs import Cell, Job, JobScores, find_jobs, score_jobs
 from scoring.scores import Row, forget, keep_scores, kept_rows, read_scores, row_cell
 from utils.cli import parse_with_overrides
-from utils.config import merge_config
 from utils.errors import UserError, nearest, reports_errors
 from utils.origin import origin_of
-from utils.paths import RESULTS, absolute, absolute_spec
+from utils.paths import RESULTS, absolute_spec
 
 SCORES = "scores.json"
-SCORING_KEYS = ("data.root", "data.recursive", "data.mask_prefix", "data.mask_suffix",
-                *MASK_KEYS)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -62,18 +54,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add_what_to_score(parser)
     add_what_to_write(parser)
     args = parse_with_overrides(parser, argv, lists=("data", "measures", "save"))
-    for override in args.overrides:
-        key, _, value = override.partition("=")
-        if key not in SCORING_KEYS:
-            raise UserError(f"{override}: of the configuration keys, scoring takes these alone: "
-                            f"{', '.join(SCORING_KEYS)}")
-        if key == "data.root":
-            args.root = Path(absolute(value))
-    data = merge_config({}, [*args.overrides, *["data.recursive=true"] * args.recursive]).data
-    args.truths_named, args.masks = Names.of(data), OmegaConf.to_object(data)
-    args.maps_named = Names(data.recursive, Affix(args.prefix, args.suffix))
+    settle(args, args.overrides)
     args.data = [absolute_spec(spec) for spec in args.data or []]
-    args.name, args.measures = args.name or [], args.measures or ["core"]
+    args.measures = args.measures or ["core"]
     args.save = [Path(name) for name in args.save or []]
     for path in args.save:
         require_format(path)
@@ -91,18 +74,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def add_what_to_score(parser: argparse.ArgumentParser) -> None:
     add_maps(parser)
+    add_names(parser)
     add_choice(parser)
     add = parser.add_argument
-    add("--name", nargs="+", action="extend", metavar="METHOD",
-        help="what the method is called, or with --compare both (default: as the folder)")
-    add("--set", default="", metavar="SET",
-        help="what the set of --gt is called (default: as the folder)")
-    add("--suffix", default="", metavar="TEXT",
-        help="what the names of all maps end with and those of their masks do not, such as "
-             "_sal_fuse (default: recognised where it is one for all); with a dash: --suffix=-sal")
-    add("--prefix", default="", metavar="TEXT", help="the same of the beginnings of the names")
-    add("--recursive", action="store_true",
-        help="read the subfolders of folders of maps and masks too; they are part of the names")
     add("--gpu", default="auto", help="index, auto or cpu (default: auto); the scores are the same")
     add("--measures", nargs="+", action="extend", metavar="NAME",
         help=f"core ({', '.join(CORE)}), all, or some of {', '.join(MEASURES)} (default: core); "
@@ -202,7 +176,7 @@ def jobs_of(args: argparse.Namespace, before: list[Row]) -> tuple[list[Job], lis
     """See ``find_jobs``. Without any maps, a table can still be made of the scores of before."""
     try:
         return find_jobs(args.pred or RESULTS, args.gt, args.data, args.root, args.compare,
-                         args.name, args.set, args.truths_named)
+                         args.name, args.set, args.words)
     except UserError as error:
         if not args.reports or args.named or not before:
             raise
@@ -224,8 +198,7 @@ def scoring_options(args: argparse.Namespace) -> ScoringOptions:
     chosen = tuple(measure for name in args.measures
                    for measure in {"core": CORE, "all": MEASURES}.get(name, (name,)))
     return ScoringOptions(choose_device(args.gpu), measures=chosen,
-                          resize=args.resize, names=args.maps_named,
-                          masks=args.masks).under(args.profile)
+                          resize=args.resize, affix=args.affix).under(args.profile)
 
 
 def choose_device(gpu: str) -> object:

@@ -25,11 +25,10 @@ import eval as eval_script
 import test as test_script
 import train as train_script
 from data.catalog import find_set
-from data.coding import decided_words
 from data.map_sizes import with_map_sizes
 from data.pairing import Names
-from engine.checkpoint import RESUMABLE, load_checkpoint, load_latest
-from engine.existing import pairs_to_predict, require_own
+from engine.checkpoint import RESUMABLE, configuration_of, load_latest
+from engine.existing import image_digests, pairs_to_predict, require_own
 from report.comparison import compare_with_papers
 from report.recipes import Recipe
 from report.tables import write
@@ -38,8 +37,11 @@ from utils.cli import parse_with_overrides
 from utils.config import load_config, merge_config, recipe_path
 from utils.errors import UserError, reports_errors
 from utils.machine import cores, processor
+from utils.mask_keys import decided_words
 from utils.origin import MapsOrigin, read_origin
 from utils.paths import CHECKPOINTS, DOCS, RESULTS, ROOT, absolute_spec
+from utils.weights_file import read_hashed
+from utils.world import World
 
 
 class Reproduction:
@@ -73,9 +75,11 @@ class Reproduction:
                                 "--resume-if-any", *self.words):
             return status
         weights = test_script.find_run(str(self.path), self.words)
-        origin = MapsOrigin(weights, load_checkpoint(weights, self.words)[1])
+        content, sha256 = read_hashed(weights)
+        origin = MapsOrigin(weights, sha256, configuration_of(content, weights, self.words))
         to_do = [len(pairs_to_predict(with_map_sizes(pairs, folder.name, quiet=True), folder,
-                                      origin)) for folder, pairs in self.maps.items()]
+                                      origin, image_digests(pairs, World())))
+                 for folder, pairs in self.maps.items()]
         anew = to_do == [len(pairs) for pairs in self.maps.values()]
         if any(to_do) and (status := self.timed(
                 "test", anew, test_script.main, "--config", self.path, "--out", RESULTS,

@@ -35,8 +35,8 @@ from data.loader import evaluation_loader
 from data.map_sizes import with_map_sizes
 from data.masks import mask_of
 from data.pairing import Names, distinct
-from engine.checkpoint import load_checkpoint, tested_weights
-from engine.existing import begin_folder
+from engine.checkpoint import configuration_of, tested_weights
+from engine.existing import begin_folder, image_digests
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
 from report.picture import SheetRow, save_sheet, small
@@ -50,7 +50,7 @@ from utils.official import official_file
 from utils.origin import MapsOrigin
 from utils.paths import CHECKPOINTS, RESULTS, ROOT, absolute_spec
 from utils.weights import load_weights
-from utils.weights_file import note, read_file
+from utils.weights_file import note, read_hashed
 from utils.world import World, joined
 
 DEFAULT_RECIPE = "cpd_vgg"
@@ -101,11 +101,11 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("give --data or --input, not both")
     if args.rows < 1:
         raise UserError(f"--rows {args.rows}: a sheet has at least one row")
-    config, load, checkpoint = load_recipe(args)
+    config, load, *weights = load_recipe(args)
     device = select_device(args.gpu)
     set_threads(config.threads)
     with joined(device) as world:
-        origin = MapsOrigin(checkpoint, config, device) if world.main else None
+        origin = MapsOrigin(*weights, config, device) if world.main else None
         predict_sets(args, config, load, Precision(config.test.precision, device), world, origin)
     return 0
 
@@ -114,7 +114,7 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, load: Callable[[n
                  precision: Precision, world: World, origin: MapsOrigin | None) -> None:
     """Find the images of all sets first; then predict set by set, each process its share."""
     jobs = [("input", collect_inputs(args.input, world, args.recursive))] if args.input else \
-        [images_of_set(spec, ROOT / config.data.root, world, Names.of(config.data))
+        [images_of_set(spec, config.data, world, args.show)
          for spec in args.data or config.test.data]
     names = [name for name, _ in jobs]
     if not names:
@@ -130,9 +130,10 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, load: Callable[[n
     for name, pairs in jobs:
         folder = args.out / config.name / name
         with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."):
+            images = image_digests(pairs, world)
             with world.main_first():  # before the other processes write their maps
                 to_do = None if origin is None else \
-                    begin_folder(pairs, folder, origin, args.skip_existing)
+                    begin_folder(pairs, folder, origin, images, args.skip_existing)
             to_do = world.gather(to_do)[0]
             if args.skip_existing:
                 print(f"{folder}: {len(pairs) - len(to_do)} maps are there, {len(to_do)} to do")
@@ -140,12 +141,13 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, load: Callable[[n
             if origin is not None:
                 origin.end(folder)
         if args.show and world.main:
-            pairs = with_coding(pairs, config.data, name)
             print(f"sheet: {show(pairs, folder, args.rows)}")
 
 
-def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, Callable[[nn.Module], None], Path]:
-    """The configuration, what loads the weights into its network, and the file that they are from.
+def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, Callable[[nn.Module], None], Path,
+                                                   str]:
+    """The configuration, what loads the weights into its network, the file that they are from, and
+    its SHA-256.
 
     A checkpoint of train.py runs with its own configuration, other weights with ``--config``.
     ``key=value`` arguments change either.
@@ -158,13 +160,14 @@ def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, Callable[[nn.Modu
         path = find_run(recipe or DEFAULT_RECIPE, args.overrides)
     else:
         path = checkpoint_in(given) if given.is_dir() else given
-    if given is not None and recipe is not None:
-        content = read_file(path, of_others=True)
+    by_recipe = given is not None and recipe is not None
+    content, sha256 = read_hashed(path, of_others=by_recipe)
+    if by_recipe:
         config = load_config(recipe, args.overrides)
         compare_recipes(content, config, path, recipe)
         print(f"weights: {path}, configuration: {recipe}")
     else:
-        content, config = load_checkpoint(path, args.overrides)
+        config = configuration_of(content, path, args.overrides)
         print(f"weights and configuration: {path}")
     # A recipe's own weights.key and weights.partial are on the file that its training starts from.
     overridden = {word.partition("=")[0] for word in args.overrides}
@@ -172,7 +175,7 @@ def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, Callable[[nn.Modu
     partially = config.weights.partial and bool(overridden & {"weights", "weights.partial"})
     averaged = not key and "network" in content and isinstance(content.get("average"), dict)
     return config, partial(load_weights, source=tested_weights(content) if averaged else content,
-                           key=key, partial=partially, origin=str(path)), path
+                           key=key, partial=partially, origin=str(path)), path, sha256
 
 
 def compare_recipes(content: dict, config: DictConfig, path: Path, recipe: str) -> None:
@@ -218,14 +221,25 @@ def checkpoint_in(folder: Path, advice: str = "Name a run's folder, or a file of
     raise UserError(f"no weights: neither best.pt nor last.pt in {folder}. {advice}")
 
 
-def images_of_set(spec: str, root: Path, world: World, names: Names) -> tuple[str, list[Pair]]:
-    """Name and pairs of a data set, every image checked, with the sizes that their maps get."""
-    data_set = find_set(spec, root, names)
+def images_of_set(spec: str, data: DictConfig, world: World,
+                  shown: bool) -> tuple[str, list[Pair]]:
+    """Name and pairs of a data set, every image checked, with the sizes that their maps get. How
+    its masks are coded is printed, and why that is not known: an error where they are ``shown``."""
+    data_set = find_set(spec, ROOT / data.root, Names.of(data))
     if data_set.count_note and world.main:
         print(f"note: {data_set.count_note}; predicting these", file=sys.stderr)
     require_sound([Pair(pair.name, pair.image) for pair in data_set.pairs], data_set.name,
                   world=world)
-    return data_set.name, with_map_sizes(data_set.pairs, data_set.name, quiet=not world.main)
+    pairs = with_map_sizes(data_set.pairs, data_set.name, quiet=not world.main)
+    if world.main:
+        try:
+            pairs = with_coding(pairs, data, data_set.name)
+        except UserError as error:
+            if shown:
+                raise
+            print(f"note: maps are made without masks, but eval.py needs them: {error}",
+                  file=sys.stderr)
+    return data_set.name, pairs
 
 
 def collect_inputs(inputs: Sequence[str], world: World, recursive: bool = False) -> list[Pair]:

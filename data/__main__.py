@@ -6,7 +6,8 @@
     python -m data centre-prior SET OUT   write the map that guesses the centre, for each image
     python -m data scribbles SET OUT      draw scribbles out of a set's masks, and an overview
 
-check and scribbles take the keys data.mask_…=value of train.py, which tell how masks are coded.
+All but sample take the keys data.recursive and data.mask_…=value of train.py, which tell how masks
+are named and coded.
 """
 
 from __future__ import annotations
@@ -15,59 +16,55 @@ import argparse
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from utils.cli import split_overrides
 from utils.config import merge_config
 from utils.errors import UserError, reports_errors
-from utils.paths import DATASETS, ROOT, absolute_spec
+from utils.paths import DATASETS, ROOT, absolute_spec, home_expanded
 
-from .catalog import find_pairs
+from .catalog import find_set
 from .check import check
-from .coding import KEYS, with_coding
-from .pairing import Names
+from .coding import with_coding
+from .pairing import Names, Pair
 from .sample import SETS, write_centre_prior, write_sample
 
 
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
-    words = sys.argv[1:] if argv is None else argv
-    keys = [word for word in words if word.partition("=")[0] in KEYS]
-    args = _parser().parse_args([word for word in words if word not in keys])
-    masks = merge_config({}, keys, "command line").data
+    words, keys = split_overrides(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(words)
     if getattr(args, "seed", 0) < 0:
         raise UserError(f"--seed {args.seed}: a seed is 0 or more")
+    for key in keys:
+        if not key.startswith("data.") or args.command == "sample":
+            raise UserError(f"{key}: of the configuration keys, {args.command} takes "
+                            + ("none" if args.command == "sample" else "those of data"))
+    recursive = getattr(args, "recursive", False)
+    data = merge_config({}, [*keys, *["data.recursive=true"] * recursive], "command line").data
+    root, names = ROOT / data.root, Names.of(data)
     if args.command == "check":
-        return run_check(args, masks)
+        return check(args.sets or [str(root)], root, names, data)
     if args.command == "sample":
         write_sample(args.root, args.seed)
         print(f"{' and '.join(SETS)} written to {args.root}")
         return 0
-    pairs = find_pairs(absolute_spec(args.set), DATASETS)
+    pairs = find_set(absolute_spec(args.set), root, names).pairs
     if args.command == "centre-prior":
-        write_centre_prior(pairs, args.out.expanduser().resolve())
+        write_centre_prior(pairs, home_expanded(args.out).resolve())
         print(f"{len(pairs)} maps written to {args.out}")
         return 0
+    return write_drawn(args, with_coding(pairs, data, args.set))
+
+
+def write_drawn(args: argparse.Namespace, pairs: list[Pair]) -> int:
+    """Draw the scribbles of pairs as the arguments say."""
     from .scribbles import Pen, write_scribbles  # scikit-image: the other commands do without
 
-    pairs = with_coding(pairs, masks, args.set)
     pen = Pen(args.thickness, args.length, args.strokes, args.background_strokes)
-    out = args.out.expanduser().resolve()
+    out = home_expanded(args.out).resolve()
     for note in write_scribbles(pairs, out, pen, args.seed, args.overwrite):
         print(f"note: {note}")
     print(f"{len(pairs)} scribbles written to {out}, overview: {out}.png")
     return 0
-
-
-def run_check(args: argparse.Namespace, masks: DictConfig) -> int:
-    """Examine the sets of the command line, read as its ``data.…`` keys say; ``masks`` has those on
-    the coding of masks."""
-    specs, overrides = split_overrides(args.sets)
-    for override in overrides:
-        if not override.startswith("data."):
-            raise UserError(f"{override}: of the configuration keys, check takes those of data")
-    data = merge_config({}, [*overrides, *["data.recursive=true"] * args.recursive]).data
-    return check(specs or [str(ROOT / data.root)], ROOT / data.root, Names.of(data), masks)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -24,9 +24,6 @@ SMALL = 16  # the least number of a set of labels is smaller, if some are above 
 GREYS = 24  # distinct values of masks that are drawn in greys, such as PASCAL-S with 13, at most
 LABEL = 64  # below 255, which may be void, class numbers are not larger
 
-#: The configuration keys that decide on codings, which all commands take that read masks.
-KEYS = tuple(f"data.mask_{name}" for name in ("coding", "threshold", "void", "void_value",
-                                              "trimap"))
 _SEE = "; docs/datasets.md has the table of codings"
 
 
@@ -110,14 +107,6 @@ def _of_alpha(content: Content) -> str:
     if content.form == "grey" and between < 0.05 and 0.01 < bright < 0.99:
         return "factor"
     return "mask" if ((alpha >= 16) & (alpha < 240)).mean() < 0.25 else "unclear"
-
-
-def decided_words(data: DataConfig) -> list[str]:
-    """What a recipe decides on the coding of masks, as ``key=value`` words."""
-    default = DataConfig()
-    values = {key: getattr(data, key.removeprefix("data.")) for key in KEYS}
-    return [f"{key}={list(value) if key == KEYS[-1] else value}" for key, value in values.items()
-            if value != getattr(default, key.removeprefix("data."))]
 
 
 def with_coding(pairs: Sequence[Pair], options: DataConfig | None = None, title: str = "",
@@ -373,5 +362,5 @@ def _refuse_void(sample: Sequence[Evidence], coding: MaskCoding, where: str) -> 
     holders = [each.path for each in sample if has_void(each.path, coding)]
     if holders:
         raise UserError(f"{where}: {len(holders)} of {len(sample)} that were looked at have void "
-                        f"pixels ({coding.void_value}), for example {holders[0]}; "
+                        f"pixels ({coding.void_name}), for example {holders[0]}; "
                         f"{VOID_ADVICE}{_SEE}")

@@ -74,6 +74,11 @@ class MaskCoding:
         """Tells apart codings under which a file gives other masks; empty for the ordinary one."""
         return "" if self == MaskCoding() else repr(self)
 
+    @property
+    def void_name(self) -> str:
+        """What void pixels have in the files: a number, an index or a colour."""
+        return "224 224 192" if self.of_colours else str(self.void_value)
+
     def __str__(self) -> str:
         above = "one half" if self.threshold is None else str(self.threshold)
         others = "others" if self.threshold is None else f"above {self.threshold}"
@@ -96,8 +101,7 @@ class MaskCoding:
             return text
         done = {"ignore": ", left out", "background": ", taken as background",
                 "foreground": ", taken as object"}.get(self.void, "")
-        value = "224 224 192" if self.of_colours else self.void_value
-        return f"{text}, {value} = void{done}"
+        return f"{text}, {self.void_name} = void{done}"
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ def read_mask(path: Path, image: Path | None = None, coding: MaskCoding | None =
     remark = _remark(path, content, coding, values)
     if void is not None and void.any():
         if coding.void == "error":
-            raise CodingError(f"{path}: {void.sum()} pixels are void ({coding.void_value}); "
+            raise CodingError(f"{path}: {void.sum()} pixels are void ({coding.void_name}); "
                               f"{VOID_ADVICE}")
         values[void] = 255 if coding.void == "foreground" else 0
     void = upright(void.astype(np.uint8), content.file, image) > 0 \

@@ -67,10 +67,19 @@ def load_checkpoint(path: Path, overrides: Sequence[str] = ()) -> tuple[dict[str
         UserError: the file cannot be read, or ``save_checkpoint`` did not write it.
     """
     content = read_file(path)
+    return content, configuration_of(content, path, overrides)
+
+
+def configuration_of(content: dict, path: Path, overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration in the content of a checkpoint, with ``key=value`` overrides.
+
+    Raises:
+        UserError: ``save_checkpoint`` did not write ``path``, which holds it.
+    """
     if "network" not in content or "config" not in content:
         raise UserError(f"{path} is a weights file, not a checkpoint of this repository: it "
                         "holds no configuration. Name the recipe with --config.")
-    return content, merge_config(content["config"], overrides, origin=str(path))
+    return merge_config(content["config"], overrides, origin=str(path))
 
 
 def load_latest(folder: Path) -> tuple[dict[str, Any], DictConfig, Path]:
@@ -149,6 +158,10 @@ def checkpoint_to_resume(folder: Path, config: DictConfig, resume: bool, if_any:
     """
     if (resume or if_any) and overwrite:
         raise UserError("--resume and --overwrite exclude each other")
+    files = [folder / name for name in (*RESUMABLE, "best.pt")]
+    if blocked := [path for path in files if path.exists() and not path.is_file()]:
+        raise UserError(f"{blocked[0]} is where a checkpoint is written, and is no file; move it "
+                        "elsewhere, or give this run its own name=…")
     exists = bool(_checkpoints(folder))
     if resume or (exists and (if_any or (restarts() and of_this_launch(folder)))):
         content, before, path = load_latest(folder)

@@ -20,8 +20,9 @@ import sys
 from pathlib import Path
 
 from metrics import PROFILES
-from scoring.arguments import add_choice, add_maps
+from scoring.arguments import SCORING_KEYS, add_choice, add_maps, add_names, settle
 from scoring.scores import read_scores
+from utils.cli import split_overrides
 from utils.errors import UserError, nearest, reports_errors
 from utils.files import written_whole
 from utils.paths import DOCS, RESULTS, absolute_spec
@@ -40,7 +41,13 @@ def main(argv: list[str] | None = None) -> int:
     if words[:1] == ["reproduce"]:
         raise UserError(f"reproducing is a script of its own now: python reproduce.py "
                         f"{' '.join(words[1:])}".rstrip())
-    args = _parser().parse_args(words)
+    # A word such as wssa=edn is no key here, but a value of --reported.
+    keys = split_overrides([word for word in words if word.startswith("data.")])[1]
+    args = _parser().parse_args([word for word in words if word not in keys])
+    if args.command in ("page", "curves"):
+        settle(args, keys)
+    elif keys:
+        raise UserError(f"{keys[0]}: {args.command} reads no masks; page and curves do")
     commands = {"table": _table, "page": _page, "curves": _curves, "records": _records}
     if refused := commands[args.command](args):
         raise UserError(f"{refused} scores are not given, because the maps listed above are "
@@ -103,7 +110,8 @@ def _curves(args: argparse.Namespace) -> int:
 
 def _score(args: argparse.Namespace, recipes: Recipes | None) -> tuple[list[SetScores], int]:
     return score_sets(args.pred, args.root, args.gt, [absolute_spec(s) for s in args.data or ()],
-                      args.methods, args.profile, args.resize, args.allow_missing, recipes)
+                      args.methods, args.profile, args.resize, args.allow_missing, recipes,
+                      args.affix, names=args.name, dataset=args.set, words=args.words)
 
 
 def _records(args: argparse.Namespace) -> None:
@@ -132,7 +140,10 @@ def _parser() -> argparse.ArgumentParser:
                                   "like the method, else the one that test.py ran)")
     for command in (page, curves):
         add_maps(command)
+        add_names(command)
         command.set_defaults(pred=RESULTS)
+        command.epilog = (f"key=value words of {', '.join(SCORING_KEYS)} say how masks are read, "
+                          "as for eval.py.")
     table.add_argument("--save", nargs="+", action="extend", type=Path, metavar="FILE",
                        help="write the tables: .md, .tex (booktabs), .csv or .json")
     table.add_argument("--closest", action="store_true",

@@ -162,7 +162,8 @@ def _over_size(dataset: str, methods: Sequence[Method], areas: Mapping[str, floa
     """None where there are too few images."""
     lines = []
     for method in methods:
-        scores = {name: row[measure] for name, row in method.evaluator.per_image.items()}
+        scores = {name: row[measure] for name, row in method.evaluator.per_image.items()
+                  if measure in row}
         if (line := size_curve(scores, areas)).size:
             lines.append((method, line))
     if not lines:

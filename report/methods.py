@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from data.affixes import NONE, Affix
 from data.pairing import Pair
-from metrics import CORE, Evaluator
+from metrics import CORE, MEASURES, Evaluator
 from metrics.profiles import Profile
 from scoring import ScoringOptions, read_truth
 from scoring.jobs import Job, JobScores, decide_codings, find_jobs, score_job
 from scoring.scores import Row
-from utils.errors import UserError
+from utils.errors import UserError, note_once
 from utils.images import UnreadableError
 from utils.origin import origin_of
 
@@ -105,13 +106,16 @@ def foreground_share(truth: np.ndarray, profile: Profile) -> float:
 def score_sets(pred: Path, root: Path | None, gt: Path | None = None, data: Sequence[str] = (),
                methods: Sequence[str] | None = None, profile: str = "pysodmetrics",
                resize: bool = False, allow_missing: bool = False,
-               recipes: Recipes | None = None) -> tuple[list[SetScores], int]:
+               recipes: Recipes | None = None, affix: Affix = NONE,
+               **choice: object) -> tuple[list[SetScores], int]:
     """Score all maps, and list on stderr what is wrong with them.
 
     Args:
         pred, root, gt, data, methods: see ``scoring.jobs.find_jobs``.
         resize: bring maps of another size to the mask's.
         recipes: to hold the methods against their papers' numbers; None to leave that out.
+        affix: what the names of maps have beyond those of the masks; none to find out.
+        choice: ``names``, ``dataset`` and ``words`` of ``find_jobs``.
 
     Returns:
         The sets in the order in which they were asked for, and how many scores are not given.
@@ -119,11 +123,15 @@ def score_sets(pred: Path, root: Path | None, gt: Path | None = None, data: Sequ
     Raises:
         UserError: nothing to score, two methods of one name, a recipe for none of them.
     """
-    jobs, absent = find_jobs(pred, gt, data, root, methods)
+    jobs, absent = find_jobs(pred, gt, data, root, methods, **choice)
     if not jobs:
         raise UserError(f"no maps in {pred} that could be scored, see above")
     refused = 0 if allow_missing else len(absent)
-    options = ScoringOptions(measures=CORE, resize=resize).under(profile)
+    measures = CORE
+    if any(job.masks.mask_void == "ignore" for job in jobs):
+        measures = tuple(name for name in CORE if MEASURES[name].pixelwise)
+        note_once(f"void pixels are left out, so these alone are given: {', '.join(measures)}")
+    options = ScoringOptions(measures=measures, resize=resize, affix=affix).under(profile)
     decide_codings(jobs, options)
     sets: dict[str, SetScores] = {}
     names = list(dict.fromkeys(job.method for job in jobs))

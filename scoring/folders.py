@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from data.affixes import NONE, Affix
 from data.masks import Mask, mask_of
-from data.pairing import PLAIN, Names, Pair, assign
+from data.pairing import Pair, assign
 from data.sizes import turned
 from metrics import CORE, MEASURES, PROFILES, Evaluator
 from utils.errors import UserError, note_once
@@ -71,23 +72,20 @@ class ScoringOptions:
     Attributes:
         device, profile, measures: see ``Evaluator``.
         resize: bring maps of another size to their mask's, instead of refusing them.
-        names: how folders of maps are read, and what their names have beyond those of the masks.
-        masks: what is decided on the coding of masks, see ``data.coding.with_coding``.
-
-    Raises:
-        UserError: void pixels are to be left out of measures that need whole images.
+        affix: what the names of maps have beyond those of the masks; none to find out.
     """
 
     device: object = "cpu"
     profile: str = "pysodmetrics"
     measures: tuple[str, ...] = CORE
     resize: bool = False
-    names: Names = PLAIN
-    masks: DataConfig = field(default_factory=DataConfig)
+    affix: Affix = NONE
 
-    def __post_init__(self) -> None:
+    def require_measures(self, masks: DataConfig) -> None:
+        """Raise a UserError if, as is decided on ``masks``, void pixels are to be left out of
+        measures that need whole images."""
         unable = [name for name in self.measures if not MEASURES[name].pixelwise]
-        if self.masks.mask_void == "ignore" and unable:
+        if masks.mask_void == "ignore" and unable:
             able = " ".join(name for name, measure in MEASURES.items() if measure.pixelwise)
             raise UserError(f"data.mask_void=ignore: {', '.join(unable)} look at where pixels lie, "
                             f"and are not defined without those that are void. Give --measures "
@@ -133,7 +131,7 @@ def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
         UserError: a measure needs a package that is not installed.
     """
     options = options or ScoringOptions()
-    table, problems, notes = assign(maps, pairs, options.names.affix)
+    table, problems, notes = assign(maps, pairs, options.affix)
     note_once(*notes)
     tasks = [(table[pair.name], pair) for pair in pairs if pair.name in table]
     result = FolderScores(options.evaluator(), len(pairs), problems, maps=table)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.catalog import SetOnDisk, canonical, find_set, lookup, same_set
+from data.catalog import canonical, lookup
 from data.coding import with_coding
 from data.listing import list_images
-from data.pairing import PLAIN, Names, Pair, by_stem, fit
+from data.pairing import Names, Pair, by_stem, fit
 from utils.errors import SHOWN_PROBLEMS, UserError, list_problems, note_once
-from utils.origin import origin_of
-from utils.paths import DATASETS
+from utils.schema import DataConfig
 
 from .folders import FolderScores, ScoringOptions, score_folder
 from .layout import INPUT, Folders, map_folder, methods_in, require_folder
+from .truths import Truth, Truths, masks_for
 
 #: A method and a data set: a cell of a table.
 Cell = tuple[str, str]
@@ -27,13 +27,16 @@ class Job:
     """A folder of maps and the pairs to score it against.
 
     Attributes:
-        uncertain: why it is not known how the masks are coded; empty where it is.
+        masks: what is decided on how the masks are found and decoded.
+        uncertain: why it is not known how the masks are coded, or why they cannot be scored so;
+            empty where it is.
     """
 
     method: str
     dataset: str
     maps: Path
     pairs: list[Pair]
+    masks: DataConfig = field(default_factory=DataConfig)
     uncertain: str = ""
 
     @property
@@ -87,21 +90,23 @@ def score_jobs(jobs: Sequence[Job], options: ScoringOptions, allow_missing: bool
 def decide_codings(jobs: Sequence[Job], options: ScoringOptions) -> None:
     """Decide for the masks of each set how they are coded, unless that was done, and print what is
     not black to white."""
-    decided: dict[int, tuple[list[Pair], str]] = {}  # by the list that jobs of a set share
+    decided: dict[tuple, tuple[list[Pair], str]] = {}  # by the list that jobs of a set share
     for job in jobs:
         if all("mask" in pair.codings for pair in job.pairs):
             continue
-        if id(job.pairs) not in decided:
+        key = id(job.pairs), repr(job.masks)
+        if key not in decided:
             try:
-                decided[id(job.pairs)] = with_coding(job.pairs, options.masks, job.dataset), ""
+                options.require_measures(job.masks)
+                decided[key] = with_coding(job.pairs, job.masks, job.dataset), ""
             except UserError as error:
-                decided[id(job.pairs)] = job.pairs, str(error)
-        job.pairs, job.uncertain = decided[id(job.pairs)]
+                decided[key] = job.pairs, str(error)
+        job.pairs, job.uncertain = decided[key]
 
 
 def score_job(job: Job, options: ScoringOptions, quiet: bool = False) -> JobScores:
     """Score a job, whatever is wrong with it, and list that on stderr unless ``quiet``."""
-    maps = list_images(job.maps, options.names.recursive)
+    maps = list_images(job.maps, job.masks.recursive)
     note_once(maps.note)
     if job.uncertain:
         result = FolderScores(options.evaluator(), len(job.pairs), [job.uncertain])
@@ -131,8 +136,7 @@ def print_doubts(job: Job, maps: Sequence[Path], result: FolderScores) -> None:
 
 def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path | None = None,
               methods: Sequence[str] | None = None, names: Sequence[str] = (),
-              dataset: str = "",
-              truths_named: Names = PLAIN) -> tuple[list[Job], list[Cell]]:
+              dataset: str = "", words: Sequence[str] = ()) -> tuple[list[Job], list[Cell]]:
     """The jobs that there are, and the cells that lack maps or masks.
 
     Args:
@@ -145,7 +149,7 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path | Non
         methods: only these methods, folders in ``pred`` or anywhere.
         names: what the methods are called, in their order, instead of as their folders.
         dataset: what the set of ``gt`` is called.
-        truths_named: how the folders of masks, and of images, are read.
+        words: what is decided on masks, see ``masks_for``.
 
     Raises:
         UserError: folders that do not exist, nothing to score, sets that are not there, two
@@ -156,10 +160,10 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path | Non
             raise UserError("--gt names the masks of one folder of maps; leave --data out, --set "
                             "names the set")
         return folder_jobs([Path(folder) for folder in methods or [pred]], gt, names, dataset,
-                           truths_named), []
+                           words), []
     if dataset:
         raise UserError("--set says what the set of --gt is called; --data chooses sets")
-    truths, jobs, missing, unscored = Truths(root, truths_named), [], [], {}
+    truths, jobs, missing, unscored = Truths(root, words), [], [], {}
     methods = methods_in(pred, data, truths.root, methods)
     for method, (_, folders) in zip(_renamed([name for name, _ in methods], names), methods,
                                     strict=True):
@@ -172,11 +176,12 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path | Non
             if is_set or name != INPUT:
                 unscored.setdefault(name, (error, []))[1].append(folders[name])
         for truth in sets:
-            if maps := map_folder(method, folders, truth.name):
-                jobs.append(Job(method, truth.name, maps, truth.pairs))
+            name = truth.located.name
+            if maps := map_folder(method, folders, name):
+                jobs.append(Job(method, name, maps, truth.located.pairs, truth.masks))
             else:
-                print(f"note: {method} has no maps of {truth.name}", file=sys.stderr)
-                missing.append((method, truth.name))
+                print(f"note: {method} has no maps of {name}", file=sys.stderr)
+                missing.append((method, name))
     _print_unscored(unscored)
     if not jobs and not missing:
         photos = next((folders[INPUT] for _, folders in methods if INPUT in folders), None)
@@ -189,10 +194,10 @@ def find_jobs(pred: Path, gt: Path | None, data: Sequence[str], root: Path | Non
 
 
 def _sets_of(folders: Folders, data: Sequence[str],
-             truths: Truths) -> tuple[list[SetOnDisk], dict[str, UserError]]:
+             truths: Truths) -> tuple[list[Truth], dict[str, UserError]]:
     """The sets that a method is scored on, each once, and why names of its folders are none;
     with ``data``, that is raised."""
-    sets: dict[str, SetOnDisk] = {}
+    sets: dict[str, Truth] = {}
     errors = {}
     for name in dict.fromkeys(data or folders):
         try:
@@ -202,84 +207,21 @@ def _sets_of(folders: Folders, data: Sequence[str],
                 raise
             errors[name] = error
             continue
-        if sets.setdefault(truth.name, truth).pairs != truth.pairs:
-            raise UserError(f"two different sets are called {truth.name}; score them one at a time")
+        own = truth.located
+        if sets.setdefault(own.name, truth).located.pairs != own.pairs:
+            raise UserError(f"two different sets are called {own.name}; score them one at a time")
     return list(sets.values()), errors
 
 
-class Truths:
-    """The data sets that maps are scored against; each is looked for once.
-
-    Args:
-        root: where they lie; None for datasets/ or, where a set is not there, the root that
-            test.py had it from.
-        names: how the folders of masks, and of images, are read.
-    """
-
-    def __init__(self, root: Path | None, names: Names = PLAIN):
-        self.root, self._given, self._names = root or DATASETS, root is not None, names
-        self._sets: dict[tuple[str, Path], SetOnDisk | UserError] = {}
-        self._noted: set[str] = set()
-
-    def of(self, spec: str, folders: Folders) -> SetOnDisk:
-        """The set that ``spec`` names, for a method's folders of maps.
-
-        Raises:
-            UserError: see ``find_set``.
-        """
-        other = _root_of(folders, Path(spec).name)
-        if other is None or other.resolve() == self.root.resolve():
-            return self._noting_count(self._find(spec, self.root))
-        try:
-            located = self._find(spec, self.root)
-        except UserError as error:
-            if self._given:
-                raise UserError(f"{error}\ntest.py had {spec} from {other}") from None
-            located = self._find(spec, other)
-            self._note(f"{spec} is taken from {other}, as test.py did, because: {error}")
-        else:
-            if not self._given:
-                self._note(f"{spec} is scored against {self.root}, but test.py had it from "
-                           f"{other}; --root DIR chooses")
-        return self._noting_count(located)
-
-    def _noting_count(self, located: SetOnDisk) -> SetOnDisk:
-        if located.count_note:
-            self._note(f"{located.count_note}; scored against these")
-        return located
-
-    def _find(self, spec: str, root: Path) -> SetOnDisk:
-        if (spec, root) not in self._sets:
-            try:
-                self._sets[spec, root] = find_set(spec, root, self._names)
-            except UserError as error:
-                self._sets[spec, root] = error
-        if isinstance(located := self._sets[spec, root], UserError):
-            raise located
-        return located
-
-    def _note(self, text: str) -> None:
-        if text not in self._noted:
-            print(f"note: {text}", file=sys.stderr)
-            self._noted.add(text)
-
-
-def _root_of(folders: Folders, name: str) -> Path | None:
-    """Where test.py had the set of a method's maps from; None where it did not write that."""
-    maps = next((path for own, path in folders.items() if same_set(own, name)), None)
-    root = (origin_of(maps) or {}).get("root") if maps else None
-    return Path(root) if isinstance(root, str) else None
-
-
 def folder_jobs(folders: Sequence[Path], masks: Path, names: Sequence[str] = (),
-                dataset: str = "", truths_named: Names = PLAIN) -> list[Job]:
+                dataset: str = "", words: Sequence[str] = ()) -> list[Job]:
     """Folders of maps against one folder of masks.
 
     Args:
         names: what the methods are called. Without them: folders of different names are called
             by these and the set like the folder of masks; others are ``<method>/<set>``.
         dataset: what the set is called.
-        truths_named: how the folder of masks is read.
+        words: what is decided on masks, see ``masks_for``.
 
     Raises:
         UserError: no such folders, no masks, two methods of one name.
@@ -287,25 +229,31 @@ def folder_jobs(folders: Sequence[Path], masks: Path, names: Sequence[str] = (),
     require_folder(masks, "--gt")
     for folder in folders:
         require_folder(folder, "--pred")
-    files = list_images(masks, truths_named.recursive)
-    fitted = fit((), files, "maps", "masks", truths_named.affix)
-    note_once(files.note, *fitted.notes)
-    table, problems = by_stem(fitted.listing, "masks")
-    if problems:
-        raise UserError(list_problems(f"{masks} is not a folder of masks", problems))
-    if not table:
-        raise UserError(f"no masks in {masks}; give the folder that holds them")
-    pairs = [Pair(name, None, path) for name, path in table.items()]
     folders = [folder.absolute() for folder in folders]
+    read = [masks_for(folder, words) for folder in folders]
+    pairs = {names: _masks_alone(masks, names) for names in map(Names.of, read)}
     if len({folder.name for folder in folders}) > 1:
         cells = [(folder.name, masks.absolute().name) for folder in folders]
     else:
         cells = [(folder.parent.name or folder.name, folder.name) for folder in folders]
     methods = _renamed([method for method, _ in cells], names)
-    jobs = [Job(method, canonical(dataset or own), folder, pairs)
-            for method, folder, (_, own) in zip(methods, folders, cells, strict=True)]
+    jobs = [Job(method, canonical(dataset or own), folder, pairs[Names.of(data)], data)
+            for method, folder, (_, own), data in zip(methods, folders, cells, read, strict=True)]
     _require_distinct(jobs)
     return jobs
+
+
+def _masks_alone(folder: Path, names: Names) -> list[Pair]:
+    """A folder of masks as pairs without images."""
+    files = list_images(folder, names.recursive)
+    fitted = fit((), files, "maps", "masks", names.affix)
+    note_once(files.note, *fitted.notes)
+    table, problems = by_stem(fitted.listing, "masks")
+    if problems:
+        raise UserError(list_problems(f"{folder} is not a folder of masks", problems))
+    if not table:
+        raise UserError(f"no masks in {folder}; give the folder that holds them")
+    return [Pair(name, None, path) for name, path in table.items()]
 
 
 def _renamed(methods: Sequence[str], names: Sequence[str]) -> Sequence[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from data.catalog import locate, lookup, same_set
 from data.pairing import list_images
 from utils.errors import UserError, nearest
+from utils.origin import origin_of
 
 #: Set → the folder of a method's maps of it.
 Folders = dict[str, Path]
@@ -82,7 +83,8 @@ def _has_pairs(name: str, root: Path) -> bool:
 
 
 def _holds_files(folder: Path) -> bool:
-    return bool(list_images(folder))
+    """Whether a folder that has a set's name holds its maps, maybe in subfolders, as of test.py."""
+    return bool(list_images(folder)) or origin_of(folder) is not None
 
 
 def _method(folder: Path) -> tuple[str, Folders]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+import test as test_script
 import train as train_script
 
 SMALL = ["model.options.width=0.0625", "weights.backbone=none", "data.train=[TINY-TR]",
@@ -20,6 +21,11 @@ def words(sets, *more) -> list[str]:
 
 def train(sets, *more) -> int:
     return train_script.main(words(sets, *more))
+
+
+def predict(trained, out, *more) -> int:
+    fixed = ["--gpu", "cpu", "--checkpoint", str(trained), "--out", str(out)]
+    return test_script.main([*fixed, *more])
 
 
 def weights(path: Path) -> dict:

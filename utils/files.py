@@ -51,6 +51,15 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
 
 
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Inside the block an OSError that names no file, such as that of a full disk, names ``path``;

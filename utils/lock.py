@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from .errors import UserError
+from .origin import launch
+from .paths import hidden_beside
 from .world import World, restarts
 
 PATIENCE = 30  # seconds in which processes that torchrun replaces have ended
@@ -33,7 +34,7 @@ def locked(folder: Path, world: World, advice: str) -> Iterator[None]:
     Raises:
         UserError: another process holds the lock; the message names it.
     """
-    lock = FileLock(_file_of(folder))
+    lock = FileLock(hidden_beside(folder, "lock"))
     with world.main_first():
         if world.main:
             _take(lock, folder, advice)
@@ -43,23 +44,25 @@ def locked(folder: Path, world: World, advice: str) -> Iterator[None]:
         lock.release()  # nothing where this process does not hold it
 
 
-def _file_of(folder: Path) -> Path:
-    name = f".{folder.name}.lock"
-    if len(os.fsencode(name)) > 255:
-        name = f".{hashlib.blake2b(os.fsencode(folder.name), digest_size=8).hexdigest()}.lock"
-    return folder.with_name(name)
-
-
 def _take(lock: FileLock, folder: Path, advice: str) -> None:
     path = Path(lock.lock_file)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock.acquire(timeout=PATIENCE if restarts() else 0)
+        lock.acquire(timeout=0)
     except Timeout:
-        holder = path.read_text(encoding="utf-8", errors="replace").strip()
-        raise UserError(f"{folder} is in use: {holder or 'another process'} writes into it. "
-                        f"{advice}") from None
-    path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        holder, *started = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+        if not restarts() or started != [launch()] or not _acquired(lock):
+            raise UserError(f"{folder} is in use: {holder or 'another process'} writes into it. "
+                            f"{advice}") from None
+    path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n{launch()}\n",
+                    encoding="utf-8")
     for pattern in (".*.tmp", "*.pt.tmp"):  # the second: of earlier versions
         for left in folder.glob(pattern):
             left.unlink(missing_ok=True)
+
+
+def _acquired(lock: FileLock) -> bool:
+    """Whether the process of this launch that held a lock has ended in time."""
+    with suppress(Timeout):
+        lock.acquire(timeout=PATIENCE)
+    return lock.is_locked

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from .choices import PUBLISHERS
 from .config import load_config
 from .errors import UserError
-from .origin import sha256_of
+from .files import sha256_of
 from .paths import CHECKPOINTS
 
 

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from .config import flat
 from .files import write_text
+from .mask_keys import decided_words
 from .paths import ROOT
 from .values import read_json
 
@@ -40,17 +41,17 @@ def write_origin(folder: Path, device: torch.device, processes: int,
                  masks: Mapping[str, str] = MappingProxyType({})) -> None:
     """Write a run's ``origin.json``: command, commit, versions, device and processes, and the
     coding of the ``masks`` of each folder."""
-    origin = {**_session(device), "processes": processes, "launch": _launch(),
+    origin = {**_session(device), "processes": processes, "launch": launch(),
               "masks": dict(masks)}
     write_text(folder / "origin.json", json.dumps(origin, indent=2) + "\n")
 
 
 def of_this_launch(folder: Path) -> bool:
     """Whether the torchrun that started this process has begun the run in ``folder``."""
-    return read_origin(folder / "origin.json").get("launch") == _launch()
+    return read_origin(folder / "origin.json").get("launch") == launch()
 
 
-def _launch() -> str:
+def launch() -> str:
     """A name for the torchrun that started this process; the same after a restart by it."""
     return f"{os.environ.get('TORCHELASTIC_RUN_ID', '')} {socket.gethostname()} {os.getppid()}"
 
@@ -63,39 +64,36 @@ class MapsOrigin:
 
     Args:
         checkpoint: the file of the weights.
+        sha256: the SHA-256 of what was loaded of it, see ``weights_file.read_hashed``.
         config: the configuration that runs them.
         device: None where no maps are made, and the origin is only asked about those of before.
     """
 
-    def __init__(self, checkpoint: Path, config: DictConfig, device: torch.device | None = None):
-        self.entry = {"checkpoint": str(checkpoint), "sha256": sha256_of(checkpoint),
+    def __init__(self, checkpoint: Path, sha256: str, config: DictConfig,
+                 device: torch.device | None = None):
+        self.entry = {"checkpoint": str(checkpoint), "sha256": sha256,
                       "settings": settings_of(config), "config": config.name,
                       "paper": config.paper, "root": str(ROOT / config.data.root),
+                      "masks": decided_words(config.data),
                       **({} if device is None else _session(device))}
 
-    def differs_from(self, folder: Path, images: str) -> str:
-        """What the maps in ``folder`` are of, if not of these weights, settings and images; else
-        empty.
-
-        Args:
-            images: the folders of the images.
-        """
-        before, now = origin_of(folder) or {}, self.entry | {"images": images}
+    def differs_from(self, folder: Path) -> str:
+        """What the maps in ``folder`` are of, if not of these weights and settings; else empty."""
+        before = origin_of(folder) or {}
         reasons = [f"{'other' if key in before else 'unknown'} {name}" for key, name in
-                   (("sha256", "weights"), ("settings", "settings"), ("images", "images"))
-                   if before.get(key) != now[key]]
+                   (("sha256", "weights"), ("settings", "settings"))
+                   if before.get(key) != self.entry[key]]
         if before.get("kept") and not reasons:  # which of them is not recorded
-            reasons = ["earlier weights, settings or images"]
+            reasons = ["earlier weights or settings"]
         return " and ".join(reasons)
 
-    def begin(self, folder: Path, images: str = "", kept: int = 0) -> None:
+    def begin(self, folder: Path, kept: int = 0) -> None:
         """To be called before maps are written to ``folder``, which is ``<method>/<set>``.
 
         Args:
-            images: the folders of the images.
             kept: the number of maps that are in it already, and stay, and are of something else.
         """
-        self.entry |= {"images": images, "kept": kept}
+        self.entry["kept"] = kept
         self._write(folder, finished=False)
 
     def end(self, folder: Path) -> None:
@@ -116,11 +114,6 @@ def settings_of(config: DictConfig) -> str:
     values = {key: value for key, value in flat(config).items()
               if key.startswith(_GROUPS) and not key.startswith(_IDLE)}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def origin_of(maps: Path) -> dict | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import codecs
-import hashlib
 import os
 import re
 import shlex
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from .archive import damage_of, is_archive
 from .errors import UserError
+from .files import sha256_of
 
 #: How a file begins → what it is, and the way out.
 _KINDS = (
@@ -103,12 +103,9 @@ def read_hashed(path: Path, of_others: bool = False) -> tuple[dict, str]:
     """
     for _ in range(_ATTEMPTS):
         before = _identity(path)
-        content, digest = read_file(path, of_others), hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                digest.update(block)
+        content, digest = read_file(path, of_others), sha256_of(path)
         if _identity(path) == before:
-            return content, digest.hexdigest()
+            return content, digest
     raise UserError(f"weights {path}: the file is written to all the time; copy it, and name the "
                     "copy")
 

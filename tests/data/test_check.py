@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from data import decode_mask
 from data.__main__ import main as data_main
@@ -124,6 +125,13 @@ def test_the_doctor_takes_what_training_takes(sets, capsys):
     assert "'NOWHERE' not found" in capsys.readouterr().err
     assert data_main(["check", "optim.lr=1"]) == 2
     assert "check takes those of data" in capsys.readouterr().err
+    for path in (sets / "TINY-TE/masks").iterdir():
+        path.rename(path.with_name(f"{path.stem}_mask.png"))
+        Image.new("L", (8, 8)).save(path)  # no mask: it lacks the suffix
+    assert data_main(["centre-prior", "TINY-TE", str(sets / "out"), root]) == 2
+    assert data_main(["centre-prior", "TINY-TE", str(sets / "out"), root,
+                      "data.mask_suffix=_mask"]) == 0
+    assert len(list((sets / "out").iterdir())) == 4
 
 
 @pytest.mark.parametrize("words", [["--recursive"], ["data.recursive=true"]])

@@ -22,6 +22,7 @@ from scoring import ScoringOptions, read_truth
 from scoring.folders import load_pair
 from scoring.jobs import decide_codings, folder_jobs
 from utils.errors import UserError
+from utils.mask_keys import decided_words
 
 from .made import SQUARE, options_of, save, save_image
 from .mask_codings import CODINGS, Coding, cut_out, grey, indexed, instances, outline, photo, write
@@ -53,8 +54,8 @@ def as_trained(folder: Path, options) -> dict[str, tuple[np.ndarray, np.ndarray]
 
 def as_scored(folder: Path, options) -> dict[str, np.ndarray]:
     """Name → mask as the profiles of scoring cut it; the two cuts must agree."""
-    jobs = folder_jobs([folder / "images"], folder / "masks")
-    decide_codings(jobs, ScoringOptions(measures=("MAE",), masks=options))
+    jobs = folder_jobs([folder / "images"], folder / "masks", words=decided_words(options))
+    decide_codings(jobs, ScoringOptions(measures=("MAE",)))
     assert not jobs[0].uncertain
     truths = {pair.name: read_truth(pair) for pair in jobs[0].pairs}
     assert all(((truth > 127) == (truth > 128)).all() for truth in truths.values())
@@ -280,7 +281,15 @@ def test_void_pixels_do_not_count_in_scores(tmp_path):
         assert (loaded.prediction == loaded.truth).all()
         assert loaded.truth.shape == (1, (codes < 255).sum())
     with pytest.raises(UserError, match="mask_void=ignore: wF, S look at where pixels lie"):
-        ScoringOptions(masks=options_of(mask_void="ignore"))
+        ScoringOptions().require_measures(options_of(mask_void="ignore"))
+
+
+def test_void_pixels_of_colours_are_named_by_their_colour(tmp_path):
+    files = masks_of(tmp_path, CODINGS["colours of VOC, void left out"])
+    with pytest.raises(UserError, match=r"void pixels \(224 224 192\), for example"):
+        decide(files)
+    with pytest.raises(UserError, match=r"pixels are void \(224 224 192\)"):
+        read_mask(files[0], None, MaskCoding("levels", void_value=255, of_colours=True))
 
 
 def test_the_coding_is_part_of_what_scores_are_of(tmp_path):

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from engine.checkpoint import load_checkpoint, require_same_recipe, save_checkpoint
+from engine.checkpoint import (
+    checkpoint_to_resume,
+    load_checkpoint,
+    require_same_recipe,
+    save_checkpoint,
+)
 from engine.log import RunLog
 from engine.optimizer import build_optimizer
 from engine.seed import random_state, restore_random_state, set_seed
@@ -43,6 +48,14 @@ def test_a_failed_write_keeps_the_checkpoint_before(tmp_path, monkeypatch):
         save_checkpoint(tmp_path / "last.pt", {"network": {}, "step": 2}, config)
     assert load_checkpoint(tmp_path / "last.pt")[0]["step"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize("options", [(False, False, False), (True, False, False),
+                                     (False, True, False), (False, False, True)])
+def test_what_is_no_file_where_a_checkpoint_goes_is_refused_at_the_start(tmp_path, options):
+    (tmp_path / "best.pt").mkdir()
+    with pytest.raises(UserError, match=r"best\.pt is where a checkpoint is written, and is no"):
+        checkpoint_to_resume(tmp_path, default_config(), *options)
 
 
 def test_an_interrupted_write_is_no_full_disk(tmp_path, monkeypatch):

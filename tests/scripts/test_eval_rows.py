@@ -99,13 +99,13 @@ def test_the_root_that_test_py_used_is_used(sets, scored, tmp_path, monkeypatch,
     origin = {"TINY-TE": {"root": str(sets), "checkpoint": "a.pt"}}
     (scored.parent / "origin.json").write_text(json.dumps(origin))
     pred = ["--pred", str(scored.parents[1])]
-    monkeypatch.setattr("scoring.jobs.DATASETS", tmp_path / "none")
+    monkeypatch.setattr("scoring.truths.DATASETS", tmp_path / "none")
     assert eval_script.main(pred) == 0
     assert f"note: TINY-TE is taken from {sets}, as test.py did" in capsys.readouterr().err
     assert eval_script.main([*pred, "--data", "TINY-TE"]) == 0
     assert eval_script.main([*pred, "--data", "TINY-TE", "--root", str(tmp_path)]) == 2
     assert f"test.py had TINY-TE from {sets}" in capsys.readouterr().err
-    monkeypatch.setattr("scoring.jobs.DATASETS", shutil.copytree(sets, tmp_path / "others"))
+    monkeypatch.setattr("scoring.truths.DATASETS", shutil.copytree(sets, tmp_path / "others"))
     assert eval_script.main(pred) == 0
     assert f"scored against {tmp_path / 'others'}, but test.py had" in capsys.readouterr().err
 

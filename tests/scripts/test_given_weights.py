@@ -28,7 +28,7 @@ def filled(config: DictConfig, value: float) -> dict:
 
 def given(*words: str) -> tuple[nn.Module, str]:
     """A parameter's first value after loading as test.py does, and the name of the file."""
-    config, load, path = test_script.load_recipe(test_script.parse(list(words)))
+    config, load, path, _ = test_script.load_recipe(test_script.parse(list(words)))
     network = model.from_recipe(config)
     load(network)
     return next(network.parameters()).flatten()[0].item(), path.name

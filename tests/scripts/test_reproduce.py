@@ -15,6 +15,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import eval as eval_script
 import reproduce as reproduce_script
@@ -25,6 +26,7 @@ from report.records import read_records
 from tests.apart import Apart
 from tests.small_runs import equal, weights
 from utils.maps import save_map
+from utils.mask_keys import MASK_KEYS
 from utils.origin import origin_of
 from utils.paths import ROOT
 
@@ -281,6 +283,27 @@ def test_maps_of_others_are_not_replaced(place, reproduce, capsys):
     assert reproduce() == 2
     assert "are not test.py's, as the folder above has no" in capsys.readouterr().err
     assert theirs.is_file() and not any((place / "checkpoints").iterdir())
+
+
+def test_what_a_recipe_decides_on_masks_reaches_scoring(place, sets, monkeypatch):
+    for path in sorted(sets.glob("*/masks/*.png")):
+        night = path.parent / "night"
+        night.mkdir(exist_ok=True)
+        path.rename(night / f"GT_{path.stem}_mask.png")
+        Image.new("L", (8, 8)).save(night / path.name)  # no mask: it lacks prefix and suffix
+    for path in sorted(sets.glob("*/images/*.jpg")):
+        (path.parent / "night").mkdir(exist_ok=True)
+        path.rename(path.parent / "night" / path.name)
+    masks = ["data.recursive=True", "data.mask_prefix=GT_", "data.mask_suffix=_mask",
+             "data.mask_coding=binary", "data.mask_threshold=99", "data.mask_void=background",
+             "data.mask_void_value=7", "data.mask_trimap=[1, 2, 3]"]
+    commands, score = [], eval_script.run
+    monkeypatch.setattr(eval_script, "run", lambda words: commands.append(words) or score(words))
+    assert reproduce_in(place, sets, "train.steps=1", *masks) == 0
+    assert set(masks) <= set(commands[0]) and {word.partition("=")[0] for word in masks} == \
+        set(MASK_KEYS)
+    (score,) = [row for row in only_record(place)["scores"] if row["profile"] == "pysodmetrics"]
+    assert score["images"] == 4
 
 
 def test_two_sets_make_another_record(again, reproduce):

@@ -20,7 +20,7 @@ import eval as eval_script
 import losses
 import test as test_script
 import train as train_script
-from tests.small_runs import SMALL, equal, train, weights
+from tests.small_runs import SMALL, equal, predict, train, weights
 from utils.errors import UserError
 from utils.paths import ROOT
 
@@ -138,21 +138,6 @@ def test_a_loss_that_is_not_finite_names_step_and_images(made_sets, runs, capsys
     assert "on the images" in err
 
 
-@pytest.fixture(scope="module")
-def trained(made_sets, tmp_path_factory) -> Path:
-    """A checkpoint that tests only read."""
-    runs = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_script, "CHECKPOINTS", runs)
-        assert train(made_sets, "train.steps=1") == 0
-    return runs / "trial/last.pt"
-
-
-def predict(trained, out, *more) -> int:
-    fixed = ["--gpu", "cpu", "--checkpoint", str(trained), "--out", str(out)]
-    return test_script.main([*fixed, *more])
-
-
 def test_any_image_folder_or_pattern(trained, made_sets, tmp_path, monkeypatch, capsys):
     out, photos = tmp_path / "out", tmp_path / "photos"
     photos.mkdir()
@@ -243,59 +228,6 @@ def test_a_map_has_its_images_name_or_is_refused_before_anything_is_computed(
     Image.new("RGB", (8, 6)).save(photos / f"{longest}n.gi", "GIF")
     assert predict(trained, out, "--input", str(photos / f"{longest}n.gi")) == 2
     assert f"{longest}n.png has 256 bytes" in capsys.readouterr().err
-
-
-def test_whole_maps_of_the_same_weights_and_settings_are_kept_on_request(
-        trained, made_sets, tmp_path, capsys):
-    folder, other = tmp_path / "trial/TINY-TE", tmp_path / "other.pt"
-
-    def again(checkpoint: Path, *more: str) -> str:
-        arguments = [checkpoint, tmp_path, f"data.root={made_sets}", "--data", "TINY-TE", *more]
-        assert predict(*arguments) == 0
-        printed = capsys.readouterr()
-        return printed.out + printed.err
-
-    again(trained)
-    right = {path.name: path.read_bytes() for path in folder.iterdir()}
-    Image.new("L", (3, 3)).save(folder / "00.png")
-    (folder / "01.png").unlink()
-    (folder / "02.png").write_bytes(right["02.png"][:60])
-    times = (folder / "03.png").stat().st_mtime_ns
-    printed = again(trained, "--skip-existing")
-    assert "1 maps are there, 3 to do" in printed
-    assert "2 maps that are damaged or have another size are made anew" in printed
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == right
-    assert (folder / "03.png").stat().st_mtime_ns == times
-
-    assert "4 maps of other settings are made anew" in again(trained, "--skip-existing",
-                                                             "test.minmax=false")
-    content = torch.load(trained, weights_only=True)
-    content["network"] = {key: value * 1.5 for key, value in content["network"].items()}
-    torch.save(content, other)
-    assert "4 maps of other weights" in again(other, "--skip-existing", "test.minmax=false")
-    assert "4 maps are there, 0 to do" in again(other, "--skip-existing", "test.minmax=false")
-
-
-def test_maps_that_test_py_did_not_make_are_not_replaced(trained, made_sets, tmp_path, capsys):
-    theirs = tmp_path / "trial/TINY-TE/00.png"
-    theirs.parent.mkdir(parents=True)
-    Image.new("L", (3, 3)).save(theirs)
-    before = theirs.read_bytes()
-    for option in ([], ["--skip-existing"]):
-        assert predict(trained, tmp_path, f"data.root={made_sets}", "--data", "TINY-TE",
-                       *option) == 2
-        assert "1 maps in" in (error := capsys.readouterr().err) and "move them" in error
-    assert theirs.read_bytes() == before
-
-
-def test_maps_of_other_images_of_the_same_name_are_not_kept(trained, tmp_path, capsys):
-    for clip, grey in (("one", 30), ("two", 200)):
-        (tmp_path / clip).mkdir()
-        Image.new("L", (40, 30), grey).save(tmp_path / clip / "0001.png")
-    for clip in ("one", "two"):
-        assert predict(trained, tmp_path / "out", "--input", str(tmp_path / clip),
-                       "--skip-existing") == 0
-    assert "1 maps of other images are made anew" in capsys.readouterr().err
 
 
 def test_bf16_changes_a_map_by_little(trained, made_sets, tmp_path):

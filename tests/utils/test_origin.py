@@ -8,27 +8,27 @@ from utils.config import merge_config
 from utils.origin import MapsOrigin, origin_of
 
 
-def test_an_entry_tells_maps_of_other_weights_settings_and_images(tmp_path):
-    weights, folder = tmp_path / "best.pt", tmp_path / "maps/exact/TINY-TE"
-    weights.write_bytes(b"weights")
+def test_an_entry_tells_maps_of_other_weights_and_settings(tmp_path):
+    folder = tmp_path / "maps/exact/TINY-TE"
 
-    def origin(**recipe) -> MapsOrigin:
-        return MapsOrigin(weights, merge_config({"name": "trial", **recipe}), torch.device("cpu"))
+    def origin(sha256: str = "5f3a", **recipe) -> MapsOrigin:
+        config = merge_config({"name": "trial", **recipe})
+        return MapsOrigin(tmp_path / "best.pt", sha256, config, torch.device("cpu"))
 
-    assert origin().differs_from(folder, "photos") == \
-        "unknown weights and unknown settings and unknown images"
-    origin().begin(folder, "photos")
+    assert origin().differs_from(folder) == \
+        "unknown weights and unknown settings"
+    origin().begin(folder)
     assert not origin_of(folder)["finished"]
     origin().end(folder)
     assert origin_of(folder)["finished"]
-    origin().begin(folder, "photos")
-    assert origin().differs_from(folder, "photos") == ""
-    assert origin(data={"root": "/else", "workers": 3}, train={"batch": 2}).differs_from(
-        folder, "photos") == ""
-    assert origin(test={"minmax": True}).differs_from(folder, "photos") == "other settings"
-    assert origin(model={"options": {"width": 2}}).differs_from(folder, "p") == \
-        "other settings and other images"
-    origin().begin(folder, "photos", kept=1)
-    assert origin().differs_from(folder, "photos") == "earlier weights, settings or images"
-    weights.write_bytes(b"weightS")
-    assert origin().differs_from(folder, "photos") == "other weights"
+    origin().begin(folder)
+    assert origin().differs_from(folder) == ""
+    idle = {"data": {"root": "/else", "workers": 3, "mask_void": "ignore"}, "train": {"batch": 2}}
+    assert origin(**idle).differs_from(folder) == ""
+    assert origin(**idle).entry["masks"] == ["data.mask_void=ignore"]
+    assert origin(test={"minmax": True}).differs_from(folder) == "other settings"
+    assert origin(model={"options": {"width": 2}}).differs_from(folder) == \
+        "other settings"
+    origin().begin(folder, kept=1)
+    assert origin().differs_from(folder) == "earlier weights or settings"
+    assert origin("e0b1").differs_from(folder) == "other weights"
