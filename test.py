@@ -39,7 +39,7 @@ from engine.checkpoint import configuration_of, tested_weights
 from engine.existing import begin_folder, image_digests
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
-from report.picture import SheetRow, save_sheet, small
+from report.picture import SHOWN, SheetRow, save_sheet, small
 from utils.cli import parse_with_overrides
 from utils.config import flat, help_text, load_config
 from utils.device import select_device, set_threads
@@ -324,7 +324,7 @@ def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:
                           np.where(mask.void, np.uint8(128), mask.values))
             if mask.remark:
                 print(f"note: {mask.remark}", file=sys.stderr)
-        sheet.append(SheetRow(small(decode_image(pair.image)),
+        sheet.append(SheetRow(small(decode_image(pair.image, SHOWN)),
                               small(read_map(folder / f"{pair.name}.png")), truth))
     return save_sheet(folder.with_name(f"{folder.name}.png"), sheet)
 

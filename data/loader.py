@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -27,6 +28,7 @@ from utils.schema import DataConfig, sides
 from utils.world import World
 
 from .cache import open_cache
+from .decode import decode_image, original_size
 from .edges import edge_source
 from .layers import LAYERS, RESIZING, decode_pair, finish, layer_names, squash
 from .map_sizes import SQUASHED, with_map_sizes
@@ -107,15 +109,21 @@ class SaliencyData(Dataset):
         """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
         # What the files are is asked before they are read: they may change in between.
         digest = self._cache and self._cache.digest(index)
-        decoded = decode_pair(self.pairs[index], self.names, self.options)
+        decoded = self._photo(index, max(map(max, sizes))) if self.names == ["image"] else \
+            decode_pair(self.pairs[index], self.names, self.options)
         if notes is not None:
             notes.look(self.pairs[index].image, decoded["image"])
-        original = decoded["image"].height, decoded["image"].width
+        original = original_size(decoded["image"])[::-1]
         for size in sizes:
             layers = squash(decoded, size, self.options)
             if digest is not None:
                 self._cache.put(index, torch.cat(list(layers.values())).numpy(), original, digest)
         return layers, original
+
+    def _photo(self, index: int, least: int) -> dict[str, Image.Image]:
+        """The image alone, which may come smaller where averaging shrinks it."""
+        averages = self.options.image_resize == "pillow"
+        return {"image": decode_image(self.pairs[index].image, least if averages else None)}
 
     def require_layers(self, targets: Sequence[str]) -> None:
         """Raise a UserError unless an objective finds the ``targets`` that it learns from."""

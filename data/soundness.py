@@ -18,7 +18,8 @@ from utils.errors import UserError, list_problems
 from utils.images import UnreadableError, metadata_damaged, open_image, opened, orientation
 from utils.machine import cores
 
-from .decode import bits_of, decode_image
+from .decode import decode_image
+from .depth import bits_of
 from .map_sizes import differing, sizes_differ
 from .masks import read_mask
 from .pairing import Pair
@@ -89,7 +90,7 @@ def file_problems(pair: Pair, notes: Notes | None = None) -> list[str]:
                 small = small_jpeg(path)
                 if small is None or np.max(small.getextrema()) <= _DARK:
                     with _room_for(path):
-                        small = decode_image(path)  # its pixels may be brighter than means of 8×8
+                        small = decode_image(path, 1)  # its pixels may be brighter than means of 8×8
                 notes.look(path, small)
             elif path is pair.scribble and pair.labelled is None:
                 open_image(path)

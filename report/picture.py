@@ -17,6 +17,7 @@ from utils.files import written_whole
 from utils.schema import DataConfig
 
 TILE = 160  # pixels, the longer side of every picture on the sheet
+SHOWN = 10 * TILE  # pixels of a picture that is kept for it
 GAP = 6
 HEADER = 18
 
@@ -34,7 +35,7 @@ class SheetRow:
 def small(picture: Image.Image | np.ndarray) -> Image.Image:
     """A picture of any size, or as much of it as a sheet can show."""
     picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    picture.thumbnail((10 * TILE, 10 * TILE))
+    picture.thumbnail((SHOWN, SHOWN))
     return picture
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import ctypes
 import io
+import itertools
 import logging
 import math
+import os
 import stat
 import warnings
 import zlib
@@ -16,6 +19,7 @@ from typing import IO
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from .bands import PNG
 from .errors import UserError
 
 #: Formats of still pictures in pixels. Of what else Pillow opens, some run other programs (EPS runs
@@ -42,7 +46,8 @@ _TURNS = dict(enumerate((
     Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90), start=1))
 # Keys of Image.info, which no text in a file can be.
 _TURN, _DAMAGED = ("turn",), ("metadata are damaged",)
-_PNG = b"\x89PNG\r\n\x1a\n"
+_LONG = 2**24  # bytes of a file that is not read at once
+_PIECE = 2**18  # bytes of a file that are read at a time
 _OF_PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")  # beside the chunks that every decoder must know
 _OF_ORIENTATION = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 
@@ -136,15 +141,24 @@ def open_image(path: Path) -> Image.Image:
         UnreadableError: see ``opened``; truncated, or a checksum tells that the file is damaged.
     """
     with opened(path) as image:
-        turn = orientation(image)
-        by_pillow = image.format == "TIFF" and _stored_orientation(image) in _TURNS  # as it loads
-        image.load()
-        if not by_pillow:
-            image = turned(image, turn)
-        if image.mode in ("La", "RGBa"):  # colours times alpha, of which little else is known
-            image = image.convert(image.mode.upper())
-        image.info[_TURN] = turn
-        return image
+        return loaded(image)
+
+
+def loaded(image: Image.Image) -> Image.Image:
+    """The picture of a file that is ``opened``; see ``open_image``."""
+    turn, by_pillow = orientation(image), turned_by_pillow(image)
+    image.load()
+    if not by_pillow:
+        image = turned(image, turn)
+    if image.mode in ("La", "RGBa"):  # colours times alpha, of which little else is known
+        image = image.convert(image.mode.upper())
+    image.info[_TURN] = turn
+    return image
+
+
+def turned_by_pillow(image: Image.Image) -> bool:
+    """Whether Pillow turns an opened file as it loads it."""
+    return image.format == "TIFF" and _stored_orientation(image) in _TURNS
 
 
 def own_turn(image: Image.Image) -> int:
@@ -230,8 +244,9 @@ def _identified(file: IO[bytes], formats: Sequence[str]) -> Image.Image:
     than their content."""
     start = file.read(12)
     file.seek(0)
-    if start.startswith(_PNG):
-        return Image.open(io.BytesIO(_essential_chunks(file.read())), formats=formats)
+    if start.startswith(PNG):
+        content = file if os.fstat(file.fileno()).st_size > _LONG else io.BytesIO(file.read())
+        return Image.open(_essential_chunks(content), formats=formats)
     try:
         return Image.open(file, formats=formats)
     except Exception:
@@ -243,26 +258,66 @@ def _identified(file: IO[bytes], formats: Sequence[str]) -> Image.Image:
         return image
 
 
-def _essential_chunks(content: bytes) -> bytes:
+def _essential_chunks(file: IO[bytes]) -> IO[bytes]:
     """A PNG file with what its pixels and its orientation depend on alone, the latter in front.
 
-    Of the other chunks, Pillow may read some after all pixels, and fail at others.
+    Of the other chunks, Pillow may read some after all pixels, and fail at others. Of a long file,
+    pixels are read once for their checksums, and stay in the file.
 
     Raises:
         OSError: a checksum does not fit, or the file is cut short.
     """
-    start, kind, pixels, metadata = len(_PNG), b"", [], []
-    content = memoryview(content)
+    start, kind, pixels, metadata = len(PNG), b"", [], []
+    size = file.seek(0, io.SEEK_END)
     while kind != b"IEND":
-        end = start + 12 + int.from_bytes(content[start:start + 4], "big")
-        kind = bytes(content[start + 4:start + 8])
-        if len(content) < end:
+        file.seek(start)
+        header = file.read(8)
+        length, kind = int.from_bytes(header[:4], "big"), header[4:]
+        end = start + 12 + length
+        if size < end:
             raise OSError("the file is cut short")
-        if zlib.crc32(content[start + 4:end - 4]) != int.from_bytes(content[end - 4:end], "big"):
+        beginning, checksum = b"", zlib.crc32(kind)
+        for place in range(0, length, _PIECE):
+            piece = file.read(min(_PIECE, length - place))
+            beginning, checksum = beginning or piece[:22], zlib.crc32(piece, checksum)
+        if checksum != int.from_bytes(file.read(4), "big"):
             raise OSError(f"the file is damaged: the checksum of its chunk {kind!r} does not fit")
         if kind[:1].isupper() or kind in _OF_PIXELS:
-            pixels.append(content[start:end])
-        elif kind == b"eXIf" or bytes(content[start + 8:start + 30]).startswith(_OF_ORIENTATION):
-            metadata.append(content[start:end])
+            pixels.append((start, end))
+        elif kind == b"eXIf" or beginning.startswith(_OF_ORIENTATION):
+            metadata.append((start, end))
         start = end
-    return b"".join([_PNG, *pixels[:1], *metadata, *pixels[1:]])
+    parts = [(0, len(PNG)), *pixels[:1], *metadata, *pixels[1:]]
+    if isinstance(file, io.BytesIO):
+        content = file.getbuffer()
+        return io.BytesIO(b"".join(content[start:end] for start, end in parts))
+    return io.BufferedReader(_Parts(file, parts), _PIECE)
+
+
+class _Parts(io.RawIOBase):
+    """Parts of a file, each from its start to its end, as one file."""
+
+    def __init__(self, file: IO[bytes], parts: Sequence[tuple[int, int]]):
+        self._file, self._parts, self._place = file, parts, 0
+        self._ends = list(itertools.accumulate(end - start for start, end in parts))
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + (0, self._place, self._ends[-1])[whence]
+        return self._place
+
+    def readinto(self, target: memoryview) -> int:
+        number = bisect.bisect_right(self._ends, self._place)
+        if number == len(self._parts):
+            return 0
+        left = self._ends[number] - self._place
+        self._file.seek(self._parts[number][1] - left)
+        content = self._file.read(min(left, len(target)))
+        target[:len(content)] = content
+        self._place += len(content)
+        return len(content)

@@ -9,7 +9,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from data import decode_image, decode_mask, decode_scribble
 from data.coding import decide
-from data.decode import bits_of, upright_size
+from data.decode import upright_size
+from data.depth import bits_of
 from data.strokes import decode_strokes
 from utils.errors import UserError
 from utils.images import UnreadableError
