@@ -11,6 +11,7 @@ from PIL import Image
 from utils.images import UnreadableError, open_image
 
 TINT = 24  # channels that differ by no more are grey: JPEG's rounding, scanned paper
+_PART = 2**22  # pixels that are counted together
 VOID_COLOUR = (224, 224, 192)  # of index 255 in the palette of PASCAL VOC
 
 
@@ -77,7 +78,7 @@ def read_content(path: Path) -> Content:
     """
     file = open_image(path)
     if file.mode in ("1", "L"):
-        return Content(file, "grey", np.array(file.convert("L")))
+        return Content(file, "grey", np.array(file if file.mode == "L" else file.convert("L")))
     if file.mode in ("I", "F") or file.mode.startswith("I;"):
         return Content(file, "deep", _deep(np.asarray(file), path))
     if file.mode in ("P", "PA"):
@@ -89,7 +90,10 @@ def levels_of(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct values of an array, ascending, and how often each occurs."""
     if numbers.dtype != np.uint8:
         return np.unique(numbers, return_counts=True)
-    counts = np.bincount(numbers.ravel(), minlength=256)
+    # ``bincount`` makes eight bytes of each.
+    flat = numbers.ravel()
+    counts = sum(np.bincount(flat[start:start + _PART], minlength=256)
+                 for start in range(0, max(flat.size, 1), _PART))
     levels = np.flatnonzero(counts)
     return levels, counts[levels]
 

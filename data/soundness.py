@@ -90,7 +90,8 @@ def file_problems(pair: Pair, notes: Notes | None = None) -> list[str]:
                 small = small_jpeg(path)
                 if small is None or np.max(small.getextrema()) <= _DARK:
                     with _room_for(path):
-                        small = decode_image(path, 1)  # its pixels may be brighter than means of 8×8
+                        # Its pixels may be brighter than means of 8×8.
+                        small = decode_image(path, 1)
                 notes.look(path, small)
             elif path is pair.scribble and pair.labelled is None:
                 open_image(path)

@@ -6,11 +6,13 @@ al., ICCV 2017), and counted once. Sums over the blocks serve every other measur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+BAND = 2**22  # pixels of a large map that are looked at together
 
 #: (prediction, truth), both uint8 (H, W).
 Sample = tuple[np.ndarray, np.ndarray]
@@ -67,14 +69,22 @@ def count(samples: Sequence[Sample], foreground_above: int = 128,
     for i, (prediction, truth) in enumerate(samples):
         foreground = (truth > foreground_above).view(np.uint8)
         splits[i] = row, column = split(foreground, split_offset)
-        cells = foreground.astype(np.uint16)
-        cells <<= 8
-        cells |= prediction
-        cells[row:] += 1024
-        cells[:, column:] += 512
-        blocks[i] = histogram(cells).reshape(4, 2, 256)
+        blocks[i] = 0
+        for start, end in row_bands(*prediction.shape):
+            cells = foreground[start:end].astype(np.uint16)
+            cells <<= 8
+            cells |= prediction[start:end]
+            cells[max(row - start, 0):] += 1024
+            cells[:, column:] += 512
+            blocks[i] += histogram(cells).astype(np.int64).reshape(4, 2, 256)
     shapes = np.array([prediction.shape for prediction, _ in samples], dtype=np.int64)
     return Counts(blocks, shapes.reshape(-1, 2), splits)
+
+
+def row_bands(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Start and end of bands of rows of at most ``BAND`` pixels: one for maps of usual sizes."""
+    rows = max(1, BAND // width)
+    return ((start, min(start + rows, height)) for start in range(0, height, rows))
 
 
 def histogram(cells: np.ndarray) -> np.ndarray:

@@ -13,13 +13,16 @@ from functools import cache
 import cv2
 import numpy as np
 
-from .counts import Sample
+from .counts import Sample, row_bands
 from .measures import EPS, Levels
 
+LARGE = 2**24  # pixels of a map that is not scored by bands of rows
 REACH = 3  # the 7×7 Gaussian reaches three pixels to each side
 SIGMA = 5.0
 HALVING = 5.0  # pixels from the object in which 2 − weight halves
 FAR = 250  # pixels from the object where the weight is 2 within 1e-15
+
+_AROUND = 3 * REACH  # rows around a band
 
 #: Squared distances that a pixel within REACH rows and columns of the object can have.
 _NEAR = 2 * REACH**2
@@ -53,11 +56,38 @@ def weighted_errors(samples: Sequence[Sample], levels: Levels,
     for i, (prediction, truth) in enumerate(samples):
         if levels.objects[i, 0] > 0:
             foreground = (truth > foreground_above).view(np.uint8)
+            if prediction.size > LARGE:
+                errors[i] = _errors_of_bands(prediction, foreground, levels.values[i])
+                continue
             values = cv2.LUT(np.ascontiguousarray(prediction), levels.values[i])
             squared, corner = squared_distances(foreground, values)
             errors[i] = (error_on_object(foreground, values, squared, corner),
                          error_beside(values, squared, corner))
     return errors
+
+
+def _errors_of_bands(prediction: np.ndarray, foreground: np.ndarray,
+                     table: np.ndarray) -> tuple[float, float]:
+    """The errors of a large map, uint8 (H, W), on the object and beside it, from bands of rows.
+
+    ``table`` (256,) has the value of each byte.
+    """
+    seen = cv2.LUT(np.ascontiguousarray(prediction), (table > 0).astype(np.uint8))
+    distances, (top, left) = _distances(foreground, seen)
+    del seen
+    height, width = distances.shape
+    on_object = beside = 0.0
+    for start, end in row_bands(height, width):
+        # The rows around a band that its means, and the nearest pixels of these, look at.
+        low, high = max(start - _AROUND, 0), min(end + _AROUND, height)
+        squared = distances[low:high].astype(np.intp)
+        part = np.s_[top + low:top + high, left:left + width]
+        values, own = cv2.LUT(np.ascontiguousarray(prediction[part]), table), foreground[part]
+        rows = slice(start - low, end - low)
+        beside += error_beside(values[rows], squared[rows], (0, 0))
+        if own.any():
+            on_object += error_on_object(own, values, squared, (0, 0), rows)
+    return on_object, beside
 
 
 def squared_distances(foreground: np.ndarray,
@@ -67,6 +97,12 @@ def squared_distances(foreground: np.ndarray,
     That is a box around the object, REACH wider, and around all that the map does not leave
     black; elsewhere the error is 0. Returns the distances and the box's first row and column.
     """
+    distances, corner = _distances(foreground, values)
+    return distances.astype(np.intp), corner
+
+
+def _distances(foreground: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """What ``squared_distances`` rounds down, float32."""
     height, width = foreground.shape
     left, top, across, down = cv2.boundingRect(foreground)
     x, y, w, h = cv2.boundingRect((values > 0).view(np.uint8))
@@ -79,7 +115,7 @@ def squared_distances(foreground: np.ndarray,
     # OpenCV gives float32 roots of whole numbers, which squaring and rounding brings back.
     distance *= distance
     distance += 0.5
-    return distance.astype(np.intp), (top, left)
+    return distance, (top, left)
 
 
 @cache
@@ -99,10 +135,13 @@ def error_beside(values: np.ndarray, squared: np.ndarray, corner: tuple[int, int
 
 
 def error_on_object(foreground: np.ndarray, values: np.ndarray, squared: np.ndarray,
-                    corner: tuple[int, int]) -> float:
+                    corner: tuple[int, int], rows: slice | None = None) -> float:
     """Eq. 5: the errors on the object, or their Gaussian means where these are smaller, summed.
 
     Beside the object the mean takes the error of the nearest object pixel, outside the image 0.
+
+    Args:
+        rows: the rows that are summed; None for all.
     """
     margin = 2 * REACH + 1  # of background around the object: the ring and its nearest pixels
     left, top, across, down = cv2.boundingRect(foreground)
@@ -126,7 +165,10 @@ def error_on_object(foreground: np.ndarray, values: np.ndarray, squared: np.ndar
 
     kernel = gaussian()
     smooth = cv2.sepFilter2D(near, -1, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
-    return float(np.minimum(smooth, error, out=error).sum())  # 0 beside the object
+    np.minimum(smooth, error, out=error)  # 0 beside the object
+    if rows is not None:
+        error = error[max(rows.start - top, 0) + margin:max(rows.stop - top, 0) + margin]
+    return float(error.sum())
 
 
 @cache

@@ -7,27 +7,31 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 from data.affixes import NONE, Affix
+from data.decode import upright_size
 from data.masks import Mask, mask_of
 from data.pairing import Pair, assign
-from data.sizes import turned
+from data.sizes import Size, turned
 from metrics import CORE, MEASURES, PROFILES, Evaluator
 from utils.errors import UserError, note_once
-from utils.images import UnreadableError, stored_shape
+from utils.images import UnreadableError, declared_pixels, stored_shape
 from utils.machine import cores
 from utils.maps import read_map
 from utils.schema import DataConfig
 
 _CHUNK = 16  # maps that a thread takes at a time
+LARGE = 2**25  # pixels of a map, above which threads score one after another
+_ALONE = Lock()
 
 
 @dataclass
@@ -159,11 +163,12 @@ def _parts(tasks: Sequence[tuple[Path, Pair]], options: ScoringOptions,
     on_cpu, stopped = str(options.device) == "cpu", Event()
 
     def work(chunk: Sequence[tuple[Path, Pair]]) -> FolderScores | list[LoadedPair]:
-        loaded = (load_pair(path, pair, options.resize) for path, pair in chunk
-                  if not stopped.is_set())
-        if not on_cpu:
-            return list(loaded)
-        part = _score(loaded, options.evaluator())
+        loaded = (each for path, pair in chunk if not stopped.is_set()
+                  for each in _loaded(path, pair, options.resize))
+        with closing(loaded):  # lets go of the lock, whatever happens
+            if not on_cpu:
+                return list(loaded)
+            part = _score(loaded, options.evaluator())
         part.evaluator.flush()
         return part
 
@@ -225,20 +230,27 @@ class LoadedPair:
     remark: str = ""
 
 
+def _loaded(path: Path, pair: Pair, resize: bool) -> Iterator[LoadedPair]:
+    """The one pair; of large ones, the next is read when this one is scored."""
+    try:
+        alone = _ALONE if is_large(path, pair) else nullcontext()
+    except (UnreadableError, OSError):  # which ``load_pair`` finds again, and lists
+        alone = nullcontext()
+    with alone:
+        yield load_pair(path, pair, resize)
+
+
 def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
     """Read a map and its mask; ``resize`` brings a map of another size to the mask's, unless it
     lies on its side."""
     try:
+        if is_large(path, pair):  # before gigabytes are decoded
+            _require_fitting(path, upright_size(path), upright_size(pair.mask, pair.image), resize)
         digest = _digest(path, pair)
         prediction, mask = read_map(path), mask_of(pair)
         truth = mask.values
         resized = prediction.shape != truth.shape
-        if resized and (not resize or turned(truth.shape, prediction.shape)):
-            size, wanted = (f"{array.shape[1]}×{array.shape[0]}" for array in (prediction, truth))
-            why = "it lies on its side; turn it, or its mask" \
-                if turned(truth.shape, prediction.shape) else \
-                "--resize brings it to the mask's size"
-            raise UnreadableError(f"{path} is {size}, its mask {wanted}: {why}")
+        _require_fitting(path, prediction.shape[::-1], truth.shape[::-1], resize)
         if resized:
             prediction = cv2.resize(prediction, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
         prediction, truth = known_pixels(prediction, mask)
@@ -249,6 +261,30 @@ def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
         return LoadedPair(pair.name, problem=str(error))
     except OSError as error:
         return LoadedPair(pair.name, problem=f"{error.filename}: {error.strerror}")
+
+
+def is_large(path: Path, pair: Pair) -> bool:
+    """Whether a map or its mask declares more pixels than maps that are decoded side by side.
+
+    Raises:
+        UnreadableError: a file that is no image.
+    """
+    return max(declared_pixels(path), declared_pixels(pair.mask)) > LARGE
+
+
+def _require_fitting(path: Path, size: Size, wanted: Size, resize: bool) -> None:
+    """Refuse a map whose width and height are not its mask's, the ``wanted`` ones, and that may not
+    or cannot be brought to them.
+
+    Raises:
+        UnreadableError: with the reason.
+    """
+    aside = size != wanted and turned(wanted, size)
+    if size != wanted and (aside or not resize):
+        why = "it lies on its side; turn it, or its mask" if aside else \
+            "--resize brings it to the mask's size"
+        raise UnreadableError(f"{path} is {size[0]}×{size[1]}, its mask {wanted[0]}×{wanted[1]}: "
+                              f"{why}")
 
 
 def _digest(path: Path, pair: Pair) -> bytes:

@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import stat
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ _STILL = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "PP
           "PCX", "PSD", "QOI", "SGI", "SUN", "TGA")
 _UNMARKED = ("TGA",)  # begins with no mark of its own: tried only where the file's name says so
 PIXELS = 300_000_000  # of a picture, at most
+#: The same of formats whose decoders take 10 and 20 bytes for each pixel.
+_PIXELS_OF = {"AVIF": 100_000_000, "JPEG2000": 50_000_000}
 #: Most pixels that a byte can hold: JPEG has a bit for each block of 8×8, PNG 8 in a byte and 1032
 #: bytes in one. Of what is missing Pillow would make grey, and no error, or take gigabytes for it.
 _DENSEST = {"JPEG": 512, "MPO": 512, "PNG": 8 * 1032}
@@ -90,10 +93,15 @@ class UnreadableError(UserError):
         elif isinstance(error, UnidentifiedImageError):
             reason = f"not an image file{_what_it_is(path)}"
         elif isinstance(error, Image.DecompressionBombError):
-            reason = f"more than {PIXELS // 10**6} megapixels; make smaller copies, of masks too"
+            reason = _too_many(PIXELS)
         else:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return cls(f"{path}: cannot be decoded ({reason})")
+
+
+def _too_many(pixels: int, where: str = "") -> str:
+    return (f"more than {pixels // 10**6} megapixels{where}; make smaller copies, of masks too, "
+            "such as with ImageMagick: magick FILE -resize 50% COPY.png")
 
 
 def _what_it_is(path: Path) -> str:
@@ -125,6 +133,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with path.open("rb") as file, _identified(file, formats) as image:
             if math.prod(image.size) > _DENSEST.get(image.format, PIXELS) * status.st_size:
                 raise OSError("the file is cut short")
+            if math.prod(image.size) > (most := _PIXELS_OF.get(image.format, PIXELS)):
+                raise OSError(_too_many(most, f" in a file of {image.format}"))
             if _is_several(image):
                 raise UnreadableError(f"{path}: holds several pictures; give one still picture")
             yield image
@@ -182,6 +192,19 @@ def stored_shape(path: Path) -> tuple[tuple[int, int], int]:
         if image.format == "TIFF":  # Pillow gives some of them turned before they are loaded
             size = image.tag_v2[256], image.tag_v2[257]
         return size, orientation(image)
+
+
+def declared_pixels(path: Path) -> int:
+    """How many pixels a file declares to have, of a PNG file by its first bytes alone.
+
+    Raises:
+        UnreadableError: see ``opened``.
+    """
+    with suppress(OSError), path.open("rb") as file:
+        start = file.read(24)
+        if start.startswith(PNG):
+            return math.prod(struct.unpack(">II", start[16:].ljust(8, b"\0")))
+    return math.prod(stored_shape(path)[0])
 
 
 def orientation(image: Image.Image) -> int:

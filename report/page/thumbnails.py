@@ -76,7 +76,8 @@ def make_pictures(scores: SetScores, profile: Profile, longer: int) -> Iterator[
         pictures.files["truth"] = thumbnail(truth, small)
         if pair.image:
             with suppress(UnreadableError):
-                pictures.files["image"] = thumbnail(np.asarray(decode_image(pair.image, longer)), small)
+                photo = np.asarray(decode_image(pair.image, longer))
+                pictures.files["image"] = thumbnail(photo, small)
         for number, method in enumerate(scores.methods):
             if pair.name in method.evaluator.per_image:
                 # As it is scored: an error map of anything else would contradict the score.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
@@ -62,6 +65,25 @@ def test_a_photo_of_fewer_bits_in_a_file_of_16_is_not_black(tmp_path, name, top,
     values = np.linspace(0, top, 48).reshape(6, 8).round().astype(np.uint16)
     photo = decode_image(save(tmp_path / name, values))
     assert np.abs(np.asarray(photo)[..., 0] - values * (brightest / top)).max() <= 1
+    assert (bits_of(photo), np.asarray(photo).max()) == (bits, brightest)
+
+
+@pytest.mark.parametrize("top, bits, brightest", [
+    (4095, 12, 255), (255, 8, 255), (16383, 16, 64), (65535, 16, 255)])
+@pytest.mark.parametrize("name, options", [
+    ("photo.png", {}), ("photo.tif", {}), ("turned.png", {"turn": 6})])
+def test_colours_of_16_bits_keep_them(tmp_path, name, options, top, bits, brightest):
+    values = np.linspace(0, top, 144).reshape(6, 8, 3).round().astype(np.uint16)
+    cv2.imwrite(str(tmp_path / name), values[..., ::-1])
+    if options:
+        content = (tmp_path / name).read_bytes()
+        exif = exif_block(6, 3)[6:]
+        chunk = b"eXIf" + exif
+        (tmp_path / name).write_bytes(content[:33] + len(exif).to_bytes(4, "big") + chunk
+                                      + zlib.crc32(chunk).to_bytes(4, "big") + content[33:])
+        values = np.rot90(values, -1)
+    photo = decode_image(tmp_path / name)
+    assert np.abs(np.asarray(photo) - values * (brightest / top)).max() <= 1
     assert (bits_of(photo), np.asarray(photo).max()) == (bits, brightest)
 
 

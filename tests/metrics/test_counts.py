@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
+from metrics import Evaluator, counts, evaluator, weighted
 from metrics.counts import count, histogram
 
 
@@ -29,3 +31,22 @@ def test_blocks_part_at_the_centroid(offset):
         for value, on_object in ((0, False), (1, True)):
             expected = prediction[rows, columns][(truth[rows, columns] > 128) == on_object]
             assert np.flatnonzero(counts.blocks[0, block, value]).tolist() == sorted(expected)
+
+
+@pytest.mark.parametrize("band", [1, 300, 700])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_large_map_scores_the_same_band_by_band(monkeypatch, band, seed):
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 256, (9, 8), dtype=np.uint8)
+    prediction = cv2.resize(coarse, (53, 70), interpolation=cv2.INTER_CUBIC)
+    truth = np.where(cv2.GaussianBlur(prediction, (9, 9), 3) > 150, np.uint8(255), np.uint8(0))
+    prediction[:seed * 9] = 0
+    whole = Evaluator()
+    whole.update("a", prediction, truth)
+    monkeypatch.setattr(counts, "BAND", band)
+    monkeypatch.setattr(weighted, "LARGE", 100)
+    monkeypatch.setattr(evaluator, "PIXELS", 100)
+    bands = Evaluator()
+    bands.update("a", prediction, truth)
+    assert whole.compute()["wF"] > 0.1
+    assert bands.compute() == pytest.approx(whole.compute(), abs=1e-13)

@@ -141,3 +141,17 @@ def test_maps_of_the_released_wssa_weights(shared):
 def test_profiles_that_lack_a_measure_are_scored_without_it():
     options = ScoringOptions(measures=("MAE", "F", "E", "AUC"))
     assert options.under("tracer").measures == ("MAE", "F")
+
+
+def test_of_a_large_pair_the_sizes_are_compared_before_pixels_are_decoded(maps, pairs, monkeypatch):
+    width, height = Image.open(pairs[2].mask).size
+    Image.new("L", (width + 3, height)).save(maps[2])
+    small = score_folder(maps, pairs).problems
+    decoded, read_map = [], folders.read_map
+    monkeypatch.setattr(folders, "LARGE", 10)
+    monkeypatch.setattr(folders, "read_map", lambda path: (decoded.append(path), read_map(path))[1])
+    result = score_folder(maps, pairs)
+    assert result.problems == small == [
+        f"{maps[2]} is {width + 3}×{height}, its mask {width}×{height}: --resize brings it to the "
+        "mask's size"]
+    assert maps[2] not in decoded and len(decoded) == result.evaluator.images == 9

@@ -15,10 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from utils import images
 from utils.images import (
     FORMATS,
     SUFFIXES,
     UnreadableError,
+    declared_pixels,
     open_image,
     opened,
     silence_pillow,
@@ -133,6 +135,35 @@ def test_a_jpeg_that_is_much_too_short_is_not_filled_with_grey(tmp_path):
     assert open_image(path).size == (5000, 5000)
     Image.new("L", (5000, 5000)).save(path, quality=1, progressive=True)
     assert open_image(path).size == (5000, 5000)
+
+
+def test_formats_that_take_much_memory_have_bounds_of_their_own(tmp_path, monkeypatch):
+    (tmp_path / "x.jp2").write_bytes(SAVED["JPEG2000"])
+    assert open_image(tmp_path / "x.jp2").size == (32, 24)
+    monkeypatch.setitem(images._PIXELS_OF, "JPEG2000", 32 * 24 - 1)
+    with pytest.raises(UnreadableError, match=r"in a file of JPEG2000; .*magick FILE"):
+        stored_shape(tmp_path / "x.jp2")
+
+
+def test_a_long_png_is_checked_as_a_short_one_is_and_stays_in_its_file(tmp_path, monkeypatch):
+    path, whole = tmp_path / "x.png", saved("PNG")
+    monkeypatch.setattr(images, "_LONG", 0)
+    monkeypatch.setattr(images, "_PIECE", 64)
+    path.write_bytes(whole[:33] + chunk(b"gAMA", b"\1") + whole[33:])
+    assert (np.asarray(open_image(path)) == COLOUR).all()
+    path.write_bytes(whole[:90] + bytes([whole[90] ^ 1]) + whole[91:])
+    with pytest.raises(UnreadableError, match="checksum"):
+        stored_shape(path)
+    path.write_bytes(whole[:-20])
+    with pytest.raises(UnreadableError, match="cut short"):
+        open_image(path)
+
+
+@pytest.mark.parametrize("size", [(32, 24), (7, 900)])
+def test_declared_pixels_are_those_of_the_header(tmp_path, size):
+    for kind in ("PNG", "JPEG"):
+        Image.new("RGB", size).save(tmp_path / "x", kind)
+        assert declared_pixels(tmp_path / "x") == size[0] * size[1]
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
