@@ -78,3 +78,25 @@ class Network(nn.Module, ABC):
         """The trunks in this network, by the name of their module."""
         return {name: module for name, module in self.named_modules()
                 if isinstance(module, Trunk)}
+
+
+def is_released(variant: str) -> bool:
+    """Whether a network or objective is that of the released code, and not that of the paper.
+
+    Raises:
+        TypeError: the variant is neither ``released`` nor ``paper``.
+    """
+    if variant not in ("released", "paper"):
+        raise TypeError(f"variant is released or paper, not {variant!r}")
+    return variant == "released"
+
+
+def switch(name: str, wanted: bool | None, default: bool) -> bool:
+    """The option ``name``, or the variant's value where it is not given.
+
+    Raises:
+        TypeError: it is neither true nor false.
+    """
+    if wanted not in (True, False, None):
+        raise TypeError(f"{name} is true or false, not {wanted!r}")
+    return default if wanted is None else wanted

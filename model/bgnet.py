@@ -125,8 +125,7 @@ class BGNet(Network):
     def __init__(self, trunk: str = "res2net50", **trunk_options):
         super().__init__()
         self.trunk = trunks.build(trunk, trunks.levels(trunk, (4, 8, 16, 32)), **trunk_options)
-        channels = {stage: self.trunk.channels[level]
-                    for stage, level in zip(WIDTHS, self.trunk.levels, strict=True)}
+        channels = dict(zip(WIDTHS, self.trunk.widths, strict=True))
         self.edge_module = EdgeModule(channels["layer1"], channels["layer4"])
         self.guidance = nn.ModuleDict({stage: EdgeGuidance(channels[stage]) for stage in WIDTHS})
         self.reduce = nn.ModuleDict({stage: reduce(channels[stage], width)
@@ -145,9 +144,7 @@ class BGNet(Network):
         Edges are enlarged as probabilities, as in the released code; ``edge`` is the logit of the
         result.
         """
-        stages = self.trunk(image)
-        features = {stage: stages[level]
-                    for stage, level in zip(WIDTHS, self.trunk.levels, strict=True)}
+        features = dict(zip(WIDTHS, self.trunk.maps(image), strict=True))
         edge = self.edge_module(features["layer1"], features["layer4"]).float().sigmoid()
         guided = {stage: self.reduce[stage](self.guidance[stage](x, edge))
                   for stage, x in features.items()}

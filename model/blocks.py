@@ -23,6 +23,21 @@ def resize_to(x: Tensor, reference: Tensor, align_corners: bool) -> Tensor:
                          align_corners=align_corners)
 
 
+def draw_convolutions(module: nn.Module, draw: Callable[[Tensor], object],
+                      zero_biases: bool = True) -> None:
+    """Draw the weights of all convolutions in ``module`` anew, in their order."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            draw(layer.weight)
+            if zero_biases and layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def draw_small(weight: Tensor) -> None:
+    """Draw from N(0, 0.01²), as Caffe's recipes and those after them do."""
+    nn.init.normal_(weight, std=0.01)
+
+
 class GroupedConv(nn.Conv2d):
     """A convolution that a CPU computes in float32 while it trains, if it has groups.
 

@@ -210,7 +210,7 @@ class CPD(Network):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB → logits (N, 1, H, W): ``saliency`` and ``attention``."""
-        shared = self.trunk(image)[self.trunk.levels[0]]
+        (shared,) = self.trunk.maps(image)
         attention = self.attention(shared)
         gated = self.holistic_attention(attention.sigmoid(), shared)
         detection = self.detection(gated)

@@ -5,8 +5,8 @@ predicts a map. Shallow maps, which see edges, are joined with deeper ones, whic
 short connections; six learned weights fuse them.
 
 The network is that of the PyTorch port AceCoooool/DSS-pytorch, whose weights load; the paper's own
-code is in Caffe (docs/dss.md). Its prediction is a mean of four probabilities: ``saliency`` is the
-logit of that mean.
+code is in Caffe. The port learns how maps are enlarged and predicts a mean of four probabilities,
+which ``variant`` switches (docs/dss.md).
 """
 
 from __future__ import annotations
@@ -18,20 +18,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import trunks
-from .base import Network
+from .base import Network, is_released, switch
+from .blocks import draw_convolutions
 from .trunks.vgg import released_features
 
 #: Channels and kernel of the convolutions of each side, from shallow to deep.
 SIDES = ((128, 3), (128, 3), (256, 5), (256, 5), (512, 5), (512, 7))
 #: Deeper sides that each side is joined with.
 SHORT_CONNECTIONS = ((2, 3, 4, 5), (2, 3, 4, 5), (4, 5), (4, 5), (), ())
-#: Whose probabilities are averaged for the prediction; 6 is the fused map.
-PREDICTION = (1, 2, 3, 6)
+#: Whose probabilities the port averages for its prediction; 6 is the fused map.
+AVERAGED = (1, 2, 3, 6)
+#: Whose weighted sum the paper predicts.
+SUMMED = (1, 2, 3)
 
 
-def upsample(factor: int) -> nn.ConvTranspose2d:
-    """Learned upsampling of one map: (N, 1, h, w) → (N, 1, factor h, factor w)."""
-    return nn.ConvTranspose2d(1, 1, 2 * factor, factor, factor // 2)
+def upsample(factor: int, learned: bool) -> nn.ConvTranspose2d:
+    """What enlarges one map: (N, 1, h, w) → (N, 1, factor h, factor w). It is learned from torch's
+    random start, or bilinear."""
+    layer = nn.ConvTranspose2d(1, 1, 2 * factor, factor, factor // 2)
+    if not learned:
+        near = 1 - (torch.arange(2 * factor) - factor + 0.5).abs() / factor
+        layer.weight.data.copy_(torch.outer(near, near))
+        layer.bias.data.zero_()
+        layer.requires_grad_(False)
+    return layer
 
 
 class Side(nn.Sequential):
@@ -45,14 +55,14 @@ class Side(nn.Sequential):
 
 
 class Combination(nn.Module):
-    """A side's map joined with deeper ones and brought to the image's size (Sec. 3.2)."""
+    """A side's map joined with deeper ones and brought to the image's size."""
 
-    def __init__(self, level: int):
+    def __init__(self, level: int, learned: bool):
         super().__init__()
         self.level, deeper = level, SHORT_CONNECTIONS[level]
-        self.upconv = nn.ModuleList(upsample(2 ** (other - level)) for other in deeper)
+        self.upconv = nn.ModuleList(upsample(2 ** (other - level), learned) for other in deeper)
         self.conv = nn.Conv2d(1 + len(deeper), 1, 1)
-        self.deconv = upsample(2**level) if level else nn.Identity()
+        self.deconv = upsample(2**level, learned) if level else nn.Identity()
 
     def forward(self, sides: list[Tensor]) -> Tensor:
         """Logits of all sides, (N, 1, ·, ·) → logits (N, 1, H, W)."""
@@ -66,6 +76,10 @@ class DSS(Network):
 
     Args:
         trunk: a name in ``trunks``, of a VGG-16.
+        variant: ``released`` (the port) or ``paper``; the next two switch one difference alone.
+        averaged: whether the prediction is the mean of the probabilities of sides 1 to 3 and of the
+            fused map, or the weighted sum of the logits of sides 1 to 3.
+        learned_upsampling: whether maps are enlarged by learned weights, or bilinearly.
         trunk_options: of the trunk.
     """
 
@@ -76,30 +90,37 @@ class DSS(Network):
     }
     multiple = 32
 
-    def __init__(self, trunk: str = "vgg16", **trunk_options):
+    def __init__(self, trunk: str = "vgg16", variant: str = "released",
+                 averaged: bool | None = None, learned_upsampling: bool | None = None,
+                 **trunk_options):
         super().__init__()
+        released = is_released(variant)
+        self.averaged = switch("averaged", averaged, released)
+        learned = switch("learned_upsampling", learned_upsampling, released)
         self.trunk = trunks.build(trunk, trunks.levels(trunk, (1, 2, 4, 8, 16, 32)),
                                   **trunk_options)
         self.sides = nn.ModuleList(
-            Side(self.trunk.channels[stage], *shape)
-            for stage, shape in zip(self.trunk.levels, SIDES, strict=True))
-        self.combine = nn.ModuleList(Combination(level) for level in range(len(SIDES)))
+            Side(channels, *shape)
+            for channels, shape in zip(self.trunk.widths, SIDES, strict=True))
+        self.combine = nn.ModuleList(Combination(level, learned) for level in range(len(SIDES)))
         self.fusion = nn.Parameter(torch.full((len(SIDES),), 1 / len(SIDES)))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_uniform_(module.weight)
+        draw_convolutions(self, nn.init.xavier_uniform_, zero_biases=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB, H and W multiples of 32 → logits (N, 1, H, W):
         ``saliency``, the sides ``side0`` … ``side5`` and ``fused``."""
-        stages = self.trunk(image)
-        *features, deepest = (stages[stage] for stage in self.trunk.levels)
+        *features, deepest = self.trunk.maps(image)
         features.append(F.avg_pool2d(deepest, 3, 1, padding=1))
         sides = [side(x) for side, x in zip(self.sides, features, strict=True)]
         maps = [combine(sides) for combine in self.combine]
-        maps.append(sum(weight * logits for weight, logits in
-                        zip(self.fusion.unbind(), maps, strict=True)))
-        mean = sum(maps[place].sigmoid() for place in PREDICTION) / len(PREDICTION)
-        return {"saliency": mean.logit(eps=1e-6),
+        weighted = [weight * logits for weight, logits in
+                    zip(self.fusion.unbind(), maps, strict=True)]
+        maps.append(sum(weighted))
+        if self.averaged:
+            mean = sum(maps[place].sigmoid() for place in AVERAGED) / len(AVERAGED)
+            saliency = mean.logit(eps=1e-6)
+        else:
+            saliency = sum(weighted[side] for side in SUMMED)
+        return {"saliency": saliency,
                 **{f"side{level}": logits for level, logits in enumerate(maps[:-1])},
                 "fused": maps[-1]}

@@ -1,6 +1,6 @@
 """EDN: Salient Object Detection via Extremely-Downsampled Network.
 
-Wu, Liu, Zhang, Bian, Gao, Shi and Cheng, TIP 2022 (arXiv 2012.13093). Two more stages halve the
+Wu, Liu, Zhang, Cheng and Ren, TIP 2022 (arXiv 2012.13093). Two more stages halve the
 deepest one twice. What they see of the whole image gates the decoder's beginning, which joins
 levels by convolutions of growing dilation (the paper's SCPC).
 
@@ -106,7 +106,7 @@ class EDN(Network):
             for name, child in module.named_children():
                 if isinstance(child, nn.BatchNorm2d):
                     setattr(module, name, FrozenNorm(child.num_features))
-        channels = [self.trunk.channels[stage] for stage in self.trunk.levels] + [256, 256]
+        channels = [*self.trunk.widths, 256, 256]
         widths = [width for width, *_ in LEVELS]
         self.sixth, self.seventh = (
             nn.Sequential(nn.MaxPool2d(2, 2), unit(before, 256, 3), unit(256, 256, 3))
@@ -124,8 +124,7 @@ class EDN(Network):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB, of at least 64 pixels a side → logits (N, 1, H, W):
         ``saliency``, and ``side1`` … ``side4`` of deeper levels."""
-        stages = self.trunk(image)
-        features = [stages[stage] for stage in self.trunk.levels]
+        features = self.trunk.maps(image)
         features.append(self.sixth(features[-1]))
         features.append(self.seventh(features[-1]))
         gate = features[6].mean(dim=(2, 3), keepdim=True).sigmoid()

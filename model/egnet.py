@@ -1,9 +1,9 @@
 """EGNet: Edge Guidance Network for Salient Object Detection.
 
-Zhao, Liu, Fan, Cao, Yang and Cheng, ICCV 2019. Features of the object are decoded from deep to
-shallow (the paper's PSFEM). Shallow features, which get the deepest ones as a prior of the place,
-learn the object's edge (NLSEM). The edge feature is added to the object's features of each level,
-which predict again (O2OGM); the sum of these predicts the map.
+Zhao, Liu, Fan, Cao, Yang and Cheng, ICCV 2019 (arXiv 1908.08297). The object's features are
+decoded from deep to shallow (the paper's PSFEM). Shallow features learn the object's edge, and the
+deepest ones tell them where the object is (NLSEM). This edge feature is added to the object's
+features of each level, which predict again, alone and summed up (O2OGM).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from . import trunks
 from .base import Network
-from .blocks import resize_to
+from .blocks import draw_convolutions, draw_small, resize_to
+from .trunks.resnet import released_stages
 from .trunks.vgg import released_features
 
 EDGE = 128  # channels of the edge feature and of what it guides
@@ -45,10 +46,9 @@ class EGNet(Network):
     """
 
     never_run = ("merge1.trans.0.",)
-    released_keys: Mapping[str, str] = released_features(r"base\.base\.") | {
+    released_keys: Mapping[str, str] = (
+            released_features(r"base\.base\.") | released_stages(r"base\.") | {
         r"base\.base_ex\.ex\.": "extra.",
-        r"base\.(conv1|bn1)\.": r"trunk.conv1.\1.",
-        r"base\.layer(\d)\.": r"trunk.layer\1.",
         r"convert\.convert0\.": "convert.",
         r"merge1\.trans\.1\.": "narrow.1.",
         r"merge1\.trans\.2\.": "narrow.0.",
@@ -58,7 +58,7 @@ class EGNet(Network):
         r"merge2\.up\.0\.": "guide.",
         r"merge2\.score\.0\.": "guide_score.",
         r"merge2\.final_score\.": "final.",
-    }
+    })
 
     def __init__(self, trunk: str = "vgg16_caffe", **trunk_options):
         super().__init__()
@@ -71,8 +71,7 @@ class EGNet(Network):
                 nn.Conv2d(512, 512, 3, padding=1, bias=False), nn.ReLU(inplace=True))))
         else:
             self.convert = nn.ModuleList(
-                reduce(self.trunk.channels[stage], width)
-                for stage, width in zip(self.trunk.levels, widths, strict=True))
+                reduce(*shape) for shape in zip(self.trunk.widths, widths, strict=True))
         self.decode = nn.ModuleList(three(*shape) for shape in zip(widths, KERNELS, strict=True))
         self.score = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in widths)
         self.narrow = nn.ModuleList([reduce(512, EDGE), reduce(512, 256)])
@@ -81,16 +80,11 @@ class EGNet(Network):
         self.guide_score = nn.ModuleList(nn.Conv2d(EDGE, 1, 3, padding=1) for _ in KERNELS[1:])
         self.final = nn.Sequential(nn.Conv2d(EDGE, EDGE, 5, padding=2), nn.ReLU(inplace=True),
                                    nn.Conv2d(EDGE, 1, 3, padding=1))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=0.01)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        draw_convolutions(self, draw_small)
 
     def features(self, image: Tensor) -> list[Tensor]:
         """(N, 3, H, W) → five maps of 128, 256, 512, 512 and 512 channels."""
-        stages = self.trunk(image)
-        levels = [stages[stage] for stage in self.trunk.levels]
+        levels = self.trunk.maps(image)
         if len(levels) == 4:
             return [*levels, self.extra(F.max_pool2d(levels[-1], 3, 2, padding=1))]
         return [convert(x) for convert, x in zip(self.convert, levels, strict=True)]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from . import trunks
 from .base import Network
 from .blocks import resize_to
+from .trunks.resnet import released_stages
 from .trunks.vgg import released_slices
 
 
@@ -68,15 +69,14 @@ class GateNet(Network):
         trunk_options: of the trunk.
     """
 
-    released_keys: Mapping[str, str] = released_slices("conv", "12345", norm=True) | {
-        r"(conv1|bn1)\.": r"trunk.conv1.\1.",
-        r"layer(\d)\.": r"trunk.layer\1.",
+    released_keys: Mapping[str, str] = (
+            released_slices("conv", "12345", norm=True) | released_stages("") | {
         r"attention_feature(\d)\.": r"gates.\1.",
         r"dem(\d)\.": r"transitions.\1.",
         r"dem(\d)_1\.": r"residuals.\1.",
         r"output(\d)\.": r"pyramid.\1.",
         r"out_res\.": "residual.",
-    }
+    })
     multiple = 32
 
     def __init__(self, trunk: str = "vgg16_bn", **trunk_options):
@@ -84,7 +84,7 @@ class GateNet(Network):
         vgg = trunk.startswith("vgg")
         strides = (1, 2, 4, 8, 16) if vgg else (2, 4, 8, 16, 16)
         self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
-        encoded = [self.trunk.channels[stage] for stage in reversed(self.trunk.levels)]
+        encoded = self.trunk.widths[::-1]
         passed = (512, 256, 128, 64, 32 if vgg else 64)  # by the transitions
         levels = "12345"
         self.transitions = nn.ModuleDict({
@@ -111,10 +111,8 @@ class GateNet(Network):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB, H and W multiples of 32 → logits (N, 1, H, W): ``saliency``,
         and ``pyramid`` without the residual."""
-        features = self.trunk(image)
         decoded, gated = None, []
-        for level, stage in zip(self.gates, reversed(self.trunk.levels), strict=True):
-            encoded = features[stage]
+        for level, encoded in zip(self.gates, reversed(self.trunk.maps(image)), strict=True):
             passed = self.transitions[level](encoded)
             deeper = passed if decoded is None else resize_to(decoded, encoded, False)
             gates = self.gates[level](torch.cat([encoded, deeper], dim=1)).sigmoid()

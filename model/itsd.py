@@ -1,11 +1,11 @@
 """ITSD: Interactive Two-Stream Decoder for Accurate and Fast Saliency Detection.
 
 Zhou, Xie, Lai, Chen and Yang, CVPR 2020. Two decoders, of the saliency and of its contour, hand
-each other their features at every level; features pass on by maxima over groups of channels, which
-have no weights.
+each other their features at every level. Maxima over groups of channels, which have no weights,
+make room for what the other decoder gives. One more maximum, over eight fused maps, predicts.
 
-The released code is in docs/itsd.md: its contour is compared after two sigmoids, and its mean of
-green and blue is mistyped; the checkpoints were trained so.
+The released code doubles the logits in evaluation, which ``variant`` switches. It also compares the
+contour after two sigmoids and mistypes the images' mean (docs/itsd.md).
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from losses import bce
-
 from . import trunks
-from .base import Network
+from .base import Network, is_released, switch
 from .blocks import resize_to
-from .objectives import Terms, switch
+from .own_objectives import ITSDObjective
+from .trunks.resnet import released_stages
 from .trunks.vgg import released_features
 
 WIDTH = 64  # channels of both decoders
@@ -31,6 +30,7 @@ DEPTHS = (3, 2, 2, 1, 1)
 
 
 def conv(in_channels: int, out_channels: int = WIDTH) -> nn.Conv2d:
+    """3×3 convolution that keeps height and width."""
     return nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
 
@@ -125,87 +125,44 @@ class Fusion(nn.Module):
         return self.conv(torch.cat(maps, dim=1))
 
 
-class ITSDObjective:
-    """Cross-entropy of the saliency that weighs pixels near the contour up to five times, and that
-    of the contour, on every level (the paper's adaptive contour loss, ACT).
-
-    Args:
-        variant: ``released`` or ``paper``.
-        double_sigmoid: whether the contour's probabilities are compared as if they were logits; on
-            as released.
-    """
-
-    targets = ("mask",)
-    outputs = ("saliency", *(f"side{level}" for level in range(5)),
-               *(f"contour{level}" for level in range(5)))
-    WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the levels, from the deepest
-    FINAL = 1.5
-
-    def __init__(self, variant: str, double_sigmoid: bool | None = None):
-        self.double_sigmoid = switch("double_sigmoid", double_sigmoid, variant == "released")
-
-    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
-        outputs, mask = network(sample["image"]), sample["mask"].float()
-        # 5×5 dilation minus 5×5 erosion; what lies outside of the image does not count.
-        contour = F.max_pool2d(mask, 5, 1, padding=2) + F.max_pool2d(-mask, 5, 1, padding=2)
-        terms, near = {}, None
-        for level, weight in enumerate(self.WEIGHTS):
-            logits, outline = (outputs[f"{kind}{level}"].float() for kind in ("side", "contour"))
-            size, near = logits.shape[-2:], outline.sigmoid()
-            own = (F.adaptive_avg_pool2d(mask, size) > 0.5).float()
-            own_contour = F.adaptive_max_pool2d(contour, size)
-            terms[f"side{level}"] = weight * weighted_bce(logits, own, near, own_contour)
-            compared = near if self.double_sigmoid else outline
-            terms[f"contour{level}"] = weight * bce(compared, own_contour)
-        final = outputs["saliency"].float()
-        terms["saliency"] = self.FINAL * weighted_bce(
-            final, (mask > 0.5).float(), resize_to(near, final, False), contour)
-        return outputs, terms
-
-
-def weighted_bce(logits: Tensor, mask: Tensor, near: Tensor, contour: Tensor) -> Tensor:
-    """Cross-entropy whose pixels weigh 1 + 4 max(predicted, true contour)."""
-    weights = 1 + 4 * torch.maximum(near, contour)
-    return F.binary_cross_entropy_with_logits(logits, mask, reduction="none").mul(weights).mean()
-
-
 class ITSD(Network):
     """16 692 152 parameters on VGG-16, 26 075 640 on ResNet-50; 392 360 more are in the official
     checkpoints and never run.
 
     Args:
         trunk: a name in ``trunks``.
+        variant: ``released`` or ``paper``.
+        doubled: whether evaluation doubles the logits of ``saliency``; on as released.
         trunk_options: of the trunk.
     """
 
     never_run: ClassVar[tuple[str, ...]] = ("decoder.slc_decode.",)
-    released_keys: Mapping[str, str] = released_features(r"encoder\.encoder\.features\.") | {
-        r"encoder\.encoder\.(conv1|bn1)\.": r"trunk.conv1.\1.",
-        r"encoder\.encoder\.layer(\d)\.": r"trunk.layer\1.",
+    released_keys: Mapping[str, str] = (
+            released_features(r"encoder\.encoder\.features\.")
+            | released_stages(r"encoder\.encoder\.") | {
         r"encoder\.adapters\.(\d)\.conv\.": r"adapters.\1.",
         r"decoder\.slc_blocks\.": "saliency.",
         r"decoder\.slc_preds\.": "saliency_heads.",
         r"decoder\.ctr_blocks\.": "contour.",
         r"decoder\.ctr_preds\.": "contour_heads.",
-        r"decoder\.final\.slc_decode\.(\d)\.0\.": r"fusion.levels.\1.0.",
-        r"decoder\.final\.slc_decode\.(\d)\.3\.": r"fusion.levels.\1.1.",
-        r"decoder\.final\.slc_decode\.(\d)\.6\.": r"fusion.levels.\1.2.",
-        r"decoder\.final\.slc_decode\.(\d)\.9\.": r"fusion.levels.\1.3.",
-        r"decoder\.final\.slc_decode\.(\d)\.12\.": r"fusion.levels.\1.4.",
+        **{rf"decoder\.final\.slc_decode\.(\d)\.{3 * place}\.": rf"fusion.levels.\1.{place}."
+           for place in range(5)},
         r"decoder\.final\.conv\.": "fusion.conv.",
-    }
+    })
     with_trunk: ClassVar[tuple[str, ...]] = ("adapters",)
     own_sizes = True
     objective = ITSDObjective
 
-    def __init__(self, trunk: str = "vgg16", **trunk_options):
+    def __init__(self, trunk: str = "vgg16", variant: str = "released",
+                 doubled: bool | None = None, **trunk_options):
         super().__init__()
+        self.doubled = switch("doubled", doubled, is_released(variant))
         vgg = trunk.startswith("vgg")
         strides = (1, 2, 4, 8, 16) if vgg else (2, 4, 8, 16, 32)
         self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
-        channels = [self.trunk.channels[stage] for stage in self.trunk.levels]
         self.adapters = nn.ModuleList([] if vgg else [
-            conv(width if level == 0 else width // 4) for level, width in enumerate(channels)])
+            conv(width if level == 0 else width // 4)
+            for level, width in enumerate(self.trunk.widths)])
         self.saliency = nn.ModuleList(SaliencyLevel(depth, deepest=level == 0)
                                       for level, depth in enumerate(DEPTHS))
         self.contour = nn.ModuleList(map(ContourLevel, DEPTHS))
@@ -215,20 +172,16 @@ class ITSD(Network):
 
     def features(self, image: Tensor) -> list[Tensor]:
         """(N, 3, H, W) → five (N, 64, ·, ·), from the deepest."""
-        stages, features = self.trunk(image), []
-        for level, stage in enumerate(self.trunk.levels):
-            x = stages[stage]
-            if self.adapters:
-                x = x if level == 0 else group_max(x, x.shape[1] // 4)
-                features.append(F.relu(self.adapters[level](x)))
-            else:
-                features.append(group_max(x, WIDTH))
-        return features[::-1]
+        maps = self.trunk.maps(image)
+        if not self.adapters:
+            return [group_max(x, WIDTH) for x in reversed(maps)]
+        maps[1:] = (group_max(x, x.shape[1] // 4) for x in maps[1:])
+        adapted = [F.relu(adapt(x)) for adapt, x in zip(self.adapters, maps, strict=True)]
+        return adapted[::-1]
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB → logits: ``saliency`` (N, 1, H, W); ``side0`` … ``side4``
-        and ``contour0`` … ``contour4`` (N, 1, h, w) of the levels, from the deepest. Evaluation
-        doubles the saliency's logits, as released."""
+        and ``contour0`` … ``contour4`` (N, 1, h, w) of the levels, from the deepest."""
         decoded, sides, contours = [], {}, {}
         saliency = contour = passed = None
         for level, feature in enumerate(self.features(image)):
@@ -243,4 +196,5 @@ class ITSD(Network):
             contour = self.contour[level](contour, shared)
             passed, contours[f"contour{level}"] = self.contour_heads[level](contour)
         final = group_max(resize_to(self.fusion(decoded), image, False), 1)
-        return {"saliency": final if self.training else 2 * final, **sides, **contours}
+        doubled = self.doubled and not self.training
+        return {"saliency": 2 * final if doubled else final, **sides, **contours}

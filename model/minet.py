@@ -137,7 +137,7 @@ class MINet(Network):
         finest = 1 if trunk.startswith("vgg") else 2
         strides = [finest * 2**level for level in range(5)]
         self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
-        channels = [self.trunk.channels[stage] for stage in self.trunk.levels]
+        channels = self.trunk.widths
         widths = [32 if finest == 1 else 64, 64, 64, 64, 64]
         self.aggregate = nn.ModuleList([
             Aggregation({"h": channels[0], "l": channels[1]}, "h", widths[0], finest == 2),
@@ -155,8 +155,7 @@ class MINet(Network):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB → logits ``saliency`` (N, 1, H, W)."""
-        features = self.trunk(image)
-        stages = [features[stage] for stage in self.trunk.levels]
+        stages = self.trunk.maps(image)
         laterals = [
             block(dict(zip(block.resolutions, stages[max(0, level - 1):level + 2], strict=True)))
             for level, block in enumerate(self.aggregate)]

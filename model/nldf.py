@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from . import trunks
 from .base import Network
-from .blocks import resize_to
+from .blocks import draw_convolutions, resize_to
 from .trunks.vgg import released_features
 
 WIDTH = 128  # channels of a level's feature, and of its contrast
@@ -46,8 +46,8 @@ class NLDF(Network):
     def __init__(self, trunk: str = "vgg16", **trunk_options):
         super().__init__()
         self.trunk = trunks.build(trunk, trunks.levels(trunk, (1, 2, 4, 8, 16)), **trunk_options)
-        self.features = nn.ModuleList(nn.Conv2d(self.trunk.channels[stage], WIDTH, 3, padding=1)
-                                      for stage in self.trunk.levels)
+        self.features = nn.ModuleList(nn.Conv2d(channels, WIDTH, 3, padding=1)
+                                      for channels in self.trunk.widths)
         #: Level → the upsampling of what it passes to the shallower one.
         self.up = nn.ModuleDict({
             str(level): nn.ConvTranspose2d((6 - level) * WIDTH, (5 - level) * WIDTH, 3, 2, 1, 1)
@@ -58,16 +58,12 @@ class NLDF(Network):
             nn.ReLU(inplace=True), nn.Conv2d(WIDTH, WIDTH, 3))
         self.local_score = nn.Conv2d(5 * WIDTH, 1, 1)
         self.context_score = nn.Conv2d(WIDTH, 1, 1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        draw_convolutions(self, nn.init.xavier_uniform_)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, 352, 352) RGB → logits: ``half`` (N, 1, 176, 176), and ``saliency`` (N, 1, 352,
         352), the same enlarged."""
-        stages = self.trunk(image)
-        pooled = [F.max_pool2d(stages[stage], 2) for stage in self.trunk.levels]
+        pooled = [F.max_pool2d(x, 2) for x in self.trunk.maps(image)]
         passed: list[Tensor] = []  # what the deeper level passes on
         for level in (4, 3, 2, 1, 0):
             feature = F.relu(self.features[level](pooled[level]))

@@ -234,14 +234,3 @@ class LabelSmoothing:
     def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
         mask = sample["mask"] * (1 - self.smoothing) + self.smoothing / 2
         return self.objective(network, sample | {"mask": mask})
-
-
-def switch(name: str, wanted: bool | None, default: bool) -> bool:
-    """The option ``name``, or the variant's value where it is not given.
-
-    Raises:
-        TypeError: it is neither true nor false.
-    """
-    if wanted not in (True, False, None):
-        raise TypeError(f"{name} is true or false, not {wanted!r}")
-    return default if wanted is None else wanted

@@ -1,12 +1,12 @@
 """PiCANet: Learning Pixel-wise Contextual Attention for Saliency Detection.
 
-Liu, Han and Yang, CVPR 2018 (arXiv 1708.06433). Each pixel chooses for itself which context
-features to attend to: in deep cells from the whole map, by weights that recurrent networks along
-rows and columns predict; in shallower cells from the 7×7 pixels around.
+Liu, Han and Yang, CVPR 2018 (arXiv 1708.06433). Each pixel weighs for itself the features of the
+context that it attends to. In deep cells of the decoder this is the whole map, and recurrent
+networks along rows and columns predict the weights. In shallower cells it is a window of 7×7.
 
 The network is that of the PyTorch port Ugness/PiCANet-Implementation, whose weights load; the
-paper's own code is in Caffe. The port's local attention is scrambled, which ``variant`` switches
-(docs/picanet.md).
+paper's own code is in Caffe. The port's local attention is scrambled and its last convolution of
+the encoder wider than the paper's, which ``variant`` switches (docs/picanet.md).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import trunks
-from .base import Network
+from .base import Network, is_released, switch
 from .blocks import resize_to
 from .trunks.vgg import released_features
 
@@ -31,7 +31,7 @@ GLOBAL_CELLS = 2
 
 
 class GlobalAttention(nn.Module):
-    """Each pixel's mean over a grid of the whole map, weighted by itself (Sec. 3.1)."""
+    """Each pixel's mean over a grid of the whole map, weighted by itself (global PiCANet)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -50,7 +50,7 @@ class GlobalAttention(nn.Module):
 
 
 class LocalAttention(nn.Module):
-    """Each pixel's mean over the dilated window around it, weighted by itself (Sec. 3.2).
+    """Each pixel's mean over the dilated window around it, weighted by itself (local PiCANet).
 
     Args:
         scrambled: as released: weights and windows are read as if their 49 values of a pixel lay
@@ -107,7 +107,9 @@ class PiCANet(Network):
 
     Args:
         trunk: ``vgg16_dense``.
-        variant: ``released``, or ``paper`` with local attention that is not scrambled.
+        variant: ``released`` (the port) or ``paper``; the next two switch one difference alone.
+        scrambled: see ``LocalAttention``.
+        wide_conv7: whether conv7 is 3×3 as released, or 1×1; the port's weights fit the first.
         trunk_options: of the trunk.
     """
 
@@ -125,27 +127,28 @@ class PiCANet(Network):
     fixed_side = SIDE
     own_sizes = True
 
-    def __init__(self, trunk: str = "vgg16_dense", variant: str = "released", **trunk_options):
+    def __init__(self, trunk: str = "vgg16_dense", variant: str = "released",
+                 scrambled: bool | None = None, wide_conv7: bool | None = None, **trunk_options):
         super().__init__()
-        if variant not in ("released", "paper"):
-            raise TypeError(f"variant is released or paper, not {variant!r}")
+        released = is_released(variant)
+        scrambled = switch("scrambled", scrambled, released)
+        kernel = 3 if switch("wide_conv7", wide_conv7, released) else 1
         self.trunk = trunks.build(trunk, trunks.levels(trunk, (1, 2, 4, 8, 8)), **trunk_options)
         self.conv6 = nn.Conv2d(512, 1024, 3, padding=12, dilation=12)
-        self.conv7 = nn.Conv2d(1024, 1024, 3, padding=1)
+        self.conv7 = nn.Conv2d(1024, 1024, kernel, padding=kernel // 2)
         self.cells = nn.ModuleList()
         for number, (channels, out_channels) in enumerate(CELLS):
             attention = None
             if number < GLOBAL_CELLS:
                 attention = GlobalAttention(channels)
             elif number < len(CELLS) - 1:
-                attention = LocalAttention(channels, scrambled=variant == "released")
+                attention = LocalAttention(channels, scrambled)
             self.cells.append(Cell(channels, out_channels, attention))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, 224, 224) RGB in [0, 1] → logits: ``saliency`` (N, 1, 224, 224); ``side0`` …
         ``side4`` (N, 1, h, w) of the deeper cells, from the deepest."""
-        stages = self.trunk(image)
-        encoded = [stages[stage] for stage in self.trunk.levels]
+        encoded = self.trunk.maps(image)
         deepest = self.conv7(self.conv6(encoded[-1]))
         x, outputs = deepest, {}
         for number, (cell, feature) in enumerate(zip(self.cells, [deepest, *encoded[::-1]],

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from . import trunks
 from .base import Network
-from .blocks import resize_to
+from .blocks import draw_convolutions, draw_small, resize_to
+from .trunks.resnet import released_stages
 from .trunks.vgg import released_features
 
 POOLINGS = (2, 4, 8)  # sides of the windows that a feature aggregation module averages
@@ -64,11 +65,9 @@ class Aggregation(nn.Module):
                 flow: Tensor | None = None) -> Tensor:
         """(N, in, h, w), of at least 8×8, and two (N, out, H, W) → (N, out, H, W); the shape of
         ``x`` without them."""
-        pooled = (resize_to(conv(F.avg_pool2d(x, side)), x, True)
-                  for conv, side in zip(self.convs, POOLINGS, strict=True))
         total = x
-        for part in pooled:
-            total = total + part
+        for convolve, side in zip(self.convs, POOLINGS, strict=True):
+            total = total + resize_to(convolve(F.avg_pool2d(x, side)), x, True)
         total = F.relu(total)
         if lateral is None:
             return self.conv_sum(total)
@@ -102,9 +101,8 @@ class PoolNet(Network):
         trunk_options: of the trunk.
     """
 
-    released_keys: Mapping[str, str] = released_features(r"base\.vgg16\.base\.") | {
-        r"base\.resnet\.(conv1|bn1)\.": r"trunk.conv1.\1.",
-        r"base\.resnet\.layer(\d)\.": r"trunk.layer\1.",
+    released_keys: Mapping[str, str] = (
+            released_features(r"base\.vgg16\.base\.") | released_stages(r"base\.resnet\.") | {
         r"base\.ppms_pre\.": "pyramid.enter.",
         r"base\.ppms\.(\d)\.1\.": r"pyramid.branches.\1.",
         r"base\.ppm_cat\.0\.": "pyramid.merge.",
@@ -117,7 +115,7 @@ class PoolNet(Network):
         r"fuse\.trans\.": "edge_scores.",
         r"fuse\.fuse\.": "edge_fuse.",
         r"edgeinfo\.trans\.": "edge_features.",
-    }
+    })
     smallest_side = 128
 
     def __init__(self, trunk: str = "vgg16_caffe", joint: bool = False, **trunk_options):
@@ -125,7 +123,7 @@ class PoolNet(Network):
         vgg = trunk.startswith("vgg")
         strides = (2, 4, 8, 16) if vgg else (2, 4, 8, 16, 16)
         self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
-        channels = [self.trunk.channels[stage] for stage in self.trunk.levels]
+        channels = self.trunk.widths
         widths = channels if vgg else [128, 256, 256, 512, 512]
         self.pyramid = Pyramid(channels[-1])
         self.convert = nn.ModuleList([] if vgg else [
@@ -148,17 +146,12 @@ class PoolNet(Network):
                 (inner, inner), (inner, 128), (128, 128), (128, 128))
                 for layer in (conv(before, after), nn.ReLU(inplace=True))))
         self.score = nn.Conv2d(256, 1, 3, padding=1) if joint else nn.Conv2d(128, 1, 1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=0.01)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        draw_convolutions(self, draw_small)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W), more than 112 pixels a side → logits (N, 1, H, W): ``saliency``, and with
         ``joint`` ``edge`` and ``edge0`` … of the levels it is fused of, from the deepest."""
-        stages = self.trunk(image)
-        levels = [stages[stage] for stage in self.trunk.levels]
+        levels = self.trunk.maps(image)
         known = self.pyramid(levels[-1])
         if self.convert:
             levels = [F.relu(convert(x)) for convert, x in zip(self.convert, levels, strict=True)]

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from . import trunks
 from .base import Network
-from .blocks import resize_to
+from .blocks import draw_convolutions, draw_small, resize_to
+from .trunks.resnet import released_stages
 
 WIDTH = 64  # channels of all heads
 
@@ -84,8 +85,7 @@ class RAS(Network):
     """
 
     released_keys: Mapping[str, str] = {
-        r"(?:resnet|bkbone)\.(conv1|bn1)\.": r"trunk.conv1.\1.",
-        r"(?:resnet|bkbone)\.(layer\d)\.": r"trunk.\1.",
+        **released_stages(r"(?:resnet|bkbone)\."),
         r"mscm\.branch1\.": "context.branches.0.",
         r"mscm\.branch2\.": "context.branches.1.",
         r"mscm\.branch3\.": "context.branches.2.",
@@ -110,9 +110,7 @@ class RAS(Network):
                                       for stage in self.stages[:-1]})
         if not norm:
             for head in (self.context, self.reverse):
-                for module in head.modules():
-                    if isinstance(module, nn.Conv2d):
-                        nn.init.normal_(module.weight, std=0.01)
+                draw_convolutions(head, draw_small, zero_biases=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB → logits (N, 1, H, W): ``saliency`` from the finest stage,

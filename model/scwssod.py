@@ -12,18 +12,14 @@ or keeps their sum away from 0 (docs/scwssod.md).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from losses import balanced_ce, partial_bce, saliency_coherence, structure_consistency
-
 from . import trunks
 from .base import Network
 from .blocks import conv_norm_relu, resize_to
-from .norm import uncounted
-from .objectives import Terms, switch
+from .own_objectives import SCWSSODObjective
 
 WIDTH = 256  # channels of the decoder
 
@@ -102,60 +98,6 @@ class Fusion(nn.Module):
         return self.out(total / sum(shares))
 
 
-class SCWSSODObjective:
-    """Cross-entropy and coherence of all four outputs, and structure consistency of the prediction
-    with the one on the image at 0.3 of its size (SCWSSOD).
-
-    The first three options are on as released and off in the paper.
-
-    Args:
-        variant: ``released`` or ``paper``.
-        double_softmax: whether the cross-entropy is ``balanced_ce``, or else ``partial_bce``.
-        shrinking_sigma: whether σ_I is divided by ten from output to output (0.1, 0.01, …),
-            because the released code divides the image in place at each use.
-        padded: whether windows reach over the image's border (``saliency_coherence``).
-        count_small: whether batch norms count the pass on the small image. That pass is the last
-            of each step, so the statistics for evaluation lie nearer to it than to an image of
-            full size. On in both variants: the paper does not mention it.
-    """
-
-    targets = ("scribble",)
-    WEIGHTS = {"saliency": 1.0, "side3": 0.8, "side4": 0.6, "side5": 0.4}  # noqa: RUF012
-    outputs = tuple(WEIGHTS)
-    COHERENCE = 0.3
-
-    def __init__(self, variant: str, double_softmax: bool | None = None,
-                 shrinking_sigma: bool | None = None, padded: bool | None = None,
-                 count_small: bool = True):
-        released = variant == "released"
-        self.double_softmax = switch("double_softmax", double_softmax, released)
-        self.shrinking_sigma = switch("shrinking_sigma", shrinking_sigma, released)
-        self.padded = switch("padded", padded, released)
-        self.count_small = switch("count_small", count_small, True)
-
-    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
-        image, scribble = sample["image"], sample["scribble"]
-        outputs = network(image)
-        small = F.interpolate(image, scale_factor=0.3, mode="bilinear", align_corners=True)
-        with nullcontext() if self.count_small else uncounted(network):
-            on_small = network(small)["saliency"].float().sigmoid()
-        on_whole = F.interpolate(outputs["saliency"].float().sigmoid(), size=on_small.shape[-2:],
-                                 mode="bilinear", align_corners=True)
-        terms = {"consistency": structure_consistency(on_small, on_whole)}
-        quarter = F.interpolate(image, scale_factor=0.25, mode="bilinear", align_corners=True)
-        for number, (name, weight) in enumerate(self.WEIGHTS.items()):
-            logits = outputs[name].float()
-            ce = balanced_ce(logits, scribble) if self.double_softmax \
-                else partial_bce(logits, scribble)
-            reduced = F.interpolate(logits.sigmoid(), size=quarter.shape[-2:], mode="bilinear",
-                                    align_corners=True)
-            sigma = 0.1**(number + 1) if self.shrinking_sigma else 0.1
-            coherence = saliency_coherence(reduced, quarter, sigma_rgb=sigma, padded=self.padded)
-            terms[f"{name}_ce"] = weight * ce
-            terms[f"{name}_coherence"] = weight * self.COHERENCE * coherence
-        return outputs, terms
-
-
 class SCWSSOD(Network):
     """The decoder on four stages of a trunk; 63 537 997 parameters on ResNet-50 as released.
 
@@ -202,7 +144,7 @@ class SCWSSOD(Network):
     def __init__(self, trunk: str = "resnet50", **trunk_options):
         super().__init__()
         self.trunk = trunks.build(trunk, trunks.levels(trunk, (4, 8, 16, 32)), **trunk_options)
-        channels = [self.trunk.channels[stage] for stage in self.trunk.levels]
+        channels = self.trunk.widths
         deepest = channels[-1]
         self.context = nn.ModuleDict({str(level): Context(deepest, deepest) for level in (4, 3, 2)})
         self.deepest = Refinement(deepest, from_input=True)
@@ -216,8 +158,7 @@ class SCWSSOD(Network):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB → logits (N, 1, H, W): ``saliency`` and, from deeper and
         deeper stages, ``side3``, ``side4``, ``side5``."""
-        features = self.trunk(image)
-        *laterals, deepest = (features[stage] for stage in self.trunk.levels)
+        *laterals, deepest = self.trunk.maps(image)
         x = self.refine["5"](self.gated(self.deepest(deepest), deepest))
         outputs = {"side5": resize_to(self.predict["5"](x), image, False)}
         for level, lateral in zip(("4", "3", "2"), reversed(laterals), strict=True):

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import trunks
-from .base import Network
+from .base import Network, is_released, switch
 from .blocks import ReceptiveField, conv_norm, resize_to
 
 WIDTHS = (32, 64, 128)  # channels of the decoder at 1/8, 1/16 and 1/32, as released
@@ -278,30 +278,25 @@ class TRACER(Network):
                  variant: str = "released", floored_edges: bool | None = None,
                  scaled_mask: bool | None = None, **trunk_options):
         super().__init__()
-        if variant not in ("released", "paper"):
-            raise TypeError(f"variant must be 'released' or 'paper', not {variant!r}")
-        for name, value in (("floored_edges", floored_edges), ("scaled_mask", scaled_mask)):
-            if value not in (True, False, None):
-                raise TypeError(f"{name} is true or false, not {value!r}")
-        released = variant == "released"
+        released = is_released(variant)
+        floored_edges = switch("floored_edges", floored_edges, released)
+        scaled_mask = switch("scaled_mask", scaled_mask, released)
         shallow, *deep = trunks.levels(trunk, (4, 8, 16, 32))
         self.trunk = trunks.build(trunk, [shallow], **trunk_options)
         self.deep = trunks.build(trunk, deep, **trunk_options)
-        first = self.trunk.channels[self.trunk.levels[0]]
-        channels = [self.deep.channels[stage] for stage in self.deep.levels]
-        self.edges = FrequencyEdges(first, released if floored_edges is None else floored_edges)
+        (first,), channels = self.trunk.widths, self.deep.widths
+        self.edges = FrequencyEdges(first, floored_edges)
         self.receptive = nn.ModuleList([ReceptiveField(wide, width, unit) for wide, width in
                                         zip(channels, widths, strict=True)])
-        self.aggregation = Aggregation(widths, released if scaled_mask is None else scaled_mask)
+        self.aggregation = Aggregation(widths, scaled_mask)
         self.middle_attention = ObjectAttention(channels[0])
         self.shallow_attention = ObjectAttention(first)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB → logits (N, 1, H, W): ``saliency``, the mean of ``side0``
         (aggregation), ``side1`` and ``side2`` (after each object attention), and ``edge``."""
-        shallow, edge = self.edges(self.trunk(image)[self.trunk.levels[0]])
-        features = self.deep(shallow)
-        stages = [features[stage] for stage in self.deep.levels]
+        shallow, edge = self.edges(*self.trunk.maps(image))
+        stages = self.deep.maps(shallow)
         first = self.aggregation(*(block(x) for block, x in
                                    zip(self.receptive, stages, strict=True)))
         second = self.middle_attention(first, stages[0])

@@ -17,13 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from losses import bce, partial_bce, smoothness
-
 from . import trunks
 from .base import Network
 from .blocks import resize_to
 from .canny import opencv_canny, torch_canny
-from .objectives import Terms, switch
+from .own_objectives import WSSAObjective
 
 WIDTH = 32  # channels of every part but the trunk
 CANNY = ("released", "image", "torch")
@@ -92,33 +90,6 @@ class Pyramid(nn.Module):
         mean = self.image(x.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *x.shape[-2:])
         return torch.cat([mean, self.edges(resize_to(edges, x, True)),
                           *(branch(x) for branch in self.reaches)], dim=1)
-
-
-class WSSAObjective:
-    """Partial cross-entropy and 0.3 × smoothness of the initial and of the refined map, and the
-    cross-entropy of the edges (WSSA, Eq. 2 to 5). Beside its targets it needs the layer ``gray``.
-
-    Args:
-        variant: ``released`` or ``paper``.
-        gate: whether smoothness is the paper's (``losses.smoothness``); off as released.
-    """
-
-    targets = ("scribble", "edge")
-    outputs = ("initial", "saliency", "edge")
-
-    def __init__(self, variant: str, gate: bool | None = None):
-        self.gate = switch("gate", gate, variant == "paper")
-
-    def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
-        outputs = network(sample["image"])
-        terms = {}
-        for name, output in (("initial", "initial"), ("refined", "saliency")):
-            logits = outputs[output].float()
-            terms[f"{name}_bce"] = partial_bce(logits, sample["scribble"])
-            terms[f"{name}_smoothness"] = 0.3 * smoothness(logits.sigmoid(), sample["gray"],
-                                                           self.gate)
-        terms["edge_bce"] = bce(outputs["edge"].float(), sample["edge"])
-        return outputs, terms
 
 
 class WSSA(Network):

@@ -93,7 +93,8 @@ def recipe_path(word: str | Path) -> Path:
 
 
 def _recipes() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
+    return {path.relative_to(CONFIGS).with_suffix("").as_posix(): path
+            for path in sorted(CONFIGS.rglob("*.yaml"))}
 
 
 def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, object]]:

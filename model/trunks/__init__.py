@@ -6,7 +6,8 @@ trunk how many channels they have::
     runs = trunks.levels("resnet50", (4, 8, 16))  # [["stem", "layer1"], ["layer2"], ["layer3"]]
     trunk = trunks.build("resnet50", runs)
     trunk.levels  # ["layer1", "layer2", "layer3"], the last stage of each run
-    trunk.channels["layer3"]  # 1024
+    trunk.widths  # [256, 512, 1024], their channels
+    trunk.maps(image)  # their outputs
 
 Networks whose branches have their own copies of deep stages build the runs apart.
 """

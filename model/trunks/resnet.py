@@ -86,3 +86,10 @@ class CaffeResNet50(DenseResNet50):
             layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)
         for block in whole.layer4:
             block.conv2.dilation = block.conv2.padding = (2, 2)
+
+
+def released_stages(released: str) -> dict[str, str]:
+    """Rows of ``Network.released_keys`` for codes that keep torchvision's names: ``released`` is
+    the pattern in front of them."""
+    return {rf"{released}(conv1|bn1)\.": r"trunk.conv1.\1.",
+            rf"{released}layer(\d)\.": r"trunk.layer\1."}

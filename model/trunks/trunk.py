@@ -64,6 +64,17 @@ class Trunk(nn.Module, ABC):
             features[name] = x
         return features
 
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) → the outputs of ``levels``, from shallow to deep, with ``widths`` channels.
+        """
+        stages = self(image)
+        return [stages[level] for level in self.levels]
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of the outputs of ``levels``."""
+        return [self.channels[level] for level in self.levels]
+
     @abstractmethod
     def imagenet_keys(self) -> dict[str, str]:
         """Our key → the key of the same tensor in the file of ImageNet weights."""

@@ -16,8 +16,8 @@ from torch import Tensor
 import losses
 import model
 import train as train_script
-from model.itsd import ITSDObjective
 from model.objectives import TableObjective
+from model.own_objectives import ITSDObjective
 from tests.small_runs import equal, train, weights
 from utils.config import load_config, merge_config
 from utils.errors import UserError
