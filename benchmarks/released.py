@@ -11,7 +11,7 @@ from torch import Tensor
 
 from losses import LOSSES, saliency_coherence
 from losses.intensity import local_contrast
-from model.tracer import kept_disc
+from model.frequency import kept_disc
 
 
 def looped_disc(height: int, width: int, device: torch.device) -> Tensor:

@@ -82,6 +82,13 @@ def conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 3, dilatio
         nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
 
 
+def conv_relu_chain(channels: int, count: int, kernel: int = 3, bias: bool = True) -> nn.Sequential:
+    """``count`` convolutions that keep the shape, each with ReLU."""
+    return nn.Sequential(*(layer for _ in range(count) for layer in (
+        nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=bias),
+        nn.ReLU(inplace=True))))
+
+
 class ReceptiveField(nn.Module):
     """Receptive field block as CPD has it (Wu et al., CVPR 2019, Sec. 3.2; after Liu et al., ECCV
     2018): four branches of growing reach, which are concatenated and fused."""

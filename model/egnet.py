@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from . import trunks
 from .base import Network
-from .blocks import draw_convolutions, draw_small, resize_to
+from .blocks import conv_relu_chain, draw_convolutions, draw_small, resize_to
 from .trunks.resnet import released_stages
 from .trunks.vgg import released_features
 
@@ -28,12 +28,6 @@ def reduce(in_channels: int, out_channels: int) -> nn.Sequential:
     """1×1 convolution without bias, ReLU."""
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=False),
                          nn.ReLU(inplace=True))
-
-
-def three(channels: int, kernel: int) -> nn.Sequential:
-    """Three convolutions that keep the shape, each with ReLU."""
-    return nn.Sequential(*(layer for _ in range(3) for layer in (
-        nn.Conv2d(channels, channels, kernel, padding=kernel // 2), nn.ReLU(inplace=True))))
 
 
 class EGNet(Network):
@@ -67,16 +61,16 @@ class EGNet(Network):
         self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
         widths = (EDGE, 256, 512, 512, 512)
         if vgg:
-            self.extra = nn.Sequential(*(layer for _ in range(3) for layer in (
-                nn.Conv2d(512, 512, 3, padding=1, bias=False), nn.ReLU(inplace=True))))
+            self.extra = conv_relu_chain(512, 3, bias=False)
         else:
             self.convert = nn.ModuleList(
                 reduce(*shape) for shape in zip(self.trunk.widths, widths, strict=True))
-        self.decode = nn.ModuleList(three(*shape) for shape in zip(widths, KERNELS, strict=True))
+        self.decode = nn.ModuleList(conv_relu_chain(width, 3, kernel)
+                                    for width, kernel in zip(widths, KERNELS, strict=True))
         self.score = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in widths)
         self.narrow = nn.ModuleList([reduce(512, EDGE), reduce(512, 256)])
         self.guide_narrow = nn.ModuleList(reduce(width, EDGE) for width in widths[1:])
-        self.guide = nn.ModuleList(three(EDGE, kernel) for kernel in KERNELS[1:])
+        self.guide = nn.ModuleList(conv_relu_chain(EDGE, 3, kernel) for kernel in KERNELS[1:])
         self.guide_score = nn.ModuleList(nn.Conv2d(EDGE, 1, 3, padding=1) for _ in KERNELS[1:])
         self.final = nn.Sequential(nn.Conv2d(EDGE, EDGE, 5, padding=2), nn.ReLU(inplace=True),
                                    nn.Conv2d(EDGE, 1, 3, padding=1))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from . import trunks
 from .base import Network, is_released, switch
-from .blocks import resize_to
+from .blocks import conv_relu_chain, resize_to
 from .own_objectives import ITSDObjective
 from .trunks.resnet import released_stages
 from .trunks.vgg import released_features
@@ -45,19 +45,13 @@ def grouped(channels: int) -> nn.Sequential:
                          nn.ReLU(inplace=True))
 
 
-def chain(count: int) -> nn.Sequential:
-    """``count`` convolutions with ReLU."""
-    return nn.Sequential(*(layer for _ in range(count)
-                           for layer in (conv(WIDTH), nn.ReLU(inplace=True))))
-
-
 class SaliencyLevel(nn.Module):
-    """A level of the saliency's decoder."""
+    """A level of the saliency's decoder; its parts have the released code's names."""
 
     def __init__(self, depth: int, deepest: bool):
         super().__init__()
         self.conv4 = nn.Identity() if deepest else grouped(WIDTH // 2)
-        self.convs = chain(depth)
+        self.convs = conv_relu_chain(WIDTH, depth)
         self.conv2 = grouped(WIDTH // 2)
         self.final = nn.Sequential(conv(WIDTH), nn.ReLU(inplace=True))
 
@@ -70,11 +64,11 @@ class SaliencyLevel(nn.Module):
 
 
 class ContourLevel(nn.Module):
-    """A level of the contour's decoder."""
+    """A level of the contour's decoder; its parts have the released code's names."""
 
     def __init__(self, depth: int):
         super().__init__()
-        self.conv1 = chain(depth)
+        self.conv1 = conv_relu_chain(WIDTH, depth)
         self.conv2 = grouped(WIDTH)
         self.final = nn.Sequential(conv(WIDTH), nn.ReLU(inplace=True))
 

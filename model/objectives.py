@@ -1,7 +1,7 @@
 """What a recipe trains: an objective runs the network and returns its outputs and loss terms.
 
 Most recipes name the losses of each output in a table, ``loss.terms`` (docs/objectives.md). The
-papers that do more have a class beside their network. Both follow ``loss.variant`` (``released``
+papers that do more have a class in ``own_objectives``. Both follow ``loss.variant`` (``released``
 or ``paper``) and ``loss.options``, which change single differences between the two.
 """
 

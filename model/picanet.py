@@ -26,7 +26,7 @@ SIDE = 224  # of the images, and an eighth of it of the deep maps
 GRID = 10  # rows and columns that global attention chooses from, three pixels apart
 WINDOW, DILATION = 7, 2  # of local attention
 #: Channels of the encoder, and of a cell's result, from the deepest cell.
-CELLS = ((1024, 512), (512, 512), (512, 256), (256, 128), (128, 64), (64, 1))
+CELLS = ((1024, 512), (512, 512), (512, 256), (256, 128), (128, 64), (64, 64))
 GLOBAL_CELLS = 2
 
 
@@ -85,12 +85,10 @@ class Cell(nn.Module):
         self.bn_en = nn.BatchNorm2d(channels)
         self.conv1 = nn.Conv2d(2 * channels, channels, 1)
         self.attention = attention
-        if attention is None:
-            self.score = nn.Conv2d(channels, 1, 1)
-        else:
+        if attention is not None:
             self.conv2 = nn.Conv2d(2 * channels, out_channels, 1)
             self.bn_feature = nn.BatchNorm2d(out_channels)
-            self.score = nn.Conv2d(out_channels, 1, 1)
+        self.score = nn.Conv2d(out_channels, 1, 1)
 
     def forward(self, encoded: Tensor, deeper: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, h, w) and (N, C, ·, ·) → (N, out, h, w) and logits (N, 1, h, w)."""

@@ -1,16 +1,17 @@
 """PoolNet: A Simple Pooling-Based Design for Real-Time Salient Object Detection.
 
 Liu, Hou, Cheng, Feng and Jiang, CVPR 2019 (arXiv 1904.09569). A pyramid of poolings on the deepest
-stage gives features that know where the object is; they are handed to every level (global guiding
-flows). Levels are joined by sums of poolings of several sizes (feature aggregation modules).
+stage (the paper's PPM) tells where the object is, and flows to every level (GGF). Each level is
+joined with the next shallower one after it was averaged in windows of several sizes (FAM).
 
-The joint variant also learns edges from another data set. Its edge features are handed to the last
-level; they are not trained by the saliency (docs/poolnet.md).
+The joint network also learns edges, from another data set. The saliency reads their features, but
+does not train them (docs/poolnet.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,7 @@ def conv(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Conv2d:
 
 
 class Pyramid(nn.Module):
-    """Poolings of the deepest stage (PPM, Sec. 3.1; after Zhao et al., CVPR 2017)."""
+    """Poolings of the deepest stage (PPM; after Zhao et al., CVPR 2017)."""
 
     def __init__(self, in_channels: int, channels: int = 512):
         super().__init__()
@@ -49,7 +50,7 @@ class Pyramid(nn.Module):
 
 
 class Aggregation(nn.Module):
-    """A level joined with the next shallower one and the global flow (FAM, Sec. 3.2).
+    """A level joined with the next shallower one and the global flow (FAM).
 
     Args:
         joins: whether there is a shallower level to join.
@@ -75,7 +76,7 @@ class Aggregation(nn.Module):
 
 
 class EdgeBlock(nn.Module):
-    """Residual bottlenecks that make 16 edge features of a level (joint variant)."""
+    """Residual bottlenecks that make 16 edge features of a level."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -128,13 +129,10 @@ class PoolNet(Network):
         self.pyramid = Pyramid(channels[-1])
         self.convert = nn.ModuleList([] if vgg else [
             conv(before, after, 1) for before, after in zip(channels, widths, strict=True)])
-        deep_to_shallow = widths[::-1]
-        joined = deep_to_shallow[1:] if vgg else [512, 256, 256, 128]
+        joined = widths[-2::-1]  # all but the deepest, from deep to shallow
         self.flows = nn.ModuleList(conv(512, width) for width in joined)
-        entered = [widths[-1], *joined]
         self.aggregate = nn.ModuleList([
-            *(Aggregation(before, after, joins=True)
-              for before, after in zip(entered, joined, strict=False)),
+            *(Aggregation(before, after, joins=True) for before, after in pairwise(widths[::-1])),
             Aggregation(joined[-1], 128, joins=False)])
         self.joint = joint
         if joint:
@@ -152,15 +150,15 @@ class PoolNet(Network):
         """(N, 3, H, W), more than 112 pixels a side → logits (N, 1, H, W): ``saliency``, and with
         ``joint`` ``edge`` and ``edge0`` … of the levels it is fused of, from the deepest."""
         levels = self.trunk.maps(image)
-        known = self.pyramid(levels[-1])
+        place = self.pyramid(levels[-1])
         if self.convert:
             levels = [F.relu(convert(x)) for convert, x in zip(self.convert, levels, strict=True)]
         x, merged = levels[-1], []
-        for aggregate, flow, lateral in zip(self.aggregate, self.flows, levels[-2::-1],
-                                            strict=False):
-            x = aggregate(x, lateral, F.relu(flow(resize_to(known, lateral, True))))
+        *joining, last = self.aggregate
+        for aggregate, flow, lateral in zip(joining, self.flows, levels[-2::-1], strict=True):
+            x = aggregate(x, lateral, F.relu(flow(resize_to(place, lateral, True))))
             merged.append(x)
-        x = self.aggregate[-1](x)
+        x = last(x)
         if not self.joint:
             return {"saliency": resize_to(self.score(x), image, True)}
         features = [block(level) for block, level in zip(self.edge_blocks, merged, strict=True)]

@@ -13,7 +13,7 @@ Channels that pass the mask of the union attention are also scaled by their conf
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from . import trunks
 from .base import Network, is_released, switch
 from .blocks import ReceptiveField, conv_norm, resize_to
+from .frequency import high_frequencies
 
 WIDTHS = (32, 64, 128)  # channels of the decoder at 1/8, 1/16 and 1/32, as released
-RADIUS = 16  # of the disc of low frequencies that is removed before edges are found, in steps
 GAMMA = 0.1  # share of the channels that the union attention masks; also the rate of dropout
 DENOISE = 0.93  # a pixel with a higher background probability is certain background
 
@@ -136,36 +136,6 @@ class FrequencyEdges(nn.Module):
         logits = self.tracing(sharp * self.tracer(sharp) + sharp)
         edges = F.relu(F.selu(logits))
         return x + edges, edges if self.floored else logits
-
-
-def high_frequencies(x: Tensor) -> Tensor:
-    """(N, C, H, W) → magnitude (N, C, H, W) of the features without the low frequencies.
-
-    The transform runs in float32 or float64. The result has the type of the features, but float32
-    in mixed precision.
-    """
-    height, width = x.shape[-2:]
-    # A trace has to record how the disc is made, not the disc of one size. And a disc that is made
-    # of another tracer's stand-ins for tensors must not be kept for later calls.
-    traced = torch.jit.is_tracing() or torch.compiler.is_compiling() or type(x) is not Tensor
-    make = disc if traced else kept_disc
-    exact = x if x.dtype == torch.float64 else x.float()
-    spectrum = torch.fft.fft2(exact) * (1 - make(height, width, x.device))
-    sharp = torch.fft.ifft2(spectrum).abs()
-    return sharp if torch.is_autocast_enabled(x.device.type) else sharp.to(x.dtype)
-
-
-def disc(height: int, width: int, device: torch.device) -> Tensor:
-    """1 at frequencies nearer than ``RADIUS`` to the centre of the spectrum, else 0: (H, W), in the
-    order of ``fft2``. For odd sizes the centre is half a step off frequency 0, as released."""
-    down, across = (torch.arange(side, device=device) - side / 2 for side in (height, width))
-    inside = down[:, None] ** 2 + across ** 2 < RADIUS ** 2
-    return torch.fft.ifftshift(inside.float())
-
-
-#: ``disc``, made once for each size and device. It is no buffer of a module, because averages of
-#: weights copy buffers, and discs of two sizes do not fit one buffer.
-kept_disc = lru_cache(maxsize=32)(disc)
 
 
 class ObjectAttention(nn.Module):

@@ -112,7 +112,8 @@ EDN = {  # yuhuan-wu/EDN @ 59c4e56: scripts/train.sh; 4 batches of 6; 30 times a
     "loss.terms": {output: {"bce": 1, "batch_dice": 1}
                    for output in ("saliency", "side1", "side2", "side3", "side4")},
     "data.size": 384, "data.scales": [320 / 384, 352 / 384, 1.0], "data.image_resize": "opencv",
-    "data.soft_mask": False, "data.mask_resize": "nearest", "data.augment": [
+    "data.soft_mask": False, "data.mask_resize": "nearest", "data.mask_coding": "binary",
+    "data.mask_threshold": 254, "data.augment": [
         {"crop_sides": {"smallest": 31 / 32, "largest": 1}}, "vertical_flip"],
     "train.batch": 4 * 6, "train.accumulate": 4, "train.epochs": 3 * 30, "optim.lr": 5e-5,
     "optim.betas": [0.9, 0.99], "optim.weight_decay": 1e-4, "optim.schedule": "poly",

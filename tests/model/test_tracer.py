@@ -13,7 +13,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import model
-from model import tracer
+from model import frequency, tracer
 from utils.errors import UserError
 
 
@@ -44,7 +44,7 @@ def plain_mask(height: int, width: int) -> np.ndarray:
 @given(st.integers(1, 90), st.integers(1, 90))
 @settings(max_examples=25, deadline=None)
 def test_the_frequency_mask_is_the_released_loop(height, width):
-    mask = torch.fft.fftshift(tracer.disc(height, width, torch.device("cpu")))
+    mask = torch.fft.fftshift(frequency.disc(height, width, torch.device("cpu")))
     assert np.array_equal(mask.numpy(), plain_mask(height, width))
 
 
@@ -54,22 +54,22 @@ def test_high_frequencies_equal_the_shifted_transform(size):
     spectrum = torch.fft.fftshift(torch.fft.fft2(x), dim=(-2, -1)) * (1 - torch.from_numpy(
         plain_mask(*size)).float())
     expected = torch.fft.ifft2(torch.fft.ifftshift(spectrum, dim=(-2, -1))).abs()
-    assert torch.allclose(tracer.high_frequencies(x), expected, atol=1e-5)
+    assert torch.allclose(frequency.high_frequencies(x), expected, atol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
-        assert tracer.high_frequencies(x.bfloat16()).dtype == torch.float32
+        assert frequency.high_frequencies(x.bfloat16()).dtype == torch.float32
 
 
 def test_the_mask_is_made_once_and_is_no_weight():
-    tracer.kept_disc.cache_clear()
+    frequency.kept_disc.cache_clear()
     network = model.build("tracer_te0")
     for _ in range(3):
         network(torch.randn(2, 3, 64, 64))
-    assert tracer.kept_disc.cache_info().misses == 1
+    assert frequency.kept_disc.cache_info().misses == 1
     assert not [key for key in network.state_dict() if "mask" in key or "disc" in key]
 
 
 def test_a_mask_made_while_predicting_serves_training():
-    tracer.kept_disc.cache_clear()
+    frequency.kept_disc.cache_clear()
     network = model.build("tracer_te0")
     image = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
@@ -79,10 +79,10 @@ def test_a_mask_made_while_predicting_serves_training():
 
 
 def test_no_other_tracers_tensors_are_kept():
-    tracer.kept_disc.cache_clear()
+    frequency.kept_disc.cache_clear()
     with FakeTensorMode() as mode:
-        tracer.high_frequencies(mode.from_tensor(torch.randn(1, 2, 40, 40)))
-    assert type(tracer.high_frequencies(torch.randn(1, 2, 40, 40))) is torch.Tensor
+        frequency.high_frequencies(mode.from_tensor(torch.randn(1, 2, 40, 40)))
+    assert type(frequency.high_frequencies(torch.randn(1, 2, 40, 40))) is torch.Tensor
 
 
 def test_dropout_leaves_out_channels_not_images():

@@ -1,4 +1,4 @@
-"""Released and paper: what the variants of the VGG classics change, and the recipes of the papers."""
+"""What the variants of the VGG classics change, and the recipes of the papers."""
 
 from __future__ import annotations
 

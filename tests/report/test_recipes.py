@@ -7,6 +7,7 @@ import re
 import pytest
 
 from report.recipes import Recipe, Recipes
+from utils.config import load_config
 from utils.errors import UserError
 from utils.paths import CONFIGS
 
@@ -14,6 +15,12 @@ from utils.paths import CONFIGS
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_reported_numbers_of_every_recipe_can_be_held_against_ours(path):
     assert Recipe(path).name == path.stem
+
+
+def test_no_two_recipes_have_one_name_of_a_paper():
+    """Maps of a run with a name of its own are held against the recipe whose paper they name."""
+    papers = [load_config(path).paper for path in CONFIGS.glob("*.yaml")]
+    assert len(set(papers) - {""}) == len([paper for paper in papers if paper])
 
 
 @pytest.mark.parametrize("change, message", [
