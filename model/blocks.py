@@ -25,7 +25,12 @@ def resize_to(x: Tensor, reference: Tensor, align_corners: bool) -> Tensor:
 
 def draw_convolutions(module: nn.Module, draw: Callable[[Tensor], object],
                       zero_biases: bool = True) -> None:
-    """Draw the weights of all convolutions in ``module`` anew, in their order."""
+    """Draw the weights of all convolutions in ``module`` anew, in their order.
+
+    Args:
+        draw: what fills a weight in place.
+        zero_biases: whether biases become 0, or stay as they are.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             draw(layer.weight)
@@ -34,7 +39,7 @@ def draw_convolutions(module: nn.Module, draw: Callable[[Tensor], object],
 
 
 def draw_small(weight: Tensor) -> None:
-    """Draw from N(0, 0.01²), as Caffe's recipes and those after them do."""
+    """Draw a weight from N(0, 0.01²)."""
     nn.init.normal_(weight, std=0.01)
 
 
