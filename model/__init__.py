@@ -152,9 +152,10 @@ def require_outputs(network: Network, objective: Objective) -> None:
     Raises:
         UserError: the objective reads an output that the network does not have.
     """
+    side = network.fixed_side or network.smallest_side
     network.eval()
     with torch.no_grad():
-        outputs = network(torch.zeros(1, 3, network.smallest_side, network.smallest_side))
+        outputs = network(torch.zeros(1, 3, side, side))
     network.train()
     for name in objective.outputs:
         if name not in outputs:
