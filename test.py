@@ -174,6 +174,8 @@ def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, Callable[[nn.Modu
     key = config.weights.key if overridden & {"weights", "weights.key"} else ""
     partially = config.weights.partial and bool(overridden & {"weights", "weights.partial"})
     averaged = not key and "network" in content and isinstance(content.get("average"), dict)
+    if averaged:
+        print("of its weights the moving average (train.ema); weights.key=network: the last ones")
     return config, partial(load_weights, source=tested_weights(content) if averaged else content,
                            key=key, partial=partially, origin=str(path)), path, sha256
 

@@ -129,10 +129,11 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     run = Run(config, network, objective, loader, folder, precision, world, pairs)
     if world.main:
         print_summary(network, config.data.size)
+    if resumed is not None:  # before the folder is written to: what does not fit changes nothing
+        run.restore(resumed, path)
+    if world.main:
         start_folder(folder, config, device, world, anew=resumed is None,
                      masks=codings_of([*training, *validation]))
-    if resumed is not None:
-        run.restore(resumed, path)
     return run, validation
 
 

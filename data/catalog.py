@@ -163,8 +163,10 @@ def locate(spec: str, root: Path, names: Names = PLAIN) -> SetOnDisk:
             name = _absolute(folder).name
             entry = lookup(name)
             return _pair(_files(folder, entry, folder.parent, names), name, folder, entry, names)
+    several = f" Several sets are a list in brackets: [{spec}]." if "," in spec else ""
     raise UserError(f"data set {spec!r} not found: no such folder in {root}, and the catalog does "
-                    f"not know it; {nearest(spec, known_sets())}; IMAGES:MASKS names two folders")
+                    f"not know it; {nearest(spec, known_sets())}; IMAGES:MASKS names two folders."
+                    + several)
 
 
 def two_folders(spec: str) -> tuple[Path, ...]:

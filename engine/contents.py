@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.errors import UserError
+from utils.errors import UserError, lacks_memory
 
 #: Key of ``at`` → the least value of the number; see ``engine.run.Progress``.
 _COUNTS = {"step": 0, "epoch": 1, "batch": 0, "stale": 0, "skipped": 0, "parts": 1}
@@ -48,6 +48,8 @@ def part_of(path: Path, name: str) -> Iterator[None]:
         yield
     except (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError,
             TypeError, UserError, ValueError) as error:
+        if lacks_memory(error):
+            raise
         raise bent(path, f"{name}: {str(error) or type(error).__name__}") from None
 
 
@@ -67,6 +69,15 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
         yield f"at.loss_sum is {_kind(at.get('loss_sum'))}, not a number"
     if not is_count(closed := at.get("closed", 0)) or max(closed, at["stale"]) > at["step"]:
         yield f"at.closed or at.stale is not a number up to {at['step']}"
+    if strange := at.keys() - {*_COUNTS, "loss_sum", "closed", "best", "per_epoch"}:
+        yield f"at.{sorted(map(str, strange))[0]} is not known"
+    length = at.get("per_epoch", 1)
+    if not is_count(length, 1):
+        yield f"at.per_epoch is {_kind(length)}, not a number from 1"
+    behind = (at["epoch"] - 1) * length + at["batch"]
+    if "per_epoch" in at and (at["batch"] > length or at["step"] != behind):
+        yield (f"at.step is {at['step']}, which is not batch {at['batch']} of epoch {at['epoch']}, "
+               f"where epochs have {length} batches")
     if not isinstance(content.get("pairs", {}), Mapping):
         yield "its part 'pairs' is not a mapping"
     if "best" not in at or not (at["best"] is None or is_number(at["best"])):

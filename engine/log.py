@@ -137,17 +137,26 @@ class RunLog:
         """Begin log.csv with ``columns`` and those of the rows that a resumed run keeps."""
         columns = ["step", "epoch", *columns, *VALIDATION]
         kept: list[dict[str, str]] = []
+        strange = 0
         if self.resume_step and self.path.is_file():
             try:
-                with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
+                # Spreadsheets begin files with the mark that utf-8-sig skips.
+                with self.path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+                    reader = csv.DictReader(file)
+                    if reader.fieldnames and "step" not in reader.fieldnames:
+                        raise csv.Error("its first line names no column step")
                     # A row cut short by a crash has empty fields or half a number: it is left out.
-                    kept = [row for row in csv.DictReader(file)
-                            if None not in row and None not in row.values()
-                            and row.get("step", "").isdigit()
-                            and int(row["step"]) <= self.resume_step]
+                    for row in reader:
+                        if None in row or None in row.values() or not row["step"].isdecimal():
+                            strange += 1
+                        elif int(row["step"]) <= self.resume_step:
+                            kept.append(row)
             except csv.Error as error:
                 raise UserError(f"{self.path} cannot be read ({error}); move it away, and the run "
                                 "goes on with a new one") from None
+        if strange:
+            print(f"note: {self.path}: {strange} lines that are no rows of it are left out",
+                  file=sys.stderr)
         header = list(kept[0]) if kept else []
         columns = header + [name for name in columns if name not in header]
         if self._file is not None:

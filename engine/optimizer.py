@@ -22,9 +22,11 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
     trained.
 
     Raises:
-        UserError: a name in ``freeze`` that fits no parameter.
+        UserError: a name in ``freeze`` fits no parameter, or nothing is left to train.
     """
     freeze(network, config.freeze)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UserError(f"optim.freeze={list(config.freeze)} leaves nothing to train")
     beside = getattr(network, "with_trunk", ())
     in_trunk = {id(parameter) for name, module in network.named_modules()
                 if isinstance(module, Trunk) or name in beside

@@ -141,7 +141,8 @@ class Run:
             **{key: member.state_dict() for key, member in self._members().items()},
             "random": random,
             "at": asdict(self.progress) | {"skipped": self.guard.skipped,
-                                           "parts": self.parts.count},
+                                           "parts": self.parts.count,
+                                           "per_epoch": self.per_epoch},
             "pairs": self.pairs,
         }, self.config, keep=self.folder / "previous.pt" if name == "last.pt" else None)
 
@@ -207,6 +208,7 @@ class Run:
 
     def _restore_progress(self, saved: dict, processes: int, path: Path) -> None:
         """Take up the place in the epoch that ``processes`` processes had saved."""
+        saved.pop("per_epoch", None)
         self.guard.skipped = saved.pop("skipped")
         self.parts.count = max(self.parts.count, min(saved.pop("parts"), self.config.train.batch))
         if "closed" not in saved:  # earlier versions do not tell; where the epoch is counted, it is

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from model.norm import BatchNorm
-from utils.errors import UserError
+from utils.errors import UserError, lacks_memory
 from utils.world import World
 
 
@@ -128,8 +128,7 @@ class Parts:
 
     def split(self, error: RuntimeError) -> None:
         """Cut batches into more parts when it was memory that did not suffice."""
-        if not isinstance(error, torch.OutOfMemoryError) \
-                and "can't allocate memory" not in str(error):
+        if not lacks_memory(error):
             raise error
         if not self.may_split or self.count >= self.images:
             raise UserError(

@@ -6,6 +6,8 @@ import errno
 import zipfile
 from pathlib import Path
 
+from .errors import lacks_memory
+
 
 def is_archive(path: Path) -> bool:
     """Whether a file begins as a zip archive does; torch's old format does not."""
@@ -34,5 +36,7 @@ def damage_of(path: Path) -> str:
                 raise
             return str(error)
         except Exception as error:  # zip, zlib, struct, value and runtime errors
+            if lacks_memory(error):
+                raise
             return str(error) or type(error).__name__
     return f"the checksum of {record} differs" if record else ""

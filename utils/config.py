@@ -131,6 +131,10 @@ def _lay(config: DictConfig, recipe: object, origin: str) -> DictConfig:
     """Lay a recipe, which may hold anything that YAML can express, over a configuration."""
     if not isinstance(recipe, dict):
         raise UserError(f"{origin}: a recipe is a mapping of keys, not {type(recipe).__name__}")
+    if dotted := [key for key in recipe if "." in str(key)]:
+        group, _, key = dotted[0].partition(".")
+        raise UserError(f"{origin}: {dotted[0]} is how a command line names a key; a recipe has "
+                        f"{group}: {{{key}: …}}")
     given = _created(recipe, origin)
     _renew(given, origin)
     return _merge(config, given, origin)
@@ -204,10 +208,11 @@ def _merge(config: DictConfig, change: DictConfig, origin: str,
         _replace_terms(config.loss.terms, OmegaConf.select(change, "loss.terms"), origin)
     try:
         return OmegaConf.unsafe_merge(config, change)  # without a copy: neither is used again
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, TypeError) as error:  # the second: a list for a mapping
         first_line = str(error).splitlines()[0]
-        raise UserError(f"{origin}: " + (_misfit(change) or f"{error.full_key or 'value'}: "
-                                                            f"{first_line}")) from None
+        raise UserError(f"{origin}: " + (_misfit(change) or
+                                         f"{getattr(error, 'full_key', None) or 'value'}: "
+                                         f"{first_line}")) from None
     except OverflowError as error:  # a whole number that no float is as large as
         raise UserError(f"{origin}: {error}") from None
 

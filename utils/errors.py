@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import functools
 import os
 import sys
@@ -14,6 +15,18 @@ SHOWN_PROBLEMS = 20
 
 class UserError(Exception):
     """An error that the user can put right: the message says what, where and how."""
+
+
+#: What torch says on a CPU, and oneDNN within it, when they cannot allocate.
+_NO_MEMORY = ("can't allocate memory", "could not create a primitive")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether it was memory that did not suffice, of the machine or of a GPU: then nothing is wrong
+    with the file or the data in hand."""
+    return (isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+            or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+            or (isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)))
 
 
 def list_problems(title: str, problems: Sequence[str], advice: str = "") -> str:
@@ -42,8 +55,9 @@ def _print_note(message: str) -> None:
 
 def guess(word: str, known: Iterable[str]) -> str:
     """The question whether the nearest known word was meant; empty if none is near."""
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"did you mean {match[0]!r}?" if match else ""
+    by_lower = {name.lower(): name for name in known}
+    match = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    return f"did you mean {by_lower[match[0]]!r}?" if match else ""
 
 
 def nearest(word: str, known: Collection[str]) -> str:
@@ -52,7 +66,8 @@ def nearest(word: str, known: Collection[str]) -> str:
 
 
 def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
-    """Decorator for a script's ``main``: user and system errors become one message, status 2.
+    """Decorator for a script's ``main``: user and system errors, and memory that does not suffice,
+    become one message, status 2.
 
     What the terminal's encoding lacks, and bytes of a file's name that are not UTF-8, are printed
     as escapes.
@@ -81,6 +96,13 @@ def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
             # A full disk or a folder without write permission: the system's message tells enough.
             where = f"{error.filename}: " if error.filename else ""
             print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+            return 2
+        except (MemoryError, RuntimeError) as error:
+            if not lacks_memory(error):
+                raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            print(f"error: memory ran out: {reason}\nLower data.size, train.batch or test.batch, "
+                  "or end other programs; nothing is wrong with the files.", file=sys.stderr)
             return 2
 
     return wrapper

@@ -3,11 +3,12 @@
 People save state dicts as they are or inside of other dicts, with the prefixes of what wrapped
 their network in training, with the counters of their tools. None of that is known here by name: of
 the mappings of tensors in a file, that one is taken whose keys fit, once a prefix is removed that
-all of them share. All that is done to a file's keys is printed.
+most of them share. All that is done to a file's keys is printed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, product
@@ -101,7 +102,8 @@ def read_state(content: Mapping, wanted: Sequence[Wanted], origin: str, key: str
         raise UserError(f"{origin} holds several sets of weights that fit: {', '.join(names)}. "
                         "Choose one by its name, for example weights.key=" + names[-1])
     chosen = candidates[0]
-    under = [] if chosen.where in (TOP, _own(content)) else [f"weights under {chosen.where}"]
+    plain = (TOP,) if "average" in content else (TOP, _own(content))
+    under = [] if chosen.where in plain else [f"weights under {chosen.where}"]
     chosen.done = under + chosen.done
     if chosen.done and (partial or not chosen.misfits):
         note(f"{origin}: {', '.join(chosen.done)}")
@@ -143,7 +145,7 @@ def _best(readings: Iterator[Reading]) -> Reading:
 
 def _readings(where: str, mapping: Mapping, wanted: Sequence[Wanted]) -> Iterator[Reading]:
     """The ways to read a mapping, the simplest first: its keys as they are, without a prefix that
-    all share, without the parts that wrappers put into some of them, with a prefix that all that
+    most share, without the parts that wrappers put into some of them, with a prefix that all that
     is wanted shares."""
     state = {str(key): value for key, value in mapping.items() if isinstance(value, Tensor)}
     others = [str(key) for key, value in mapping.items() if not isinstance(value, Tensor)]
@@ -156,7 +158,7 @@ def _readings(where: str, mapping: Mapping, wanted: Sequence[Wanted]) -> Iterato
         aside.append(f"{len(counters)} counters {kinds} left out")
         state = {key: value for key, value in state.items() if key not in counters}
     for each in wanted:
-        prefixes = dict.fromkeys(("", _shared(list(each.tensors))[-1]))
+        prefixes = dict.fromkeys(("", _shared(list(each.tensors), len(each.tensors))[-1]))
         for (keys, removed), added in product(_renamings(list(state)), prefixes):
             renamed = {f"{added}{new}": state[old] for old, new in keys.items()}
             steps = [*removed, *([f"prefix {added} added"] if added else [])]
@@ -187,16 +189,27 @@ def _renamings(keys: list[str]) -> Iterator[tuple[dict[str, str], list[str]]]:
         parts = [part for part in _WRAPPERS if any(part in key.split(".") for key in keys)]
         ways.append((bare, [f"{' and '.join(parts)} removed from keys"]))
     for short, removed in ways:
-        for prefix in _shared(short):
-            yield ({key: new.removeprefix(prefix) for key, new in zip(keys, short, strict=True)},
-                   [*removed, *([f"prefix {prefix} removed"] if prefix else [])])
+        for prefix in _shared(short, len(short) // 2 + 1):
+            renamed = {key: new.removeprefix(prefix) for key, new in zip(keys, short, strict=True)}
+            count = sum(new.startswith(prefix) for new in short)
+            some = f" from {count} of {len(keys)} keys" if count < len(keys) else ""
+            if len(set(renamed.values())) == len(keys):  # or else one would take another's place
+                yield (renamed, [*removed, *([f"prefix {prefix} removed{some}"] if prefix else [])])
 
 
-def _shared(keys: list[str]) -> list[str]:
-    """The prefixes, up to a point, that all keys share, from the empty one to the longest."""
-    parts = keys[0].split(".")[:-1][:_LONGEST] if keys else []
-    prefixes = [""] + [".".join(parts[:n]) + "." for n in range(1, len(parts) + 1)]
-    return [prefix for prefix in prefixes if all(key.startswith(prefix) for key in keys)]
+def _shared(keys: list[str], least: int) -> list[str]:
+    """The prefixes, up to a point, that at least ``least`` keys share, from the empty one to the
+    longest. ``least`` is more than half of them, so that there is one of each length at most."""
+    prefixes = [""]
+    while len(prefixes) <= _LONGEST:
+        start = len(prefixes[-1])
+        longer = Counter(key[:key.index(".", start) + 1] for key in keys
+                         if key.startswith(prefixes[-1]) and "." in key[start:])
+        prefix, count = max(longer.items(), key=lambda item: item[1], default=("", 0))
+        if count < least or not count:
+            break
+        prefixes.append(prefix)
+    return prefixes
 
 
 def _listed(names: Sequence | Mapping, most: int = 5) -> str:

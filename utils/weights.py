@@ -86,6 +86,9 @@ def _load_trunks(trunks: Mapping[str, nn.Module], source: str, key: str, partial
     """Load trunks of one kind from one file, see ``load_backbone``."""
     first = next(iter(trunks.values()))
     path = _imagenet_file(first.imagenet) if source == "imagenet" else ROOT / source
+    if not path.exists():
+        raise UserError(f"weights.backbone={source}: file not found. It is imagenet, none (random "
+                        "weights), or a file")
     wanted, by_label = {}, {}
     for name, trunk in trunks.items():
         own = trunk.state_dict()

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from .archive import damage_of, is_archive
-from .errors import UserError
+from .errors import UserError, lacks_memory
 from .files import sha256_of
 
 #: How a file begins → what it is, and the way out.
@@ -171,6 +171,8 @@ def _read_safetensors(path: Path) -> dict:
     try:
         return safetensors.torch.load(content)
     except Exception as error:  # the package raises errors of its own, key and value errors
+        if lacks_memory(error):
+            raise
         raise _unreadable(path, f"the safetensors file is damaged or cut short ({error}). Fetch "
                           "it again") from None
 
@@ -188,6 +190,8 @@ def _read_torch(path: Path, of_others: bool) -> object:
                 content = torch.load(file, map_location="cpu", weights_only=True)
             break
         except Exception as error:  # torch raises pickle, zip, runtime and type errors here
+            if lacks_memory(error):
+                raise
             reason = _ANSI.sub("", str(error)) or type(error).__name__
             match = re.search(r"Unsupported global: GLOBAL ([\w.]+)", reason)
             name = match[1] if match else ""

@@ -30,6 +30,10 @@ def halving_pool(kind: str) -> nn.Module:
     return _POOLS[kind]()
 
 
+#: Factor on the channels at which a trunk has 3.8 billion parameters.
+WIDEST = 16
+
+
 def scaled(channels: int, width: float) -> int:
     """``channels`` × ``width``, at least 1."""
     return max(1, round(channels * width))
@@ -61,8 +65,8 @@ class VGG16(Trunk):
                  width: float = 1.0, norm: bool = False):
         super().__init__()
         self.norm, self.imagenet = norm, "vgg16_bn" if norm else "vgg16"
-        if not isinstance(width, int | float) or width <= 0:
-            raise TypeError(f"width must be a number above 0, not {width!r}")
+        if not isinstance(width, int | float) or not 0 < width <= WIDEST:
+            raise TypeError(f"width must be a number above 0 and at most {WIDEST}, not {width!r}")
         channels = 3
         for stage, convolutions in CONVOLUTIONS.items():
             if stage not in stages:

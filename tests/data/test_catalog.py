@@ -159,6 +159,8 @@ def test_custom_sets_and_unknown_names(sets, tmp_path):
     assert locate(spec, tmp_path).name == "TINY-TE"
     with pytest.raises(UserError, match="did you mean 'ECSSD'"):
         find_pairs("ECSD", sets)
+    with pytest.raises(UserError, match=r"in brackets: \[ECSSD,SOD\]"):
+        find_pairs("ECSSD,SOD", sets)
     with pytest.raises(UserError, match=r"folder not found: .*TINY-TE/gts"):
         find_pairs(f"{sets / 'TINY-TE/images'}:{sets / 'TINY-TE/gts'}", sets)
     with pytest.raises(UserError, match="'' not found"):

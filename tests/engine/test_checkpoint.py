@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,16 @@ import torch
 from engine.checkpoint import (
     checkpoint_to_resume,
     load_checkpoint,
+    load_latest,
     require_same_recipe,
     save_checkpoint,
 )
+from engine.contents import part_of
 from engine.log import RunLog
 from engine.optimizer import build_optimizer
 from engine.seed import random_state, restore_random_state, set_seed
 from engine.step import StepResult
+from utils.archive import damage_of
 from utils.config import default_config, merge_config
 from utils.errors import UserError
 
@@ -126,7 +130,7 @@ def test_the_random_state_is_restored(tmp_path):
     assert draw() == first
 
 
-def test_a_log_that_a_crash_cut_short_goes_on(tmp_path):
+def test_a_log_that_a_crash_cut_short_goes_on(tmp_path, capsys):
     (tmp_path / "log.csv").write_text("step,epoch,loss\n1,1,0.5\n2,1,0.4\n3,1\n4")
     log = RunLog(tmp_path, last_step=10, every=1, resume_step=3)
     quarter = torch.tensor(0.25)
@@ -135,3 +139,44 @@ def test_a_log_that_a_crash_cut_short_goes_on(tmp_path):
     log.close()
     steps = [line.split(",")[0] for line in (tmp_path / "log.csv").read_text().splitlines()]
     assert steps == ["step", "1", "2", "4"]
+    assert "log.csv: 2 lines that are no rows of it are left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mark, text", [
+    ("\ufeff", "step,epoch,loss\n1,1,0.5\n"), ("", "step;epoch;loss\n1;1;0.5\n")])
+def test_a_log_that_a_spreadsheet_saved_keeps_its_rows(tmp_path, mark, text):
+    path = tmp_path / "log.csv"
+    path.write_text(mark + text, encoding="utf-8")
+    log = RunLog(tmp_path, last_step=10, every=1, resume_step=3)
+    if mark:
+        log.row(4, 1, val_MAE=0.25)
+        assert [line.split(",")[0] for line in path.read_text().splitlines()] == ["step", "1", "4"]
+    else:
+        with pytest.raises(UserError, match=r"names no column step.*move it away"):
+            log.row(4, 1, val_MAE=0.25)
+        assert path.read_text() == text
+    log.close()
+
+
+@pytest.mark.parametrize("error", [
+    MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), OSError(12, "Cannot allocate"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_checkpoint_that_memory_is_too_short_for_is_not_called_damaged(tmp_path, monkeypatch,
+                                                                         error):
+    for name in ("last.pt", "previous.pt"):
+        save_checkpoint(tmp_path / name, {"network": {"w": torch.ones(2)}}, default_config())
+
+    def fail(*arguments, **named):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", fail)
+        with pytest.raises(type(error)):
+            load_latest(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile.ZipFile, "testzip", fail)
+        with pytest.raises(type(error)):
+            damage_of(tmp_path / "last.pt")
+    with pytest.raises(type(error)), part_of(tmp_path / "last.pt", "optimizer"):
+        fail()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "previous.pt"]

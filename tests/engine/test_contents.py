@@ -117,7 +117,9 @@ def test_a_bent_checkpoint_is_refused_by_name_or_makes_no_difference(tmp_path, o
 
 @pytest.mark.parametrize("place, value, message", [
     (("random",), {}, "'random' is not a list"),
-    (("at", "step"), 10**9, "at: step 1000000000 is not batch 2 of epoch 2, where epochs have 5"),
+    (("at", "step"), 10**9, "at.step is 1000000000, which is not batch 2 of epoch 2, where .* 5"),
+    (("at", "epoch"), 50, "at.step is 7, which is not batch 2 of epoch 50"),
+    (("at", "rounds"), 1, "at.rounds is not known"),
     (("at",), [], "part 'at' is a list, not a mapping"),
     (("schedule",), KeyError, "part 'schedule' is None"),
     (("optimizer", "state", 0, "exp_avg"), torch.zeros(2), r"exp_avg is a tensor \(2,\)"),
@@ -139,6 +141,9 @@ def test_the_message_names_the_part(tmp_path, place, value, message):
 def test_checkpoints_of_earlier_versions_are_gone_on_from(tmp_path):
     content, path = save(tmp_path, "adam"), tmp_path / "last.pt"
     expected = state_of(restore(content, path))
-    for place in (("at", "closed"), ("tensors",), ("pairs",)):
+    for place in (("at", "closed"), ("at", "per_epoch"), ("tensors",), ("pairs",)):
         bend(content, place)
     assert alike(state_of(restore(content, path)), expected)
+    bend(content, ("at", "step"), 10**9)
+    with pytest.raises(UserError, match="at: step 1000000000 is not batch 2 of epoch 2"):
+        restore(content, path)

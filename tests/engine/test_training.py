@@ -87,6 +87,9 @@ def test_groups_the_trunk_learns_slower_and_norms_do_not_decay():
     config.freeze = ["trnk"]
     with pytest.raises(UserError, match="did you mean 'trunk'"):
         build_optimizer(config, network)
+    config.freeze = [name for name, _ in network.named_children()]
+    with pytest.raises(UserError, match=r"optim\.freeze=.* leaves nothing to train"):
+        build_optimizer(config, network)
 
 
 @pytest.mark.parametrize("decay_all", [True, False])

@@ -54,6 +54,8 @@ def test_two_different_trunks_each_take_their_own_file(runs):
     assert all((value == 1).all() for value in network.state_dict().values())
     with pytest.raises(UserError, match="one file does not fit: vgg16, resnet50"):
         load_backbone(network, str(runs / "vgg16-397923af.pth"))
+    with pytest.raises(UserError, match=r"backbone=null: file not found\. It is imagenet, none "):
+        load_backbone(model.build("cpd_vgg", width=0.0625), "null")
 
 
 def test_every_network_is_a_network():

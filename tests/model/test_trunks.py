@@ -58,6 +58,10 @@ def test_unknown_trunks_and_stages_are_errors():
         trunks.build("resnet50", [["stem", "layer5"]])
     with pytest.raises(UserError, match="did you mean 'resnet50'"):
         model.build("cpd_resnet", trunk="resnet_50")
+    with pytest.raises(UserError, match="did you mean 'cpd_vgg'"):
+        model.build("CPD_VGG")
+    with pytest.raises(UserError, match="width must be a number above 0 and at most 16, not 1000"):
+        model.build("cpd_vgg", width=1000)
 
 
 def test_a_trunk_is_an_option_of_a_network():

@@ -94,11 +94,12 @@ def test_training_stops_early_when_validation_does_not_improve(made_sets, runs, 
     assert torch.load(runs / "trial/last.pt", weights_only=True)["at"]["epoch"] == 4
 
 
-def test_the_average_is_what_is_tested(made_sets, runs, tmp_path):
+def test_the_average_is_what_is_tested(made_sets, runs, tmp_path, capsys):
     assert train(made_sets, "train.ema=0.99", "optim.lr=0.01", "train.epochs=1") == 0
     content = torch.load(runs / "trial/last.pt", weights_only=True)
     command = ["--gpu", "cpu", "--checkpoint", str(runs / "trial/last.pt"), "--data", "TINY-TE"]
     assert test_script.main([*command, "--out", str(tmp_path / "a")]) == 0
+    assert "moving average (train.ema)" in capsys.readouterr().out
     assert test_script.main([*command, "--out", str(tmp_path / "c"), "--config",
                              str(runs / "trial/config.yaml")]) == 0
     content["network"] = {key.removeprefix("module."): value

@@ -296,3 +296,13 @@ def test_the_first_signal_asks_and_the_second_interrupts(capsys):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
     assert "SIGTERM: saving after this step" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_does_not_fit_the_run_leaves_its_folder_as_it_is(made_sets, runs):
+    assert train(made_sets, "train.steps=1") == 0
+    content = torch.load(runs / "trial/last.pt", weights_only=True)
+    content["random"][0]["torch"] = content["random"][0]["torch"][:10]
+    torch.save(content, runs / "trial/last.pt")
+    before = {path: path.read_bytes() for path in (runs / "trial").iterdir()}
+    assert train(made_sets, "--resume", "train.steps=2") == 2
+    assert {path: path.read_bytes() for path in (runs / "trial").iterdir()} == before

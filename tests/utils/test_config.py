@@ -94,6 +94,8 @@ def test_a_recipe_is_named_by_its_name_in_configs_too(tmp_path, monkeypatch):
     ("optim=", "optim is a group of keys, such as optim.name, and has no value of its own"),
     ("optim.lr=", "optim.lr has no value: must be a number"),
     ("model.options=3", "model.options = 3: must be a mapping"),
+    ("loss.options=[1]", "loss.options = [1]: must be a mapping"),
+    ("OPTIM.LR=1", "did you mean 'optim.lr'"),
     ("train.batch=1.5", "train.batch = 1.5: must be a whole number"),
     ("optim.betas=[x,1]", "must be a list, of which each item is a number"),
     ("data.recursive=maybe", "data.recursive = 'maybe': must be true or false")])
@@ -107,6 +109,9 @@ def test_unknown_keys_in_a_file_and_files_that_are_none(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("optim: {learning_rate: 1}\n")
     with pytest.raises(UserError, match=r"optim\.learning_rate"):
+        load_config(path)
+    path.write_text("optim.lr: 1\n")
+    with pytest.raises(UserError, match=r"a recipe has optim: \{lr: …\}"):
         load_config(path)
     path.write_text("a: [")
     with pytest.raises(UserError, match="not valid YAML"):

@@ -23,6 +23,16 @@ def test_an_error_is_one_message_wherever_it_was_raised(capsys, message, line):
     assert capsys.readouterr().err == f"error: {line}\n"
 
 
+def test_memory_that_does_not_suffice_is_a_message_and_other_runtime_errors_are_not(capsys):
+    @reports_errors
+    def main(error):
+        raise error
+    assert main(RuntimeError("x: can't allocate memory: you tried 9 bytes")) == main(MemoryError())
+    assert capsys.readouterr().err.count("error: memory ran out: ") == 2
+    with pytest.raises(RuntimeError, match="shapes"):
+        main(RuntimeError("shapes differ"))
+
+
 def test_names_that_are_not_utf_8_are_printed_as_escapes(monkeypatch):
     """As a zip of a Chinese Windows unpacks them."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")

@@ -56,6 +56,18 @@ def test_a_prefix_that_all_keys_share_is_removed(prefix, capsys):
         f"note: a.pth: weights under state_dict, prefix {prefix} removed\n"
 
 
+def test_a_prefix_that_most_keys_share_is_removed_from_these(capsys):
+    content = saved("model.") | {"loss.weight": torch.zeros(3)}
+    reading = read(content, partial=True)
+    assert reading.matches == len(OURS) and reading.misfits == 1
+    assert "prefix model. removed from" in capsys.readouterr().err
+    assert read(content).misfits == 1  # which the error names alone
+    both = saved("student.") | saved("teacher.", 2.0)
+    assert read(both, partial=True).matches == 0  # neither of two is preferred
+    clash = saved("module.") | {"head.bias": torch.zeros(4)}
+    assert read(clash).misfits > 1  # nor does a key take another's place
+
+
 def test_parts_that_wrappers_put_into_some_keys_are_removed(capsys):
     renamed = {"trunk.conv.weight": "net.trunk.module.conv.weight",
                "trunk.norm.running_mean": "net.module.trunk._orig_mod.norm.running_mean",
@@ -109,8 +121,12 @@ def test_of_a_checkpoint_of_ours_the_networks_weights_are_taken(capsys):
     content = {"network": saved(), "config": {}, "average": {
         "n_averaged": torch.tensor(3), **saved("module.", 2.0)}}
     assert_whole(read(content))
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "note: a.pth: weights under network\n"  # not the average
     assert_whole(read(content, key="average"), 2.0)
+    capsys.readouterr()
+    del content["average"]
+    assert_whole(read(content))
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("change, misfits", [
