@@ -131,6 +131,9 @@ def locate(spec: str, root: Path, names: Names = PLAIN) -> SetOnDisk:
             name = _absolute(folder).name
             entry = lookup(name)
             return _pair(_files(folder, entry, folder.parent, names), name, folder, entry, names)
+        if folder.is_file():
+            raise UserError(f"data set {spec!r}: {folder} is a file; a set is a folder, "
+                            "IMAGES:MASKS or a name of the catalog. Photos are predicted with test.py --input")
     raise UserError(f"data set {spec!r} not found: no such folder in {root}, and the catalog does "
                     f"not know it; {nearest(spec, known_sets())}; IMAGES:MASKS names two folders")
 
@@ -145,7 +148,9 @@ def two_folders(spec: str) -> tuple[Path, ...]:
     folders = tuple(ROOT / Path(name).expanduser() for name in names)
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"data set {spec!r}: folder not found: {folder}")
+            raise UserError(f"data set {spec!r}: " + (
+                f"{folder} is a file; name the folder that it lies in" if folder.exists() else
+                f"folder not found: {folder}"))
     return folders
 
 
