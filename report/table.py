@@ -126,7 +126,7 @@ def origin_table(rows: Sequence[Row]) -> Table:
     """What was scored: the maps, the weights that made them, and the code at both ends."""
     together: dict[tuple, list[Row]] = {}
     for row in rows:
-        which = row.get("content"), (row.get("origin") or {}).get("sha256")
+        which = row.get("content"), str((row.get("origin") or {}).get("sha256"))
         together.setdefault((*row_cell(row), *which), []).append(row)
     lines = []
     for row, *others in together.values():

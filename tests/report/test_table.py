@@ -283,8 +283,9 @@ def test_a_damaged_origin_is_said_and_no_obstacle(sets, maps, capsys):
     assert table(sets, maps) == 0
     captured = capsys.readouterr()
     assert "origin.json cannot be read" in captured.err
-    (maps / "exact/origin.json").write_text('{"TINY-TE": 3}')
-    assert table(sets, maps) == 0
+    for entry in ("3", '{"sha256": [1], "checkpoint": {}, "commit": 3, "kept": "x", "paper": [2]}'):
+        (maps / "exact/origin.json").write_text(f'{{"TINY-TE": {entry}}}')
+        assert table(sets, maps) == 0
 
 
 def test_the_published_maps_of_wssa(shared, capsys):
