@@ -183,7 +183,7 @@ def run(argv: list[str] | None = None) -> list[Row]:
             show_report(args, recipes, kept, [scores.job.cell for scores in given], without)
     if refused:
         failures.append(f"{refused} of {refused + len(rows)} scores are not given, because the "
-                        "maps listed above are missing, too many or unusable; repair them, or "
+                        "maps or masks above are missing, too many or unusable; mend them, or "
                         "score the others with --allow-missing")
     if failures:
         raise UserError("\n".join(failures))

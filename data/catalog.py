@@ -133,7 +133,8 @@ def locate(spec: str, root: Path, names: Names = PLAIN) -> SetOnDisk:
             return _pair(_files(folder, entry, folder.parent, names), name, folder, entry, names)
         if folder.is_file():
             raise UserError(f"data set {spec!r}: {folder} is a file; a set is a folder, "
-                            "IMAGES:MASKS or a name of the catalog. Photos are predicted with test.py --input")
+                            "IMAGES:MASKS or a name of the catalog. Photos are predicted with "
+                            "test.py --input")
     raise UserError(f"data set {spec!r} not found: no such folder in {root}, and the catalog does "
                     f"not know it; {nearest(spec, known_sets())}; IMAGES:MASKS names two folders")
 

@@ -285,7 +285,7 @@ def folder_jobs(folders: Sequence[Path], masks: Path, names: Sequence[str] = (),
     for folder in folders:
         require_folder(folder, "--pred")
         if folder.resolve() == masks.resolve():
-            note_once(f"{folder}: the maps are the masks themselves, so their scores are perfect")
+            note_once(f"{folder}: the maps are the masks themselves")
     files = list_images(masks, truths_named.recursive)
     fitted = fit((), files, "maps", "masks", truths_named.affix)
     note_once(files.note, *fitted.notes)
