@@ -300,7 +300,9 @@ def _pair(files: _Files, name: str, folder: Path, entry: DataSet | None,
     problems = list(fitted.problems)
     if among and not (images and masks):
         problems.append(f"{images.folder} holds both images and masks; data.mask_suffix or "
-                        "data.mask_prefix tells the masks' names from the images'")
+                        "data.mask_prefix tells the masks' names from the images'. Where .png "
+                        "masks have the names of .jpg images, name the folder once")
+        images, masks = (listing.only(lambda key: False) for listing in (images, masks))
     if entry is not None and entry.stem_list:
         images, masks, more = listed(images, masks, folder / entry.stem_list)
         problems += more
