@@ -117,3 +117,5 @@ def test_jpeg_maps_are_noted(sets, method, capsys):
         (method / "TINY-TE" / path.name).unlink()
     score_jobs(folder_jobs([method / "TINY-TE"], masks), ScoringOptions(), False)
     assert "4 maps of copy on TINY-TE are JPEG" in capsys.readouterr().err
+    folder_jobs([masks], masks)
+    assert f"note: {masks}: the maps are the masks themselves" in capsys.readouterr().err

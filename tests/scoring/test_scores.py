@@ -49,6 +49,12 @@ def test_a_damaged_file_is_one_clear_line_and_stays(tmp_path, content, message):
     assert path.read_bytes() == content.encode("latin-1")
 
 
+def test_a_byte_order_mark_of_an_editor_is_read(tmp_path):
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps([row()]), "utf-8-sig")
+    assert read_scores(path) == [row()]
+
+
 def test_new_scores_of_the_same_maps_leave_the_other_profiles(tmp_path, capsys):
     path = tmp_path / "scores.json"
     keep_scores(path, [row("matlab", content="x", maps="old"), row("tracer", 0.4, content="x")])
