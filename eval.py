@@ -79,7 +79,8 @@ def add_what_to_score(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--gpu", default="auto", help="index, auto or cpu (default: auto); the scores are the same")
     add("--measures", nargs="+", action="extend", metavar="NAME",
-        help=f"core ({', '.join(CORE)}), all, or some of {', '.join(MEASURES)} (default: core); "
+        help=f"core ({', '.join(CORE)}), all, or some of {', '.join(MEASURES)} (default: core), or "
+             "a number of theirs, such as maxF; "
              "other measures of the same maps stay in results/scores.json")
     add("--compare", nargs=2, metavar=("A", "B"),
         help="two methods of --pred, or two folders like --pred: their differences image by image")
@@ -156,7 +157,7 @@ def run(argv: list[str] | None = None) -> list[Row]:
             show_report(args, recipes, kept, [scores.job.cell for scores in given], without)
     if refused:
         failures.append(f"{refused} of {refused + len(rows)} scores are not given, because the "
-                        "maps listed above are missing, too many or unusable; repair them, or "
+                        "maps or masks above are missing, too many or unusable; mend them, or "
                         "score the others with --allow-missing")
     if failures:
         raise UserError("\n".join(failures))
@@ -189,6 +190,9 @@ def scoring_options(args: argparse.Namespace) -> ScoringOptions:
     """How the arguments say that maps are scored."""
     defined = PROFILES[args.profile].measures
     known = ("core", "all", *MEASURES)
+    spelled = {word.lower(): name for name, measure in MEASURES.items() for word in measure.columns}
+    spelled |= {name.lower(): name for name in known}
+    args.measures = [spelled.get(name.lower(), name) for name in args.measures]
     for name in args.measures:
         if name not in known:
             raise UserError(f"--measures {name}: {nearest(name, known)}")

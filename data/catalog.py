@@ -163,6 +163,10 @@ def locate(spec: str, root: Path, names: Names = PLAIN) -> SetOnDisk:
             name = _absolute(folder).name
             entry = lookup(name)
             return _pair(_files(folder, entry, folder.parent, names), name, folder, entry, names)
+        if folder.is_file():
+            raise UserError(f"data set {spec!r}: {folder} is a file; a set is a folder, "
+                            "IMAGES:MASKS or a name of the catalog. Photos are predicted with "
+                            "test.py --input")
     several = f" Several sets are a list in brackets: [{spec}]." if "," in spec else ""
     raise UserError(f"data set {spec!r} not found: no such folder in {root}, and the catalog does "
                     f"not know it; {nearest(spec, known_sets())}; IMAGES:MASKS names two folders."
@@ -179,7 +183,9 @@ def two_folders(spec: str) -> tuple[Path, ...]:
     folders = tuple(ROOT / home_expanded(name) for name in names)
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"data set {spec!r}: folder not found: {folder}")
+            raise UserError(f"data set {spec!r}: " + (
+                f"{folder} is a file; name the folder that it lies in" if folder.exists() else
+                f"folder not found: {folder}"))
     return folders
 
 
@@ -328,7 +334,9 @@ def _pair(files: _Files, name: str, folder: Path, entry: DataSet | None,
     problems = list(fitted.problems)
     if among and not (images and masks):
         problems.append(f"{images.folder} holds both images and masks; data.mask_suffix or "
-                        "data.mask_prefix tells the masks' names from the images'")
+                        "data.mask_prefix tells the masks' names from the images'. Where .png "
+                        "masks have the names of .jpg images, name the folder once")
+        images, masks = (listing.only(lambda key: False) for listing in (images, masks))
     if entry is not None and entry.stem_list:
         images, masks, more = listed(images, masks, folder / entry.stem_list)
         problems += more

@@ -135,7 +135,7 @@ def find_sets(spec: str, root: Path, names: Names) -> list[SetOnDisk]:
         UserError: there is nothing that looks like a data set.
     """
     folder = home_expanded(spec).absolute()
-    if not folder.is_dir():
+    if not spec.strip() or not folder.is_dir():
         return [locate(absolute_spec(spec), root, names)]
     sets = list(installed(folder, names))
     parts = folders_beside(folder, IMAGE_FOLDERS, MASK_FOLDERS, "masks", LABEL_FOLDERS) or ()

@@ -14,6 +14,7 @@ from utils.errors import UserError
 from utils.images import UnreadableError
 from utils.schema import DataConfig
 
+from .doubts import doubt
 from .mask_files import Content, levels_of, read_content
 from .masks import VOID_ADVICE, MaskCoding, colours_of, has_void
 from .pairing import Pair
@@ -40,6 +41,7 @@ class Evidence:
             black and white, of which some is hidden), ``unclear``; empty without.
         lossy: the file is a JPEG file, whose numbers are not quite those that were drawn, so that
             they are no labels.
+        rim: the median of the numbers along the border; of alpha, where that is the mask.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Evidence:
     colours: np.ndarray | None = None
     alpha: str = ""
     lossy: bool = False
+    rim: float = 0
 
     @cached_property
     def black(self) -> bool:
@@ -87,10 +90,12 @@ def look_at(path: Path) -> Evidence:
     """
     content = read_content(path)
     levels, counts = levels_of(content.numbers)
-    coloured = content.form in ("colour", "indexed")
+    coloured, alpha = content.form in ("colour", "indexed"), _of_alpha(content)
+    seen = content.alpha if alpha == "mask" else content.numbers
+    rim = np.concatenate([seen[0], seen[-1], seen[:, 0], seen[:, -1]])
     return Evidence(path, content.form, levels, counts, content.numbers.dtype.kind == "f",
-                    colours_of(content.colours) if coloured else None, _of_alpha(content),
-                    content.file.format in ("JPEG", "MPO"))
+                    colours_of(content.colours) if coloured else None, alpha,
+                    content.file.format in ("JPEG", "MPO"), float(np.median(rim)))
 
 
 def _of_alpha(content: Content) -> str:
@@ -169,7 +174,7 @@ def decide(files: Sequence[Path], options: DataConfig | None = None,
         coding = _given(speaking, options)
     if coding.void_value is not None and coding.void == "error":
         _refuse_void(sample, coding, where)
-    return coding
+    return replace(coding, note="; ".join(filter(None, (coding.note, doubt(speaking, coding)))))
 
 
 def _given(sample: Sequence[Evidence], options: DataConfig) -> MaskCoding:

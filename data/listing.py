@@ -93,10 +93,12 @@ def list_images(folder: Path, recursive: bool = False) -> Listing:
                 continue
             if path.is_dir():
                 place = path.resolve()
-                if recursive and place not in above:
-                    waiting.append((path, (*above, place)))
-                else:
+                if not recursive:
                     subfolders.append(name)
+                elif place in above:
+                    left_out.append(f"{name} (a link to a folder above)")
+                else:
+                    waiting.append((path, (*above, place)))
             elif is_picture(path) and (path.is_file() or not path.exists()):
                 files.append(path)
             else:

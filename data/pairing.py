@@ -165,7 +165,8 @@ def distinct(files: Iterable[tuple[str, str, Path]],
         if first is not path:
             forms = "" if first_name == name else \
                 ", but for the form of their Unicode (NFC, NFD)"
-            problems.append(f"{what} with the same stem{forms}: {first} and {path.name}")
+            other = path.name if path.parent == first.parent else path
+            problems.append(f"{what} with the same stem{forms}: {first} and {other}")
     return {key: path for key, (_, path) in table.items()}, problems
 
 

@@ -50,8 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"{keys[0]}: {args.command} reads no masks; page and curves do")
     commands = {"table": _table, "page": _page, "curves": _curves, "records": _records}
     if refused := commands[args.command](args):
-        raise UserError(f"{refused} scores are not given, because the maps listed above are "
-                        "missing, too many or unusable; repair them, or score the others with "
+        raise UserError(f"{refused} scores are not given, because the maps or masks above are "
+                        "missing, too many or unusable; mend them, or score the others with "
                         "--allow-missing")
     return 0
 

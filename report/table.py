@@ -82,6 +82,10 @@ class Report:
         if standings.rows:
             self.tables.append(standings_table(standings))
         self.tables.append(origin_table(rows))
+        if not standings.rows:
+            others = ", ".join(sorted({row["profile"] for row in rows}))
+            self.tables[-1].notes.append(f"no scores under the profile {profile}; --profile shows "
+                                         f"those under {others}")
         self.tables[-1].notes += [_not_compared(method, recipes.get(method))
                                   for method in dict.fromkeys(row["method"] for row in rows)
                                   if method not in compared]
@@ -126,7 +130,7 @@ def origin_table(rows: Sequence[Row]) -> Table:
     """What was scored: the maps, the weights that made them, and the code at both ends."""
     together: dict[tuple, list[Row]] = {}
     for row in rows:
-        which = row.get("content"), (row.get("origin") or {}).get("sha256")
+        which = row.get("content"), str((row.get("origin") or {}).get("sha256"))
         together.setdefault((*row_cell(row), *which), []).append(row)
     lines = []
     for row, *others in together.values():

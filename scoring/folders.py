@@ -44,7 +44,6 @@ class FolderScores:
         problems: a line for each map or mask that is missing, too many or unusable.
         resized: how many maps were brought to their mask's size.
         empty: how many of the masks that were scored have no foreground.
-        grey: how many of them are neither black nor white for the most part, as photos are.
         digests: map → digest of what it and its mask hold, of those that could be scored.
         maps: name of a pair → its map.
         remarks: a line for each mask that is not black and yet has no foreground.
@@ -55,7 +54,6 @@ class FolderScores:
     problems: list[str] = field(default_factory=list)
     resized: int = 0
     empty: int = 0
-    grey: int = 0
     digests: dict[str, bytes] = field(default_factory=dict)
     maps: dict[str, Path] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
@@ -145,7 +143,6 @@ def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
                 result.problems += part.problems
                 result.resized += part.resized
                 result.empty += part.empty
-                result.grey += part.grey
                 result.digests |= part.digests
                 result.remarks += part.remarks
                 bar.update(part.expected)
@@ -203,8 +200,6 @@ def _score(pairs: Iterable[LoadedPair], evaluator: Evaluator) -> FolderScores:
             part.digests[loaded.name] = loaded.digest
             part.remarks += [loaded.remark] if loaded.remark else []
             part.empty += not (loaded.truth > evaluator.profile.foreground_above).any()
-            sample = loaded.truth[::4, ::4]
-            part.grey += bool(((sample > 31) & (sample < 224)).mean() > 0.5)
             evaluator.update(loaded.name, loaded.prediction, loaded.truth)
     return part
 

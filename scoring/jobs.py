@@ -120,15 +120,12 @@ def score_job(job: Job, options: ScoringOptions, quiet: bool = False) -> JobScor
     if result.problems and not quiet:
         print(list_problems(f"{job.method} on {job.dataset}", result.problems), file=sys.stderr)
     if not quiet:
-        print_doubts(job, maps, result)
+        print_doubts(job, maps)
     return JobScores(job, options, result)
 
 
-def print_doubts(job: Job, maps: Sequence[Path], result: FolderScores) -> None:
+def print_doubts(job: Job, maps: Sequence[Path]) -> None:
     """A note for what can be scored, but is hardly meant."""
-    if result.grey > result.evaluator.images / 2:
-        print(f"note: most masks of {job.dataset}, such as {job.pairs[0].mask}, are grey, neither "
-              "black nor white, as photos are; is this the folder of masks?", file=sys.stderr)
     if jpeg := [path for path in maps if path.suffix.lower() in (".jpg", ".jpeg", ".jfif")]:
         print(f"note: {len(jpeg)} maps of {job.method} on {job.dataset} are JPEG files, whose "
               "values are not quite those that were predicted", file=sys.stderr)
@@ -229,6 +226,8 @@ def folder_jobs(folders: Sequence[Path], masks: Path, names: Sequence[str] = (),
     require_folder(masks, "--gt")
     for folder in folders:
         require_folder(folder, "--pred")
+        if folder.resolve() == masks.resolve():
+            note_once(f"{folder}: the maps are the masks themselves")
     folders = [folder.absolute() for folder in folders]
     read = [masks_for(folder, words) for folder in folders]
     pairs = {names: _masks_alone(masks, names) for names in map(Names.of, read)}

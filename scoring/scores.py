@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -78,10 +79,14 @@ def read_scores(path: Path) -> list[Row]:
         for number, row in enumerate(rows):
             if problem := _problem(row):
                 raise ValueError(f"row {number} {problem}")
+        if doubled := [key for key, many in Counter(map(key_of, rows)).items() if many > 1]:
+            raise ValueError(f"several rows are of {doubled[0][0]} on {doubled[0][1]} under the "
+                             f"profile {doubled[0][2]}")
     except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be used: {error}. Delete it and score again") from None
+        raise UserError(f"{path} cannot be used: {error}. Mend it, or delete it and score "
+                        "again") from None
     return [row | {"expected": row.get("expected", row["images"])} for row in rows]
 
 

@@ -24,7 +24,8 @@ def read_map(path: Path) -> np.ndarray:
     if image.mode in ("L", "1") and "transparency" not in image.info:
         return np.asarray(image if image.mode == "L" else image.convert("L"))
     if image.mode not in ("1", "L", "P", "PA", "LA", "RGB", "RGBA"):
-        raise UnreadableError(f"{path}: mode {image.mode}; a map is 8-bit grey")
+        raise UnreadableError(f"{path}: has more than 8 bits, or colours of another kind (mode "
+                              f"{image.mode}); save maps as 8-bit grey, 0 to 255")
     pixels = np.asarray(image.convert("RGBA"))
     if (pixels[..., 3] != 255).any():
         raise UnreadableError(f"{path}: has transparent pixels; a map is 8-bit grey")

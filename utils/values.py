@@ -123,7 +123,7 @@ def read_json(path: Path) -> Any:
     if len(content) > JSON_BYTES:
         raise ValueError(f"it has more than {JSON_BYTES >> 20} MiB")
     try:
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8-sig"))
     except RecursionError:
         raise ValueError("lists and mappings lie too deep in each other") from None
 

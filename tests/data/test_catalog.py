@@ -42,6 +42,7 @@ def test_counts_of_the_published_sets():
     ("MSRA-B", "MSRA-B/image/x.jpg", "MSRA-B/annotation/x.png"),
     ("MSRA10K", "MSRA10K_Imgs_GT/Imgs/x.jpg", "MSRA10K_Imgs_GT/Imgs/x.png"),
     ("SOC-TR", "SOC/TrainSet/Imgs/x.jpg", "SOC/TrainSet/gt/x.png"),
+    ("SOC-VAL", "SOC6K_Release/ValSet/Imgs/x.jpg", "SOC6K_Release/ValSet/gt/x.png"),
     ("HRSOD-TR", "HRSOD_release/HRSOD_train/x.jpg", "HRSOD_release/HRSOD_train_mask/x.png"),
     ("HRSOD-TE", "HRSOD/HRSOD_test/x.jpg", "HRSOD/HRSOD_test_mask/x.png"),
     ("UHRSD-TE", "UHRSD/UHRSD_TE_2K/image/x.jpg", "UHRSD/UHRSD_TE_2K/mask/x.png"),

@@ -169,6 +169,10 @@ def test_the_doctor_needs_something_to_examine(tmp_path, capsys):
     assert data_main(["check", str(tmp_path / "nowhere")]) == 2
     assert data_main(["check", str(tmp_path)]) == 2
     assert "no data set in" in capsys.readouterr().err
+    assert data_main(["check", ""]) == 2
+    listed = save(tmp_path / "photos/a.jpg", COLOUR)
+    assert data_main(["check", str(listed)]) == data_main(["check", f"{tmp_path}:{listed}"]) == 2
+    assert capsys.readouterr().err.count(f"{listed} is a file") == 2
 
 
 def test_a_layout_that_is_not_known_is_reported_once(tmp_path, capsys):

@@ -131,7 +131,8 @@ def test_masks_with_an_affix_may_lie_among_the_images(tmp_path):
 def test_an_image_is_never_its_own_mask(tmp_path, affix):
     for name in NUMBERS:
         save(tmp_path / f"all/{name}.png", COLOUR)
-    with pytest.raises(UserError, match=r"holds both images and masks; data\.mask_suffix"):
+    with pytest.raises(UserError, match=r"\(1 in all\):\n.* holds both images and masks; data\."
+                                        r"mask_suffix .*name the folder once"):
         find_set(f"{tmp_path}/all:{tmp_path}/all", tmp_path, Names(affix=affix))
 
 

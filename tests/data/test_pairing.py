@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from data import find_pairs, require_sound
 from data.layers import decode_pair
 from data.listing import list_images
-from data.pairing import Pair
+from data.pairing import Pair, by_stem
 from data.soundness import file_problems
 from utils.errors import UserError
 from utils.schema import DataConfig
@@ -116,3 +118,9 @@ def test_images_are_listed_in_order_without_what_is_hidden(tmp_path):
     (tmp_path / "g.txt").write_text("x")
     assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.PNG", "f.txt.png"]
     assert not list_images(tmp_path / "__MACOSX")
+
+
+def test_two_files_of_one_stem_in_two_folders_are_named_with_both():
+    files = [Path("day/0.jpg"), Path("night/0.jpg"), Path("day/0.png")]
+    assert by_stem(files, "images")[1] == ["images with the same stem: day/0.jpg and night/0.jpg",
+                                           "images with the same stem: day/0.jpg and 0.png"]

@@ -276,13 +276,21 @@ def test_the_table_quotes_every_commit_that_scored():
     assert [cell.text for cell in line[7:9]] == ["bbbbbbbbbb, aaaaaaaaaa", "2026-02-01"]
 
 
+def test_a_table_without_scores_of_the_profile_names_those_that_are_kept():
+    report = Report()
+    report.add_tables([row(profile="tracer", MAE=.1)], {}, (), "matlab")
+    assert "no scores under the profile matlab; --profile shows those under tracer" in \
+        report.tables[-1].notes
+
+
 def test_a_damaged_origin_is_said_and_no_obstacle(sets, maps, capsys):
     (maps / "exact/origin.json").write_text("{")
     assert table(sets, maps) == 0
     captured = capsys.readouterr()
     assert "origin.json cannot be read" in captured.err
-    (maps / "exact/origin.json").write_text('{"TINY-TE": 3}')
-    assert table(sets, maps) == 0
+    for entry in ("3", '{"sha256": [1], "checkpoint": {}, "commit": 3, "kept": "x", "paper": [2]}'):
+        (maps / "exact/origin.json").write_text(f'{{"TINY-TE": {entry}}}')
+        assert table(sets, maps) == 0
 
 
 def test_the_published_maps_of_wssa(shared, capsys):

@@ -35,7 +35,8 @@ def row(profile: str = "matlab", mae: float = 0.5, **more) -> dict:
                   "5001 digits"),
     ('[{"method": "a", "dataset": "b", "profile": "c", "images": -1}]', "damaged 'images'"),
     ('[{"method": "a", "dataset": "b", "profile": "c", "images": 1, "scored": {"earlier": 3}}]',
-     "damaged 'scored'")])
+     "damaged 'scored'"),
+    (f"[{', '.join(2 * [json.dumps(row())])}]", "several rows are of a on SOD under")])
 def test_a_damaged_file_is_one_clear_line_and_stays(tmp_path, content, message):
     path = tmp_path / "scores.json"
     path.write_bytes(content.encode("latin-1"))
@@ -44,8 +45,14 @@ def test_a_damaged_file_is_one_clear_line_and_stays(tmp_path, content, message):
             use()
         text = str(raised.value)
         assert text.startswith(f"{path} cannot be used: ") and "\n" not in text
-        assert message in text and "Delete it and score again" in text
+        assert message in text and "delete it and score again" in text
     assert path.read_bytes() == content.encode("latin-1")
+
+
+def test_a_byte_order_mark_of_an_editor_is_read(tmp_path):
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps([row()]), "utf-8-sig")
+    assert read_scores(path) == [row()]
 
 
 def test_new_scores_of_the_same_maps_leave_the_other_profiles(tmp_path, capsys):

@@ -122,7 +122,7 @@ def deep(folder):
     (remove, "no map for", 3), (add, "surplus.png", 4), (shrink, "01.png is 5×5", 3),
     (truncate, "01.png: cannot be decoded", 3), (empty, "01.png: empty file", 3),
     (colour, "01.png: has colours", 3), (alpha, "has transparent pixels", 3),
-    (transparent, "has transparent pixels", 3), (deep, "a map is 8-bit grey", 3)])
+    (transparent, "has transparent pixels", 3), (deep, "save maps as 8-bit grey", 3)])
 def test_incomplete_input_gives_no_row_unless_asked(sets, scored, tmp_path, capsys, damage,
                                                     message, scored_images):
     damage(scored)
@@ -192,7 +192,7 @@ def test_the_truth_follows_the_orientation_of_its_image(tmp_path):
     (["--name", "a", "b"], "the methods are copy;"), (["--name", " "], "a name has letters"),
     (["--json", "a.csv", "--csv", "./a.csv"], "--json writes that file already"),
     (["--forget", "copy"], "score in another command"),
-    (["--measures", "maxF"], "known: core, all, MAE"),
+    (["--measures", "Fmeasure"], "known: core, all, MAE"),
     (["--measures", "E", "--profile", "tracer"], "does not define E"),
     (["--measures", "core", "AUC", "--profile", "tracer"], "does not define AUC"),
     (["--compare", "copy", "nothing"], "nothing"),

@@ -42,7 +42,7 @@ def test_scores_are_kept_before_files_are_written(sets, scored, results, tmp_pat
 def test_some_measures_are_scored_again_and_the_others_stay(sets, scored, results):
     assert evaluate(sets, scored) == 0
     before = json.loads((results / "scores.json").read_text())
-    assert evaluate(sets, scored, "--measures", "MAE", "--measures", "AUC") == 0
+    assert evaluate(sets, scored, "--measures", "mae", "--measures", "auc") == 0
     (row,) = json.loads((results / "scores.json").read_text())
     assert list(row) == ["method", "dataset", "images", "expected", "profile", "empty", "MAE",
                          "maxF", "meanF", "adpF", "wF", "Sm", "maxE", "meanE", "adpE", "AUC",

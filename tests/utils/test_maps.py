@@ -61,7 +61,7 @@ def palette_with_colour() -> Image.Image:
 
 @pytest.mark.parametrize("image, reason", [
     (Image.new("RGB", (4, 3), (9, 9, 8)), "has colours"), (palette_with_colour(), "has colours"),
-    (Image.new("I;16", (4, 3), 999), "mode I;16; a map is 8-bit grey"),
+    (Image.new("I;16", (4, 3), 999), "has more than 8 bits, or colours of another"),
     (Image.new("LA", (4, 3), (9, 254)), "has transparent pixels")])
 def test_a_file_that_is_no_grey_map_is_refused(tmp_path, image, reason):
     path = tmp_path / "map.png"
