@@ -34,6 +34,7 @@ from data.listing import Listing, is_hidden, is_picture, list_images, note_on
 from data.loader import evaluation_loader
 from data.map_sizes import with_map_sizes
 from data.masks import mask_of
+from data.native import require_sizes
 from data.pairing import Names, distinct
 from engine.checkpoint import configuration_of, tested_weights
 from engine.existing import begin_folder, image_digests
@@ -125,6 +126,8 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, load: Callable[[n
     for name, pairs in jobs:
         require_writable_names(args.out / config.name / name, [pair.name for pair in pairs])
     network = model.from_recipe(config)
+    for _, pairs in jobs:
+        require_sizes(pairs, config.data.size, network.require_size)
     load(network)
     network = precision.place(network)
     for name, pairs in jobs:

@@ -26,6 +26,7 @@ from data import Pair
 from data.fingerprint import fingerprint
 from data.loader import evaluation_loader, training_loader
 from data.masks import mask_of
+from data.native import require_one_by_one, require_sizes
 from data.split import codings_of, find_data
 from engine.checkpoint import checkpoint_to_resume, require_same_pairs
 from engine.contents import part_of, require_alike
@@ -49,6 +50,7 @@ from utils.files import write_text
 from utils.lock import locked
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS
+from utils.schema import NATIVE
 from utils.stop import stop_signals
 from utils.weights import initialise, read_file
 from utils.world import World, joined
@@ -94,6 +96,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     precision = Precision(config.train.precision, device)
     print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
           f"threads of each: {torch.get_num_threads()}")
+    require_one_by_one(config)
     objective = model.objective_of(config)
     folder = CHECKPOINTS / config.name
     with world.main_first():
@@ -124,11 +127,12 @@ def prepare(config: DictConfig, device: torch.device, world: World,
                                  world.rank, world.size, objective.targets)
     loader.data.require_layers(objective.targets)
     loader.data.require_sound("training data", world)
+    require_sizes([*training, *validation], config.data.size, network.require_size)
     if world.rank:  # dropout must draw other units in each process
         set_seed(config.seed + world.rank)
     run = Run(config, network, objective, loader, folder, precision, world, pairs)
     if world.main:
-        print_summary(network, config.data.size)
+        print_summary(network, loader.data.usual_size)
     if resumed is not None:  # before the folder is written to: what does not fit changes nothing
         run.restore(resumed, path)
     if world.main:
@@ -209,10 +213,10 @@ def watch(run: Run, log: RunLog | NoLog, sample: dict, result: StepResult) -> No
         run.settle()
         run.guard.look_at(step, result.outputs["saliency"])
     if step == run.last_step:
-        run.require_numbers(sample["image"])
+        run.require_numbers(result.sample["image"])
     log.step(step, epoch, run.optimizer, result)
     if step % every.images_every == 0 and run.world.main:
-        log.images(step, batch_grid(sample, result.outputs, run.config.data))
+        log.images(step, batch_grid(result.sample, result.outputs, run.config.data))
         log.histograms(step, run.network)
 
 
@@ -249,18 +253,20 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
     world.share_buffers(network)
     evaluator, total, not_finite = Evaluator(measures=("MAE", "F")), 0.0, []
     if mine := range(len(pairs))[world.rank::world.size]:
-        numbers = iter(mine)  # name the maps, as two sets may share a stem
         chosen = [pairs[n] if with_loss else
                   Pair(pairs[n].name, pairs[n].image, size=pairs[n].size) for n in mine]
         precision = Precision(config.test.precision, run.precision.device)
-        for batch in evaluation_loader(chosen, config.data, config.test.batch, precision.device,
+        # A loss that counts pixels over a batch is to count each image's, as in training.
+        size = 1 if with_loss and config.data.size == NATIVE else config.test.batch
+        for batch in evaluation_loader(chosen, config.data, size, precision.device,
                                        run.objective.targets if with_loss else ()):
             logits, loss = forward(network, batch, precision, run.objective if with_loss else None)
             total += loss * len(batch["name"])
             not_finite += [] if math.isfinite(loss) else batch["name"]
-            for saliency in maps_of(logits, batch, config.test.resize, config.test.minmax,
-                                    config.test.align_corners):
-                number = next(numbers)
+            maps = maps_of(logits, batch, config.test.resize, config.test.minmax,
+                           config.test.align_corners)
+            for index, saliency in zip(batch["index"], maps, strict=True):
+                number = mine[index]  # names the map, as two sets may share a stem
                 evaluator.update(str(number),
                                  *known_pixels(saliency, mask_of(pairs[number])))
     evaluator.flush()

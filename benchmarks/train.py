@@ -144,7 +144,8 @@ class Clock:
         # A batch that is split passes forward and backward once for each part.
         self.rows.append([data, sum(parts[::2]), sum(parts[1::2]), update])
         self.losses.append(result.loss.item())
-        self.images.append(sample["image"])
+        images = sample["image"]
+        self.images.append(images if isinstance(images, list) else [images])
         self.mark()
 
     def intervals(self) -> list[float]:
@@ -156,9 +157,10 @@ class Clock:
     def inference(self, network: torch.nn.Module, precision: Precision) -> list[float]:
         """Seconds of the network alone on the images of each step."""
         network.eval()
-        for batch in self.images:
+        for parts in self.images:
             with torch.inference_mode(), precision.autocast():
-                network(batch)
+                for images in parts:
+                    network(images)
             self.mark()
         return self.intervals()
 

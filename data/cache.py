@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import mmap
 import os
 import struct
 import sys
 import zlib
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +38,7 @@ class SampleCache:
     processes of all kinds the file. When not all samples fit, the first ones are kept.
 
     Args:
+        sizes: those of each pair.
         planes: C.
         variant: what else the planes depend on.
         budget: bytes to use at most.
@@ -46,27 +49,36 @@ class SampleCache:
         UserError: the folder cannot be written or has no room.
     """
 
-    def __init__(self, pairs: Sequence[Pair], sizes: Sequence[Size], planes: int, variant: str,
-                 budget: int, folder: Path | None = None):
-        self._pairs, self._planes = pairs, planes
+    def __init__(self, pairs: Sequence[Pair], sizes: Sequence[Sequence[Size]], planes: int,
+                 variant: str, budget: int, folder: Path | None = None):
+        self._pairs, self._planes, self._sizes = pairs, planes, sizes
         self._variant = f"{_FORMAT}|{variant}|{planes}"
-        self._offsets, self._stride = {}, 0
-        for size in sorted(set(sizes)):
-            self._offsets[size] = self._stride
-            self._stride += _HEADER.size + planes * math.prod(size)
+        # Where the records of each pair begin; the last number is the length of all.
+        self._starts = [0, *itertools.accumulate(map(self._length, sizes))]
         if folder is None:
             available = available_memory()
             if available is not None:
                 budget = min(budget, available // 2 // local_processes())
-        self.kept = min(len(pairs), budget // self._stride)
+        self.kept = bisect_right(self._starts, budget) - 1
         self.path = None if folder is None else self._file_in(folder, budget)
         self._buffer = self._open()
 
+    def _length(self, sizes: Sequence[Size]) -> int:
+        """Bytes of the records of a pair at these sizes."""
+        return sum(_HEADER.size + self._planes * math.prod(size) for size in sizes)
+
+    def _start(self, index: int, size: Size) -> int | None:
+        """Where a record begins; None when it is not kept."""
+        if index >= self.kept or size not in self._sizes[index]:
+            return None
+        before = self._sizes[index][:self._sizes[index].index(size)]
+        return self._starts[index] + self._length(before)
+
     def _file_in(self, folder: Path, budget: int) -> Path:
         """This cache's file; those of other data or sizes make room for it, oldest first."""
-        key = repr((self._variant, list(self._offsets), [str(p.image) for p in self._pairs]))
+        key = repr((self._variant, self._sizes, [str(p.image) for p in self._pairs]))
         path = folder / f"{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.samples"
-        room = budget - self.kept * self._stride
+        room = budget - self._starts[self.kept]
         files = [file for file in folder.glob("*.samples") if file != path]
         for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
             room -= file.stat().st_size
@@ -75,7 +87,7 @@ class SampleCache:
         return path
 
     def _open(self) -> mmap.mmap | None:
-        length = self.kept * self._stride
+        length = self._starts[self.kept]
         if length == 0:
             return None
         if self.path is None:
@@ -103,9 +115,9 @@ class SampleCache:
     def get(self, index: int, size: Size) -> tuple[np.ndarray, Size] | None:
         """Planes (C, *size) of a sample, and height and width of the original; None when it is not
         kept."""
-        if index >= self.kept or size not in self._offsets:
+        start = self._start(index, size)
+        if start is None:
             return None
-        start = index * self._stride + self._offsets[size]
         digest, check, height, width = _HEADER.unpack_from(self._buffer, start)
         if digest != self.digest(index):
             return None
@@ -118,17 +130,17 @@ class SampleCache:
     def put(self, index: int, planes: np.ndarray, original: Size, digest: bytes) -> None:
         """Keep planes (C, H, W) and the original's height and width, if there is room; ``digest``
         is of the files before they were read."""
-        size = planes.shape[-2:]
-        if index >= self.kept or size not in self._offsets:
+        start = self._start(index, planes.shape[-2:])
+        if start is None:
             return
-        start = index * self._stride + self._offsets[size]
         planes = np.ascontiguousarray(planes).reshape(-1)
         np.frombuffer(self._buffer, np.uint8, len(planes), start + _HEADER.size)[:] = planes
         _HEADER.pack_into(self._buffer, start, digest, zlib.crc32(planes), *original)
 
     def holds(self, index: int) -> bool:
         """Whether a sample is kept in all sizes, and its files have not changed."""
-        return index < self.kept and all(self.get(index, size) for size in self._offsets)
+        return index < self.kept and all(self.get(index, size)
+                                         for size in self._sizes[index])
 
     def digest(self, index: int) -> bytes | None:
         """The digest of a sample's files as they are now; None when one of them is missing."""
@@ -144,8 +156,8 @@ class SampleCache:
         return hashlib.blake2b(os.fsencode("\n".join(words)), digest_size=16).digest()
 
 
-def open_cache(config: DictConfig, pairs: Sequence[Pair], sizes: Sequence[Size], planes: int,
-               variant: str) -> SampleCache | None:
+def open_cache(config: DictConfig, pairs: Sequence[Pair], sizes: Sequence[Sequence[Size]],
+               planes: int, variant: str) -> SampleCache | None:
     """The cache that ``config.cache`` names: ``memory``, ``none``, or a folder. A note is printed
     when it is too small for all pairs, or in memory where loader processes could not see it."""
     if config.cache == "none" or not config.cache_gb:

@@ -153,8 +153,8 @@ def decode_pair(pair: Pair, names: Sequence[str], options: DataConfig) -> dict[s
 
 def squash(layers: Mapping[str, Decoded], size: int | Sequence[int],
            options: DataConfig) -> dict[str, Tensor]:
-    """Decoded layers → uint8 tensors (C, H, W) of ``size``, given as ``data.size``; the aspect
-    ratio is not kept, as in the papers."""
+    """Decoded layers → uint8 tensors (C, H, W) of ``size``, one number or height and width; the
+    aspect ratio is not kept, as in the papers. What has that size keeps its bytes."""
     squashed = {}
     for name, values in layers.items():
         pixels = LAYERS[name].resize(values, sides(size), options)
@@ -164,12 +164,20 @@ def squash(layers: Mapping[str, Decoded], size: int | Sequence[int],
 
 
 def finish(batch: Mapping, options: DataConfig, device: torch.device | str = "cpu") -> dict:
-    """A batch of uint8 layers (…, C, H, W) → the tensors of the table above, on ``device``.
+    """A batch of uint8 layers (…, C, H, W), or lists of them → the tensors of the table above, on
+    ``device``.
 
     With a ``scribble`` comes ``gray``, see ``linear_gray``. What is no layer stays as it is.
     """
-    moved = {name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+    moved = {name: each(lambda values: values.to(device, non_blocking=True), value)
              for name, value in batch.items()}
-    finished = {name: LAYERS[name].finish(value, options) if name in LAYERS else value
-                for name, value in moved.items()}
-    return finished | ({"gray": linear_gray(moved["image"])} if "scribble" in moved else {})
+    finished = {name: each(lambda values, name=name: LAYERS[name].finish(values, options), value)
+                if name in LAYERS else value for name, value in moved.items()}
+    return finished | ({"gray": each(linear_gray, moved["image"])} if "scribble" in moved else {})
+
+
+def each(change: Callable[[Tensor], Tensor], value: object) -> object:
+    """What ``change`` makes of a tensor, or of each tensor in a list; all else as it is."""
+    if isinstance(value, list):
+        return [each(change, item) for item in value]
+    return change(value) if isinstance(value, Tensor) else value

@@ -1,8 +1,9 @@
 """Data sets and loaders that yield the samples the networks and losses expect.
 
-A sample is a dict: its layers (see ``layers.LAYERS``), ``name`` (the stem) and ``size`` (height and
-width of its map, two ints: the original's, or those of the pair). Loader processes hand over
-bytes; ``Batches`` makes them floats on the device.
+A sample is a dict: its layers (see ``layers.LAYERS``), ``name`` (the stem), ``size`` (height and
+width of its map, two ints: the original's, or those of the pair) and ``index`` (its position among
+the pairs). Loader processes hand over bytes; ``Batches`` makes them floats on the device. With
+``data.size=native``, a layer of a training batch is a list of tensors (1, C, H, W).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,15 +26,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
-from utils.schema import DataConfig, sides
+from utils.schema import NATIVE, DataConfig, sides
 from utils.world import World
 
 from .cache import open_cache
 from .decode import decode_image, original_size
 from .edges import edge_source
 from .layers import LAYERS, RESIZING, decode_pair, finish, layer_names, squash
-from .map_sizes import SQUASHED, with_map_sizes
+from .map_sizes import FITTED, SQUASHED, with_map_sizes
 from .masks import mask_of
+from .native import of_one_size, own_sizes
 from .pairing import Pair
 from .sizes import Size
 from .soundness import Notes, file_problems, require_sound
@@ -43,7 +46,7 @@ class Draw:
     """One sample to load: its position, its batch's height and width, and its own seed."""
 
     index: int
-    size: Size
+    size: Size | None  # None: the image's own
     seed: int
 
 
@@ -58,6 +61,10 @@ class SaliencyData(Dataset):
         targets: the layers that a loss learns from; without ``augmented``, edges are left out
             unless they are among them.
 
+    Attributes:
+        own: height and width of each image, with ``data.size=native``; else empty.
+        sizes: those that a batch may have, None for the images' own.
+
     Raises:
         UserError: ``data.edges`` needs files that pairs lack, or ``data.augment`` is wrong.
     """
@@ -65,7 +72,9 @@ class SaliencyData(Dataset):
     def __init__(self, pairs: Sequence[Pair], config: DictConfig, augmented: bool,
                  targets: Sequence[str] = ()):
         self.pairs = list(pairs)
-        self.sizes = training_sizes(config.size, config.scales if augmented else [1])
+        self.own = own_sizes(self.pairs) if config.size == NATIVE else []
+        self.sizes = [None] if self.own else \
+            training_sizes(config.size, config.scales if augmented else [1])
         edges = edge_source(config.edges, self.pairs) if augmented or "edge" in targets else "none"
         self.options = replace(OmegaConf.to_object(config), edges=edges)
         if "void" in targets and edges in ("mask", "mask_canny"):
@@ -77,8 +86,18 @@ class SaliencyData(Dataset):
         self._change = _changes(self.options) if augmented else None
         resizing = {key: config[key] for key in RESIZING}
         self._cache = open_cache(
-            config, self.pairs, self.sizes, sum(self.channels),
+            config, self.pairs, [self.sizes_of(index) for index in range(len(self.pairs))],
+            sum(self.channels),
             f"{self.names} {resizing} {edges} {config.edge_dilate}") if augmented else None
+
+    def sizes_of(self, index: int) -> list[Size]:
+        """The heights and widths that a sample may be loaded with."""
+        return [self.own[index]] if self.own else sorted(set(self.sizes))
+
+    @property
+    def usual_size(self) -> Size:
+        """Height and width of ``data.size``, or those that most images have."""
+        return Counter(self.own).most_common(1)[0][0] if self.own else sides(self.options.size)
 
     @property
     def fork_only(self) -> bool:
@@ -89,11 +108,11 @@ class SaliencyData(Dataset):
         return len(self.pairs)
 
     def __getitem__(self, draw: Draw) -> dict:
-        layers, original = self._layers(draw.index, draw.size)
+        layers, original = self._layers(draw.index, draw.size or self.own[draw.index])
         if self._change is not None:
             layers = self._change(layers, draw.seed)
         pair = self.pairs[draw.index]
-        return {**layers, "name": pair.name, "size": pair.size or original}
+        return {**layers, "name": pair.name, "size": pair.size or original, "index": draw.index}
 
     def _layers(self, index: int, size: Size) -> tuple[dict[str, Tensor], Size]:
         """Layers of a sample before they are moved, and the original's height and width."""
@@ -140,7 +159,8 @@ class SaliencyData(Dataset):
     def require_sound(self, title: str, world: World | None = None) -> None:
         """Read every file once, which also fills the cache; see ``soundness.require_sound``."""
         require_sound(range(len(self)), title, self._problems, world)
-        with_map_sizes(self.pairs, title, SQUASHED, quiet=bool(world and not world.main))
+        with_map_sizes(self.pairs, title, FITTED if self.own else SQUASHED,
+                       quiet=bool(world and not world.main))
 
     def _problems(self, index: int, notes: Notes) -> list[str]:
         pair = self.pairs[index]
@@ -148,8 +168,9 @@ class SaliencyData(Dataset):
             return file_problems(pair, notes)
         try:
             kept = self._cache is not None and self._cache.holds(index)
-            layers, _ = self._layers(index, self.sizes[-1]) if kept else \
-                self._decode(index, self.sizes, notes)
+            sizes = self.sizes_of(index)
+            layers, _ = self._layers(index, sizes[-1]) if kept else \
+                self._decode(index, sizes, notes)
             if "mask" in layers and layers["mask"].max() <= 127:
                 notes.masks += [remark] if (remark := mask_of(pair).remark) else []
             return []
@@ -178,8 +199,8 @@ class BatchDraws(Sampler[list[Draw]]):
         UserError: fewer images than the processes need.
     """
 
-    def __init__(self, count: int, batch: int, sizes: Sequence[Size], seed: int, shuffle: bool,
-                 rank: int = 0, world: int = 1):
+    def __init__(self, count: int, batch: int, sizes: Sequence[Size | None], seed: int,
+                 shuffle: bool, rank: int = 0, world: int = 1):
         self.count, self.batch, self.sizes = count, batch, list(sizes)
         self.seed, self.shuffle, self.rank, self.world = seed, shuffle, rank, world
         self.epoch, self.start = 0, 0
@@ -230,11 +251,33 @@ class BatchDraws(Sampler[list[Draw]]):
             yield [Draw(int(order[i]), self.sizes[size], int(seeds[i])) for i in range(start, end)]
 
 
+class OneSizeDraws(Sampler[list[Draw]]):
+    """All samples once, in batches of images of one size."""
+
+    def __init__(self, sizes: Sequence[Size], batch: int):
+        self.batch, self.batches = batch, of_one_size(sizes, batch)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        return ([Draw(index, None, 0) for index in batch] for batch in self.batches)
+
+    def shares(self) -> list[float]:
+        """See ``BatchDraws.shares``; of one process."""
+        return [1.0] * len(self)
+
+
 def collate(samples: list[dict]) -> dict:
     """Stack tensors; keep names and sizes as lists."""
-    columns = {key: [sample[key] for sample in samples] for key in samples[0]}
-    return {key: torch.stack(values) if isinstance(values[0], Tensor) else values
-            for key, values in columns.items()}
+    return {key: torch.cat(values) if isinstance(values[0], Tensor) else values
+            for key, values in columns(samples).items()}
+
+
+def columns(samples: list[dict]) -> dict:
+    """Tensors (C, H, W) as a list of batches of one, and all else as a list."""
+    return {key: [value[None] if isinstance(value := sample[key], Tensor) else value
+                  for sample in samples] for key in samples[0]}
 
 
 def training_sizes(size: int | Sequence[int], scales: Sequence[float]) -> list[Size]:
@@ -253,10 +296,11 @@ class Batches(DataLoader):
         UserError: while iterating, when loader processes run out of shared memory.
     """
 
-    def __init__(self, data: SaliencyData, draws: BatchDraws, config: DictConfig,
-                 device: torch.device | str):
+    def __init__(self, data: SaliencyData, draws: BatchDraws | OneSizeDraws, config: DictConfig,
+                 device: torch.device | str, collate: Callable[[list[dict]], dict] = collate):
         self.data, self.device = data, torch.device(device)
-        largest = sum(data.channels) * max(height * width for height, width in draws.sizes)
+        largest = sum(data.channels) * max(height * width
+                                           for height, width in data.own or data.sizes)
         workers = loader_processes(config.workers, draws.batch * largest)
         cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork of a loader process
         # A generator of its own, or starting an epoch would advance the one that dropout draws
@@ -320,13 +364,15 @@ def training_loader(pairs: Sequence[Pair], config: DictConfig, batch: int, seed:
     layers ``targets`` that are made for a loss; call ``set_epoch`` before each epoch."""
     data = SaliencyData(pairs, config, augmented=True, targets=targets)
     draws = BatchDraws(len(pairs), batch, data.sizes, seed, True, rank, world)
-    return Batches(data, draws, config, device)
+    return Batches(data, draws, config, device, columns if data.own else collate)
 
 
 def evaluation_loader(pairs: Sequence[Pair], config: DictConfig, batch: int,
                       device: torch.device | str = "cpu", targets: Sequence[str] = ()) -> Batches:
     """All pairs once, in order, at the base size, without augmentation; with what pairs have to
-    learn from, and edges and layers made for a loss if they are among its ``targets``."""
+    learn from, and edges and layers made for a loss if they are among its ``targets``. With
+    ``data.size=native`` images of one size come together, and ``index`` tells their order."""
     data = SaliencyData(pairs, config, augmented=False, targets=targets)
-    return Batches(data, BatchDraws(len(pairs), batch, data.sizes, seed=0, shuffle=False), config,
-                   device)
+    draws = OneSizeDraws(data.own, batch) if data.own else \
+        BatchDraws(len(pairs), batch, data.sizes, seed=0, shuffle=False)
+    return Batches(data, draws, config, device)

@@ -17,6 +17,7 @@ from .sizes import Size, nearly, turned
 WRITTEN = "maps are written at the masks' sizes"
 SCORED = "maps are scored at the masks' sizes"
 SQUASHED = "both are squashed to the input size"
+FITTED = "masks are brought to the images' sizes"
 
 
 def differing(pair: Pair) -> Iterator[tuple[Path, Size, Size]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from data.layers import each
 from utils.errors import UserError
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
@@ -47,10 +48,10 @@ class Precision:
 
     def batch(self, sample: dict) -> dict:
         """A batch on the device, images in the layout."""
-        moved = {key: value.to(self.device, non_blocking=True) if isinstance(value, Tensor)
-                 else value for key, value in sample.items()}
-        moved["image"] = moved["image"].contiguous(memory_format=self.layout)
-        return moved
+        moved = {key: each(lambda tensor: tensor.to(self.device, non_blocking=True), value)
+                 for key, value in sample.items()}
+        return moved | {"image": each(
+            lambda images: images.contiguous(memory_format=self.layout), moved["image"])}
 
     def scaler(self) -> torch.amp.GradScaler:
         """Scales the loss in fp16, and in every precision leaves out steps that are not finite.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,6 +29,7 @@ class StepResult(NamedTuple):
     loss: Tensor
     norm: Tensor  # of the gradient, before clipping
     images: int  # of the batch
+    sample: dict  # this process's last part
 
 
 @dataclass
@@ -63,7 +64,8 @@ class Part:
             raise UserError(
                 f"a batch norm of this network met a single value: {self._parts.images} image(s) "
                 f"in {self._parts.count} part(s) are too few to train it. Raise train.batch or "
-                "data.size, lower train.accumulate, or set optim.eval_norm=[all].") from None
+                "data.size (native takes images one by one), lower train.accumulate, or set "
+                "optim.eval_norm=[all].") from None
 
     def weigh(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """Terms of the loss × ``weight``, in float32; their sum over the parts is kept for
@@ -87,17 +89,20 @@ class Parts:
     Attributes:
         count: into how many parts a batch is cut; grows when memory runs out and
             ``train.on_oom`` is ``split``.
+        sample: the part that was cut last.
         images: of this process's part of the batch that was cut last.
         terms: of its loss, summed over the parts so far.
     """
 
     def __init__(self, network: nn.Module, train: DictConfig, world: World | None = None):
         self.network, self.world, self.count = network, world or World(), train.accumulate
-        self.may_split, self.images, self.terms = train.on_oom == "split", 0, {}
+        self.may_split, self.sample, self.images = train.on_oom == "split", {}, 0
+        self.terms = {}
         if self.world.size > 1 and self.may_split:
             raise UserError("train.on_oom=split works in one process: the others would wait for "
                             "the one that tries again. Set train.accumulate instead.")
-        norms = any(isinstance(module, BatchNorm) for module in network.modules())
+        norms = any(isinstance(module, BatchNorm) and module.training
+                    for module in network.modules())
         self._smallest = 2 if norms else 1  # images of a part: a batch norm may see a single pixel
 
     def __call__(self, sample: dict) -> Iterator[Part]:
@@ -106,16 +111,21 @@ class Parts:
         Args:
             sample: may hold ``share``: its images times the number of processes, divided by the
                 images of the whole batch. It weighs the parts, as processes' batches may differ
-                in size.
+                in size. Layers that are lists have a tensor for each image, of any size; then each
+                image is a part.
         """
         share, self.images = sample.get("share", 1.0), len(sample["name"])
         self._whole = round(self.images * self.world.size / share)
         layers, count = {key: sample[key] for key in sample if key != "share"}, 0
+        one_by_one = isinstance(layers["image"], list)
+        if one_by_one:
+            self.count = max(self.count, self.images)
         while count < self.count:
             count, self.terms = self.count, {}
-            for start, end in pairwise(self._cuts()):
-                yield Part(self, {key: value[start:end] for key, value in layers.items()},
-                           share * (end - start) / self.images, start == 0, end == self.images)
+            for start, end in pairwise(range(self.images + 1) if one_by_one else self._cuts()):
+                self.sample = {key: _slice(value, start, end) for key, value in layers.items()}
+                yield Part(self, self.sample, share * (end - start) / self.images, start == 0,
+                           end == self.images)
                 if count < self.count:
                     break
 
@@ -131,11 +141,12 @@ class Parts:
         if not lacks_memory(error):
             raise error
         if not self.may_split or self.count >= self.images:
+            smaller = "Give a smaller data.size" if self.count >= self.images else \
+                "Lower train.batch or data.size, split the batch with train.accumulate=2 (the " \
+                "same effective batch), let that happen by itself with train.on_oom=split"
             raise UserError(
                 f"memory ran out with {self.images} images in {self.count} part(s): "
-                f"{str(error).splitlines()[0]}\nLower train.batch or data.size, split the batch "
-                "with train.accumulate=2 (the same effective batch), let that happen by itself "
-                "with train.on_oom=split, or compute the backbone twice with "
+                f"{str(error).splitlines()[0]}\n{smaller}, or compute the backbone twice with "
                 "train.checkpoint_trunk=true.") from None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -149,4 +160,10 @@ class Parts:
         if self.world.size > 1:
             terms = dict(zip(terms, self.world.mean(torch.stack(list(terms.values()))),
                              strict=True))
-        return StepResult(outputs, terms, sum(terms.values()), norm, self._whole)
+        return StepResult(outputs, terms, sum(terms.values()), norm, self._whole, self.sample)
+
+
+def _slice(value: Sequence, start: int, end: int) -> Sequence:
+    """Images ``start`` to ``end`` of a layer or of a list; one image that is a tensor itself."""
+    part = value[start:end]
+    return part[0] if isinstance(part, list) and isinstance(part[0], Tensor) else part

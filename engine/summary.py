@@ -17,7 +17,8 @@ from .prediction import evaluating
 
 
 def count(network: nn.Module, size: int | Sequence[int]) -> dict[str, tuple[int, int]]:
-    """Part → parameters, and multiply–adds of one image of ``data.size``; "" is the whole.
+    """Part → parameters, and multiply–adds of one image of ``size``, one side or height and width;
+    "" is the whole.
 
     Parts are the network's children by name; a trunk among them is parted into its stages.
     Counted by torch's ``FlopCounterMode`` in convolutions and matrix products (two operations are
@@ -52,7 +53,7 @@ def parameters(module: nn.Module) -> int:
 
 
 def print_summary(network: nn.Module, size: int | Sequence[int]) -> None:
-    """The table of ``count``."""
+    """The table of ``count``, for an image of ``size``."""
     table = Table("part", Column("parameters", justify="right"),
                   Column("multiply–adds", justify="right"),
                   title="{}, one image of {}×{}".format(type(network).__name__, *sides(size)[::-1]))

@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from utils.errors import UserError, nearest
-from utils.schema import sides
+from utils.schema import NATIVE, sides
 
 from .base import Network
 from .bgnet import BGNet
@@ -116,9 +116,10 @@ def from_recipe(config: DictConfig) -> Network:
     Raises:
         UserError: see ``build``; or the network takes no images of the recipe's size.
     """
-    network_class(config.model.name).require_size(*sides(config.data.size))
+    kind, size = network_class(config.model.name), config.data.size
+    kind.require_any_size() if size == NATIVE else kind.require_size(*sides(size))
     options = OmegaConf.to_container(config.model.options)
-    if network_class(config.model.name).wants_statistics:
+    if kind.wants_statistics:
         options = {name: tuple(config.data[name]) for name in ("mean", "std")} | options
     return build(config.model.name, **options)
 

@@ -36,6 +36,8 @@ class Network(nn.Module, ABC):
     #: Whether the constructor takes ``mean`` and ``std``, the statistics that images are
     #: normalised with, because the network looks at the image's pixels.
     wants_statistics: ClassVar[bool] = False
+    #: Side of the smallest image, in pixels, that the network takes at all.
+    least_side: ClassVar[int] = 32
     #: Side of the smallest image, in pixels, at which every part of the network has something to
     #: work on.
     smallest_side: ClassVar[int] = 64
@@ -63,10 +65,22 @@ class Network(nn.Module, ABC):
         if cls.fixed_side and (height, width) != (cls.fixed_side, cls.fixed_side):
             raise UserError(f"{cls.__name__} takes images of {cls.fixed_side}×{cls.fixed_side} "
                             f"pixels, not {height}×{width}: data.size={cls.fixed_side}")
+        if min(height, width) < cls.least_side:
+            raise UserError(f"{cls.__name__} takes images of at least {cls.least_side} pixels a "
+                            f"side, not {height}×{width}")
         if height % cls.multiple or width % cls.multiple:
             raise UserError(f"{cls.__name__} takes images whose sides are multiples of "
                             f"{cls.multiple} pixels, not {height}×{width}: see data.size and "
                             "data.scales")
+
+    @classmethod
+    def require_any_size(cls) -> None:
+        """Raise a UserError unless the network takes images at their own sizes."""
+        if cls.fixed_side or cls.multiple > 1:
+            takes = f"images of {cls.fixed_side}×{cls.fixed_side} pixels" if cls.fixed_side else \
+                f"images whose sides are multiples of {cls.multiple} pixels"
+            raise UserError(f"data.size=native: {cls.__name__} takes {takes} only, which images' "
+                            f"own sizes are not; data.size={cls.fixed_side or 352} squashes them")
 
     def released_key(self, key: str) -> str:
         """Our key for a key of the official checkpoint."""

@@ -117,6 +117,7 @@ class PoolNet(Network):
         r"fuse\.fuse\.": "edge_fuse.",
         r"edgeinfo\.trans\.": "edge_features.",
     })
+    least_side = 113  # features of stride 16 are pooled 8×8
     smallest_side = 128
 
     def __init__(self, trunk: str = "vgg16_caffe", joint: bool = False, **trunk_options):

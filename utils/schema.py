@@ -24,6 +24,7 @@ from .choices import (
     VOIDS,
 )
 
+NATIVE = "native"  # the value of data.size with which images keep their own sizes
 #: Bounds that no run comes near; what is beyond is a slip, and would end in NaN or a full memory.
 COUNT, IMAGES, FACTOR = 10**9, 2**16, 10**6
 
@@ -41,7 +42,7 @@ class Option:
             least ``low``, more than ``above``, at most ``high``, less than ``below``. Every key
             that may hold numbers has them on both sides, so that no number is infinite.
         length: how many numbers a list has.
-        sides: whether it is a whole number or a list of two, see ``sides``.
+        sides: whether it is a whole number, a list of two, see ``sides``, or ``NATIVE``.
     """
 
     default: Any
@@ -67,7 +68,7 @@ class Option:
         if bounds and isinstance(self.default, dict | str):
             bounds = f"one with numbers {bounds}"
         parts = [f"{self.length} numbers" if self.length else "",
-                 "a whole number or [height,width]" if self.sides else "", bounds,
+                 f"{NATIVE}, a whole number or [height,width]" if self.sides else "", bounds,
                  "or null" if bounds and self.default is None else ""]
         return ", ".join(part for part in parts if part)
 
@@ -75,6 +76,8 @@ class Option:
         """Whether a value of the right type is among the choices or within the bounds."""
         if value is None:
             return self.default is None
+        if self.sides and value == NATIVE:
+            return True
         if self.sides:
             given = value if isinstance(value, Sequence) else [value, value]
             return len(given) == 2 and all(
@@ -108,7 +111,7 @@ def items(value: Any) -> Iterator[Any]:
 
 
 def sides(size: int | Sequence[int]) -> tuple[int, int]:
-    """Height and width that ``data.size`` gives: one number is both."""
+    """Height and width that a ``data.size`` of numbers gives: one number is both."""
     return (size, size) if isinstance(size, int) else (size[0], size[-1])
 
 
@@ -175,8 +178,8 @@ class DataConfig:
     mask_prefix: str = option("", "what the names of masks begin with and those of their images do "
                               "not; empty: recognised where it is one for all")
     mask_suffix: str = option("", "the same of the ends of the names, such as _mask")
-    size: Any = option(352, "pixels that images are squashed to: both sides, or [height,width]",
-                       sides=True, low=32, high=8192)
+    size: Any = option(352, "pixels that images are squashed to, both sides or [height,width]; "
+                       "native: they keep their own sizes", sides=True, low=32, high=8192)
     scales: list[float] = option([1.0], "factors on the size, one drawn for each batch", above=0,
                                  high=16)
     flip: float = option(0.0, "probability of a horizontal flip", low=0, high=1)

@@ -63,7 +63,7 @@ def test_all_layouts_give_the_same_scribbles(weak_sets):
     sets = {spec: samples(find_scribbles(spec, weak_sets)) for spec in specs}
     assert [len(sets[spec]) for spec in specs] == [10, 10, 6, 10, 10]
     for name, sample in sets["DUTS"].items():
-        assert set(sample) == {"image", "scribble", "gray", "name", "size"}
+        assert set(sample) == {"image", "scribble", "gray", "name", "size", "index"}
         assert sample["scribble"].shape == sample["gray"].shape == (1, 32, 32)
         assert set(sample["scribble"].unique().tolist()) == {0, 1, 255}
         for spec in specs:

@@ -106,7 +106,7 @@ def test_a_full_disk_names_the_file_that_is_logged_to(small_disk):
     quarter = torch.tensor(0.25)
     with pytest.raises(OSError, match="No space left") as error:
         log.step(1, 1, build_optimizer(default_config().optim, torch.nn.Linear(1, 1)),
-                 StepResult({}, {}, quarter, quarter, 1))
+                 StepResult({}, {}, quarter, quarter, 1, {}))
     assert error.value.filename == str(small_disk / "log.csv")
 
 
@@ -135,7 +135,7 @@ def test_a_log_that_a_crash_cut_short_goes_on(tmp_path, capsys):
     log = RunLog(tmp_path, last_step=10, every=1, resume_step=3)
     quarter = torch.tensor(0.25)
     optimizer = build_optimizer(default_config().optim, torch.nn.Linear(1, 1))
-    log.step(4, 1, optimizer, StepResult({}, {"bce": quarter}, quarter, quarter, images=2))
+    log.step(4, 1, optimizer, StepResult({}, {"bce": quarter}, quarter, quarter, 2, {}))
     log.close()
     steps = [line.split(",")[0] for line in (tmp_path / "log.csv").read_text().splitlines()]
     assert steps == ["step", "1", "2", "4"]
