@@ -76,6 +76,7 @@ class EDN(Network):
         trunk_options: of the trunk.
     """
 
+    least_side = 64  # features of stride 16 are halved twice more
     released_keys: Mapping[str, str] = {
         r"backbone\.conv(\d)_(\d)\.conv\.": r"trunk.conv\1.conv\1_\2.",
         r"backbone\.conv(\d)_(\d)\.bn\.": r"trunk.conv\1.bn\1_\2.",

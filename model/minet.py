@@ -119,6 +119,7 @@ class MINet(Network):
         trunk_options: of the trunk.
     """
 
+    least_side = 33  # features of stride 32, on ResNet-50, are pooled 2×2
     released_keys: Mapping[str, str] = released_slices(
         "encoder", ("1", "2", "4", "8", "16"), norm=True) | {
         r"div_2\.0\.": "trunk.conv1.conv1.",

@@ -119,21 +119,21 @@ EDN = {  # yuhuan-wu/EDN @ 59c4e56: scripts/train.sh; 4 batches of 6; 30 times a
     "optim.betas": [0.9, 0.99], "optim.weight_decay": 1e-4, "optim.schedule": "poly",
     "optim.power": 0.9, "optim.warmup": 200, "test.minmax": False,
     "test.resize": "probabilities", "test.data": FIVE}
-EGNET = {  # JXingZhao/EGNet @ 5e1b933: ten images of batch 1, whose masks are not resized
+EGNET = {  # JXingZhao/EGNet @ 5e1b933: ten images of batch 1, at their own sizes
     "loss.terms": {
         **{output: {"bce_sum": 1} for output in (
             "saliency", "guided1", "guided2", "guided3", "guided4",
             "side1", "side2", "side3", "side4")},
         "edge": {"balanced_bce_sum": 1, "target": "edge"}},
-    "data.size": 384, "data.channels": "bgr", "data.range": 255,
+    "data.size": "native", "data.channels": "bgr", "data.range": 255,
     "data.mean": [104.00699, 116.66877, 122.67892], "data.std": [1, 1, 1], "data.flip": 0.5,
     "data.mask_resize": "nearest", "data.edges": "mask", "train.batch": 10,
     "train.accumulate": 10, "train.epochs": 30, "optim.weight_decay": 5e-4,
     "optim.schedule": "milestones", "optim.milestones": [16, 25], "optim.gamma": 0.1,
     "optim.restart": True, "test.minmax": False, "test.data": FIVE}
 BALANCED = {"balanced_bce_sum": 1, "target": "edge"}
-POOLNET = {  # backseason/PoolNet @ 16b77d9; Caffe's input; size: ours, the code takes native ones
-    "loss.terms": {"saliency": {"bce_sum": 1}}, "data.size": 384, "data.flip": 0.5,
+POOLNET = {  # backseason/PoolNet @ 16b77d9; Caffe's input, ten images of batch 1 at own sizes
+    "loss.terms": {"saliency": {"bce_sum": 1}}, "data.size": "native", "data.flip": 0.5,
     "data.channels": "bgr", "data.range": 255, "data.mean": [104.00699, 116.66877, 122.67892],
     "data.std": [1.0, 1.0, 1.0], "train.batch": 10, "train.accumulate": 10, "train.epochs": 24,
     "optim.lr": 1e-4, "optim.weight_decay": 5e-4, "optim.schedule": "milestones",

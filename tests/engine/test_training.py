@@ -245,6 +245,38 @@ def test_no_part_of_a_batch_is_too_small_for_batch_norm(images, parts):
     assert len(sizes_of(Parts(plain, config), images)) == -(-images // -(-images // parts))
 
 
+def test_norms_that_keep_still_let_parts_hold_one_image():
+    config = default_config().train
+    config.accumulate = 3
+    norm = nn.BatchNorm2d(3)
+    assert sizes_of(Parts(norm, config), 3) == [3]
+    assert sizes_of(Parts(norm.eval(), config), 3) == [1, 1, 1]
+
+
+def test_images_of_different_sizes_take_the_step_of_their_mean_loss(take_step):
+    """Each goes through the network alone, whatever the parts and the norms."""
+    network, exact, sample, shapes = Toy(), Toy(), made_batch(3), []
+    exact.load_state_dict(network.state_dict())
+    network.norm = nn.BatchNorm2d(1)  # never run; it would want two images in a part
+    for key in ("image", "mask"):
+        sample[key] = [values[None, :, :8 - n] for n, values in enumerate(sample[key])]
+
+    def objective(network, part):
+        shapes.append((part["image"].shape, part["mask"].shape, len(part["name"])))
+        return toy_objective(network, part)
+
+    result, _ = take_step(network, sample, objective)
+    assert shapes == [((1, 3, 8 - n, 8), (1, 1, 8 - n, 8), 1) for n in range(3)]
+    mean = sum(sum(toy_objective(exact, {"image": image, "mask": mask})[1].values())
+               for image, mask in zip(sample["image"], sample["mask"], strict=True)) / 3
+    mean.backward()
+    assert result.loss.item() == pytest.approx(mean.item(), rel=1e-6)
+    assert torch.allclose(network.conv.weight, exact.conv.weight - 0.1 * exact.conv.weight.grad,
+                          atol=1e-7)
+    # What is shown and looked at is the part that the outputs are of.
+    assert result.outputs["saliency"].shape == result.sample["mask"].shape == (1, 1, 6, 8)
+
+
 def test_bf16_takes_nearly_the_same_step_and_keeps_weights_in_float32(take_step):
     exact, mixed = Toy(), Toy()
     mixed.load_state_dict(exact.state_dict())
