@@ -170,6 +170,7 @@ def finish(batch: Mapping, options: DataConfig, device: torch.device | str = "cp
     """
     moved = {name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
              for name, value in batch.items()}
-    finished = {name: LAYERS[name].finish(value, options) if name in LAYERS else value
+    layers = {name: LAYERS.get(name.removeprefix("edge_")) for name in moved}  # and edge_image
+    finished = {name: layers[name].finish(value, options) if layers[name] else value
                 for name, value in moved.items()}
     return finished | ({"gray": linear_gray(moved["image"])} if "scribble" in moved else {})

@@ -49,8 +49,8 @@ class Precision:
         """A batch on the device, images in the layout."""
         moved = {key: value.to(self.device, non_blocking=True) if isinstance(value, Tensor)
                  else value for key, value in sample.items()}
-        moved["image"] = moved["image"].contiguous(memory_format=self.layout)
-        return moved
+        return moved | {key: moved[key].contiguous(memory_format=self.layout)
+                        for key in ("image", "edge_image") if key in moved}
 
     def scaler(self) -> torch.amp.GradScaler:
         """Scales the loss in fp16, and in every precision leaves out steps that are not finite.
