@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import shutil
 import sys
 import tempfile
@@ -58,7 +59,8 @@ def settings_of(path: Path, args: argparse.Namespace) -> list[str]:
     """The ``key=value`` words that make a recipe small, and those of the command line."""
     network = network_class(load_config(path, args.overrides).model.name)
     side = network.fixed_side or max(args.size, network.smallest_side)
-    return [f"name=try_{path.stem}", "val.data=[]", f"data.size={side}", "data.scales=[1.0]",
+    name = f"try_{path.stem}_{os.getpid()}"  # two trials at a time do not share a folder
+    return [f"name={name}", "val.data=[]", f"data.size={side}", "data.scales=[1.0]",
             f"train.batch={BATCH}", f"train.epochs={args.steps}", f"train.steps={args.steps}",
             "train.log_every=1", *args.overrides]
 
