@@ -255,28 +255,6 @@ def test_outputs_and_targets_that_are_missing_are_listed():
         TableObjective({"edge": {"bce": 1, "target": "body"}})(lambda image: outputs, sample)
 
 
-def test_outputs_are_looked_for_at_a_size_that_the_network_takes():
-    class Fixed(torch.nn.Module):
-        fixed_side, smallest_side = 96, 64
-
-        def forward(self, image):
-            assert image.shape[-2:] == (96, 96)
-            return {"saliency": image[:, :1]}
-
-    model.require_outputs(Fixed(), TableObjective({"saliency": {"bce": 1}}))
-
-
-def test_edges_may_be_learned_from_images_of_their_own():
-    image, other = torch.randn(2, 2, 3, 8, 8).unbind()
-    mask, edge = (torch.rand(2, 2, 1, 8, 8) > 0.5).float().unbind()
-    outputs, terms = TableObjective({"saliency": {"bce": 1}, "edge": {"bce": 1, "target": "edge"}})(
-        lambda image: {"saliency": image[:, :1], "edge": image[:, 1:2]},
-        {"image": image, "mask": mask, "edge_image": other, "edge": edge})
-    assert torch.equal(outputs["edge"], image[:, 1:2])
-    assert terms["saliency_bce"] == losses.bce(image[:, :1], mask)
-    assert terms["edge_bce"] == losses.bce(other[:, 1:2], edge)
-
-
 def test_a_network_without_table_and_objective_is_an_error():
     with pytest.raises(UserError, match=r"loss\.terms is empty, and cpd_vgg has no objective"):
         model.objective_of(merge_config({"model": {"name": "cpd_vgg"}}))
