@@ -24,6 +24,7 @@ from torch import nn
 import model
 from data import Pair
 from data.fingerprint import fingerprint
+from data.joint import find_edge_pairs
 from data.loader import evaluation_loader, training_loader
 from data.masks import mask_of
 from data.native import require_one_by_one, require_sizes
@@ -109,7 +110,9 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     with world.main_first():
         model.require_outputs(network, objective)
     training, validation = find_data(config, world)
-    pairs = {"training": fingerprint(training, world), "validation": fingerprint(validation, world)}
+    edges = find_edge_pairs(config)
+    pairs = {use: fingerprint(members, world) for use, members in
+             (("training", [*training, *edges]), ("validation", validation))}
     if resumed is not None:
         with world.main_first():
             require_same_pairs(resumed.get("pairs"), pairs, path)
@@ -124,10 +127,10 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     network = precision.place(network)
     with world.main_first():
         loader = training_loader(training, config.data, config.train.batch, config.seed, device,
-                                 world.rank, world.size, objective.targets)
+                                 world.rank, world.size, objective.targets, edges)
     loader.data.require_layers(objective.targets)
     loader.data.require_sound("training data", world)
-    require_sizes([*training, *validation], config.data.size, network.require_size)
+    require_sizes([*training, *edges, *validation], config.data.size, network.require_size)
     if world.rank:  # dropout must draw other units in each process
         set_seed(config.seed + world.rank)
     run = Run(config, network, objective, loader, folder, precision, world, pairs)

@@ -27,6 +27,7 @@ import torch
 
 import model
 import train
+from data.joint import find_edge_pairs
 from data.loader import training_loader
 from data.scribbles import Pen, write_scribbles
 from data.split import find_data
@@ -82,6 +83,8 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
         without: the parts that this side lacks, of ``PARTS``.
     """
     config, device = load_config(path, overrides), select_device(gpu)
+    if config.data.edge_train:
+        config.data.edge_train = config.data.train  # masks are as costly as edges
     set_threads(config.threads)
     if "released" in without:
         install()
@@ -94,7 +97,7 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
     network, objective = precision.place(model.from_recipe(config)), model.objective_of(config)
     pairs, _ = find_data(config, World())
     loader = training_loader(pairs, config.data, config.train.batch, config.seed, device,
-                             targets=objective.targets)
+                             targets=objective.targets, edges=find_edge_pairs(config))
     loader.data.require_sound("made data")
     run = Run(config, network, objective, loader, Path(config.data.root), precision)
     for group in run.optimizer.param_groups if "optimizer" in without else ():

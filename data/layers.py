@@ -171,8 +171,9 @@ def finish(batch: Mapping, options: DataConfig, device: torch.device | str = "cp
     """
     moved = {name: each(lambda values: values.to(device, non_blocking=True), value)
              for name, value in batch.items()}
-    finished = {name: each(lambda values, name=name: LAYERS[name].finish(values, options), value)
-                if name in LAYERS else value for name, value in moved.items()}
+    layers = {name: LAYERS.get(name.removeprefix("edge_")) for name in moved}  # and edge_image
+    finished = {name: each(lambda values, layer=layers[name]: layer.finish(values, options), value)
+                if layers[name] else value for name, value in moved.items()}
     return finished | ({"gray": each(linear_gray, moved["image"])} if "scribble" in moved else {})
 
 

@@ -359,11 +359,15 @@ def loader_processes(wanted: int | None, batch_bytes: int) -> int:
 
 def training_loader(pairs: Sequence[Pair], config: DictConfig, batch: int, seed: int,
                     device: torch.device | str = "cpu", rank: int = 0, world: int = 1,
-                    targets: Sequence[str] = ()) -> Batches:
+                    targets: Sequence[str] = (), edges: Sequence[Pair] = ()) -> Batches:
     """Shuffled, augmented batches of ``batch`` images for process ``rank`` of ``world``, with the
-    layers ``targets`` that are made for a loss; call ``set_epoch`` before each epoch."""
+    layers ``targets`` that are made for a loss, and joined with pairs to learn ``edges`` from (see
+    ``joint``); call ``set_epoch`` before each epoch."""
     data = SaliencyData(pairs, config, augmented=True, targets=targets)
-    draws = BatchDraws(len(pairs), batch, data.sizes, seed, True, rank, world)
+    if edges:
+        from .joint import JointData  # which stands on this file
+        data = JointData(data, edges, config, targets)
+    draws = BatchDraws(len(data), batch, data.sizes, seed, True, rank, world)
     return Batches(data, draws, config, device, columns if data.own else collate)
 
 

@@ -193,7 +193,8 @@ def require_same_pairs(saved: Mapping | None, now: Mapping[str, str], path: Path
         if saved and saved.get(use) != digest:
             raise UserError(f"{path} was trained with other data: the {use} pairs have other "
                             "names, files or another order now. Resume with the old data (data."
-                            "train, data.root, val.data), or start a run of another name.")
+                            "train, data.edge_train, data.root, val.data), or start a run of "
+                            "another name.")
 
 
 #: Keys that may change when a run is resumed, because the weights do not depend on them.
@@ -212,7 +213,8 @@ def require_same_recipe(before: DictConfig, now: DictConfig, path: Path,
         pairs: the digests of its pairs, which tell more of the data than where they lie; None for
             checkpoints of earlier versions.
     """
-    problems, free = [], {*_FREE_KEYS, *(("data.train", "val.data") if pairs else ())}
+    problems = []
+    free = {*_FREE_KEYS, *(("data.train", "data.edge_train", "val.data") if pairs else ())}
     if now.optim.schedule in ("poly", "poly_epoch", "triangular", "cosine"):
         free -= {"train.epochs", "train.steps"}  # they are laid out over the whole run
     values, values_now = flat(before), flat(now)

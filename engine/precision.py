@@ -50,8 +50,9 @@ class Precision:
         """A batch on the device, images in the layout."""
         moved = {key: each(lambda tensor: tensor.to(self.device, non_blocking=True), value)
                  for key, value in sample.items()}
-        return moved | {"image": each(
-            lambda images: images.contiguous(memory_format=self.layout), moved["image"])}
+        return moved | {
+            key: each(lambda images: images.contiguous(memory_format=self.layout), moved[key])
+            for key in ("image", "edge_image") if key in moved}
 
     def scaler(self) -> torch.amp.GradScaler:
         """Scales the loss in fp16, and in every precision leaves out steps that are not finite.

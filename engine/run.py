@@ -267,4 +267,5 @@ def is_trained(folder: Path, config: DictConfig) -> bool:
     if path is None:
         return False
     content, before = load_checkpoint(path)
-    return before.data.train == config.data.train and has_ended(content["at"], config.train)
+    same = all(before.data[key] == config.data[key] for key in ("train", "edge_train"))
+    return same and has_ended(content["at"], config.train)

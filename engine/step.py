@@ -83,7 +83,8 @@ class Parts:
     Nothing in it makes the host wait for the device.
 
     Args:
-        network: as the loop calls it. With several processes it averages its gradients over them.
+        network: as the loop calls it, in training mode (see ``norm.train_mode``). With several
+            processes it averages its gradients over them.
         train: the ``train`` group of a configuration.
 
     Attributes:
@@ -101,9 +102,9 @@ class Parts:
         if self.world.size > 1 and self.may_split:
             raise UserError("train.on_oom=split works in one process: the others would wait for "
                             "the one that tries again. Set train.accumulate instead.")
-        norms = any(isinstance(module, BatchNorm) and module.training
-                    for module in network.modules())
-        self._smallest = 2 if norms else 1  # images of a part: a batch norm may see a single pixel
+        # Images of a part: a batch norm that takes the statistics of its batch may see one pixel.
+        self._smallest = 2 if any(isinstance(module, BatchNorm) and module.training
+                                  for module in network.modules()) else 1
 
     def __call__(self, sample: dict) -> Iterator[Part]:
         """The parts of a batch, from the first again whenever memory ran out in one.

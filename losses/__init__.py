@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .coherence import saliency_coherence
 from .consistency import structure_consistency
-from .cross_entropy import balanced_bce, balanced_bce_sum, bce, bce_sum
+from .cross_entropy import balanced_bce, balanced_bce_sum, bce, bce_sum, probability_bce
 from .intensity import adaptive_pixel_intensity, pixel_intensity
 from .overlap import area_dice, batch_dice, boundary_dice, consistency_enhanced, dice, iou
 from .scribbles import balanced_ce, partial_bce
@@ -25,8 +25,8 @@ from .structure import outline_weights, structure
 
 __all__ = ["LOSSES", "Loss", "adaptive_pixel_intensity", "area_dice", "balanced_bce",
            "balanced_bce_sum", "balanced_ce", "batch_dice", "bce", "bce_sum", "boundary_dice",
-           "consistency_enhanced", "dice", "iou", "partial_bce", "saliency_coherence", "smoothness",
-           "ssim", "structure", "structure_consistency"]
+           "consistency_enhanced", "dice", "iou", "partial_bce", "probability_bce",
+           "saliency_coherence", "smoothness", "ssim", "structure", "structure_consistency"]
 
 
 class Loss(NamedTuple):
@@ -57,6 +57,7 @@ class Loss(NamedTuple):
 LOSSES = {
     "bce": Loss(bce, of_void=0, averaged=True),
     "bce_sum": Loss(bce_sum, of_void=0),
+    "probability_bce": Loss(probability_bce, paper={"of_logits": True}, of_void=0, averaged=True),
     "balanced_bce": Loss(balanced_bce, of_void=0.5, averaged=True),
     "balanced_bce_sum": Loss(balanced_bce_sum, of_void=0.5),
     "iou": Loss(iou, of_void=0),

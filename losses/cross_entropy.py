@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -27,6 +28,25 @@ def bce(logits: Tensor, mask: Tensor) -> Tensor:
     """
     require_same_shape(logits, mask)
     return F.binary_cross_entropy_with_logits(logits, mask.to(logits.dtype))
+
+
+def probability_bce(logits: Tensor, mask: Tensor, of_logits: bool = False) -> Tensor:
+    """``bce`` of float32 probabilities, as codes have it whose networks end with a sigmoid
+    (PiCANet's and EDN's).
+
+    A logarithm of 0 counts as −100. A background pixel whose logit is above 17 has a probability of
+    exactly 1: it costs 100 and has no gradient.
+
+    Args:
+        logits, mask: as for ``bce``.
+        of_logits: ``bce`` itself, where a confident error costs what its logit says.
+    """
+    require_same_shape(logits, mask)
+    if of_logits:
+        return bce(logits, mask)
+    with torch.autocast(logits.device.type, enabled=False):  # which forbids it on a GPU
+        probability = logits.float().sigmoid()
+        return F.binary_cross_entropy(probability, mask.to(probability.dtype))
 
 
 def bce_sum(logits: Tensor, mask: Tensor) -> Tensor:

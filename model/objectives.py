@@ -88,10 +88,13 @@ class TableObjective:
 
     def __call__(self, network: nn.Module, sample: dict) -> tuple[dict[str, Tensor], Terms]:
         outputs = network(sample["image"])
+        # Edges may be learned from images of their own.
+        of_edges = network(sample["edge_image"]) if "edge_image" in sample else outputs
         weights: dict[tuple[str, str, torch.Size], Tensor] = {}
         terms = {}
         for term in self.terms:
-            logits, target = outputs[term.output], target_of(term, outputs, sample)
+            given = of_edges if term.target == "edge" else outputs
+            logits, target = given[term.output], target_of(term, given, sample)
             loss, options = LOSSES[term.loss], self.options[term.loss]
             if self.without_void and term.target == "mask":
                 void = sized(sample["void"].float(), logits, "max") > 0

@@ -109,7 +109,7 @@ GATENET = {  # Xiaoqi-Zhao-DLUT/GateNet-RGB-Saliency @ 35b3f3f; 37.9 epochs of 2
     "optim.schedule": "poly", "optim.power": 0.9, "test.minmax": False,
     "test.resize": "nearest", "test.data": FIVE}
 EDN = {  # yuhuan-wu/EDN @ 59c4e56: scripts/train.sh; 4 batches of 6; 30 times at each size
-    "loss.terms": {output: {"bce": 1, "batch_dice": 1}
+    "loss.terms": {output: {"probability_bce": 1, "batch_dice": 1}
                    for output in ("saliency", "side1", "side2", "side3", "side4")},
     "data.size": 384, "data.scales": [320 / 384, 352 / 384, 1.0], "data.image_resize": "opencv",
     "data.soft_mask": False, "data.mask_resize": "nearest", "data.mask_coding": "binary",
@@ -143,7 +143,8 @@ POOLNET_RESNET = {"optim.lr": 5e-5, "optim.eval_norm": ["all"], "optim.frozen_no
 POOLNET_JOINT = {
     "loss.terms": {"saliency": {"bce_sum": 1},
                    **dict.fromkeys(("edge", "edge0", "edge1", "edge2"), BALANCED)},
-    "data.edges": "mask", "train.epochs": 11, "optim.milestones": [9]}
+    "data.edge_train": ["HED-BSDS_PASCAL/bsds_pascal_train_pair_r_val_r_small.lst"],
+    "data.mask_resize": "nearest", "train.epochs": 11, "optim.milestones": [9]}
 DSS = {  # AceCoooool/DSS-pytorch @ 0f6dd91
     "loss.terms": {output: {"bce": 1} for output in (
         "side0", "side1", "side2", "side3", "side4", "side5", "fused")},
@@ -163,8 +164,8 @@ ITSD = {  # moothes/ITSD-pytorch @ 7635e7f; sizes 256, 288, 320; crops of 1 in 1
     "optim.milestones": [19], "test.minmax": False, "test.resize": "bicubic",
     "test.data": POOLNET["test.data"]}
 PICANET = {  # Ugness/PiCANet-Implementation @ 8771854; 2638.25 iterations of 4 in an epoch
-    "loss.terms": {"saliency": {"bce": 1}, **{
-        output: {"bce": weight, "shrink": "max"} for output, weight in (
+    "loss.terms": {"saliency": {"probability_bce": 1}, **{
+        output: {"probability_bce": weight, "shrink": "max"} for output, weight in (
             ("side4", 0.8), ("side3", 0.8), ("side2", 0.5), ("side1", 0.5), ("side0", 0.5))}},
     "data.size": 224, "data.flip": 0.5, "data.mean": [0.0, 0.0, 0.0],
     "data.std": [1.0, 1.0, 1.0], "data.augment": [

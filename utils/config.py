@@ -285,7 +285,7 @@ def flat(config: DictConfig | dict, prefix: str = "") -> dict[str, Any]:
 def _anchor_path(config: DictConfig, key: str) -> None:
     """Make the path absolute that the command line gives for a key."""
     value = OmegaConf.select(config, key)
-    if key in ("data.train", "val.data", "test.data"):
+    if key in ("data.train", "data.edge_train", "val.data", "test.data"):
         OmegaConf.update(config, key, [absolute_spec(spec) for spec in value])
     elif (key == "data.root" or (key == "data.cache" and _is_folder(value))
           or (key == "weights.backbone" and value not in ("imagenet", "none"))

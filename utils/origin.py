@@ -32,8 +32,8 @@ if TYPE_CHECKING:  # scoring, which asks for the commit, does without torch
 _WRITTEN = ("docs/records", "docs/reproduction.md")
 #: Keys of these groups change maps, but for those that begin as the second ones do.
 _GROUPS = ("model.", "data.", "test.", "weights.")
-_IDLE = ("data.root", "data.workers", "data.cache", "data.train", "data.mask", "test.data",
-         "weights.backbone", "weights.network")
+_IDLE = ("data.root", "data.workers", "data.cache", "data.train", "data.edge_train", "data.mask",
+         "test.data", "weights.backbone", "weights.network")
 _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 

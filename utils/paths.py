@@ -49,7 +49,7 @@ def absolute(path: str) -> str:
 def absolute_spec(spec: str) -> str:
     """A data set's spec from the command line, with its paths absolute; names stay names."""
     is_path = spec.startswith((".", "~")) or any(mark in spec for mark in "/\\:")
-    if is_path and Path(absolute(spec)).is_dir():  # also one with a colon in its name
+    if is_path and Path(absolute(spec)).exists():  # also one with a colon in its name
         return absolute(spec)
     folders = folder_pair(spec)
     return ":".join(map(absolute, folders)) if folders else spec

@@ -164,6 +164,8 @@ class DataConfig:
     root: str = option("datasets", "the folder that holds the data sets")
     target: str = option("mask", "the labels that are learned from", choices=("mask", "scribble"))
     edges: str = option("none", "where edge maps come from", choices=EDGES)
+    edge_train: list[str] = option([], "sets of images and edge maps of their own, or .lst files, "
+                                   "that edges are learned from in place of data.edges")
     edge_dilate: int = option(1, "side in pixels of the square that dilates edges, odd",
                               low=1, high=255)
     image_resize: str = option("pillow", "whose bilinear resize is used; OpenCV's skips pixels",

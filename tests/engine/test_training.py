@@ -242,7 +242,10 @@ def test_no_part_of_a_batch_is_too_small_for_batch_norm(images, parts):
     plain = nn.Conv2d(3, 1, 1)
     sizes = sizes_of(Parts(nn.Sequential(plain, nn.BatchNorm2d(1)), config), images)
     assert min(sizes) >= 2 and sum(sizes) == images
-    assert len(sizes_of(Parts(plain, config), images)) == -(-images // -(-images // parts))
+    most = -(-images // -(-images // parts))
+    assert len(sizes_of(Parts(plain, config), images)) == most
+    evaluated = nn.Sequential(plain, nn.BatchNorm2d(1).eval())  # takes no statistics of the batch
+    assert len(sizes_of(Parts(evaluated, config), images)) == most
 
 
 def test_norms_that_keep_still_let_parts_hold_one_image():

@@ -31,6 +31,19 @@ def test_bce_is_the_formula_and_finite_for_saturated_logits():
     assert torch.isfinite(logits.grad).all()
 
 
+def test_the_cross_entropy_of_probabilities_differs_where_they_are_exactly_0_or_1():
+    logits = torch.tensor([[[[0.5, -3.0, 30.0, -120.0]]]], requires_grad=True)
+    mask = torch.tensor([[[[0.3, 1.0, 0.0, 1.0]]]])
+    value = losses.probability_bce(logits, mask)
+    unsaturated = losses.bce(logits[..., :2], mask[..., :2])
+    assert value.item() == pytest.approx((2 * unsaturated.item() + 100 + 100) / 4, rel=1e-6)
+    value.backward()
+    assert (logits.grad != 0).flatten().tolist() == [True, True, False, False]
+    assert losses.probability_bce(logits, mask, of_logits=True) == losses.bce(logits, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert losses.probability_bce(logits.bfloat16(), mask).dtype == torch.float32
+
+
 def test_sums_are_means_times_the_pixels_of_an_image():
     logits, mask = torch.randn(3, 1, 4, 6), (torch.rand(3, 1, 4, 6) > 0.5).float()
     for mean, total in ((losses.bce, losses.bce_sum),

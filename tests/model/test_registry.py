@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import model
+from model.objectives import TableObjective
 from utils.config import load_config
 from utils.errors import UserError
 from utils.paths import CONFIGS
@@ -78,3 +79,14 @@ def test_sizes_that_a_network_does_not_take_are_refused():
         config = load_config(CONFIGS / f"{name}.yaml", [f"data.size={size}"])
         with pytest.raises(UserError, match=message), torch.device("meta"):
             model.from_recipe(config)
+
+
+def test_outputs_are_looked_for_at_a_size_that_the_network_takes():
+    class Fixed(torch.nn.Module):
+        fixed_side, smallest_side = 96, 64
+
+        def forward(self, image):
+            assert image.shape[-2:] == (96, 96)
+            return {"saliency": image[:, :1]}
+
+    model.require_outputs(Fixed(), TableObjective({"saliency": {"bce": 1}}))

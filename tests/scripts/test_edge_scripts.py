@@ -103,6 +103,25 @@ def test_named_sets_may_be_validated_with_their_edges(made_sets, runs, capsys):
     assert "have no edge" in capsys.readouterr().err
 
 
+def test_edges_are_learned_from_a_set_of_their_own(sets, runs, capsys):
+    """The longer set gives the epoch; other edges are other data."""
+    listed = sets / "pairs.lst"
+    listed.write_text("".join(f"TINY-TE/images/{n:02d}.jpg TINY-TE/masks/{n:02d}.png\n"
+                              for n in range(4)))
+    more = ["data.edges=none", "data.edge_train=[pairs.lst]", "val.fraction=0"]
+    assert train(sets, *more, "train.epochs=1") == 0
+    assert "edges: 4 pairs of their own" in capsys.readouterr().out
+    assert rows(runs)[-1]["step"] == "3"
+    assert train(sets, *more, "train.epochs=2", "--resume") == 0
+    assert rows(runs)[-1]["step"] == "6"
+    listed.write_text("".join(listed.read_text().splitlines(keepends=True)[:3]))
+    assert train(sets, *more, "train.epochs=3", "--resume") == 2
+    assert "trained with other data" in capsys.readouterr().err
+    listed.unlink()
+    assert train(sets, *more, "--overwrite") == 2
+    assert "data.edge_train=[] data.edges=mask" in capsys.readouterr().err
+
+
 def test_an_endless_validation_loss_stops_the_run_and_keeps_the_epoch(sets, runs, capsys):
     """No weights would ever be better than the first."""
     path = sets / "TINY-TE/masks/02.png"
