@@ -309,7 +309,7 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
             for batch in loader:
                 logits, _ = forward(network, batch, precision)
                 maps = maps_of(logits, batch, config.test.resize, config.test.minmax,
-                               config.test.align_corners)
+                               config.test.align_corners, config.test.bytes == "cut")
                 for name, saliency in zip(batch["name"], maps, strict=True):
                     save_map(folder / f"{name}.png", saliency)
                     bar.update()

@@ -267,7 +267,7 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
             total += loss * len(batch["name"])
             not_finite += [] if math.isfinite(loss) else batch["name"]
             maps = maps_of(logits, batch, config.test.resize, config.test.minmax,
-                           config.test.align_corners)
+                           config.test.align_corners, config.test.bytes == "cut")
             for index, saliency in zip(batch["index"], maps, strict=True):
                 number = mine[index]  # names the map, as two sets may share a stem
                 evaluator.update(str(number),

@@ -112,6 +112,16 @@ def _crop_sides(layers: Layers, random: Random, options: DataConfig, smallest: f
     return _cropped(layers, (*place, *kept), options)
 
 
+def _crop_to(layers: Layers, random: Random, options: DataConfig, side: float) -> Layers:
+    """A square of so many pixels at a random place, which stays as small; all of a smaller side."""
+    height, width = layers["image"].shape[-2:]
+    kept = [min(int(side), length) for length in (height, width)]
+    top, left = (int(random.integers(length - part + 1))
+                 for length, part in zip((height, width), kept, strict=True))
+    return {name: layer[..., top:top + kept[0], left:left + kept[1]]
+            for name, layer in layers.items()}
+
+
 # --- changes: of the image, uint8 (H, W, 3), alone ---------------------------------------------
 
 
@@ -180,6 +190,7 @@ MOVES = {
     "rotate": Augmentation(_rotate, {"degrees": (10, 0, 180)}),
     "crop_sides": Augmentation(
         _crop_sides, {"smallest": (0.875, 0.01, 1), "largest": (1, 0.01, 1)}),
+    "crop_to": Augmentation(_crop_to, {"side": (288, 32, 8192)}),
 }
 CHANGES = {
     # Away from black, as albumentations has it, which torchvision calls brightness.

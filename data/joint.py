@@ -114,7 +114,7 @@ class JointData(Dataset):
                                   augmented=False, targets=["edge"])
         self.sizes, self.options = saliency.sizes, saliency.options
         self.own = [*saliency.own, *self.edges.own]  # of pairs of both sets
-        self.channels = [*saliency.channels, *self.edges.channels]
+        self.pixel_bytes = saliency.pixel_bytes + self.edges.pixel_bytes
         self.fork_only = saliency.fork_only
 
     @property

@@ -43,10 +43,10 @@ class Layer:
         made_of: the layers that it is made of. A layer without part and switch is made for a loss
             that learns from it.
         channels: planes in the cache.
-        resize: decoded, height and width S of the input, options → uint8 (S), or (S, 3).
+        resize: decoded, height and width S of the input, options → (S), or (S, 3), from 0 to 255.
         resample: options → ``bilinear`` or ``nearest``: how moved pixels are interpolated.
         fill: the value that a rotation puts into the corners.
-        finish: uint8 batch on the device, options → what the network or the loss gets.
+        finish: batch on the device, from 0 to 255, options → what the network or the loss gets.
     """
 
     decode: Callable[[Pair, Mapping[str, Decoded], DataConfig], Decoded]
@@ -103,7 +103,8 @@ LAYERS = {
                                                                     options.image_resize),
                    resample=lambda options: "bilinear",
                    finish=lambda image, options: normalise(
-                       image, options.mean, options.std, options.channels, options.range)),
+                       image, options.mean, options.std, options.channels, options.range,
+                       options.scale == "own_max")),
     "mask": Layer(lambda pair, layers, options: mask_of(pair).values, part="mask",
                   resize=_resize_mask, finish=_finish_mask),
     "void": Layer(_decode_void, made_of=("mask",), finish=lambda void, options: void > 0),
@@ -151,21 +152,28 @@ def decode_pair(pair: Pair, names: Sequence[str], options: DataConfig) -> dict[s
     return layers
 
 
-def squash(layers: Mapping[str, Decoded], size: int | Sequence[int],
-           options: DataConfig) -> dict[str, Tensor]:
-    """Decoded layers → uint8 tensors (C, H, W) of ``size``, one number or height and width; the
-    aspect ratio is not kept, as in the papers. What has that size keeps its bytes."""
+def squash(layers: Mapping[str, Decoded], size: int | Sequence[int], options: DataConfig,
+           as_bytes: bool = True) -> dict[str, Tensor]:
+    """Decoded layers → tensors (C, H, W) of ``size``, one number or height and width; the aspect
+    ratio is not kept, as in the papers. What has that size keeps its values.
+
+    Args:
+        as_bytes: uint8, for the cache and augmentation. Otherwise an image that is not resized to
+            bytes stays float32.
+    """
     squashed = {}
     for name, values in layers.items():
         pixels = LAYERS[name].resize(values, sides(size), options)
+        if as_bytes and pixels.dtype != np.uint8:
+            pixels = np.round(pixels).astype(np.uint8)
         planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         squashed[name] = torch.from_numpy(np.array(planes, order="C"))
     return squashed
 
 
 def finish(batch: Mapping, options: DataConfig, device: torch.device | str = "cpu") -> dict:
-    """A batch of uint8 layers (…, C, H, W), or lists of them → the tensors of the table above, on
-    ``device``.
+    """A batch of layers (…, C, H, W) from ``squash``, or lists of them → the tensors of the table
+    above, on ``device``.
 
     With a ``scribble`` comes ``gray``, see ``linear_gray``. What is no layer stays as it is.
     """

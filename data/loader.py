@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
+from utils.resize import SKIMAGE_BORDERS
 from utils.schema import NATIVE, DataConfig, sides
 from utils.world import World
 
@@ -104,6 +105,12 @@ class SaliencyData(Dataset):
         """Whether loader processes share this data's memory only when they are forked."""
         return self._cache is not None and self._cache.path is None
 
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a pixel of a sample, all layers together, as loader processes hand it over."""
+        floats = self._change is None and self.options.image_resize in SKIMAGE_BORDERS
+        return sum(self.channels) + (9 if floats else 0)  # three numbers of four bytes
+
     def __len__(self) -> int:
         return len(self.pairs)
 
@@ -134,7 +141,7 @@ class SaliencyData(Dataset):
             notes.look(self.pairs[index].image, decoded["image"])
         original = original_size(decoded["image"])[::-1]
         for size in sizes:
-            layers = squash(decoded, size, self.options)
+            layers = squash(decoded, size, self.options, as_bytes=self._change is not None)
             if digest is not None:
                 self._cache.put(index, torch.cat(list(layers.values())).numpy(), original, digest)
         return layers, original
@@ -299,8 +306,8 @@ class Batches(DataLoader):
     def __init__(self, data: SaliencyData, draws: BatchDraws | OneSizeDraws, config: DictConfig,
                  device: torch.device | str, collate: Callable[[list[dict]], dict] = collate):
         self.data, self.device = data, torch.device(device)
-        largest = sum(data.channels) * max(height * width
-                                           for height, width in data.own or data.sizes)
+        largest = data.pixel_bytes * max(height * width
+                                         for height, width in data.own or data.sizes)
         workers = loader_processes(config.workers, draws.batch * largest)
         cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork of a loader process
         # A generator of its own, or starting an epoch would advance the one that dropout draws

@@ -11,16 +11,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from utils.resize import SKIMAGE_BORDERS, resize_by_skimage
+
 from .sizes import Size
 from .strokes import SCRIBBLE_CODES
 
 
 def resize_image(image: Image.Image, size: Size, method: str) -> np.ndarray:
-    """RGB image → uint8 (*size, 3), bilinearly: by ``pillow``, which averages what it shrinks, or
-    by ``opencv``, which interpolates between two pixels and skips the others."""
+    """RGB image → (*size, 3), bilinearly, by a method of ``utils.choices.IMAGE_RESIZES``: uint8, or
+    float32 from 0 to 255 by scikit-image, which does not round."""
     if method == "pillow":
         return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
-    return cv2.resize(np.array(image), size[::-1])
+    if method == "opencv":
+        return cv2.resize(np.array(image), size[::-1])
+    values = resize_by_skimage(np.asarray(image), size, SKIMAGE_BORDERS[method])
+    return (255 * values).astype(np.float32)
 
 
 def resize_map(values: np.ndarray, size: Size, method: str) -> np.ndarray:
@@ -57,12 +62,14 @@ def linear_gray(image: Tensor) -> Tensor:
 
 
 def normalise(image: Tensor, mean: Sequence[float], std: Sequence[float], channels: str = "rgb",
-              white: float = 1) -> Tensor:
-    """uint8 RGB (…, 3, H, W) → float32 from 0 to ``white``, its channels as ``channels`` orders
-    them, then (x − mean) / std."""
+              white: float = 1, own_max: bool = False) -> Tensor:
+    """RGB from 0 to 255 (…, 3, H, W) → float32 from 0 to ``white``, its channels as ``channels``
+    orders them, then (x − mean) / std. With ``own_max``, each image's greatest value is white."""
     shift, scale = (_channels(tuple(values), image.device) for values in (mean, std))
     ordered = image.flip(-3) if channels == "bgr" else image
-    return ordered.float().div_(255 / white).sub_(shift).div_(scale)
+    values = ordered.to(torch.float32, copy=True)
+    brightest = values.amax((-3, -2, -1), keepdim=True).clamp_(min=1e-6) if own_max else 255
+    return values.div_(brightest / white).sub_(shift).div_(scale)
 
 
 def denormalise(image: Tensor, mean: Sequence[float], std: Sequence[float], channels: str = "rgb",

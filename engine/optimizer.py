@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterable
 
 import torch
@@ -18,15 +19,17 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
     Each group's ``factor`` multiplies every learning rate that a schedule gives: the trunks'
     parameters have ``trunk_factor``, all others 1, and biases ``bias_factor`` times that; the rate
     is logged as the group's ``column``. Without ``decay_all`` parameters of one dimension (biases,
-    norms) have no weight decay, without ``decay_bias`` biases alone. Names in ``freeze`` are not
-    trained.
+    norms) have no weight decay, without ``decay_bias`` biases alone; those that fit a pattern in
+    ``no_decay`` never have. Names in ``freeze`` are not trained.
 
     Raises:
-        UserError: a name in ``freeze`` fits no parameter, or nothing is left to train.
+        UserError: a name in ``freeze`` or a pattern in ``no_decay`` fits no parameter, or nothing
+            is left to train.
     """
     freeze(network, config.freeze)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise UserError(f"optim.freeze={list(config.freeze)} leaves nothing to train")
+    spared = spared_of_decay(network, config.no_decay)
     beside = getattr(network, "with_trunk", ())
     in_trunk = {id(parameter) for name, module in network.named_modules()
                 if isinstance(module, Trunk) or name in beside
@@ -37,7 +40,8 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
             bias = name.endswith("bias")
             factor = config.trunk_factor if id(parameter) in in_trunk else 1.0
             factor *= config.bias_factor if bias else 1.0
-            decays = (config.decay_all or parameter.ndim > 1) and (config.decay_bias or not bias)
+            decays = (config.decay_all or parameter.ndim > 1) and (config.decay_bias or not bias) \
+                and name not in spared
             column = "lr" + "_trunk" * (id(parameter) in in_trunk and config.trunk_factor != 1) \
                 + "_bias" * (bias and config.bias_factor != 1)
             key = factor, config.weight_decay if decays else 0.0, column
@@ -55,6 +59,17 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
         parameters, betas=tuple(config.betas), **options)
 
 
+def spared_of_decay(network: nn.Module, patterns: Iterable[str]) -> set[str]:
+    """The parameters without weight decay, by ``optim.no_decay``."""
+    names, spared = [name for name, _ in network.named_parameters()], set()
+    for pattern in patterns:
+        if not (fitting := fnmatch.filter(names, pattern)):
+            raise UserError(f"optim.no_decay: no parameter fits {pattern!r}; parameters are named "
+                            f"like {names[0]} and {names[-1]}")
+        spared.update(fitting)
+    return spared
+
+
 def freeze(network: nn.Module, names: Iterable[str]) -> None:
     """Do not train the parameters whose names begin with one of ``names``."""
     for name in names:
@@ -70,13 +85,16 @@ def freeze(network: nn.Module, names: Iterable[str]) -> None:
 def add_l1(network: nn.Module, config: DictConfig) -> None:
     """Add to the gradients what ``optim.l1`` × the sum of absolute weights would give, l1 sign(w).
 
-    The penalty is on the parameters that weight decay is for: all, or without ``decay_all`` those
-    of more than one dimension. Like weight decay it is no term of the logged loss.
+    The penalty is on the parameters that weight decay is for: all but those of ``no_decay``, or
+    without ``decay_all`` those of more than one dimension. Like weight decay it is no term of the
+    logged loss.
     """
     if not config.l1:
         return
-    weights = [parameter for parameter in network.parameters()
-               if parameter.grad is not None and (config.decay_all or parameter.ndim > 1)]
+    spared = spared_of_decay(network, config.no_decay)
+    weights = [parameter for name, parameter in network.named_parameters()
+               if parameter.grad is not None and (config.decay_all or parameter.ndim > 1)
+               and name not in spared]
     signs = torch._foreach_sign([weight.detach() for weight in weights])
     torch._foreach_add_([weight.grad for weight in weights], signs, alpha=config.l1)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from utils.errors import UserError
 from utils.maps import to_bytes
+from utils.resize import SKIMAGE_BORDERS, resize_by_skimage
 
 from .precision import Precision
 
@@ -32,14 +33,14 @@ def forward(network: nn.Module, batch: dict, precision: Precision,
 
 
 def maps_of(logits: Tensor, batch: dict, resize: str = "logits", minmax: bool = False,
-            align_corners: bool = False) -> Iterator[np.ndarray]:
+            align_corners: bool = False, cut: bool = False) -> Iterator[np.ndarray]:
     """Logits (N, 1, h, w) of a batch → its maps, uint8 (H, W) at each image's ``size``, in batch
     order.
 
     Args:
         resize: what is brought to an image's size, and how, a name in ``utils.schema.RESIZES``.
             ``probabilities`` give softer outlines than ``logits`` where maps grow.
-        minmax: see ``to_bytes``.
+        minmax, cut: see ``to_bytes``.
         align_corners: of bilinear interpolation.
 
     Raises:
@@ -52,20 +53,25 @@ def maps_of(logits: Tensor, batch: dict, resize: str = "logits", minmax: bool = 
         height, width = (int(side) for side in size)
         values = values[None] if resize == "logits" else values[None].sigmoid()
         if resize in _FILTERS:
-            small = Image.fromarray(to_bytes(values[0, 0].cpu().numpy(), minmax))
+            small = Image.fromarray(to_bytes(values[0, 0].cpu().numpy(), minmax, cut=cut))
             yield np.asarray(small.resize((width, height), _FILTERS[resize]))
+        elif resize in SKIMAGE_BORDERS:
+            large = resize_by_skimage(values[0, 0].cpu().numpy(), (height, width),
+                                      SKIMAGE_BORDERS[resize])
+            yield to_bytes(large, minmax, cut=cut)
         else:
-            yield _map(values, height, width, resize == "logits", minmax, align_corners)
+            yield _map(values, height, width, resize == "logits", minmax, align_corners, cut)
 
 
 #: Value of ``test.resize`` → Pillow's filter of bytes.
-_FILTERS = {"nearest": Image.Resampling.NEAREST, "bicubic": Image.Resampling.BICUBIC}
+_FILTERS = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR,
+            "bicubic": Image.Resampling.BICUBIC}
 _PART = 2**21  # pixels of a map that are floats at a time
 _COLUMNS = 256  # at least, of a part
 
 
 def _map(values: Tensor, height: int, width: int, are_logits: bool, minmax: bool,
-         align_corners: bool) -> np.ndarray:
+         align_corners: bool, cut: bool) -> np.ndarray:
     """Logits or probabilities (1, 1, h, w) → a map, uint8 (height, width).
 
     A large one is made part by part, with the values of the whole to the last bit: rows of full
@@ -82,7 +88,7 @@ def _map(values: Tensor, height: int, width: int, are_logits: bool, minmax: bool
 
     parts = min(height * width // _PART, width // _COLUMNS)
     if parts < 2:
-        return to_bytes(finished(interpolate(values, height, width)), minmax)
+        return to_bytes(finished(interpolate(values, height, width)), minmax, cut=cut)
     rows = interpolate(values, values.shape[-2], width)
     edges = [width * number // parts for number in range(parts + 1)]
 
@@ -97,7 +103,7 @@ def _map(values: Tensor, height: int, width: int, are_logits: bool, minmax: bool
         limits = float(min(lows)), float(max(highs))
     saliency = np.empty((height, width), np.uint8)
     for part, values in columns():
-        saliency[part] = to_bytes(values, minmax, limits)
+        saliency[part] = to_bytes(values, minmax, limits, cut)
     return saliency
 
 

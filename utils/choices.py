@@ -39,10 +39,22 @@ VOIDS = {
     "foreground": "they are foreground",
     "ignore": "they are left out of losses and scores",
 }
+IMAGE_RESIZES = {
+    "pillow": "Pillow's, which averages what it shrinks",
+    "opencv": "OpenCV's, which skips pixels",
+    "skimage": "scikit-image's, which skips pixels and does not round; mirrored at the border",
+    "skimage_black": "the same, black beyond the border",
+}
+SCALES = {
+    "white": "by white, 255",
+    "own_max": "by the image's own greatest value",
+}
 RESIZES = {
     "logits": "logits, bilinearly",
     "probabilities": "probabilities, bilinearly",
+    "skimage": "probabilities, by scikit-image's bilinear resize",
     "nearest": "bytes, by the nearest one",
+    "bilinear": "bytes, by Pillow's bilinear filter",
     "bicubic": "bytes, by Pillow's bicubic filter",
 }
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")

@@ -35,8 +35,9 @@ def read_map(path: Path) -> np.ndarray:
 
 
 def to_bytes(saliency: np.ndarray, minmax: bool = False,
-             limits: tuple[float, float] | None = None) -> np.ndarray:
-    """Probabilities (H, W) in [0, 1] → uint8, rounded once; ``minmax`` stretches to 0–255 first.
+             limits: tuple[float, float] | None = None, cut: bool = False) -> np.ndarray:
+    """Probabilities (H, W) in [0, 1] → uint8, rounded once, or ``cut``, without their fractions;
+    ``minmax`` stretches to 0–255 first.
 
     A constant map cannot be stretched and keeps its value.
 
@@ -56,7 +57,7 @@ def to_bytes(saliency: np.ndarray, minmax: bool = False,
         saliency -= low
         saliency /= high - low
     saliency *= 255
-    return np.round(saliency, out=saliency).astype(np.uint8)
+    return (saliency if cut else np.round(saliency, out=saliency)).astype(np.uint8)
 
 
 def save_map(path: Path, saliency: np.ndarray) -> Path:

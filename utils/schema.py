@@ -15,11 +15,13 @@ from typing import Any, get_type_hints
 
 from .choices import (
     EDGES,
+    IMAGE_RESIZES,
     MASK_CODINGS,
     OPTIMIZERS,
     PRECISIONS,
     PUBLISHERS,
     RESIZES,
+    SCALES,
     SCHEDULES,
     VOIDS,
 )
@@ -168,8 +170,7 @@ class DataConfig:
                                    "that edges are learned from in place of data.edges")
     edge_dilate: int = option(1, "side in pixels of the square that dilates edges, odd",
                               low=1, high=255)
-    image_resize: str = option("pillow", "whose bilinear resize is used; OpenCV's skips pixels",
-                               choices=("pillow", "opencv"))
+    image_resize: str = option("pillow", "whose bilinear resize images get", choices=IMAGE_RESIZES)
     mask_resize: str = option("bilinear", "how masks and edges are resized",
                               choices=("bilinear", "nearest"))
     scribble_resize: str = option("nearest", "how scribbles are resized; released: bilinear, "
@@ -202,6 +203,8 @@ class DataConfig:
                                     "(void) in trimaps", length=3, low=0, high=65535)
     soft_mask: bool = option(False, "keep the greys of masks, instead of cutting them at one half")
     channels: str = option("rgb", "their order, in data.mean too", choices=("rgb", "bgr"))
+    scale: str = option("white", "what images are divided by, before the mean is subtracted",
+                        choices=SCALES)
     range: int = option(1, "white, before the mean is subtracted: 1, or 255 as in Caffe", low=1,
                         high=255)
     mean: list[float] = option([0.485, 0.456, 0.406], "mean of R, G, B", length=3, low=0, high=255)
@@ -227,6 +230,7 @@ class OptimConfig:
     betas: list[float] = option([0.9, 0.999], "decays of adam and adamw", length=2, low=0, below=1)
     decay_all: bool = option(True, "weight decay on biases and norms too")
     decay_bias: bool = option(True, "weight decay on biases")
+    no_decay: list[str] = option([], "parameters without weight decay, by patterns such as *.bias")
     bias_factor: float = option(1.0, "factor on the learning rate of biases", above=0,
                                 high=1000)
     trunk_factor: float = option(1.0, "factor on the trunk's learning rate; optim.freeze=[trunk] "
@@ -304,6 +308,8 @@ class TestConfig:
     batch: int = option(10, "images in a batch", low=1, high=IMAGES)
     minmax: bool = option(False, "stretch each map to 0–255, where the paper does")
     resize: str = option("logits", "what is resized to the image's own size", choices=RESIZES)
+    bytes: str = option("rounded", "how values become bytes; cut drops their fractions",
+                        choices=("rounded", "cut"))
     align_corners: bool = option(False, "bilinear resizing aligns corners")
     statistics: str = option("recipe", "mean and deviation: data.mean and data.std, or those of "
                              "each published set", choices=("recipe", "per_set"))

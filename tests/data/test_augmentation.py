@@ -269,6 +269,17 @@ def test_a_crop_draws_height_and_width_on_their_own(smallest, largest):
     assert abs(np.corrcoef(starts.T)[0, 1]) < 0.2
 
 
+def test_a_crop_to_a_side_keeps_its_pixels_and_reaches_all_places():
+    starts = []
+    for seed in range(200):
+        crop = always("crop_to", ramp(), seed, side=250)
+        row, column = crop["image"][0, 0], crop["mask"][0, :, 0]
+        assert row.diff().eq(1).all() and column.diff().eq(1).all()
+        assert crop["image"].shape[-2:] == crop["mask"].shape[-2:] == (250, 250)
+        starts.append((int(row[0]), int(column[0])))
+    assert all(set(ends) == set(range(7)) for ends in zip(*starts, strict=True))
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_changes_of_the_image_leave_the_targets_alone(name):
     results = [always(name, layers_of(), seed) for seed in range(10)]

@@ -29,6 +29,29 @@ def test_images_are_resized_as_pillow_or_opencv_do(seed, height, width):
                           cv2.resize(pixels, (32, 32), interpolation=cv2.INTER_LINEAR))
 
 
+def interpolated(values: np.ndarray, size: tuple[int, int], black: bool) -> np.ndarray:
+    """Bilinear interpolation between centres of pixels, written out: each side in its turn. What
+    lies beyond the border is black, or the image mirrored at the middle of its outermost pixels."""
+    for axis, side in enumerate(size):
+        length = values.shape[axis]
+        place = (np.arange(side) + 0.5) * length / side - 0.5
+        low = np.floor(place).astype(int)
+        share = (place - low).reshape(-1, *[1] * (values.ndim - 1))
+        rows = np.moveaxis(values.astype(float), axis, 0)
+        padded = np.concatenate([rows[1:2] * (not black), rows, rows[-2:-1] * (not black)])
+        values = np.moveaxis((1 - share) * padded[low + 1] + share * padded[low + 2], 0, axis)
+    return values
+
+
+@given(st.integers(0, 10**6), st.integers(20, 90), st.integers(20, 90), st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_images_are_resized_as_scikit_image_does(seed, height, width, black):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    resized = resize_image(Image.fromarray(pixels), (40, 50), "skimage" + "_black" * black)
+    assert resized.dtype == np.float32
+    assert np.allclose(resized, interpolated(pixels, (40, 50), black), atol=1e-3)
+
+
 def test_maps_are_resized_bilinearly_or_to_the_nearest():
     values = np.random.default_rng(0).choice([0, 255], (50, 70)).astype(np.uint8)
     linear = Image.fromarray(values).resize((32, 32), Image.Resampling.BILINEAR)
@@ -66,6 +89,17 @@ def test_images_may_be_bgr_up_to_255_as_in_caffe():
     normal = normalise(image, [104, 117, 123], [1, 1, 1], "bgr", 255)
     assert torch.equal(normal, torch.tensor([[[100., 151]], [[-15, 36]], [[-123, -72]]]))
     assert torch.allclose(denormalise(normal, [104, 117, 123], [1, 1, 1], "bgr", 255), image / 255)
+
+
+def test_an_image_may_be_divided_by_its_own_maximum():
+    images = torch.tensor([[[0, 50]] * 3, [[100, 200]] * 3, [[0, 0]] * 3]).view(3, 3, 1, 2)
+    before = images.clone()
+    for kind in (torch.uint8, torch.float32):
+        normal = normalise(images.to(kind), [0.0] * 3, [1.0] * 3, own_max=True)
+        assert torch.equal(normal[:, 0, 0], torch.tensor([[0, 1], [0.5, 1], [0, 0]]))
+    given = images.float()
+    normalise(given, [0.5] * 3, [0.5] * 3)
+    assert torch.equal(given, before.float())  # what is finished is left as it was
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -48,13 +48,24 @@ def test_a_network_that_gives_nan_is_named_with_its_image():
 def test_maps_may_be_bytes_that_are_resized_or_have_aligned_corners():
     logits = torch.tensor([[[[-9.0, 0.0, 9.0]]]])
     batch = {"size": [(1, 5)], "name": ["a"]}
-    (nearest,), (bicubic,), (aligned,) = (
+    (nearest,), (bilinear,), (bicubic,), (aligned,) = (
         maps_of(logits, batch, resize, align_corners=resize == "probabilities")
-        for resize in ("nearest", "bicubic", "probabilities"))
+        for resize in ("nearest", "bilinear", "bicubic", "probabilities"))
     assert nearest.tolist() == [[0, 0, 128, 255, 255]]
     small = Image.fromarray(np.array([[0, 128, 255]], np.uint8))
+    assert np.array_equal(bilinear, np.asarray(small.resize((5, 1), Image.Resampling.BILINEAR)))
     assert np.array_equal(bicubic, np.asarray(small.resize((5, 1), Image.Resampling.BICUBIC)))
     assert aligned[0].tolist() == [0, 64, 128, 191, 255]
+
+
+def test_maps_may_be_resized_as_scikit_image_does_and_cut():
+    """Mirrored at the middle of the outermost pixel: a share of the next one comes back in."""
+    logits = torch.tensor([[[[0.0, 2.0]]]])
+    low, high = 0.5, float(torch.tensor(2.0).sigmoid())
+    (cut,) = maps_of(logits, {"size": [(1, 4)], "name": ["a"]}, "skimage", cut=True)
+    expected = [0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high]
+    expected = [expected[0], expected[0], expected[1], expected[1]]
+    assert cut[0].tolist() == [int(255 * value) for value in expected]
 
 
 def test_maps_are_made_of_resized_logits_or_probabilities():

@@ -92,6 +92,23 @@ def test_groups_the_trunk_learns_slower_and_norms_do_not_decay():
         build_optimizer(config, network)
 
 
+def test_what_a_pattern_names_does_not_decay():
+    network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
+    config = default_config().optim
+    config.weight_decay, config.no_decay, config.l1 = 0.01, ["1.w*"], 0.1
+    decays = {parameter: group["weight_decay"]
+              for group in build_optimizer(config, network).param_groups
+              for parameter in group["params"]}
+    assert [decays[parameter] for parameter in network.parameters()] == [0.01, 0.01, 0, 0.01]
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    add_l1(network, config)
+    assert not network[1].weight.grad.any() and network[0].weight.grad.any()
+    config.no_decay = ["2.*"]
+    with pytest.raises(UserError, match=r"no_decay: no parameter fits '2\.\*'.*0\.weight"):
+        build_optimizer(config, network)
+
+
 @pytest.mark.parametrize("decay_all", [True, False])
 def test_l1_adds_the_sign_of_the_weights_to_the_gradient(decay_all):
     config = default_config().optim

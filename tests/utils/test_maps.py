@@ -14,16 +14,17 @@ from utils.images import UnreadableError, open_image
 from utils.maps import read_map, save_map, to_bytes
 
 
-@given(st.integers(0, 2**32 - 1), st.booleans())
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
 @settings(max_examples=30, deadline=None)
-def test_bytes_are_rounded_once(seed, minmax):
+def test_bytes_are_rounded_once_or_cut(seed, minmax, cut):
     saliency = np.random.default_rng(seed).uniform(0.2, 0.7, (4, 5)).astype(np.float32)
-    got = to_bytes(saliency, minmax)
+    got = to_bytes(saliency, minmax, cut=cut)
     exact = saliency.astype(np.float64)
     if minmax:
         exact = (exact - exact.min()) / (exact.max() - exact.min())
         assert (got.min(), got.max()) == (0, 255)
-    assert np.abs(got - exact * 255).max() <= 0.5
+    apart = exact * 255 - got
+    assert (apart.min() >= 0 and apart.max() < 1) if cut else np.abs(apart).max() <= 0.5
 
 
 def test_constant_maps_are_not_stretched_and_bad_values_are_refused():
