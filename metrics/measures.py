@@ -130,9 +130,10 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
                      out=np.zeros(np.broadcast_shapes(numerator.shape, denominator.shape)))
 
 
-def precision(c: Confusion) -> np.ndarray:
-    """TP / (TP + FP), (B, T)."""
-    return ratio(c.true, c.true + c.false)
+def precision(c: Confusion, of_none: float = 0.0) -> np.ndarray:
+    """TP / (TP + FP), (B, T); ``of_none`` where nothing is selected."""
+    selected = c.true + c.false
+    return np.where(selected > 0, ratio(c.true, selected), of_none)
 
 
 def recall(c: Confusion) -> np.ndarray:

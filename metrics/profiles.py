@@ -21,6 +21,8 @@ class Profile:
         e_strict: the E-measure selects what is above the threshold, not at it.
         e_capped: the E-measure's adaptive threshold is at most 1.
         split_offset: pixels added to the rounded centroid that divides the map for the S-measure.
+        precision_of_none: the precision at a threshold that selects nothing of a map, as it counts
+            in ``mean precision and recall``.
         max_f: the maximum is taken of the ``mean curve`` over the images, of F of the ``mean
             precision and recall``, or of the curve ``per image`` and then averaged.
     """
@@ -35,6 +37,7 @@ class Profile:
     e_strict: bool = False
     e_capped: bool = True
     split_offset: int = 1
+    precision_of_none: float = 0.0
     max_f: str = "mean curve"
 
     @property
@@ -52,6 +55,9 @@ PROFILES = {profile.name: profile for profile in (
     Profile("pysodmetrics", "PySODMetrics 1.6.2"),
     Profile("matlab", "MATLAB scripts, CODToolbox at 3708971 and F3Net at 006c19a",
             defined=CORE, e_strict=True, e_capped=False, max_f="mean precision and recall"),
+    Profile("salmetric", "SalMetric, which CSNet's authors use, from a description of it",
+            defined=("MAE", "F"), undefined=("meanF", "adpF"), stretch=False,
+            precision_of_none=1.0, max_f="mean precision and recall"),
     Profile("tracer", "TRACER, util/metrics.py at 8dacecc", defined=("MAE", "F", "S"),
             undefined=("adpF",), foreground_above=127, stretch=False, cuts=255, split_offset=0,
             max_f="per image"),

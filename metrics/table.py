@@ -59,7 +59,8 @@ class Measure:
 def f_numbers(batch: Batch) -> Results:
     curve = batch.at_thresholds
     return {"F": measures.f_measure(curve), "adpF": measures.f_measure(batch.at_adaptive)[:, 0],
-            "precision": measures.precision(curve), "recall": measures.recall(curve)}
+            "precision": measures.precision(curve, batch.profile.precision_of_none),
+            "recall": measures.recall(curve)}
 
 
 def e_numbers(batch: Batch) -> Results:

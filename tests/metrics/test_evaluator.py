@@ -10,7 +10,8 @@ from tests.maps import DEVICES, TRUTHS, draw_map, draw_truth, reference, scored
 
 
 def test_unknown_profiles_and_measures():
-    with pytest.raises(ValueError, match="'matlap'; known: pysodmetrics, matlab, tracer"):
+    known = "pysodmetrics, matlab, salmetric, tracer"
+    with pytest.raises(ValueError, match=f"'matlap'; known: {known}"):
         Evaluator(profile="matlap")
     with pytest.raises(ValueError, match="unknown measures: maxF"):
         Evaluator(measures=("maxF",))

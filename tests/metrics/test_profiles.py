@@ -15,6 +15,23 @@ def normalised(prediction: np.ndarray) -> np.ndarray:
     return (prediction - low) / (high - low) if high > low else prediction / 255
 
 
+def test_the_salmetric_profile_does_not_stretch_and_selects_nothing_precisely():
+    """Above the darker map's brightest pixel, it has the precision 1."""
+    truth = np.array([[255, 255, 0, 0]], np.uint8)
+    bright, dark = np.array([[250, 90, 120, 10]], np.uint8), np.array([[70, 60, 80, 20]], np.uint8)
+    curves = []
+    for prediction in (bright, dark):
+        chosen = [prediction >= level for level in range(256)]
+        curves.append([(float((truth[each] > 0).mean()) if each.any() else 1.0,
+                        float(each[truth > 0].mean())) for each in chosen])
+    p, r = np.mean(curves, axis=0).T
+    row = scored([(bright, truth), (dark, truth)], profile="salmetric").compute()
+    assert row["maxF"] == pytest.approx((1.3 * p * r / (0.3 * p + r + 1e-30)).max(), abs=1e-12)
+    errors = [abs(each / 255 - truth / 255) for each in (bright, dark)]
+    assert row["MAE"] == pytest.approx(np.mean(errors))
+    assert "meanF" not in row
+
+
 @settings(max_examples=40, deadline=None)
 @given(sample=pairs())
 def test_the_matlab_profile_is_strict_in_e_and_has_no_cap(sample):
