@@ -2,6 +2,7 @@
 
     python reproduce.py configs/cpd_vgg.yaml --gpu 0      → docs/records/cpd_vgg-….json
     python reproduce.py wssa scwssod --data ECSSD DUTS-TE train.batch=8     names in configs/
+    python reproduce.py u2netp --official --data ECSSD      the published weights, not trained
 
 The same command goes on after a stop or a kill, and does nothing twice: what is there of the same
 weights and settings is kept. --data, --gpu and key=value words go for every recipe.
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 import eval as eval_script
 import test as test_script
@@ -36,9 +37,11 @@ from scoring.scores import Row, measures_of
 from utils.cli import parse_with_overrides
 from utils.config import load_config, merge_config, recipe_path
 from utils.errors import UserError, reports_errors
+from utils.files import sha256_of
 from utils.machine import cores, processor
 from utils.mask_keys import decided_words
-from utils.origin import MapsOrigin, read_origin
+from utils.official import official_file
+from utils.origin import LIBRARIES, MapsOrigin, origin_of, read_origin
 from utils.paths import CHECKPOINTS, DOCS, RESULTS, ROOT, absolute_spec
 from utils.weights_file import read_hashed
 from utils.world import World
@@ -70,19 +73,24 @@ class Reproduction:
     def run(self) -> int:
         """Train, test, score, write the record. Returns the exit status of what failed, else 0."""
         print(f"== {self.name}: {self.path}")
-        anew = not any((CHECKPOINTS / self.name / name).is_file() for name in RESUMABLE)
-        if status := self.timed("train", anew, train_script.main, "--config", self.path,
-                                "--resume-if-any", *self.words):
-            return status
-        weights = test_script.find_run(str(self.path), self.words)
-        content, sha256 = read_hashed(weights)
-        origin = MapsOrigin(weights, sha256, configuration_of(content, weights, self.words))
+        official = ["--official"] * self.args.official
+        if official:
+            weights = official_file(str(self.path))
+            origin = MapsOrigin(weights, sha256_of(weights), self.config)
+        else:
+            anew = not any((CHECKPOINTS / self.name / name).is_file() for name in RESUMABLE)
+            if status := self.timed("train", anew, train_script.main, "--config", self.path,
+                                    "--resume-if-any", *self.words):
+                return status
+            weights = test_script.find_run(str(self.path), self.words)
+            content, sha256 = read_hashed(weights)
+            origin = MapsOrigin(weights, sha256, configuration_of(content, weights, self.words))
         to_do = [len(pairs_to_predict(with_map_sizes(pairs, folder.name, quiet=True), folder,
                                       origin, image_digests(pairs, World())))
                  for folder, pairs in self.maps.items()]
         anew = to_do == [len(pairs) for pairs in self.maps.values()]
         if any(to_do) and (status := self.timed(
-                "test", anew, test_script.main, "--config", self.path, "--out", RESULTS,
+                "test", anew, test_script.main, "--config", self.path, *official, "--out", RESULTS,
                 "--skip-existing", *self.words, "--data", *self.data)):
             return status
         masks, sets = decided_words(self.config.data), [folder.name for folder in self.maps]
@@ -101,13 +109,10 @@ class Reproduction:
 
     def record_of(self, weights: Path, sha256: str, rows: list[Row]) -> dict:
         """What was run, on what, and what came of it; docs/report.md explains the keys."""
-        content, _, latest = load_latest(weights.parent)
-        config = merge_config(content["config"], self.words, origin=str(latest))
+        config, origin = self.official_origin() if self.args.official else \
+            self.trained_origin(weights)
         config.reported, config.test.data = [], [folder.name for folder in self.maps]
-        if not (origin := read_origin(path := weights.parent / "origin.json")):
-            raise UserError(f"{path} does not say how the run was made")
-        origin.pop("launch", None)  # it names the machine
-        origin |= {"checkpoint": weights.name, "sha256": sha256, "steps": content["at"]["step"]}
+        origin |= {"checkpoint": weights.name, "sha256": sha256}
         return {
             "run": self.name, "recipe": str(self.path.absolute()), "paper": config.paper,
             "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -121,6 +126,22 @@ class Reproduction:
             "times": self.times}
 
 
+    def trained_origin(self, weights: Path) -> tuple[DictConfig, dict]:
+        """The configuration of a run, and how its weights were made."""
+        content, _, latest = load_latest(weights.parent)
+        if not (origin := read_origin(path := weights.parent / "origin.json")):
+            raise UserError(f"{path} does not say how the run was made")
+        origin.pop("launch", None)  # it names the machine
+        return (merge_config(content["config"], self.words, origin=str(latest)),
+                origin | {"steps": content["at"]["step"]})
+
+    def official_origin(self) -> tuple[DictConfig, dict]:
+        """The recipe's configuration, and how the maps of its published weights were made."""
+        entry = origin_of(next(iter(self.maps)))
+        return self.config.copy(), {key: entry[key] for key in entry if key in (
+            "command", "commit", "device", "python", *LIBRARIES)}
+
+
 def write_record(path: Path, record: dict) -> None:
     """Write a record without this machine's folders: those in the repository become relative."""
     text = json.dumps(record, indent=1, ensure_ascii=False).replace(f"{ROOT}/", "")
@@ -131,6 +152,9 @@ def write_record(path: Path, record: dict) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", metavar="SET", help="instead of its test.data")
+    parser.add_argument("--official", action="store_true",
+                        help="test the weights that the recipe's official lists, from "
+                             "checkpoints/, instead of training")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto)")
     parser.add_argument("--records", type=Path, default=DOCS / "records", metavar="DIR",
                         help="where the records go (default: docs/records/)")

@@ -110,9 +110,13 @@ def _note(name: str, record: dict) -> str:
         part: "not timed" if seconds is None else str(timedelta(seconds=round(seconds)))
         for part, seconds in record["times"].items()}
     return (f"{name}: {' '.join(origin.get('command', ['unknown command']))}; commit "
-            f"{origin.get('commit', 'unknown')[:10]}; {origin['steps']} steps; {_listed(times)}; "
+            f"{origin.get('commit', 'unknown')[:10]}; {_trained(origin)}; {_listed(times)}; "
             f"{_listed(record['machine'])}; torch {origin.get('torch', 'unknown')}; "
             f"{origin['checkpoint']} with SHA-256 {origin['sha256'][:12]}")
+
+
+def _trained(origin: Mapping[str, object]) -> str:
+    return f"{origin['steps']} steps" if "steps" in origin else "published weights"
 
 
 def _listed(values: Mapping[str, object]) -> str:

@@ -34,7 +34,7 @@ _WRITTEN = ("docs/records", "docs/reproduction.md")
 _GROUPS = ("model.", "data.", "test.", "weights.")
 _IDLE = ("data.root", "data.workers", "data.cache", "data.train", "data.edge_train", "data.mask",
          "test.data", "weights.backbone", "weights.network")
-_LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
+LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 
 def write_origin(folder: Path, device: torch.device, processes: int,
@@ -144,7 +144,7 @@ def _session(device: torch.device) -> dict:
         model = torch.cuda.get_device_name(device)
     return {"command": [Path(sys.argv[0]).name, *sys.argv[1:]], "commit": commit(),
             "device": f"{device} ({model})", "python": platform.python_version(),
-            **{library: importlib.metadata.version(library) for library in _LIBRARIES}}
+            **{library: importlib.metadata.version(library) for library in LIBRARIES}}
 
 
 def commit() -> str:

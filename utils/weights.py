@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from .errors import UserError, list_problems
 from .paths import CHECKPOINTS, ROOT
@@ -140,6 +141,24 @@ def _copy(own: State, state: State, origin: str, done: list[str], partial: bool)
             own[key].copy_(value)
 
 
+def note_idle_norms(network: nn.Module, origin: str) -> None:
+    """Print that weights are for testing alone where their batch norms change nothing."""
+    norms = [module for module in network.modules()
+             if isinstance(module, BatchNorm) and module.running_var is not None and module.affine]
+    if norms and all(map(_is_idle, norms)):
+        note(f"{origin}: none of its {len(norms)} batch norms changes anything, as where an export "
+             "has merged them into the convolutions. Such weights are good for testing alone: "
+             "training normalises with the batch's statistics, and what was learned is lost. "
+             "optim.eval_norm=[all] leaves the norms as they are")
+
+
+def _is_idle(norm: nn.Module) -> bool:
+    """Whether a batch norm in evaluation mode gives what it gets, up to rounding."""
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return bool(torch.allclose(scale, torch.ones_like(scale), atol=1e-4)
+                and not norm.bias.any() and not norm.running_mean.any())
+
+
 def _converted(value: Tensor, own: Tensor) -> Tensor | str:
     """A file's tensor in the type of ours, or what is wrong with it."""
     if value.layout is not torch.strided or value.is_quantized or value.is_meta:
@@ -206,5 +225,6 @@ def initialise(network: nn.Module, config: DictConfig, resumed: Mapping | None =
     elif config.network:
         load_weights(network, ROOT / config.network, config.key, config.partial)
         print(f"weights: {config.network}")
+        note_idle_norms(network, config.network)
     else:
         print(load_backbone(network, config.backbone, config.key, config.partial))

@@ -21,10 +21,12 @@ import eval as eval_script
 import reproduce as reproduce_script
 import test as test_script
 import train as train_script
+import utils.official
 import utils.weights
-from report.records import read_records
+from report.records import document, read_records
 from tests.apart import Apart
 from tests.small_runs import equal, weights
+from utils.files import sha256_of
 from utils.maps import save_map
 from utils.mask_keys import MASK_KEYS
 from utils.origin import origin_of
@@ -321,6 +323,24 @@ def test_a_recipe_that_fails_leaves_the_others_their_turn(again, reproduce, caps
     assert reproduce(str(again / "trial.yaml"), recipe="broken.yaml") == 2
     assert "none.pth" in capsys.readouterr().err
     assert only_record(again)["run"] == "trial"
+
+
+def test_published_weights_are_scored_without_training(again, reproduce, monkeypatch, made_sets):
+    """The file's digest, the command that made the maps, and no steps."""
+    monkeypatch.setattr(utils.official, "CHECKPOINTS", again / "checkpoints")
+    shutil.copy(again / "checkpoints/trial/last.pt", again / "checkpoints/theirs.pth")
+    (again / "theirs.yaml").write_text("base: trial.yaml\nname: theirs\nofficial: "
+                                       "[{file: theirs.pth}]\n")
+    monkeypatch.setattr(train_script, "main", None)
+    for _ in range(2):  # the second call does nothing again
+        assert reproduce("--official", recipe="theirs.yaml") == 0
+        monkeypatch.setattr(test_script, "main", None)
+    record, = (each for each in read_records(again / "records").values()
+               if each["run"] == "theirs")
+    assert record["origin"]["checkpoint"] == "theirs.pth" and "steps" not in record["origin"]
+    assert record["origin"]["sha256"] == sha256_of(again / "checkpoints/theirs.pth")
+    assert "--official" in record["origin"]["command"] and record["times"]["train"] is None
+    assert "; published weights; " in document({"theirs": record})
 
 
 def test_a_run_without_its_origin_has_no_record(again, reproduce, capsys):

@@ -13,6 +13,7 @@ from torch import nn
 
 import model
 from utils import weights
+from utils.config import default_config
 from utils.errors import UserError
 
 
@@ -27,6 +28,20 @@ def vgg_features(dtype=torch.float32, width: float = 1.0) -> dict[str, torch.Ten
     keys, own = trunk.imagenet_keys(), trunk.state_dict()
     state = {theirs: torch.randn(own[ours].shape).to(dtype) for ours, theirs in keys.items()}
     return state | {"classifier.0.weight": torch.zeros(8, 8, dtype=dtype)}
+
+
+def test_weights_whose_norms_an_export_merged_are_for_testing(tmp_path, capsys):
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    config = default_config().weights
+    config.network = str(tmp_path / "merged.pth")
+    network.released_key, network.never_run = str, ()
+    for variance, bias, printed in ((1 - 1e-5, 0.0, True), (1 - 1e-5, 0.1, False),
+                                    (0.5, 0.0, False)):
+        state = network.state_dict() | {"1.running_var": torch.full((4,), variance),
+                                        "1.bias": torch.full((4,), bias)}
+        torch.save(state, config.network)
+        weights.initialise(network, config)
+        assert ("good for testing alone" in capsys.readouterr().err) == printed
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
