@@ -17,6 +17,7 @@ from .base import Network
 from .bgnet import BGNet
 from .conventions import note_convention
 from .cpd import CPD
+from .csnet import X1, X2, CSNet
 from .dss import DSS
 from .edn import EDN
 from .egnet import EGNet
@@ -30,6 +31,7 @@ from .poolnet import PoolNet
 from .ras import RAS
 from .scwssod import SCWSSOD
 from .tracer import TRACER
+from .u2net import FULL, SMALL, U2Net
 from .wssa import WSSA
 
 #: Name → class, and the options that the name stands for; ``model.options`` of a recipe override
@@ -38,6 +40,8 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "bgnet": (BGNet, {"trunk": "res2net50"}),
     "cpd_vgg": (CPD, {"trunk": "vgg16"}),
     "cpd_resnet": (CPD, {"trunk": "resnet50"}),
+    "csnet_l_x1": (CSNet, {"widths": X1}),
+    "csnet_l_x2": (CSNet, {"widths": X2}),
     "dss_vgg": (DSS, {"trunk": "vgg16"}),
     "edn_vgg": (EDN, {"trunk": "vgg16_bn"}),
     "egnet_resnet": (EGNet, {"trunk": "resnet50_caffe"}),
@@ -70,6 +74,8 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     # parameters to the last digit.
     "tracer_resnet50": (TRACER, {"trunk": "resnet50", "widths": (32, 32, 32)}),
     "tracer_vgg": (TRACER, {"trunk": "vgg16"}),
+    "u2net": (U2Net, {"widths": FULL}),
+    "u2netp": (U2Net, {"widths": SMALL}),
     "wssa": (WSSA, {"trunk": "vgg16"}),
 }
 

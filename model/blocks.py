@@ -48,12 +48,15 @@ class GroupedConv(nn.Conv2d):
 
     The backward pass of depthwise convolutions in oneDNN takes four times as long in bf16 as in
     float32, and the weights' gradient of dilated ones, channels-last, is garbage at times
-    (torch 2.15).
+    (torch 2.15). So is that of dilated ones of few channels, which subclasses may have: they set
+    ``in_float32``.
     """
+
+    in_float32 = False  # whether it has groups or not
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, out_channels, h, w)."""
-        if self.groups > 1 and self.training and x.device.type == "cpu":
+        if (self.groups > 1 or self.in_float32) and self.training and x.device.type == "cpu":
             with torch.autocast("cpu", enabled=False):
                 return self.convolve(x.to(self.weight.dtype))
         return self.convolve(x)

@@ -52,6 +52,12 @@ PROTOCOLS = {
     "ras": Protocol(
         "a MATLAB toolbox (jiwei0921's), whose F is the adaptive or the mean one; taken to be the "
         "adaptive F and E", "matlab", {"F": "adpF", "E": "adpE"}),
+    "u2net": Protocol(
+        "taken to be the MATLAB scripts that most use: maxF of the mean precision and recall, of "
+        "maps stretched to their whole range", "matlab"),
+    "salmetric": Protocol(
+        "the authors' SalMetric: F of the mean precision and recall, maps are not stretched; MAE "
+        "against the greys of masks (against masks cut at one half here)", "salmetric"),
     "cod": Protocol(
         "MATLAB, taken to be CODToolbox, as usual for camouflaged objects: mean E over 256 "
         "thresholds, above them", "matlab"),

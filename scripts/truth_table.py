@@ -51,7 +51,7 @@ def cells_of(name: str, records: list[dict]) -> list[str]:
                if comparison["within_third_digit"] is not None]
     return [paper(recipe.paper),
             "yes" if name in RELEASED and RELEASED[name].golden else DASH,
-            "yes" if name.split("_")[0] in held_losses() else DASH,
+            "yes" if model.network_class(name).__module__.split(".")[-1] in held_losses() else DASH,
             publication(recipe.official), dates(official), dates(trained),
             f"{sum(row.verified for row in reported)} of {len(reported)}" if reported else DASH,
             f"{sum(counted)} of {len(counted)}" if counted else DASH]

@@ -21,17 +21,17 @@ SHARED = {
     "data.train": ["DUTS-TR"], "data.target": "mask", "data.edges": "none", "data.edge_dilate": 1,
     "data.image_resize": "pillow", "data.mask_resize": "bilinear",
     "data.scribble_resize": "nearest", "data.soft_mask": True, "data.scales": [1.0],
-    "data.flip": 0.0, "data.crop": 1.0, "data.augment": "none",
+    "data.scale": "white", "data.flip": 0.0, "data.crop": 1.0, "data.augment": "none",
     "data.mean": [0.485, 0.456, 0.406], "data.std": [0.229, 0.224, 0.225],
     "optim.name": "adam", "optim.lr": 1e-4, "optim.betas": [0.9, 0.999],
-    "optim.weight_decay": 0.0, "optim.decay_all": True, "optim.l1": 0.0,
+    "optim.weight_decay": 0.0, "optim.no_decay": [], "optim.decay_all": True, "optim.l1": 0.0,
     "optim.trunk_factor": 1.0, "optim.freeze": [], "optim.eval_norm": [],
     "optim.frozen_norm": [], "optim.warmup": 0, "optim.clip_value": None, "optim.clip_norm": None,
     "train.steps": None, "train.ema": 0.0, "train.patience": None, "train.accumulate": 1,
     "train.sync_norm": False, "train.max_skipped": 0,
     "val.data": [], "val.fraction": 0.0, "val.every": 1,
     "test.minmax": True, "test.resize": "logits", "test.statistics": "recipe",
-    "test.precision": "fp32",
+    "test.bytes": "rounded", "test.precision": "fp32",
 }
 CPD = {  # wuzhe71/CPD @ e7373b4: train.py, data.py, test_CPD.py
     "loss.terms": {"attention": {"bce": 1}, "saliency": {"bce": 1}}, "data.size": 352,
@@ -163,6 +163,25 @@ ITSD = {  # moothes/ITSD-pytorch @ 7635e7f; sizes 256, 288, 320; crops of 1 in 1
     "optim.nesterov": False, "optim.weight_decay": 5e-4, "optim.schedule": "milestones",
     "optim.milestones": [19], "test.minmax": False, "test.resize": "bicubic",
     "test.data": POOLNET["test.data"]}
+U2NET = {  # xuebinqin/U-2-Net @ ac7e1c8; 600 000 steps of 880 an epoch
+    "weights.backbone": "none", "loss.terms": {
+        output: {"bce": 1} for output in ("saliency", *(f"side{n}" for n in range(1, 7)))},
+    "data.size": 320, "data.image_resize": "skimage_black", "data.mask_resize": "nearest",
+    "data.scale": "own_max", "data.flip": 0.5, "data.augment": [
+        {"vertical_flip": {"p": 0.5}}, {"crop_to": {"p": 1.0, "side": 288}}],
+    "train.batch": 12, "train.epochs": 682, "train.steps": 600_000, "optim.lr": 1e-3,
+    "test.resize": "bilinear", "test.bytes": "cut",
+    "test.data": ["DUT-OMRON", "DUTS-TE", "HKU-IS", "ECSSD", "PASCAL-S", "SOD"]}
+CSNET = {  # ShangHua-Gao/SOD100K @ 2176012, CSNet_training
+    "weights.backbone": "none", "loss.options": {"decay": 3.0}, "data.size": 224,
+    "data.image_resize": "skimage", "data.augment": [
+        {"crop_sides": {"p": 1.0, "smallest": 0.8705, "largest": 0.9955}},  # 195, 223 of 224
+        {"one_of": {"of": ["flip", "vertical_flip"], "p": 0.5}}],
+    "train.batch": 24, "train.epochs": 300, "optim.lr": 1e-4, "optim.betas": [0.9, 0.99],
+    "optim.weight_decay": 5e-3, "optim.no_decay": ["stages.?.?.[01].1.norms.?.weight"],
+    "optim.schedule": "milestones", "optim.milestones": [200, 250], "optim.gamma": 0.1,
+    "test.minmax": False, "test.resize": "skimage", "test.bytes": "cut",
+    "test.data": U2NET["test.data"]}
 PICANET = {  # Ugness/PiCANet-Implementation @ 8771854; 2638.25 iterations of 4 in an epoch
     "loss.terms": {"saliency": {"probability_bce": 1}, **{
         output: {"probability_bce": weight, "shrink": "max"} for output, weight in (
@@ -191,7 +210,8 @@ RECIPES = {
         "loss.terms": POOLNET_JOINT["loss.terms"] | {"edge3": BALANCED}},
     "dss_vgg": DSS, "nldf_vgg": NLDF, "itsd_vgg": ITSD,
     "itsd_resnet": ITSD | {"optim.eval_norm": ["trunk"], "optim.frozen_norm": ["trunk"]},
-    "picanet_vgg": PICANET,
+    "picanet_vgg": PICANET, "u2net": U2NET, "u2netp": U2NET, "csnet_l_x1": CSNET,
+    "csnet_l_x2": CSNET,
     "demo": {  # ours, as README describes it
         "model.name": "cpd_vgg", "model.options": {"width": 0.25}, "weights.backbone": "none",
         "loss.terms": CPD["loss.terms"], "data.train": ["SAMPLE-TR"], "data.size": 96,
@@ -210,9 +230,10 @@ OFFICIAL = {
         "minet_vgg16": "MINet_VGG16.pth", "picanet_vgg": "36epo_383000step.ckpt",
         "poolnet_resnet": "poolnet_resnet/final.pth",
         "poolnet_joint_resnet": "poolnet_joint_resnet/final.pth"},
-    "Apache-2.0": {"bgnet": "BGNet.pth", **{
+    "Apache-2.0": {"bgnet": "BGNet.pth", "u2net": "u2net.pth", "u2netp": "u2netp.pth", **{
         f"tracer_te{number}": f"TRACER-Efficient-{number}.pth" for number in range(8)}},
-    "CC BY-NC-SA 4.0": {"edn_vgg": "EDN-VGG16.pth"},
+    "CC BY-NC-SA 4.0": {"edn_vgg": "EDN-VGG16.pth", "csnet_l_x1": "csnet-L-x1.pth.tar",
+                        "csnet_l_x2": "csnet-L-x2.pth.tar"},
     "no licence": {
         "cpd_resnet": "CPD-R.pth", "cpd_vgg": "CPD.pth", "egnet_resnet": "epoch_resnet.pth",
         "itsd_resnet": "itsd_resnet/final.pkl", "itsd_vgg": "itsd_vgg/final.pkl",
@@ -256,7 +277,7 @@ def test_constants_are_those_of_the_facts(name):
     written = leaves(OmegaConf.to_container(OmegaConf.load(path))) - {
         "base", "official", "paper", "reported"}
     assert written <= expected.keys(), "constants of the recipe that this table does not have"
-    (entry,) = config.official
+    entry, *_ = config.official
     licence, file = next(((licence, files[name]) for licence, files in OFFICIAL.items()
                           if name in files), ("", ""))
     assert (entry.licence, entry.file) == (licence, file)

@@ -72,6 +72,22 @@ REPORTED = {
         CAMO .812 .870 .749 .073
         COD10K .831 .901 .722 .033
         NC4K .851 .907 .788 .044""",
+    "u2net": """
+        u2net yes U²-Net maxF MAE wF Sm
+        DUT-OMRON .823 .054 .757 .847
+        DUTS-TE .873 .044 .804 .861
+        HKU-IS .935 .031 .890 .916
+        ECSSD .951 .033 .910 .928
+        PASCAL-S .859 .074 .797 .844
+        SOD .861 .108 .748 .786""",
+    "u2netp": """
+        u2net yes U²-Net maxF MAE wF Sm
+        DUT-OMRON .813 .060 .731 .837
+        DUTS-TE .852 .054 .763 .847
+        HKU-IS .928 .037 .867 .908
+        ECSSD .943 .041 .885 .918
+        PASCAL-S .849 .086 .768 .831
+        SOD .841 .124 .697 .759""",
     "ras_resnet": """
         ras yes README E Sm F MAE
         ECSSD .925 .921 .917 .036

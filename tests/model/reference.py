@@ -9,13 +9,18 @@ import pytest
 import torch
 
 import model
+from utils.weights_file import read_file
 
 
 def released_state(golden, file: str) -> tuple[dict, dict, dict[str, torch.Tensor]]:
-    """Description, reference arrays and released state of the network ``golden/models/file``."""
+    """Description, reference arrays and released state of the network ``golden/models/file``; the
+    state is filled, or that of the official checkpoint that the description names."""
     path = golden.folder / "models" / file
     description = json.loads(path.with_suffix(".json").read_text())
     arrays = dict(np.load(path.with_suffix(".npz")))
+    if "weights" in description:
+        official = golden.folder.parent / "data/official" / description["weights"].split()[-1]
+        return description, arrays, read_file(official)["state_dict"]
     state = golden.golden_state(description["state_dict"])
     for key, value in arrays.items():
         if key.startswith("state/"):

@@ -19,6 +19,7 @@ class Released(NamedTuple):
         tolerance: largest error of an output, in parts of its deviation. Outputs are equal bit for
             bit where the reference was made (AVX-512, two threads). On any machine, random weights
             amplify rounding: those of CPD-R by 4.2e-3 between float32 and float64 (docs/cpd.md).
+            Where there are reference outputs in float64, these are compared.
         probabilities: outputs that the released code gives as probabilities.
         left_out: what loading the official checkpoint prints of tensors that never run.
         in_bf16: outputs that stay near float32 in mixed precision; all, if it is empty.
@@ -58,6 +59,7 @@ _ITSD = {"saliency": "2 * final", **{f"side{level}": f"pred{level}" for level in
 _PICANET = {"saliency": "pred5", **{f"side{level}": f"pred{level}" for level in range(5)}}
 _POOLNET_JOINT = {"saliency": "sal", "edge": "edge_fuse",
                   **{f"edge{level}": f"edge{level}" for level in range(3)}}
+_U2NET = {"saliency": "d0", **{f"side{level}": f"d{level}" for level in range(1, 7)}}
 _RAS = {"saliency": "score1", **{f"side{level}": f"score{level}" for level in (2, 3, 4, 5)}}
 _RAS_V2 = {"saliency": "score2", **{f"side{level}": f"score{level}" for level in (3, 4, 5)}}
 
@@ -66,6 +68,8 @@ RELEASED = {
                       left_out="2 tensors (2049000 values) of resnet"),
     "cpd_vgg": Released(29_232_771, _CPD, "cpd_vgg", tolerance=1e-4),
     "cpd_resnet": Released(47_851_075, _CPD, "cpd_r"),
+    "csnet_l_x1": Released(93_647, {"saliency": "saliency"}, "csnet_l_x1", 1e-3, like="csnet_l_x2"),
+    "csnet_l_x2": Released(140_894, {"saliency": "saliency"}, "csnet_l_x2", 1e-3),
     "dss_vgg": Released(62_238_181, _DSS, "dss_vgg", 1e-3, tuple(_DSS),
                         in_bf16=("side0",)),
     "edn_vgg": Released(21_834_309, _EDN, "edn_vgg_logits", 1e-3, in_bf16=("side1",)),
@@ -106,6 +110,8 @@ RELEASED = {
     "tracer_te7": Released(66_266_806, _TRACER, like="tracer_te0"),
     "tracer_resnet50": Released(25_279_334, _TRACER, like="tracer_te0"),
     "tracer_vgg": Released(19_567_846, _TRACER, like="tracer_te0"),
+    "u2net": Released(44_009_869, _U2NET, "u2net", 1e-5, tuple(_U2NET), like="u2netp"),
+    "u2netp": Released(1_131_181, _U2NET, "u2netp", 1e-5, tuple(_U2NET)),
     "wssa": Released(15_526_029, _WSSA, "wssa", 1e-3, options={"canny": "torch"},
                      left_out="33 tensors (1270674 values) of classification, layer5, layer6, "
                               "rcab_feat"),

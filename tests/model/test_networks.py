@@ -57,8 +57,8 @@ def test_a_network_without_its_places_is_noticed(monkeypatch):
 
 
 def trunk_family(name: str) -> str:
-    """The trunk of a network without its size."""
-    return re.sub(r"_b\d$", "", model._NETWORKS[name][1]["trunk"])
+    """The trunk of a network without its size; empty if it has none."""
+    return re.sub(r"_b\d$", "", model._NETWORKS[name][1].get("trunk", ""))
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -104,8 +104,9 @@ def test_parameter_count(weightless):
 
 def test_every_trunk_key_of_the_imagenet_file_has_one_place(weightless):
     """Several trunks of a network may take the same tensor, one trunk never takes one twice."""
-    _, network, _ = weightless
-    assert network.trunks()
+    released, network, _ = weightless
+    assert network.trunks() or not any(trunk_family(name) for name in REGISTERED
+                                       if RELEASED[name] is released)
     for name, trunk in network.trunks().items():
         keys = trunk.imagenet_keys()
         assert keys.keys() == trunk.state_dict().keys(), name
@@ -149,9 +150,12 @@ def reference_output(arrays: dict, name: str) -> np.ndarray:
 def test_outputs_equal_the_released_network(golden, golden_network, capsys):
     released, description, arrays, state, network = golden_network
     load_weights(network, {f"module.{key}": value for key, value in state.items()})
+    image = golden.golden_input(description["input_shape"], description["input_seed"])
+    in_double = golden.folder / "models" / f"{released.golden}.f64.npz"
+    if in_double.is_file():  # random weights amplify the rounding of float32 too much
+        arrays, network, image = dict(np.load(in_double)), network.double(), image.double()
     with torch.no_grad():
-        outputs = network(golden.golden_input(description["input_shape"],
-                                              description["input_seed"]))
+        outputs = network(image)
     for ours, theirs in released.outputs.items():
         if not theirs:
             continue
