@@ -111,7 +111,8 @@ class Reproduction:
         """What was run, on what, and what came of it; docs/report.md explains the keys."""
         config, origin = self.official_origin() if self.args.official else \
             self.trained_origin(weights)
-        config.reported, config.test.data = [], [folder.name for folder in self.maps]
+        config.reported, config.official = [], []
+        config.test.data = [folder.name for folder in self.maps]
         origin |= {"checkpoint": weights.name, "sha256": sha256}
         return {
             "run": self.name, "recipe": str(self.path.absolute()), "paper": config.paper,

@@ -330,7 +330,7 @@ def test_published_weights_are_scored_without_training(again, reproduce, monkeyp
     monkeypatch.setattr(utils.official, "CHECKPOINTS", again / "checkpoints")
     shutil.copy(again / "checkpoints/trial/last.pt", again / "checkpoints/theirs.pth")
     (again / "theirs.yaml").write_text("base: trial.yaml\nname: theirs\nofficial: "
-                                       "[{file: theirs.pth}]\n")
+                                       "[{file: theirs.pth, url: 'https://example.org/x'}]\n")
     monkeypatch.setattr(train_script, "main", None)
     for _ in range(2):  # the second call does nothing again
         assert reproduce("--official", recipe="theirs.yaml") == 0
@@ -340,6 +340,7 @@ def test_published_weights_are_scored_without_training(again, reproduce, monkeyp
     assert record["origin"]["checkpoint"] == "theirs.pth" and "steps" not in record["origin"]
     assert record["origin"]["sha256"] == sha256_of(again / "checkpoints/theirs.pth")
     assert "--official" in record["origin"]["command"] and record["times"]["train"] is None
+    assert record["configuration"]["official"] == []  # they are the recipe's, as reported numbers
     assert "; published weights; " in document({"theirs": record})
 
 
