@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from utils.resize import SKIMAGE_BORDERS, resize_by_skimage
+from utils.resize import SKIMAGE_BORDERS, resize_as_skimage
 
 from .sizes import Size
 from .strokes import SCRIBBLE_CODES
@@ -24,8 +24,7 @@ def resize_image(image: Image.Image, size: Size, method: str) -> np.ndarray:
         return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
     if method == "opencv":
         return cv2.resize(np.array(image), size[::-1])
-    values = resize_by_skimage(np.asarray(image), size, SKIMAGE_BORDERS[method])
-    return (255 * values).astype(np.float32)
+    return resize_as_skimage(np.asarray(image), size, SKIMAGE_BORDERS[method]).astype(np.float32)
 
 
 def resize_map(values: np.ndarray, size: Size, method: str) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from utils.errors import UserError
 from utils.maps import to_bytes
-from utils.resize import SKIMAGE_BORDERS, resize_by_skimage
+from utils.resize import SKIMAGE_BORDERS, resize_as_skimage
 
 from .precision import Precision
 
@@ -56,7 +56,7 @@ def maps_of(logits: Tensor, batch: dict, resize: str = "logits", minmax: bool = 
             small = Image.fromarray(to_bytes(values[0, 0].cpu().numpy(), minmax, cut=cut))
             yield np.asarray(small.resize((width, height), _FILTERS[resize]))
         elif resize in SKIMAGE_BORDERS:
-            large = resize_by_skimage(values[0, 0].cpu().numpy(), (height, width),
+            large = resize_as_skimage(values[0, 0].cpu().numpy(), (height, width),
                                       SKIMAGE_BORDERS[resize])
             yield to_bytes(large, minmax, cut=cut)
         else:
