@@ -56,6 +56,7 @@ class Schedule:
             "poly": lambda: (1 - t) ** config.power,
             "poly_epoch": lambda: (1 - (epoch - 1) / self.epochs) ** config.power,
             "triangular": lambda: 1 - abs(2 * step / (self.steps + 1) - 1),
+            "triangular_epoch": lambda: 1 - abs(2 * epoch / (self.epochs + 1) - 1),
             "cosine": lambda: (1 + math.cos(math.pi * t)) / 2,
             "plateau": lambda: self._factor.param_groups[0]["lr"],
         }[config.schedule]

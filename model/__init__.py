@@ -20,6 +20,7 @@ from .cpd import CPD
 from .dss import DSS
 from .edn import EDN
 from .egnet import EGNet
+from .f3net import F3Net
 from .gatenet import GateNet
 from .itsd import ITSD
 from .minet import MINet
@@ -42,6 +43,7 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "edn_vgg": (EDN, {"trunk": "vgg16_bn"}),
     "egnet_resnet": (EGNet, {"trunk": "resnet50_caffe"}),
     "egnet_vgg": (EGNet, {"trunk": "vgg16_caffe"}),
+    "f3net": (F3Net, {"trunk": "resnet50"}),
     "gatenet_resnet": (GateNet, {"trunk": "resnet50_dense"}),
     "gatenet_vgg": (GateNet, {"trunk": "vgg16_bn"}),
     "itsd_resnet": (ITSD, {"trunk": "resnet50_split"}),

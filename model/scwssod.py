@@ -18,24 +18,10 @@ from torch import Tensor, nn
 
 from . import trunks
 from .base import Network
-from .blocks import conv_norm_relu, resize_to
+from .blocks import he_conv, he_conv_norm_relu, resize_to
 from .own_objectives import SCWSSODObjective
 
 WIDTH = 256  # channels of the decoder
-
-
-def conv(in_channels: int, out_channels: int, kernel: int = 3, **options) -> nn.Conv2d:
-    """Convolution that keeps height and width, with He et al.'s initialisation and biases 0."""
-    layer = nn.Conv2d(in_channels, out_channels, kernel,
-                      **{"padding": kernel // 2} | options)
-    nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-def unit(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Sequential:
-    """``conv`` with bias, batch norm, ReLU."""
-    return conv_norm_relu(in_channels, out_channels, kernel, bias=True, conv=conv)
 
 
 class Context(nn.Module):
@@ -43,8 +29,8 @@ class Context(nn.Module):
 
     def __init__(self, in_channels: int, deepest: int):
         super().__init__()
-        self.reduce = unit(in_channels, WIDTH, 1)
-        self.gate = nn.Sequential(conv(deepest, WIDTH, 1), nn.ReLU(), conv(WIDTH, WIDTH, 1),
+        self.reduce = he_conv_norm_relu(in_channels, WIDTH, 1)
+        self.gate = nn.Sequential(he_conv(deepest, WIDTH, 1), nn.ReLU(), he_conv(WIDTH, WIDTH, 1),
                                   nn.Sigmoid())
 
     def forward(self, x: Tensor, deepest: Tensor) -> Tensor:
@@ -61,8 +47,8 @@ class Refinement(nn.Module):
 
     def __init__(self, in_channels: int, from_input: bool):
         super().__init__()
-        self.reduce = unit(in_channels, WIDTH)
-        self.predict = conv(in_channels if from_input else WIDTH, 2 * WIDTH)
+        self.reduce = he_conv_norm_relu(in_channels, WIDTH)
+        self.predict = he_conv(in_channels if from_input else WIDTH, 2 * WIDTH)
         self.from_input = from_input
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,14 +63,14 @@ class Fusion(nn.Module):
 
     def __init__(self, lateral: int):
         super().__init__()
-        self.lateral = unit(lateral, WIDTH)
-        self.deep = unit(WIDTH, WIDTH)
-        self.context = unit(WIDTH, WIDTH)
-        self.from_deep = conv(WIDTH, WIDTH)
-        self.from_context = conv(WIDTH, WIDTH)
-        self.from_lateral = conv(WIDTH, WIDTH)
-        self.weights = nn.ModuleList([conv(WIDTH, 1) for _ in range(3)])
-        self.out = unit(WIDTH, WIDTH)
+        self.lateral = he_conv_norm_relu(lateral, WIDTH)
+        self.deep = he_conv_norm_relu(WIDTH, WIDTH)
+        self.context = he_conv_norm_relu(WIDTH, WIDTH)
+        self.from_deep = he_conv(WIDTH, WIDTH)
+        self.from_context = he_conv(WIDTH, WIDTH)
+        self.from_lateral = he_conv(WIDTH, WIDTH)
+        self.weights = nn.ModuleList([he_conv(WIDTH, 1) for _ in range(3)])
+        self.out = he_conv_norm_relu(WIDTH, WIDTH)
 
     def forward(self, lateral: Tensor, deep: Tensor, context: Tensor) -> Tensor:
         """(N, lateral, h, w), and two of (N, 256, ·, ·) → (N, 256, h, w)."""
@@ -153,7 +139,7 @@ class SCWSSOD(Network):
                                      for level in (4, 3, 2)})
         self.refine = nn.ModuleDict({str(level): Refinement(WIDTH, from_input=False)
                                      for level in (5, 4, 3, 2)})
-        self.predict = nn.ModuleDict({str(level): conv(WIDTH, 1) for level in (5, 4, 3, 2)})
+        self.predict = nn.ModuleDict({str(level): he_conv(WIDTH, 1) for level in (5, 4, 3, 2)})
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB → logits (N, 1, H, W): ``saliency`` and, from deeper and

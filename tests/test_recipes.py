@@ -89,8 +89,14 @@ RAS_V2 = {  # the same, second version; mean and deviation of DUTS, of 255
     "data.std": [56.77 / 255, 55.97 / 255, 57.50 / 255],
     "train.batch": 32, "train.epochs": 32, "optim.name": "sgd", "optim.lr": 0.05,
     "optim.trunk_factor": 0.1, "optim.freeze": ["trunk.conv1"], "optim.momentum": 0.9,
-    "optim.nesterov": True, "optim.weight_decay": 5e-4, "optim.schedule": "triangular",
+    "optim.nesterov": True, "optim.weight_decay": 5e-4, "optim.schedule": "triangular_epoch",
     "test.align_corners": True, "test.data": FIVE}
+F3NET = RAS_V2 | {  # weijun88/F3Net @ eecace3
+    "loss.terms": {output: {"structure": weight} for output, weight in (
+        ("first", 1 / 2), ("saliency", 1 / 2), ("stage2", 1 / 2), ("stage3", 1 / 4),
+        ("stage4", 1 / 8), ("stage5", 1 / 16))},
+    "optim.freeze": ["trunk.stem"], "test.minmax": False, "test.align_corners": False,
+    "test.data": ["ECSSD", "PASCAL-S", "DUTS-TE", "HKU-IS", "DUT-OMRON"]}
 MINET = {  # lartpang/MINet @ 0f4ecf7
     "loss.terms": {"saliency": {"bce": 1, "cel": 1}}, "data.size": 320, "data.flip": 0.5,
     "data.soft_mask": False, "data.mask_resize": "nearest",
@@ -177,7 +183,7 @@ PICANET = {  # Ugness/PiCANet-Implementation @ 8771854; 2638.25 iterations of 4 
     "optim.restart": True, "test.minmax": False, "test.data": POOLNET["test.data"]}
 RECIPES = {
     "cpd_vgg": CPD, "cpd_resnet": CPD, "wssa": WSSA, "scwssod": SCWSSOD, "scwssod_vgg": SCWSSOD,
-    "bgnet": BGNET,
+    "bgnet": BGNET, "f3net": F3NET,
     "ras_resnet": RAS, "ras_v2": RAS_V2, "minet_vgg16": MINET, "minet_res50": MINET,
     "gatenet_vgg": GATENET, "gatenet_resnet": GATENET, "edn_vgg": EDN,
     "egnet_vgg": EGNET | {"optim.lr": 2e-5}, "egnet_resnet": EGNET | {
@@ -205,7 +211,8 @@ RECIPES = {
 #: are published.
 OFFICIAL = {
     "MIT": {
-        "dss_vgg": "dss_vgg/final.pth", "gatenet_resnet": "gatenet_resnet.pth",
+        "dss_vgg": "dss_vgg/final.pth", "f3net": "f3net/model-32",
+        "gatenet_resnet": "gatenet_resnet.pth",
         "gatenet_vgg": "gatenet_vgg.pth", "minet_res50": "MINet_Res50.pth",
         "minet_vgg16": "MINet_VGG16.pth", "picanet_vgg": "36epo_383000step.ckpt",
         "poolnet_resnet": "poolnet_resnet/final.pth",

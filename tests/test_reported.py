@@ -98,6 +98,19 @@ REPORTED = {
         HKU-IS .935 .908 .899 .961 .920 .028
         ECSSD .947 .924 .911 .953 .925 .033
         PASCAL-S .882 .842 .821 .899 .857 .064""",
+    "f3net": """
+        adaptive yes README MAE F Sm E
+        ECSSD .033 .925 .924 .927
+        PASCAL-S .062 .840 .855 .859
+        DUTS-TE .035 .840 .888 .902
+        HKU-IS .028 .910 .917 .953
+        DUT-OMRON .053 .766 .838 .870
+        user yes F3Net#1 maxF maxE
+        ECSSD .9432 .9483
+        PASCAL-S .8672 .8933
+        DUT-OMRON .8033 .8628
+        HKU-IS .9352 .9529
+        DUTS-TE .8879 .9189""",
     "gatenet_resnet": """
         salod yes SALOD maxF MAE
         PASCAL-S .869 .067

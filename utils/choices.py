@@ -13,6 +13,7 @@ SCHEDULES = {
     "poly": "(1 - t)^power",
     "poly_epoch": "the same, with t counted in whole epochs",
     "triangular": "1 - |2 step / (steps + 1) - 1|, 1 at half of the run",
+    "triangular_epoch": "the same of epochs: 1 - |2 epoch / (epochs + 1) - 1|",
     "cosine": "(1 + cos(pi t)) / 2",
     "plateau": "times gamma after more than patience epochs without a smaller loss",
 }

@@ -93,6 +93,13 @@ def test_poly_may_fall_at_epochs_alone():
     assert values[::3] == pytest.approx([(1 - epoch / 25) ** 0.9 for epoch in range(25)])
 
 
+def test_a_triangle_may_move_at_epochs_alone():
+    """As F3Net's, which has 1 − |2 (epoch + 1) / (epochs + 1) − 1| with epochs from 0."""
+    values = rates("triangular_epoch", 32, per_epoch=2)
+    assert values[::2] == values[1::2]
+    assert values[::2] == pytest.approx([1 - abs(2 * (e + 1) / 33 - 1) for e in range(32)])
+
+
 def test_schedules_by_step_follow_their_formulas():
     t = [k / 20 for k in range(20)]
     assert rates("poly", 4, 5, power=0.9) == pytest.approx([(1 - x) ** 0.9 for x in t])

@@ -19,10 +19,13 @@ class Released(NamedTuple):
         tolerance: largest error of an output, in parts of its deviation. Outputs are equal bit for
             bit where the reference was made (AVX-512, two threads). On any machine, random weights
             amplify rounding: those of CPD-R by 4.2e-3 between float32 and float64 (docs/cpd.md).
+            Where there are reference outputs in float64, these are compared.
         probabilities: outputs that the released code gives as probabilities.
         left_out: what loading the official checkpoint prints of tensors that never run.
         in_bf16: outputs that stay near float32 in mixed precision; all, if it is empty.
         options: to trace and export with, where the released way leaves torch.
+        thin: options of a thin version, which the tests with values run on, but for the reference
+            outputs; its trunk is another's that is tested with values.
         like: a network of the same class that is tested with values in this one's place; this one,
             which differs in its trunk and in widths, is tested with shapes, and with values where
             there are reference outputs.
@@ -36,6 +39,7 @@ class Released(NamedTuple):
     left_out: str = ""
     in_bf16: tuple[str, ...] = ()
     options: dict = {}  # noqa: RUF012
+    thin: dict = {}  # noqa: RUF012
     like: str = ""
 
 
@@ -52,6 +56,8 @@ _EDN = {"saliency": "logits/0", **{f"side{level}": f"logits/{level}" for level i
 _EGNET = {"saliency": "up_sal_final4",
           **{f"guided{level}": f"up_sal_final{level - 1}" for level in range(1, 5)},
           **{f"side{level}": f"up_sal{4 - level}" for level in range(1, 5)}, "edge": "up_edge0"}
+_F3NET = {"saliency": "pred2", "first": "pred1",
+          **{f"stage{stage}": f"out{stage}h" for stage in (2, 3, 4, 5)}}
 _GATENET = {"saliency": "saliency_logit", "pyramid": ""}
 _ITSD = {"saliency": "2 * final", **{f"side{level}": f"pred{level}" for level in range(5)},
          **{f"contour{level}": f"contour{level}" for level in range(5)}}
@@ -60,6 +66,8 @@ _POOLNET_JOINT = {"saliency": "sal", "edge": "edge_fuse",
                   **{f"edge{level}": f"edge{level}" for level in range(3)}}
 _RAS = {"saliency": "score1", **{f"side{level}": f"score{level}" for level in (2, 3, 4, 5)}}
 _RAS_V2 = {"saliency": "score2", **{f"side{level}": f"score{level}" for level in (3, 4, 5)}}
+
+_THIN = {"trunk": "vgg16", "width": 1 / 16}  # has a stage at 1/32, too
 
 RELEASED = {
     "bgnet": Released(77_803_714, _BGNET, "bgnet", probabilities=("edge",),
@@ -73,6 +81,7 @@ RELEASED = {
                              like="egnet_vgg"),
     "egnet_vgg": Released(108_035_658, _EGNET, "egnet_vgg", 1e-3,
                           left_out="1 tensors (32768 values) of merge1"),
+    "f3net": Released(25_536_710, _F3NET, "f3net", 1e-5, thin=_THIN),
     "gatenet_resnet": Released(128_629_796, _GATENET, "gatenet_resnet", 1e-3, like="gatenet_vgg"),
     "gatenet_vgg": Released(100_016_105, _GATENET | {"saliency": "saliency_probability"},
                             "gatenet_vgg", 1e-3, ("saliency",)),

@@ -149,9 +149,12 @@ def reference_output(arrays: dict, name: str) -> np.ndarray:
 def test_outputs_equal_the_released_network(golden, golden_network, capsys):
     released, description, arrays, state, network = golden_network
     load_weights(network, {f"module.{key}": value for key, value in state.items()})
+    image = golden.golden_input(description["input_shape"], description["input_seed"])
+    in_double = golden.folder / "models" / f"{released.golden}.f64.npz"
+    if in_double.is_file():  # random weights amplify the rounding of float32 too much
+        arrays, network, image = dict(np.load(in_double)), network.double(), image.double()
     with torch.no_grad():
-        outputs = network(golden.golden_input(description["input_shape"],
-                                              description["input_seed"]))
+        outputs = network(image)
     for ours, theirs in released.outputs.items():
         if not theirs:
             continue
@@ -180,7 +183,7 @@ def random_network(request) -> tuple[Released, model.Network]:
     rounding until it decides the output, which is then no measure of anything."""
     torch.manual_seed(0)
     released = RELEASED[request.param]
-    network = model.build(request.param, **released.options).train()
+    network = model.build(request.param, **released.options | released.thin).train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.constant_(module.weight, 0.1)
