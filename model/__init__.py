@@ -22,6 +22,7 @@ from .edn import EDN
 from .egnet import EGNet
 from .f3net import F3Net
 from .gatenet import GateNet
+from .gcpanet import GCPANet
 from .itsd import ITSD
 from .minet import MINet
 from .nldf import NLDF
@@ -46,6 +47,7 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "f3net": (F3Net, {"trunk": "resnet50"}),
     "gatenet_resnet": (GateNet, {"trunk": "resnet50_dense"}),
     "gatenet_vgg": (GateNet, {"trunk": "vgg16_bn"}),
+    "gcpanet": (GCPANet, {"trunk": "resnet50"}),
     "itsd_resnet": (ITSD, {"trunk": "resnet50_split"}),
     "itsd_vgg": (ITSD, {"trunk": "vgg16"}),
     "minet_res50": (MINet, {"trunk": "resnet50_split"}),

@@ -88,8 +88,8 @@ class F3Net(Network):
         super().__init__()
         self.trunk = trunks.build(trunk, trunks.levels(trunk, (4, 8, 16, 32)), **trunk_options)
         self.squeeze = nn.ModuleDict({
-            str(stage): he_conv_norm_relu(self.trunk.channels[level], WIDTH, 1)
-            for stage, level in enumerate(self.trunk.levels, start=2)})
+            str(stage): he_conv_norm_relu(channels, WIDTH, 1)
+            for stage, channels in enumerate(self.trunk.widths, start=2)})
         self.decoders = nn.ModuleDict({"1": Decoder(), "2": Decoder()})
         self.predict = nn.ModuleDict({decoder: he_conv(WIDTH, 1) for decoder in "12"})
         self.predict_stage = nn.ModuleDict({stage: he_conv(WIDTH, 1) for stage in "2345"})
@@ -97,9 +97,8 @@ class F3Net(Network):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB → logits (N, 1, H, W): ``saliency`` of the second decoder,
         ``first`` of the first one, and ``stage2`` … ``stage5`` of the second one's features."""
-        features = self.trunk(image)
-        squeezed = [squeeze(features[level]) for squeeze, level in
-                    zip(self.squeeze.values(), self.trunk.levels, strict=True)]
+        squeezed = [squeeze(x) for squeeze, x in
+                    zip(self.squeeze.values(), self.trunk.maps(image), strict=True)]
         refined, first = self.decoders["1"](squeezed)
         refined, second = self.decoders["2"](refined, first)
         logits = {"saliency": self.predict["2"](second), "first": self.predict["1"](first)}

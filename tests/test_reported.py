@@ -118,6 +118,13 @@ REPORTED = {
         HKU-IS .933 .033
         DUTS-TE .888 .040
         DUT-OMRON .818 .055""",
+    "gcpanet": """
+        adaptive yes table maxF Sm MAE
+        ECSSD .949 .927 .035
+        HKU-IS .938 .920 .031
+        PASCAL-S .876 .861 .061
+        DUT-OMRON .812 .839 .056
+        DUTS-TE .888 .891 .038""",
     "egnet_vgg": """
         minet yes MINet maxF F wF E Sm MAE
         DUTS-TE .877 .800 .797 .895 .878 .044

@@ -12,7 +12,7 @@ SCHEDULES = {
     "compounding": "times gamma^floor(epoch / drop_every) at every epoch",
     "poly": "(1 - t)^power",
     "poly_epoch": "the same, with t counted in whole epochs",
-    "triangular": "1 - |2 step / (steps + 1) - 1|, 1 at half of the run",
+    "triangular": "1 - |2 step / (steps + 1) - 1|, from floor to 1 at half of the run and back",
     "triangular_epoch": "the same of epochs: 1 - |2 epoch / (epochs + 1) - 1|",
     "cosine": "(1 + cos(pi t)) / 2",
     "plateau": "times gamma after more than patience epochs without a smaller loss",

@@ -242,6 +242,8 @@ class OptimConfig:
                                      high=COUNT)
     schedule: str = option("constant", "the factor on the learning rate, of t from 0 to 1",
                            choices=SCHEDULES)
+    floor: float = option(0.0, "factor that the schedules triangular and triangular_epoch begin with",
+                          low=0, below=1)
     warmup: int = option(0, "steps over which the rate rises from 0", low=0, high=COUNT)
     gamma: float = option(0.1, "factor of the schedules step, milestones, compounding and plateau",
                           above=0, below=1)

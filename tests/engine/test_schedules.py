@@ -106,6 +106,7 @@ def test_schedules_by_step_follow_their_formulas():
     assert rates("cosine", 4, 5) == pytest.approx([(1 + math.cos(math.pi * x)) / 2 for x in t])
     triangle = rates("triangular", 1, 9)
     assert triangle == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 0.8, 0.6, 0.4, 0.2])
+    assert rates("triangular", 1, 3, floor=0.5) == pytest.approx([0.75, 1, 0.75])
     assert rates("constant", 2, 5, warmup=4) == pytest.approx([0.25, 0.5, 0.75] + [1] * 7)
 
 

@@ -45,7 +45,7 @@ class Released(NamedTuple):
 
 _CPD = {"saliency": "detection", "attention": "attention"}
 _WSSA = {"saliency": "sal_ref", "initial": "sal_init", "edge": "edge_map"}
-_SCWSSOD = {"saliency": "out2", "side3": "out3", "side4": "out4", "side5": "out5"}
+_GCPANET = {"saliency": "out2", "side3": "out3", "side4": "out4", "side5": "out5"}
 _TRACER = {"saliency": "final", "edge": "edge", "side0": "ds0", "side1": "ds1", "side2": "ds2"}
 _BGNET = {"saliency": "o1", "side2": "o2", "side3": "o3", "edge": "edge"}
 _DEEPEST = ("side5",)  # SCWSSOD's other outputs are divided by a sum that may be near 0
@@ -85,6 +85,7 @@ RELEASED = {
     "gatenet_resnet": Released(128_629_796, _GATENET, "gatenet_resnet", 1e-3, like="gatenet_vgg"),
     "gatenet_vgg": Released(100_016_105, _GATENET | {"saliency": "saliency_probability"},
                             "gatenet_vgg", 1e-3, ("saliency",)),
+    "gcpanet": Released(67_056_196, _GCPANET, "gcpanet", 1e-5, thin=_THIN),
     "itsd_resnet": Released(26_075_640, _ITSD, "itsd_resnet", 1e-3, left_out="decoder",
                             like="itsd_vgg"),
     "itsd_vgg": Released(16_692_152, _ITSD, "itsd_vgg", 1e-3,
@@ -103,8 +104,8 @@ RELEASED = {
     "poolnet_vgg": Released(52_512_705, {"saliency": "sal"}, "poolnet_vgg", 1e-3),
     "ras_resnet": Released(24_697_989, _RAS, "ras_resnet", 1e-3),
     "ras_v2": Released(24_585_156, _RAS_V2, "ras_v2", 1e-3),
-    "scwssod": Released(63_537_997, _SCWSSOD, "scwssod", in_bf16=_DEEPEST),
-    "scwssod_vgg": Released(40_195_661, _SCWSSOD, like="scwssod"),
+    "scwssod": Released(63_537_997, _GCPANET, "scwssod", in_bf16=_DEEPEST),
+    "scwssod_vgg": Released(40_195_661, _GCPANET, like="scwssod"),
     "tracer_te0": Released(7_453_090, _TRACER, "tracer0", 2e-2, tuple(_TRACER), in_bf16=_EDGE),
     "tracer_te1": Released(9_958_726, _TRACER, like="tracer_te0"),
     "tracer_te2": Released(11_085_364, _TRACER, like="tracer_te0"),
