@@ -24,6 +24,7 @@ from .f3net import F3Net
 from .gatenet import GateNet
 from .gcpanet import GCPANet
 from .itsd import ITSD
+from .ldf import LDF
 from .minet import MINet
 from .nldf import NLDF
 from .objectives import LabelSmoothing, Objective, TableObjective
@@ -50,6 +51,7 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "gcpanet": (GCPANet, {"trunk": "resnet50"}),
     "itsd_resnet": (ITSD, {"trunk": "resnet50_split"}),
     "itsd_vgg": (ITSD, {"trunk": "vgg16"}),
+    "ldf": (LDF, {"trunk": "resnet50"}),
     "minet_res50": (MINet, {"trunk": "resnet50_split"}),
     "minet_vgg16": (MINet, {"trunk": "vgg16_bn"}),
     "nldf_vgg": (NLDF, {"trunk": "vgg16"}),

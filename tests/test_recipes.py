@@ -19,6 +19,7 @@ SHARED = {
     "seed": 0, "model.options": {}, "weights.backbone": "imagenet", "weights.network": None,
     "loss.variant": "released", "loss.options": {}, "loss.smoothing": 0.0,
     "data.train": ["DUTS-TR"], "data.target": "mask", "data.edges": "none", "data.edge_dilate": 1,
+    "data.body": "", "data.detail": "", "data.decoupling": "released",
     "data.image_resize": "pillow", "data.mask_resize": "bilinear",
     "data.scribble_resize": "nearest", "data.soft_mask": True, "data.scales": [1.0],
     "data.flip": 0.0, "data.crop": 1.0, "data.augment": "none",
@@ -99,6 +100,15 @@ F3NET = RAS_V2 | {  # weijun88/F3Net @ eecace3
         ("stage4", 1 / 8), ("stage5", 1 / 16))},
     "optim.freeze": ["trunk.stem"], "test.minmax": False, "test.align_corners": False,
     "test.data": ["ECSSD", "PASCAL-S", "DUTS-TE", "HKU-IS", "DUT-OMRON"]}
+BY_MASK = {"bce": 0.5, "iou": 0.5}
+LDF = F3NET | {  # weijun88/LDF @ d49ff02: train-fine
+    "loss.terms": {
+        f"{turn}{output}": {"bce": 0.5, "target": output} if output != "saliency" else BY_MASK
+        for turn in ("first_", "") for output in ("body", "detail", "saliency")},
+    "data.body": "results/ldf_coarse_body", "data.detail": "results/ldf_coarse_detail",
+    "train.epochs": 40, "test.data": [*F3NET["test.data"], "THUR15K"]}
+LDF_COARSE = LDF | {  # train-coarse
+    "model.name": "ldf", "data.body": "", "data.detail": "", "train.epochs": 48}
 GCPANET = {  # JosephChenHub/GCPANet @ 8ab0d6d; mean and deviation of DUTS
     "loss.terms": {output: {"bce": weight} for output, weight in (
         ("saliency", 1), ("side3", 0.8), ("side4", 0.6), ("side5", 0.4))},
@@ -196,7 +206,7 @@ PICANET = {  # Ugness/PiCANet-Implementation @ 8771854; 2638.25 iterations of 4 
     "optim.restart": True, "test.minmax": False, "test.data": POOLNET["test.data"]}
 RECIPES = {
     "cpd_vgg": CPD, "cpd_resnet": CPD, "wssa": WSSA, "scwssod": SCWSSOD, "scwssod_vgg": SCWSSOD,
-    "bgnet": BGNET, "f3net": F3NET, "gcpanet": GCPANET,
+    "bgnet": BGNET, "f3net": F3NET, "gcpanet": GCPANET, "ldf": LDF, "ldf_coarse": LDF_COARSE,
     "ras_resnet": RAS, "ras_v2": RAS_V2, "minet_vgg16": MINET, "minet_res50": MINET,
     "gatenet_vgg": GATENET, "gatenet_resnet": GATENET, "edn_vgg": EDN,
     "egnet_vgg": EGNET | {"optim.lr": 2e-5}, "egnet_resnet": EGNET | {
@@ -235,7 +245,7 @@ OFFICIAL = {
     "CC BY-NC-SA 4.0": {"edn_vgg": "EDN-VGG16.pth"},
     "no licence": {
         "cpd_resnet": "CPD-R.pth", "cpd_vgg": "CPD.pth", "egnet_resnet": "epoch_resnet.pth",
-        "gcpanet": "model-100045448.pt",
+        "gcpanet": "model-100045448.pt", "ldf": "ldf/model-40",
         "itsd_resnet": "itsd_resnet/final.pkl", "itsd_vgg": "itsd_vgg/final.pkl",
         "nldf_vgg": "nldf_vgg/final.pth", "ras_resnet": "RAS.v1.pth", "ras_v2": "RAS.v2.pth",
         "scwssod": "model-36.pt", "wssa": "scribble_30.pth"}}

@@ -125,6 +125,19 @@ REPORTED = {
         PASCAL-S .876 .861 .061
         DUT-OMRON .812 .839 .056
         DUTS-TE .888 .891 .038""",
+    "ldf": """
+        adaptive yes README MAE F E
+        ECSSD .034 .930 .925
+        PASCAL-S .060 .848 .865
+        DUTS-TE .034 .855 .910
+        HKU-IS .027 .914 .954
+        DUT-OMRON .051 .773 .873
+        THUR15K .064 .764 .842
+        tracer yes poster Sm
+        DUTS-TE .892
+        DUT-OMRON .839
+        HKU-IS .919
+        ECSSD .925""",
     "egnet_vgg": """
         minet yes MINet maxF F wF E Sm MAE
         DUTS-TE .877 .800 .797 .895 .878 .044

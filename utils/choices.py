@@ -26,6 +26,10 @@ EDGES = {
     "canny": "Canny's edges of the images",
     "sobel": "Sobel's gradients of the images",
 }
+DECOUPLINGS = {
+    "released": "LDF's code: the root of the distance to the outline of the blurred mask",
+    "paper": "LDF's paper, from memory: the distance to the mask's outline",
+}
 MASK_CODINGS = {
     "auto": "what a sample of each set's masks tells; it is printed if it is not binary",
     "binary": "black to white; greys are kept, or cut at mask_threshold",

@@ -61,6 +61,8 @@ _F3NET = {"saliency": "pred2", "first": "pred1",
 _GATENET = {"saliency": "saliency_logit", "pyramid": ""}
 _ITSD = {"saliency": "2 * final", **{f"side{level}": f"pred{level}" for level in range(5)},
          **{f"contour{level}": f"contour{level}" for level in range(5)}}
+_LDF = {"saliency": "out2", "body": "outb2", "detail": "outd2", "first_saliency": "out1",
+        "first_body": "outb1", "first_detail": "outd1"}
 _PICANET = {"saliency": "pred5", **{f"side{level}": f"pred{level}" for level in range(5)}}
 _POOLNET_JOINT = {"saliency": "sal", "edge": "edge_fuse",
                   **{f"edge{level}": f"edge{level}" for level in range(3)}}
@@ -90,6 +92,7 @@ RELEASED = {
                             like="itsd_vgg"),
     "itsd_vgg": Released(16_692_152, _ITSD, "itsd_vgg", 1e-3,
                          left_out="30 tensors (392360 values) of decoder"),
+    "ldf": Released(25_150_147, _LDF, "ldf", 1e-5, thin=_THIN),
     "minet_res50": Released(162_378_305, {"saliency": "sal"}, "minet_res50", 1e-3,
                             like="minet_vgg16"),
     "minet_vgg16": Released(47_562_737, {"saliency": "sal"}, "minet_vgg16", 1e-3),
