@@ -34,17 +34,18 @@ class Decoder(nn.Module):
         super().__init__()
         self.convs = nn.ModuleDict({level: he_conv_norm_relu(WIDTH, WIDTH) for level in LEVELS})
 
-    def forward(self, features: Sequence[Tensor], found: Sequence[Tensor] | None = None) -> Tensor:
+    def forward(self, features: Sequence[Tensor],
+                interaction: Sequence[Tensor] | None = None) -> Tensor:
         """Levels 2 to 5, each (N, 64, ·, ·) → (N, 64, h, w) at the size of level 2.
 
         Args:
-            found: what the first pass has found, of the same shapes; it is added.
+            interaction: what the first pass has found, of the same shapes; it is added.
         """
         x = None
         for number, level in reversed([*enumerate(LEVELS)]):
             total = features[number]
-            if found is not None:
-                total = total + found[number]
+            if interaction is not None:
+                total = total + interaction[number]
             if x is not None:
                 total = total + resize_to(x, total, False)
             x = self.convs[level](total)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from .blocks import he_conv, he_conv_norm_relu
-from .gcpanet import WIDTH, GCPANet, Products
+from .context_flow import WIDTH, ContextFlow, Products
 from .own_objectives import SCWSSODObjective
 
 
@@ -37,11 +37,10 @@ class Aggregation(Products):
         return self.out(total / sum(shares))
 
 
-class SCWSSOD(GCPANet):
-    """GCPANet with weighed fusions; 63 537 997 parameters on ResNet-50 as released. Arguments and
-    outputs are GCPANet's."""
+class SCWSSOD(ContextFlow):
+    """GCPANet with weighed fusions; 63 537 997 parameters on ResNet-50 as released."""
 
-    released_keys: Mapping[str, str] = GCPANet.released_keys | {
+    released_keys: Mapping[str, str] = ContextFlow.released_keys | {
         r"fam(\d)\d\.conv_att1\.": r"fusion.\1.weights.0.",
         r"fam(\d)\d\.conv_att2\.": r"fusion.\1.weights.1.",
         r"fam(\d)\d\.conv_att3\.": r"fusion.\1.weights.2.",

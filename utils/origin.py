@@ -32,14 +32,9 @@ if TYPE_CHECKING:  # scoring, which asks for the commit, does without torch
 _WRITTEN = ("docs/records", "docs/reproduction.md")
 #: Keys of these groups change maps, but for those that begin as the second ones do.
 _GROUPS = ("model.", "data.", "test.", "weights.")
-<<<<<<< HEAD
 _IDLE = ("data.root", "data.workers", "data.cache", "data.train", "data.edge_train", "data.mask",
-         "test.data", "weights.backbone", "weights.network")
-=======
-_IDLE = ("data.root", "data.workers", "data.cache", "data.train", "data.mask", "test.data",
-         "data.body", "data.detail", "data.decoupling",
-         "weights.backbone", "weights.network")
->>>>>>> ff4861a (LDF: network, recipes of both rounds, body and detail made of masks or read from the first round's maps; test.output writes another output)
+         "data.body", "data.detail", "data.decoupling", "test.data", "weights.backbone",
+         "weights.network")
 _LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 
