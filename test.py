@@ -123,15 +123,17 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, load: Callable[[n
     if len(set(names)) < len(names):
         raise UserError(f"two sets would be written to one folder: {', '.join(names)}; predict "
                         "them one at a time with different --out")
+    output = config.test.output
+    method = args.out / (config.name if output == "saliency" else f"{config.name}_{output}")
     for name, pairs in jobs:
-        require_writable_names(args.out / config.name / name, [pair.name for pair in pairs])
+        require_writable_names(method / name, [pair.name for pair in pairs])
     network = model.from_recipe(config)
     for _, pairs in jobs:
         require_sizes(pairs, config.data.size, network.require_size)
     load(network)
     network = precision.place(network)
     for name, pairs in jobs:
-        folder = args.out / config.name / name
+        folder = method / name
         with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."):
             images = image_digests(pairs, world)
             with world.main_first():  # before the other processes write their maps
@@ -307,7 +309,7 @@ def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: 
         with tqdm(total=len(images), unit="image", desc=folder.name,
                   disable=None if world.main else True) as bar:
             for batch in loader:
-                logits, _ = forward(network, batch, precision)
+                logits, _ = forward(network, batch, precision, output=config.test.output)
                 maps = maps_of(logits, batch, config.test.resize, config.test.minmax,
                                config.test.align_corners, config.test.bytes == "cut")
                 for name, saliency in zip(batch["name"], maps, strict=True):

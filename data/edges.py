@@ -14,6 +14,7 @@ from utils.schema import DataConfig
 
 from .catalog import find_set, subfolder
 from .coding import with_coding
+from .decoupling import with_maps
 from .pairing import PLAIN, Names, Pair, attach
 
 EDGE_FOLDERS = ("edges", "edge")
@@ -22,7 +23,8 @@ _SOURCES = {"files": "edge", "mask": "mask", "mask_canny": "mask"}
 
 
 def find_masks(spec: str, root: Path, edges: str = "none",
-               names: Names = PLAIN, options: DataConfig | None = None) -> list[Pair]:
+               names: Names = PLAIN, options: DataConfig | None = None,
+               maps: bool = False) -> list[Pair]:
     """Images with their masks, by stem, see ``find_set``; a count that surprises is printed.
 
     Args:
@@ -30,6 +32,7 @@ def find_masks(spec: str, root: Path, edges: str = "none",
             masks' folder; ``auto`` does where such a folder exists.
         names: how the folders are read.
         options: what is decided on the coding of masks, see ``coding.with_coding``.
+        maps: whether they get the maps that ``options`` name, see ``decoupling.with_maps``.
 
     Raises:
         UserError: no such set, or files without partner, all of which it lists; masks whose coding
@@ -45,6 +48,8 @@ def find_masks(spec: str, root: Path, edges: str = "none",
     if problems:
         raise UserError(list_problems(f"{located.name}: images and edges do not pair up", problems,
                                       "data.edges=mask makes edge maps of the masks."))
+    if maps and options is not None:
+        pairs = with_maps(pairs, located.name, options)
     return with_coding(with_coding(pairs, options, located.name), part="edge")
 
 

@@ -16,9 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from utils.errors import UserError
+from utils.maps import read_map
 from utils.schema import DataConfig, sides
 
 from .decode import decode_image
+from .decoupling import body_of, detail_of
 from .edges import dilate, image_edges, mask_edges
 from .masks import mask_of
 from .pairing import Pair
@@ -29,7 +31,7 @@ from .transforms import linear_gray, normalise, resize_image, resize_map, resize
 Decoded = Image.Image | np.ndarray  # the image as PIL RGB, all others uint8 (H, W)
 
 #: The keys of ``data`` that the bytes of a layer depend on, beside its edges.
-RESIZING = ("soft_mask", "image_resize", "mask_resize", "scribble_resize")
+RESIZING = ("soft_mask", "image_resize", "mask_resize", "scribble_resize", "decoupling")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,18 @@ def _decode_edge(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig)
     return dilate(edge, options.edge_dilate)
 
 
+def _decode_body(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig) -> np.ndarray:
+    return read_map(pair.body) if pair.body else body_of(layers["mask"], options.decoupling)
+
+
+def _decode_detail(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig) -> np.ndarray:
+    if pair.detail:
+        return read_map(pair.detail)
+    made = "body" in layers and not pair.body
+    body = layers["body"] if made else body_of(layers["mask"], options.decoupling)
+    return detail_of(layers["mask"], body)
+
+
 def _decode_void(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig) -> np.ndarray:
     void = mask_of(pair).void
     return np.zeros_like(layers["mask"]) if void is None else void * np.uint8(255)
@@ -114,6 +128,8 @@ LAYERS = {
                       resample=lambda options: "nearest", fill=SCRIBBLE_CODES[0],
                       finish=lambda scribble, options: scribble.long()),
     "edge": Layer(_decode_edge, part="edge", switch="edges"),
+    "body": Layer(_decode_body, made_of=("mask",)),
+    "detail": Layer(_decode_detail, made_of=("mask",)),
 }
 
 

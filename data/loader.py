@@ -32,6 +32,7 @@ from utils.world import World
 
 from .cache import open_cache
 from .decode import decode_image, original_size
+from .decoupling import require_known_masks
 from .edges import edge_source
 from .layers import LAYERS, RESIZING, decode_pair, finish, layer_names, squash
 from .map_sizes import FITTED, SQUASHED, with_map_sizes
@@ -83,6 +84,8 @@ class SaliencyData(Dataset):
                             "data.mask_void=ignore leaves out: take data.edges=files or canny, or "
                             "data.mask_void=background or foreground")
         self.names = layer_names(self.pairs[0], self.options, targets)
+        if "void" in targets:
+            require_known_masks(self.names, self.pairs[0])
         self.channels = [LAYERS[name].channels for name in self.names]
         self._change = _changes(self.options) if augmented else None
         resizing = {key: config[key] for key in RESIZING}

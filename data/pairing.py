@@ -40,6 +40,8 @@ class Pair:
     scribble: Path | None = None
     labelled: Path | None = None
     edge: Path | None = None
+    body: Path | None = None
+    detail: Path | None = None
     size: tuple[int, int] | None = None
     codings: Mapping[str, MaskCoding] = field(default_factory=dict, compare=False)
 

@@ -29,7 +29,7 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
     root = ROOT / config.data.root
     names = Names.of(config.data)
     find, more = (find_scribbles, {}) if config.data.target == "scribble" else \
-        (find_masks, {"options": config.data})
+        (find_masks, {"options": config.data, "maps": True})
     training = [pair for spec in config.data.train
                 for pair in find(spec, root, config.data.edges, names, **more)]
     edges = config.data.edges if config.val.watch == "loss" else "none"

@@ -215,7 +215,7 @@ def require_same_recipe(before: DictConfig, now: DictConfig, path: Path,
     """
     problems = []
     free = {*_FREE_KEYS, *(("data.train", "data.edge_train", "val.data") if pairs else ())}
-    if now.optim.schedule in ("poly", "poly_epoch", "triangular", "cosine"):
+    if now.optim.schedule.startswith(("poly", "triangular", "cosine")):
         free -= {"train.epochs", "train.steps"}  # they are laid out over the whole run
     values, values_now = flat(before), flat(now)
     for key in sorted(values.keys() | values_now.keys()):

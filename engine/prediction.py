@@ -21,15 +21,21 @@ from .precision import Precision
 
 @torch.inference_mode()
 def forward(network: nn.Module, batch: dict, precision: Precision,
-            objective: Callable | None = None) -> tuple[Tensor, float]:
-    """Saliency logits (N, 1, h, w) of a batch in evaluation mode (dropout is off, batch norms use
-    their statistics), and the loss that an ``objective`` makes of it, 0 without one."""
+            objective: Callable | None = None, output: str = "saliency") -> tuple[Tensor, float]:
+    """Logits (N, 1, h, w) of a batch in evaluation mode (dropout is off, batch norms use their
+    statistics), and the loss that an ``objective`` makes of it, 0 without one.
+
+    Raises:
+        UserError: the network has no ``output`` of this name.
+    """
     with evaluating(network), precision.autocast():
         batch = precision.batch(batch)
-        if objective is None:
-            return network(batch["image"])["saliency"], 0.0
-        outputs, terms = objective(network, batch)
-        return outputs["saliency"], float(sum(terms.values()))
+        outputs, terms = (network(batch["image"]), {}) if objective is None else \
+            objective(network, batch)
+        if output not in outputs:
+            raise UserError(f"test.output={output}: the network has no such output; its outputs "
+                            f"are {', '.join(outputs)}")
+        return outputs[output], float(sum(terms.values()))
 
 
 def maps_of(logits: Tensor, batch: dict, resize: str = "logits", minmax: bool = False,

@@ -55,7 +55,8 @@ class Schedule:
                                                        for past in range(1, epoch + 1)),
             "poly": lambda: (1 - t) ** config.power,
             "poly_epoch": lambda: (1 - (epoch - 1) / self.epochs) ** config.power,
-            "triangular": lambda: 1 - abs(2 * step / (self.steps + 1) - 1),
+            "triangular": lambda: triangle(step, self.steps, config.floor),
+            "triangular_epoch": lambda: triangle(epoch, self.epochs, config.floor),
             "cosine": lambda: (1 + math.cos(math.pi * t)) / 2,
             "plateau": lambda: self._factor.param_groups[0]["lr"],
         }[config.schedule]
@@ -95,3 +96,9 @@ class Schedule:
             raise ValueError(f"factor {factor!r}, {moving}")
         self._plateau.load_state_dict(moving)
         self._factor.param_groups[0]["lr"] = factor
+
+
+def triangle(place: int, places: int, floor: float) -> float:
+    """The factor at ``place`` of 1 … ``places``: 1 in the middle, ``floor`` just before the first
+    and just after the last."""
+    return 1 - (1 - floor) * abs(2 * place / (places + 1) - 1)

@@ -21,8 +21,11 @@ from .csnet import X1, X2, CSNet
 from .dss import DSS
 from .edn import EDN
 from .egnet import EGNet
+from .f3net import F3Net
 from .gatenet import GateNet
+from .gcpanet import GCPANet
 from .itsd import ITSD
+from .ldf import LDF
 from .minet import MINet
 from .nldf import NLDF
 from .objectives import LabelSmoothing, Objective, TableObjective
@@ -46,10 +49,13 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "edn_vgg": (EDN, {"trunk": "vgg16_bn"}),
     "egnet_resnet": (EGNet, {"trunk": "resnet50_caffe"}),
     "egnet_vgg": (EGNet, {"trunk": "vgg16_caffe"}),
+    "f3net": (F3Net, {"trunk": "resnet50"}),
     "gatenet_resnet": (GateNet, {"trunk": "resnet50_dense"}),
     "gatenet_vgg": (GateNet, {"trunk": "vgg16_bn"}),
+    "gcpanet": (GCPANet, {"trunk": "resnet50"}),
     "itsd_resnet": (ITSD, {"trunk": "resnet50_split"}),
     "itsd_vgg": (ITSD, {"trunk": "vgg16"}),
+    "ldf": (LDF, {"trunk": "resnet50"}),
     "minet_res50": (MINet, {"trunk": "resnet50_split"}),
     "minet_vgg16": (MINet, {"trunk": "vgg16_bn"}),
     "nldf_vgg": (NLDF, {"trunk": "vgg16"}),

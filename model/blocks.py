@@ -97,6 +97,19 @@ def conv_relu_chain(channels: int, count: int, kernel: int = 3, bias: bool = Tru
         nn.ReLU(inplace=True))))
 
 
+def he_conv(in_channels: int, out_channels: int, kernel: int = 3, **options) -> nn.Conv2d:
+    """Convolution that keeps height and width, with He et al.'s initialisation and biases 0."""
+    layer = nn.Conv2d(in_channels, out_channels, kernel, **{"padding": kernel // 2} | options)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def he_conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Sequential:
+    """``he_conv`` (``0``), batch norm (``1``), ReLU (``2``): the unit of F3Net, LDF and GCPANet."""
+    return conv_norm_relu(in_channels, out_channels, kernel, bias=True, conv=he_conv)
+
+
 class ReceptiveField(nn.Module):
     """Receptive field block as CPD has it (Wu et al., CVPR 2019, Sec. 3.2; after Liu et al., ECCV
     2018): four branches of growing reach, which are concatenated and fused."""

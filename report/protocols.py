@@ -44,9 +44,11 @@ PROTOCOLS = {
         "which E it is, the paper does not say", named={"F": "adpF", "E": "adpE"}),
     "adaptive": Protocol(
         "MATLAB scripts of GCPANet and F3Net: F and E are the adaptive ones, at twice each map's "
-        "mean, not the maximum over thresholds; E selects above that threshold, which is not "
-        "capped at 1; images without an object and black maps add nothing and are counted (not "
-        "followed here)", "matlab", {"F": "adpF", "E": "adpE"}),
+        "mean; maxF is F of the mean precision and mean recall; E selects above its threshold, "
+        "which is not capped at 1; images without an object and black maps add nothing and are "
+        "counted (not followed here)", "matlab", {"F": "adpF", "E": "adpE"}),
+    "user": Protocol(
+        "a user's scores of the authors' maps, in an issue; the evaluator is not named"),
     "salod": Protocol(
         "the column orig of SALOD's README: of the authors' maps; it does not name its evaluator"),
     "ras": Protocol(

@@ -19,6 +19,7 @@ SHARED = {
     "seed": 0, "model.options": {}, "weights.backbone": "imagenet", "weights.network": None,
     "loss.variant": "released", "loss.options": {}, "loss.smoothing": 0.0,
     "data.train": ["DUTS-TR"], "data.target": "mask", "data.edges": "none", "data.edge_dilate": 1,
+    "data.body": "", "data.detail": "", "data.decoupling": "released",
     "data.image_resize": "pillow", "data.mask_resize": "bilinear",
     "data.scribble_resize": "nearest", "data.soft_mask": True, "data.scales": [1.0],
     "data.scale": "white", "data.flip": 0.0, "data.crop": 1.0, "data.augment": "none",
@@ -26,7 +27,8 @@ SHARED = {
     "optim.name": "adam", "optim.lr": 1e-4, "optim.betas": [0.9, 0.999],
     "optim.weight_decay": 0.0, "optim.no_decay": [], "optim.decay_all": True, "optim.l1": 0.0,
     "optim.trunk_factor": 1.0, "optim.freeze": [], "optim.eval_norm": [],
-    "optim.frozen_norm": [], "optim.warmup": 0, "optim.clip_value": None, "optim.clip_norm": None,
+    "optim.frozen_norm": [], "optim.floor": 0.0,
+    "optim.warmup": 0, "optim.clip_value": None, "optim.clip_norm": None,
     "train.steps": None, "train.ema": 0.0, "train.patience": None, "train.accumulate": 1,
     "train.sync_norm": False, "train.max_skipped": 0,
     "val.data": [], "val.fraction": 0.0, "val.every": 1,
@@ -51,7 +53,8 @@ SCWSSOD = {  # siyueyu/SCWSSOD @ f865056; mean and deviation of DUTS, of 255
     "data.std": [56.77 / 255, 55.97 / 255, 57.50 / 255],
     "train.batch": 16, "train.epochs": 40, "optim.name": "sgd", "optim.lr": 1e-2,
     "optim.trunk_factor": 0.1, "optim.momentum": 0.9, "optim.nesterov": True,
-    "optim.weight_decay": 5e-4, "optim.schedule": "triangular", "test.statistics": "per_set",
+    "optim.weight_decay": 5e-4, "optim.schedule": "triangular", "optim.floor": 1e-3,
+    "test.statistics": "per_set",
     "test.data": ["ECSSD", "DUT-OMRON", "PASCAL-S", "HKU-IS", "THUR15K", "DUTS-TE"]}
 TRACER = {  # Karel911/TRACER @ 8dacecc
     "seed": 42, "loss.terms": {
@@ -89,8 +92,34 @@ RAS_V2 = {  # the same, second version; mean and deviation of DUTS, of 255
     "data.std": [56.77 / 255, 55.97 / 255, 57.50 / 255],
     "train.batch": 32, "train.epochs": 32, "optim.name": "sgd", "optim.lr": 0.05,
     "optim.trunk_factor": 0.1, "optim.freeze": ["trunk.conv1"], "optim.momentum": 0.9,
-    "optim.nesterov": True, "optim.weight_decay": 5e-4, "optim.schedule": "triangular",
+    "optim.nesterov": True, "optim.weight_decay": 5e-4, "optim.schedule": "triangular_epoch",
     "test.align_corners": True, "test.data": FIVE}
+F3NET = RAS_V2 | {  # weijun88/F3Net @ eecace3
+    "loss.terms": {output: {"structure": weight} for output, weight in (
+        ("first", 1 / 2), ("saliency", 1 / 2), ("stage2", 1 / 2), ("stage3", 1 / 4),
+        ("stage4", 1 / 8), ("stage5", 1 / 16))},
+    "optim.freeze": ["trunk.stem"], "test.minmax": False, "test.align_corners": False,
+    "test.data": ["ECSSD", "PASCAL-S", "DUTS-TE", "HKU-IS", "DUT-OMRON"]}
+BY_MASK = {"bce": 0.5, "iou": 0.5}
+LDF = F3NET | {  # weijun88/LDF @ d49ff02: train-fine
+    "loss.terms": {
+        f"{turn}{output}": {"bce": 0.5, "target": output} if output != "saliency" else BY_MASK
+        for turn in ("first_", "") for output in ("body", "detail", "saliency")},
+    "data.body": "results/ldf_coarse_body", "data.detail": "results/ldf_coarse_detail",
+    "train.epochs": 40, "test.data": [*F3NET["test.data"], "THUR15K"]}
+LDF_COARSE = LDF | {  # train-coarse
+    "model.name": "ldf", "data.body": "", "data.detail": "", "train.epochs": 48}
+GCPANET = {  # JosephChenHub/GCPANet @ 8ab0d6d; mean and deviation of DUTS
+    "loss.terms": {output: {"bce": weight} for output, weight in (
+        ("saliency", 1), ("side3", 0.8), ("side4", 0.6), ("side5", 0.4))},
+    "data.size": 320, "data.image_resize": "opencv", "data.flip": 0.5,
+    "data.augment": [{"crop_sides": {"p": 1.0, "smallest": 288 / 320, "largest": 288 / 320}}],
+    "data.mean": SCWSSOD["data.mean"], "data.std": SCWSSOD["data.std"],
+    "train.batch": 8, "train.epochs": 30, "optim.name": "sgd", "optim.lr": 0.1,
+    "optim.floor": 1e-3 / 0.1, "optim.trunk_factor": 0.1, "optim.momentum": 0.9,
+    "optim.nesterov": True, "optim.weight_decay": 5e-4, "optim.schedule": "triangular",
+    "test.minmax": False, "test.statistics": "per_set",
+    "test.data": ["ECSSD", "HKU-IS", "PASCAL-S", "DUT-OMRON", "DUTS-TE"]}
 MINET = {  # lartpang/MINet @ 0f4ecf7
     "loss.terms": {"saliency": {"bce": 1, "cel": 1}}, "data.size": 320, "data.flip": 0.5,
     "data.soft_mask": False, "data.mask_resize": "nearest",
@@ -196,7 +225,7 @@ PICANET = {  # Ugness/PiCANet-Implementation @ 8771854; 2638.25 iterations of 4 
     "optim.restart": True, "test.minmax": False, "test.data": POOLNET["test.data"]}
 RECIPES = {
     "cpd_vgg": CPD, "cpd_resnet": CPD, "wssa": WSSA, "scwssod": SCWSSOD, "scwssod_vgg": SCWSSOD,
-    "bgnet": BGNET,
+    "bgnet": BGNET, "f3net": F3NET, "gcpanet": GCPANET, "ldf": LDF, "ldf_coarse": LDF_COARSE,
     "ras_resnet": RAS, "ras_v2": RAS_V2, "minet_vgg16": MINET, "minet_res50": MINET,
     "gatenet_vgg": GATENET, "gatenet_resnet": GATENET, "edn_vgg": EDN,
     "egnet_vgg": EGNET | {"optim.lr": 2e-5}, "egnet_resnet": EGNET | {
@@ -225,7 +254,8 @@ RECIPES = {
 #: are published.
 OFFICIAL = {
     "MIT": {
-        "dss_vgg": "dss_vgg/final.pth", "gatenet_resnet": "gatenet_resnet.pth",
+        "dss_vgg": "dss_vgg/final.pth", "f3net": "f3net/model-32",
+        "gatenet_resnet": "gatenet_resnet.pth",
         "gatenet_vgg": "gatenet_vgg.pth", "minet_res50": "MINet_Res50.pth",
         "minet_vgg16": "MINet_VGG16.pth", "picanet_vgg": "36epo_383000step.ckpt",
         "poolnet_resnet": "poolnet_resnet/final.pth",
@@ -236,6 +266,7 @@ OFFICIAL = {
                         "csnet_l_x2": "csnet-L-x2.pth.tar"},
     "no licence": {
         "cpd_resnet": "CPD-R.pth", "cpd_vgg": "CPD.pth", "egnet_resnet": "epoch_resnet.pth",
+        "gcpanet": "model-100045448.pt", "ldf": "ldf/model-40",
         "itsd_resnet": "itsd_resnet/final.pkl", "itsd_vgg": "itsd_vgg/final.pkl",
         "nldf_vgg": "nldf_vgg/final.pth", "ras_resnet": "RAS.v1.pth", "ras_v2": "RAS.v2.pth",
         "scwssod": "model-36.pt", "wssa": "scribble_30.pth"}}

@@ -114,6 +114,19 @@ REPORTED = {
         HKU-IS .935 .908 .899 .961 .920 .028
         ECSSD .947 .924 .911 .953 .925 .033
         PASCAL-S .882 .842 .821 .899 .857 .064""",
+    "f3net": """
+        adaptive yes README MAE F Sm E
+        ECSSD .033 .925 .924 .927
+        PASCAL-S .062 .840 .855 .859
+        DUTS-TE .035 .840 .888 .902
+        HKU-IS .028 .910 .917 .953
+        DUT-OMRON .053 .766 .838 .870
+        user yes F3Net#1 maxF maxE
+        ECSSD .9432 .9483
+        PASCAL-S .8672 .8933
+        DUT-OMRON .8033 .8628
+        HKU-IS .9352 .9529
+        DUTS-TE .8879 .9189""",
     "gatenet_resnet": """
         salod yes SALOD maxF MAE
         PASCAL-S .869 .067
@@ -121,6 +134,26 @@ REPORTED = {
         HKU-IS .933 .033
         DUTS-TE .888 .040
         DUT-OMRON .818 .055""",
+    "gcpanet": """
+        adaptive yes table maxF Sm MAE
+        ECSSD .949 .927 .035
+        HKU-IS .938 .920 .031
+        PASCAL-S .876 .861 .061
+        DUT-OMRON .812 .839 .056
+        DUTS-TE .888 .891 .038""",
+    "ldf": """
+        adaptive yes README MAE F E
+        ECSSD .034 .930 .925
+        PASCAL-S .060 .848 .865
+        DUTS-TE .034 .855 .910
+        HKU-IS .027 .914 .954
+        DUT-OMRON .051 .773 .873
+        THUR15K .064 .764 .842
+        tracer yes poster Sm
+        DUTS-TE .892
+        DUT-OMRON .839
+        HKU-IS .919
+        ECSSD .925""",
     "egnet_vgg": """
         minet yes MINet maxF F wF E Sm MAE
         DUTS-TE .877 .800 .797 .895 .878 .044

@@ -12,7 +12,8 @@ SCHEDULES = {
     "compounding": "times gamma^floor(epoch / drop_every) at every epoch",
     "poly": "(1 - t)^power",
     "poly_epoch": "the same, with t counted in whole epochs",
-    "triangular": "1 - |2 step / (steps + 1) - 1|, 1 at half of the run",
+    "triangular": "1 - |2 step / (steps + 1) - 1|, from floor to 1 at half of the run and back",
+    "triangular_epoch": "the same of epochs: 1 - |2 epoch / (epochs + 1) - 1|",
     "cosine": "(1 + cos(pi t)) / 2",
     "plateau": "times gamma after more than patience epochs without a smaller loss",
 }
@@ -24,6 +25,10 @@ EDGES = {
     "mask_canny": "Canny's edges of the masks",
     "canny": "Canny's edges of the images",
     "sobel": "Sobel's gradients of the images",
+}
+DECOUPLINGS = {
+    "released": "LDF's code: the root of the distance to the outline of the blurred mask",
+    "paper": "LDF's paper, from memory: the distance to the mask's outline",
 }
 MASK_CODINGS = {
     "auto": "what a sample of each set's masks tells; it is printed if it is not binary",

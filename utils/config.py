@@ -287,7 +287,8 @@ def _anchor_path(config: DictConfig, key: str) -> None:
     value = OmegaConf.select(config, key)
     if key in ("data.train", "data.edge_train", "val.data", "test.data"):
         OmegaConf.update(config, key, [absolute_spec(spec) for spec in value])
-    elif (key == "data.root" or (key == "data.cache" and _is_folder(value))
+    elif (key == "data.root" or (key in ("data.body", "data.detail") and value)
+          or (key == "data.cache" and _is_folder(value))
           or (key == "weights.backbone" and value not in ("imagenet", "none"))
           or (key == "weights.network" and value)):
         OmegaConf.update(config, key, absolute(value))

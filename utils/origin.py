@@ -33,7 +33,8 @@ _WRITTEN = ("docs/records", "docs/reproduction.md")
 #: Keys of these groups change maps, but for those that begin as the second ones do.
 _GROUPS = ("model.", "data.", "test.", "weights.")
 _IDLE = ("data.root", "data.workers", "data.cache", "data.train", "data.edge_train", "data.mask",
-         "test.data", "weights.backbone", "weights.network")
+         "data.body", "data.detail", "data.decoupling", "test.data", "weights.backbone",
+         "weights.network")
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "omegaconf", "imageio")
 
 

@@ -14,6 +14,7 @@ from operator import ge, gt, le, lt
 from typing import Any, get_type_hints
 
 from .choices import (
+    DECOUPLINGS,
     EDGES,
     IMAGE_RESIZES,
     MASK_CODINGS,
@@ -170,6 +171,11 @@ class DataConfig:
                                    "that edges are learned from in place of data.edges")
     edge_dilate: int = option(1, "side in pixels of the square that dilates edges, odd",
                               low=1, high=255)
+    body: str = option("", "folder of LDF's body maps, <set>/*.png, as test.py writes them with "
+                       "test.output; empty: they are made of the masks")
+    detail: str = option("", "the same of its detail maps")
+    decoupling: str = option("released", "how body and detail are made of masks",
+                             choices=DECOUPLINGS)
     image_resize: str = option("pillow", "whose bilinear resize images get", choices=IMAGE_RESIZES)
     mask_resize: str = option("bilinear", "how masks and edges are resized",
                               choices=("bilinear", "nearest"))
@@ -246,6 +252,8 @@ class OptimConfig:
                                      high=COUNT)
     schedule: str = option("constant", "the factor on the learning rate, of t from 0 to 1",
                            choices=SCHEDULES)
+    floor: float = option(0.0, "factor that triangular and triangular_epoch begin and end with",
+                          low=0, below=1)
     warmup: int = option(0, "steps over which the rate rises from 0", low=0, high=COUNT)
     gamma: float = option(0.1, "factor of the schedules step, milestones, compounding and plateau",
                           above=0, below=1)
@@ -306,6 +314,8 @@ class TestConfig:
 
     data: list[str] = option(["ECSSD"], "sets to predict: names, folders, or IMAGES:MASKS")
     batch: int = option(10, "images in a batch", low=1, high=IMAGES)
+    output: str = option("saliency", "the network's output that is written; others than saliency "
+                         "go to <name>_<output>")
     minmax: bool = option(False, "stretch each map to 0–255, where the paper does")
     resize: str = option("logits", "what is resized to the image's own size", choices=RESIZES)
     bytes: str = option("rounded", "how values become bytes; cut drops their fractions",

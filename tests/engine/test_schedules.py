@@ -93,12 +93,20 @@ def test_poly_may_fall_at_epochs_alone():
     assert values[::3] == pytest.approx([(1 - epoch / 25) ** 0.9 for epoch in range(25)])
 
 
+def test_a_triangle_may_move_at_epochs_alone():
+    """As F3Net's, which has 1 − |2 (epoch + 1) / (epochs + 1) − 1| with epochs from 0."""
+    values = rates("triangular_epoch", 32, per_epoch=2)
+    assert values[::2] == values[1::2]
+    assert values[::2] == pytest.approx([1 - abs(2 * (e + 1) / 33 - 1) for e in range(32)])
+
+
 def test_schedules_by_step_follow_their_formulas():
     t = [k / 20 for k in range(20)]
     assert rates("poly", 4, 5, power=0.9) == pytest.approx([(1 - x) ** 0.9 for x in t])
     assert rates("cosine", 4, 5) == pytest.approx([(1 + math.cos(math.pi * x)) / 2 for x in t])
     triangle = rates("triangular", 1, 9)
     assert triangle == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 0.8, 0.6, 0.4, 0.2])
+    assert rates("triangular", 1, 3, floor=0.5) == pytest.approx([0.75, 1, 0.75])
     assert rates("constant", 2, 5, warmup=4) == pytest.approx([0.25, 0.5, 0.75] + [1] * 7)
 
 

@@ -24,6 +24,8 @@ class Released(NamedTuple):
         left_out: what loading the official checkpoint prints of tensors that never run.
         in_bf16: outputs that stay near float32 in mixed precision; all, if it is empty.
         options: to trace and export with, where the released way leaves torch.
+        thin: options of a thin version, which the tests with values run on, but for the reference
+            outputs; its trunk is another's that is tested with values.
         like: a network of the same class that is tested with values in this one's place; this one,
             which differs in its trunk and in widths, is tested with shapes, and with values where
             there are reference outputs.
@@ -37,12 +39,13 @@ class Released(NamedTuple):
     left_out: str = ""
     in_bf16: tuple[str, ...] = ()
     options: dict = {}  # noqa: RUF012
+    thin: dict = {}  # noqa: RUF012
     like: str = ""
 
 
 _CPD = {"saliency": "detection", "attention": "attention"}
 _WSSA = {"saliency": "sal_ref", "initial": "sal_init", "edge": "edge_map"}
-_SCWSSOD = {"saliency": "out2", "side3": "out3", "side4": "out4", "side5": "out5"}
+_GCPANET = {"saliency": "out2", "side3": "out3", "side4": "out4", "side5": "out5"}
 _TRACER = {"saliency": "final", "edge": "edge", "side0": "ds0", "side1": "ds1", "side2": "ds2"}
 _BGNET = {"saliency": "o1", "side2": "o2", "side3": "o3", "edge": "edge"}
 _DEEPEST = ("side5",)  # SCWSSOD's other outputs are divided by a sum that may be near 0
@@ -53,15 +56,21 @@ _EDN = {"saliency": "logits/0", **{f"side{level}": f"logits/{level}" for level i
 _EGNET = {"saliency": "up_sal_final4",
           **{f"guided{level}": f"up_sal_final{level - 1}" for level in range(1, 5)},
           **{f"side{level}": f"up_sal{4 - level}" for level in range(1, 5)}, "edge": "up_edge0"}
+_F3NET = {"saliency": "pred2", "first": "pred1",
+          **{f"stage{stage}": f"out{stage}h" for stage in (2, 3, 4, 5)}}
 _GATENET = {"saliency": "saliency_logit", "pyramid": ""}
 _ITSD = {"saliency": "2 * final", **{f"side{level}": f"pred{level}" for level in range(5)},
          **{f"contour{level}": f"contour{level}" for level in range(5)}}
+_LDF = {"saliency": "out2", "body": "outb2", "detail": "outd2", "first_saliency": "out1",
+        "first_body": "outb1", "first_detail": "outd1"}
 _PICANET = {"saliency": "pred5", **{f"side{level}": f"pred{level}" for level in range(5)}}
 _POOLNET_JOINT = {"saliency": "sal", "edge": "edge_fuse",
                   **{f"edge{level}": f"edge{level}" for level in range(3)}}
 _U2NET = {"saliency": "d0", **{f"side{level}": f"d{level}" for level in range(1, 7)}}
 _RAS = {"saliency": "score1", **{f"side{level}": f"score{level}" for level in (2, 3, 4, 5)}}
 _RAS_V2 = {"saliency": "score2", **{f"side{level}": f"score{level}" for level in (3, 4, 5)}}
+
+_THIN = {"trunk": "vgg16", "width": 1 / 16}  # has a stage at 1/32, too
 
 RELEASED = {
     "bgnet": Released(77_803_714, _BGNET, "bgnet", probabilities=("edge",),
@@ -77,13 +86,16 @@ RELEASED = {
                              like="egnet_vgg"),
     "egnet_vgg": Released(108_035_658, _EGNET, "egnet_vgg", 1e-3,
                           left_out="1 tensors (32768 values) of merge1"),
+    "f3net": Released(25_536_710, _F3NET, "f3net", 1e-5, thin=_THIN),
     "gatenet_resnet": Released(128_629_796, _GATENET, "gatenet_resnet", 1e-3, like="gatenet_vgg"),
     "gatenet_vgg": Released(100_016_105, _GATENET | {"saliency": "saliency_probability"},
                             "gatenet_vgg", 1e-3, ("saliency",)),
+    "gcpanet": Released(67_056_196, _GCPANET, "gcpanet", 1e-5, thin=_THIN),
     "itsd_resnet": Released(26_075_640, _ITSD, "itsd_resnet", 1e-3, left_out="decoder",
                             like="itsd_vgg"),
     "itsd_vgg": Released(16_692_152, _ITSD, "itsd_vgg", 1e-3,
                          left_out="30 tensors (392360 values) of decoder"),
+    "ldf": Released(25_150_147, _LDF, "ldf", 1e-5, thin=_THIN),
     "minet_res50": Released(162_378_305, {"saliency": "sal"}, "minet_res50", 1e-3,
                             like="minet_vgg16"),
     "minet_vgg16": Released(47_562_737, {"saliency": "sal"}, "minet_vgg16", 1e-3),
@@ -98,8 +110,8 @@ RELEASED = {
     "poolnet_vgg": Released(52_512_705, {"saliency": "sal"}, "poolnet_vgg", 1e-3),
     "ras_resnet": Released(24_697_989, _RAS, "ras_resnet", 1e-3),
     "ras_v2": Released(24_585_156, _RAS_V2, "ras_v2", 1e-3),
-    "scwssod": Released(63_537_997, _SCWSSOD, "scwssod", in_bf16=_DEEPEST),
-    "scwssod_vgg": Released(40_195_661, _SCWSSOD, like="scwssod"),
+    "scwssod": Released(63_537_997, _GCPANET, "scwssod", in_bf16=_DEEPEST),
+    "scwssod_vgg": Released(40_195_661, _GCPANET, like="scwssod"),
     "tracer_te0": Released(7_453_090, _TRACER, "tracer0", 2e-2, tuple(_TRACER), in_bf16=_EDGE),
     "tracer_te1": Released(9_958_726, _TRACER, like="tracer_te0"),
     "tracer_te2": Released(11_085_364, _TRACER, like="tracer_te0"),

@@ -184,7 +184,7 @@ def random_network(request) -> tuple[Released, model.Network]:
     rounding until it decides the output, which is then no measure of anything."""
     torch.manual_seed(0)
     released = RELEASED[request.param]
-    network = model.build(request.param, **released.options).train()
+    network = model.build(request.param, **released.options | released.thin).train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.constant_(module.weight, 0.1)

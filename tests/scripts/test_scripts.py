@@ -255,10 +255,17 @@ def test_a_batch_gives_the_same_maps_as_one_by_one(trained, made_sets, tmp_path)
         assert np.abs(single.astype(int) - batched).max() <= 1
 
 
+def test_another_output_goes_to_a_folder_of_its_own(trained, made_sets, tmp_path):
+    assert predict(trained, tmp_path, "--data", "TINY-TE", "test.output=attention") == 0
+    assert len(list((tmp_path / "trial_attention/TINY-TE").iterdir())) == 4
+    assert not (tmp_path / "trial").exists()
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["--data", "NOWHERE"], "not found"), (["--input", "nowhere.jpg"], "no such file"),
     (["--data", "TINY-TE", "--input", "x"], "not both"),
-    (["test.data=[]"], "no data sets to predict")])
+    (["test.data=[]"], "no data sets to predict"),
+    (["--data", "TINY-TE", "test.output=edge"], "its outputs are saliency, attention")])
 def test_test_says_what_is_wrong(trained, tmp_path, capsys, arguments, message):
     assert predict(trained, tmp_path, *arguments) == 2
     assert message in capsys.readouterr().err
