@@ -113,12 +113,12 @@ GCPANET = {  # JosephChenHub/GCPANet @ 8ab0d6d; mean and deviation of DUTS
     "loss.terms": {output: {"bce": weight} for output, weight in (
         ("saliency", 1), ("side3", 0.8), ("side4", 0.6), ("side5", 0.4))},
     "data.size": 320, "data.image_resize": "opencv", "data.flip": 0.5,
-    "data.augment": [{"crop_sides": {"p": 1.0, "smallest": 288 / 320, "largest": 288 / 320}}],
+    "data.augment": [{"crop_to": {"p": 1.0, "side": 288}}],
     "data.mean": SCWSSOD["data.mean"], "data.std": SCWSSOD["data.std"],
     "train.batch": 8, "train.epochs": 30, "optim.name": "sgd", "optim.lr": 0.1,
     "optim.floor": 1e-3 / 0.1, "optim.trunk_factor": 0.1, "optim.momentum": 0.9,
     "optim.nesterov": True, "optim.weight_decay": 5e-4, "optim.schedule": "triangular",
-    "test.minmax": False, "test.statistics": "per_set",
+    "test.minmax": False, "test.bytes": "cut", "test.statistics": "per_set",
     "test.data": ["ECSSD", "HKU-IS", "PASCAL-S", "DUT-OMRON", "DUTS-TE"]}
 MINET = {  # lartpang/MINet @ 0f4ecf7
     "loss.terms": {"saliency": {"bce": 1, "cel": 1}}, "data.size": 320, "data.flip": 0.5,

@@ -169,9 +169,9 @@ def test_a_wide_input_trains_predicts_and_resumes(made_sets, runs, tmp_path, cap
     assert "one image of 64×32" in capsys.readouterr().out
     shapes = []
 
-    def forward(network, batch, precision):
+    def forward(network, batch, precision, output):
         shapes.append(tuple(batch["image"].shape[-2:]))
-        return network_forward(network, batch, precision)
+        return network_forward(network, batch, precision, output=output)
 
     network_forward = test_script.forward
     monkeypatch.setattr(test_script, "forward", forward)
@@ -189,9 +189,9 @@ def test_large_files_are_checked_one_after_another(tmp_path, monkeypatch):
     """Their decoding holds a lock, which that of small files does not."""
     held = []
 
-    def decode(path):
+    def decode(path, least):
         held.append(data.soundness._ALONE.locked())
-        return decode_image(path)
+        return decode_image(path, least)
 
     monkeypatch.setattr(data.soundness, "decode_image", decode)
     pair = Pair("a", save(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8)))

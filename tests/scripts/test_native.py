@@ -40,8 +40,8 @@ def test_maps_are_those_of_images_one_by_one_at_their_own_sizes(alike, runs, tmp
                                                                capsys):
     assert train(alike, *NATIVE, "train.epochs=1") == 0
     shapes, forward = [], test_script.forward
-    monkeypatch.setattr(test_script, "forward", lambda network, batch, precision: (
-        shapes.append(tuple(batch["image"].shape)), forward(network, batch, precision))[1])
+    monkeypatch.setattr(test_script, "forward", lambda network, batch, *given, **named: (
+        shapes.append(tuple(batch["image"].shape)), forward(network, batch, *given, **named))[1])
     maps = {}
     for batch in (3, 1):
         out = tmp_path / str(batch)
