@@ -83,6 +83,8 @@ def weightless(request) -> tuple[Released, model.Network, list[str]]:
             return function(*args, **kwargs)
         return call
 
+    # The first tensor without values makes torch load parts of itself, and these read files.
+    nn.init.kaiming_normal_(torch.empty(1, 1, device="meta"))
     with pytest.MonkeyPatch.context() as patch, torch.device("meta"):
         for module, reader in ((torch, "load"), (torch.hub, "load_state_dict_from_url"),
                                (torch.hub, "download_url_to_file"), (Path, "open"),

@@ -193,7 +193,7 @@ def test_a_trunk_loads_advprop_weights_and_leaves_the_head(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("width", [0, -1, "half"])
 def test_a_width_that_is_none_is_refused(width):
-    with pytest.raises(UserError, match=f"width must be a number above 0, not {width!r}"):
+    with pytest.raises(UserError, match=f"above 0 and at most 16, not {width!r}"):
         model.build("cpd_vgg", width=width)
 
 
