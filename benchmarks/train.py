@@ -173,8 +173,8 @@ def make_data(folder: Path, count: int) -> list[str]:
     (folder / "MADE").mkdir()
     pairs = make_pairs(folder / "MADE", count)
     write_scribbles(pairs, folder / "MADE/scribbles", Pen(), seed=0)
-    return [f"data.root={folder}", "data.train=[MADE]", "val.fraction=0", "weights.backbone=none",
-            "train.epochs=1"]
+    return [f"data.root={folder}", "data.train=[MADE]", "data.body=", "data.detail=",
+            "val.fraction=0", "weights.backbone=none", "train.epochs=1"]
 
 
 def overrides_of(path: Path, args: argparse.Namespace) -> list[str]:

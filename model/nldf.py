@@ -54,8 +54,8 @@ class NLDF(Network):
             for level in (1, 2, 3, 4)})
         self.local = nn.Conv2d(6 * WIDTH, 5 * WIDTH, 1)
         self.context = nn.Sequential(
-            nn.Conv2d(512, WIDTH, 5), nn.ReLU(inplace=True), nn.Conv2d(WIDTH, WIDTH, 5),
-            nn.ReLU(inplace=True), nn.Conv2d(WIDTH, WIDTH, 3))
+            nn.Conv2d(self.trunk.widths[-1], WIDTH, 5), nn.ReLU(inplace=True),
+            nn.Conv2d(WIDTH, WIDTH, 5), nn.ReLU(inplace=True), nn.Conv2d(WIDTH, WIDTH, 3))
         self.local_score = nn.Conv2d(5 * WIDTH, 1, 1)
         self.context_score = nn.Conv2d(WIDTH, 1, 1)
         draw_convolutions(self, nn.init.xavier_uniform_)

@@ -60,9 +60,11 @@ def settings_of(path: Path, args: argparse.Namespace) -> list[str]:
     network = network_class(load_config(path, args.overrides).model.name)
     side = network.fixed_side or max(args.size, network.smallest_side)
     name = f"try_{path.stem}_{os.getpid()}"  # two trials at a time do not share a folder
-    return [f"name={name}", "val.data=[]", f"data.size={side}", "data.scales=[1.0]",
-            f"train.batch={BATCH}", f"train.epochs={args.steps}", f"train.steps={args.steps}",
-            "train.log_every=1", *args.overrides]
+    # Maps of a first round, which LDF's second round learns from, are not at hand.
+    return [f"name={name}", "val.data=[]", "data.body=", "data.detail=",
+            f"data.size={side}", "data.scales=[1.0]", f"train.batch={BATCH}",
+            f"train.epochs={args.steps}", f"train.steps={args.steps}", "train.log_every=1",
+            *args.overrides]
 
 
 @reports_errors

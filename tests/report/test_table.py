@@ -224,8 +224,8 @@ def test_wrong_arguments(sets, maps, capsys, arguments, message):
 def test_the_closest_definition_is_found_under_all_profiles(sets, maps, paper, results, capsys):
     assert table(sets, maps / "grey", "--data", "TINY-TE", "--closest", "--reported",
                  str(paper)) == 0
-    assert {profile for _, _, profile in keys(kept(results))} == {"pysodmetrics", "matlab",
-                                                                 "tracer"}
+    assert {profile for _, _, profile in keys(kept(results))} == {
+        "pysodmetrics", "matlab", "salmetric", "tracer"}
     out = " ".join(capsys.readouterr().out.split())
     assert "F agrees best with" in out and "grey against A paper" in out
 
