@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from . import trunks
 from .base import Network
 from .blocks import conv_norm_relu, resize_to
+from .trunks.resnet import released_trunk
 
 #: Channels of the decoder. The stages are called as those of Res2Net-50, whatever the trunk is.
 WIDTHS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 256}
@@ -97,9 +98,7 @@ class BGNet(Network):
         trunk_options: of the trunk.
     """
 
-    released_keys: Mapping[str, str] = {
-        r"resnet\.(conv1|bn1)\.": r"trunk.stem.\1.",
-        r"resnet\.": "trunk.",
+    released_keys: Mapping[str, str] = released_trunk("resnet") | {
         r"eam\.reduce1\.": "edge_module.shallow.",
         r"eam\.reduce4\.": "edge_module.deep.",
         r"eam\.block\.([01])\.block\.": r"edge_module.block.\1.",

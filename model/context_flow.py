@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from . import trunks
 from .base import Network
 from .blocks import he_conv, he_conv_norm_relu, resize_to
+from .trunks.resnet import released_trunk
 
 WIDTH = 256  # channels of the decoder
 
@@ -79,9 +80,7 @@ class ContextFlow(Network):
         trunk_options: of the trunk.
     """
 
-    released_keys: Mapping[str, str] = {
-        r"bkbone\.(conv1|bn1)\.": r"trunk.stem.\1.",
-        r"bkbone\.": "trunk.",
+    released_keys: Mapping[str, str] = released_trunk("bkbone") | {
         r"ca55\.conv0\.": "gated.reduce.0.",
         r"ca55\.bn0\.": "gated.reduce.1.",
         r"ca55\.conv1\.": "gated.gate.0.",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from . import trunks
 from .base import Network
 from .blocks import he_conv, he_conv_norm_relu, resize_to
+from .trunks.resnet import released_trunk
 
 WIDTH = 64  # channels of the decoders
 
@@ -71,9 +72,7 @@ class F3Net(Network):
         trunk_options: of the trunk.
     """
 
-    released_keys: Mapping[str, str] = {
-        r"bkbone\.(conv1|bn1)\.": r"trunk.stem.\1.",
-        r"bkbone\.": "trunk.",
+    released_keys: Mapping[str, str] = released_trunk("bkbone") | {
         r"squeeze(\d)\.": r"squeeze.\1.",
         r"linearp(\d)\.": r"predict.\1.",
         r"linearr(\d)\.": r"predict_stage.\1.",

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from . import trunks
 from .base import Network
 from .blocks import he_conv, he_conv_norm_relu, resize_to
+from .trunks.resnet import released_trunk
 
 WIDTH = 64  # channels of the branches
 LEVELS = "2345"  # from shallow to deep
@@ -84,9 +85,7 @@ class LDF(Network):
         trunk_options: of the trunk.
     """
 
-    released_keys: Mapping[str, str] = {
-        r"bkbone\.(conv1|bn1)\.": r"trunk.stem.\1.",
-        r"bkbone\.": "trunk.",
+    released_keys: Mapping[str, str] = released_trunk("bkbone") | {
         r"conv(\d)b\.": r"squeeze_body.\1.",
         r"conv(\d)d\.": r"squeeze_detail.\1.",
         r"linearb\.": "predict_body.",

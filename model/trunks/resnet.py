@@ -88,6 +88,12 @@ class CaffeResNet50(DenseResNet50):
             block.conv2.dilation = block.conv2.padding = (2, 2)
 
 
+def released_trunk(released: str) -> dict[str, str]:
+    """Rows of ``Network.released_keys`` for codes whose trunk, a module called ``released``, has
+    torchvision's keys."""
+    return {rf"{released}\.(conv1|bn1)\.": r"trunk.stem.\1.", rf"{released}\.": "trunk."}
+
+
 def released_stages(released: str) -> dict[str, str]:
     """Rows of ``Network.released_keys`` for codes that keep torchvision's names: ``released`` is
     the pattern in front of them."""
