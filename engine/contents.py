@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from utils.errors import UserError, lacks_memory
+from utils.state import all_finite
 
 #: Key of ``at`` → the least value of the number; see ``engine.run.Progress``.
 _COUNTS = {"step": 0, "epoch": 1, "batch": 0, "stale": 0, "skipped": 0, "parts": 1}
@@ -118,7 +119,7 @@ def tensor_problem(tensor: Tensor, finite: bool) -> str:
         return f"is not a dense tensor, but {tensor.layout}, {tensor.dtype}"
     if tensor.device.type != "cpu":
         return f"has no values on the CPU: its device is {tensor.device}"
-    if finite and not bool(tensor.isfinite().all()):
+    if finite and not all_finite(tensor):
         return "holds values that are not finite"
     if tensor.is_floating_point() and bool(tensor.isnan().any()):  # of the optimizer's moments
         return "holds NaN"

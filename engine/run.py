@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from data.loader import Batches
 from model.trunks.trunk import Trunk
 from utils.errors import UserError
+from utils.state import all_finite
 from utils.world import World
 
 from .checkpoint import checkpoint_to_resume, last_sound, load_checkpoint, save_checkpoint
@@ -152,7 +153,7 @@ class Run:
         networks = [self.network] if self.average is None else [self.network, self.average.module]
         weights = {name: weight for network in networks
                    for name, weight in network.state_dict().items()}
-        finite = torch.stack([weight.isfinite().all() for weight in weights.values()]).tolist()
+        finite = torch.stack([all_finite(weight) for weight in weights.values()]).tolist()
         if not all(finite):
             first = list(weights)[finite.index(False)]
             raise UserError(f"after step {self.progress.step} {finite.count(False)} of the "

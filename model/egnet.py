@@ -19,7 +19,8 @@ from .blocks import conv_relu_chain, draw_convolutions, draw_small, resize_to
 from .trunks.resnet import released_stages
 from .trunks.vgg import released_features
 
-EDGE = 128  # channels of the edge feature and of what it guides
+#: Channels of the levels; VGG-16's are these, ResNet-50's are converted to them.
+WIDTHS = (128, 256, 512, 512, 512)
 #: Kernel of the convolutions of a level, from the edge's to the deepest.
 KERNELS = (3, 3, 5, 5, 7)
 
@@ -59,21 +60,23 @@ class EGNet(Network):
         vgg = trunk.startswith("vgg")
         strides = (2, 4, 8, 16) if vgg else (2, 4, 8, 16, 16)
         self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
-        widths = (EDGE, 256, 512, 512, 512)
         if vgg:
-            self.extra = conv_relu_chain(512, 3, bias=False)
+            widths = (*self.trunk.widths, self.trunk.widths[-1])
+            self.extra = conv_relu_chain(widths[-1], 3, bias=False)
         else:
+            widths = WIDTHS
             self.convert = nn.ModuleList(
                 reduce(*shape) for shape in zip(self.trunk.widths, widths, strict=True))
+        edge = widths[0]  # channels of the edge feature and of what it guides
         self.decode = nn.ModuleList(conv_relu_chain(width, 3, kernel)
                                     for width, kernel in zip(widths, KERNELS, strict=True))
         self.score = nn.ModuleList(nn.Conv2d(width, 1, 3, padding=1) for width in widths)
-        self.narrow = nn.ModuleList([reduce(512, EDGE), reduce(512, 256)])
-        self.guide_narrow = nn.ModuleList(reduce(width, EDGE) for width in widths[1:])
-        self.guide = nn.ModuleList(conv_relu_chain(EDGE, 3, kernel) for kernel in KERNELS[1:])
-        self.guide_score = nn.ModuleList(nn.Conv2d(EDGE, 1, 3, padding=1) for _ in KERNELS[1:])
-        self.final = nn.Sequential(nn.Conv2d(EDGE, EDGE, 5, padding=2), nn.ReLU(inplace=True),
-                                   nn.Conv2d(EDGE, 1, 3, padding=1))
+        self.narrow = nn.ModuleList([reduce(widths[4], edge), reduce(widths[2], widths[1])])
+        self.guide_narrow = nn.ModuleList(reduce(width, edge) for width in widths[1:])
+        self.guide = nn.ModuleList(conv_relu_chain(edge, 3, kernel) for kernel in KERNELS[1:])
+        self.guide_score = nn.ModuleList(nn.Conv2d(edge, 1, 3, padding=1) for _ in KERNELS[1:])
+        self.final = nn.Sequential(nn.Conv2d(edge, edge, 5, padding=2), nn.ReLU(inplace=True),
+                                   nn.Conv2d(edge, 1, 3, padding=1))
         draw_convolutions(self, draw_small)
 
     def features(self, image: Tensor) -> list[Tensor]:

@@ -25,9 +25,7 @@ from .trunks.vgg import released_features
 SIDE = 224  # of the images, and an eighth of it of the deep maps
 GRID = 10  # rows and columns that global attention chooses from, three pixels apart
 WINDOW, DILATION = 7, 2  # of local attention
-#: Channels of the encoder, and of a cell's result, from the deepest cell.
-CELLS = ((1024, 512), (512, 512), (512, 256), (256, 128), (128, 64), (64, 64))
-GLOBAL_CELLS = 2
+GLOBAL_CELLS = 2  # the deepest, whose attention is global
 
 
 class GlobalAttention(nn.Module):
@@ -132,14 +130,18 @@ class PiCANet(Network):
         scrambled = switch("scrambled", scrambled, released)
         kernel = 3 if switch("wide_conv7", wide_conv7, released) else 1
         self.trunk = trunks.build(trunk, trunks.levels(trunk, (1, 2, 4, 8, 8)), **trunk_options)
-        self.conv6 = nn.Conv2d(512, 1024, 3, padding=12, dilation=12)
-        self.conv7 = nn.Conv2d(1024, 1024, kernel, padding=kernel // 2)
+        widths = self.trunk.widths[::-1]
+        deepest = 2 * widths[0]
+        self.conv6 = nn.Conv2d(widths[0], deepest, 3, padding=12, dilation=12)
+        self.conv7 = nn.Conv2d(deepest, deepest, kernel, padding=kernel // 2)
         self.cells = nn.ModuleList()
-        for number, (channels, out_channels) in enumerate(CELLS):
+        # A cell's result has as many channels as the next shallower one takes from the encoder.
+        for number, (channels, out_channels) in enumerate(zip([deepest, *widths],
+                                                              [*widths, widths[-1]], strict=True)):
             attention = None
             if number < GLOBAL_CELLS:
                 attention = GlobalAttention(channels)
-            elif number < len(CELLS) - 1:
+            elif number < len(widths):
                 attention = LocalAttention(channels, scrambled)
             self.cells.append(Cell(channels, out_channels, attention))
 

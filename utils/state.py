@@ -71,6 +71,18 @@ def shape(tensor: Tensor) -> tuple[int, ...] | None:
     return None if tensor.is_nested else tuple(tensor.shape)
 
 
+def all_finite(tensor: Tensor) -> Tensor:
+    """Whether no value of a dense tensor is NaN or infinite: one boolean, on the tensor's device.
+
+    The least and the greatest value tell it in a tenth of the time that a mask of all values takes.
+    """
+    if tensor.is_floating_point() and tensor.element_size() == 1:
+        tensor = tensor.float()  # torch has no extrema of 8-bit numbers, which float32 holds
+    if not tensor.numel():
+        return torch.tensor(True, device=tensor.device)
+    return torch.stack(tensor.aminmax()).isfinite().all()
+
+
 def read_state(content: Mapping, wanted: Sequence[Wanted], origin: str, key: str = "",
                partial: bool = False) -> Reading:
     """The mapping in a file's content whose tensors are wanted, and the reading of its keys that

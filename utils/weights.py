@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from .errors import UserError, list_problems
 from .paths import CHECKPOINTS, ROOT
-from .state import State, Wanted, read_state, shape
+from .state import State, Wanted, all_finite, read_state, shape
 from .weights_file import note, read_file
 
 DOWNLOAD_TIMEOUT = 30  # seconds without an answer
@@ -167,10 +167,10 @@ def _converted(value: Tensor, own: Tensor) -> Tensor | str:
     if value.is_complex() or (own.is_floating_point() and not value.is_floating_point()):
         return f"it holds {str(value.dtype).removeprefix('torch.')}, not real numbers"
     value = value.detach()
-    if not torch.isfinite(value.to(torch.float64)).all():
+    if not all_finite(value):
         return "it holds NaN or infinite values"
     converted = value.to(own.dtype)
-    if own.is_floating_point() and not torch.isfinite(converted).all():
+    if own.is_floating_point() and not all_finite(converted):
         return f"its values do not fit into {str(own.dtype).removeprefix('torch.')}"
     if not own.is_floating_point() and value.is_floating_point() and (value != converted).any():
         return "it counts something and holds fractions"

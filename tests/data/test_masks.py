@@ -63,8 +63,8 @@ def as_scored(folder: Path, options) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", CODINGS)
-@given(st.lists(rectangles(), min_size=2, max_size=4), st.integers(0, 2**32))
-@settings(max_examples=5, deadline=None)
+@given(st.lists(rectangles(), min_size=2, max_size=3), st.integers(0, 2**32))
+@settings(max_examples=3, deadline=None)
 def test_training_and_scoring_read_the_object_in_every_coding(name, objects, seed):
     coding, random = CODINGS[name], np.random.default_rng(seed)
     options = options_of(**coding.keys)

@@ -180,9 +180,10 @@ def test_first_steps_of_wssa_equal_the_released_training(golden, discs):
 def test_first_steps_of_scwssod_equal_the_released_training(golden, discs):
     """With full masks: the network, its batch norms and the update.
 
-    The random weights amplify rounding: on another machine the second loss moves by 2.5 %, more
-    than one rate for all would move it (1.7 %), so the groups' rates are tested with the optimizer.
-    On a machine like the reference's float32 agrees to 5e-6.
+    The random weights amplify rounding: the second loss is 2.13 in the reference, 2.08 in float64
+    and 2.21 in float32 on another machine. One rate for all would move it less, so the groups'
+    rates are tested with the optimizer; without a step it would be 2.39. On a machine like the
+    reference's float32 agrees to 5e-6.
     """
     reference = json.loads((golden.folder / "train_scwssod.json").read_text())
     network, mask = golden_network(golden, "scwssod"), discs
@@ -200,7 +201,7 @@ def test_first_steps_of_scwssod_equal_the_released_training(golden, discs):
         loss = sum(weight * losses.bce(outputs[name], mask) for name, weight in weights.items())
         return [loss.item()], loss
 
-    take_steps(network, optimizer, reference["steps"][:2], values_and_loss, (1e-4, 3e-2))
+    take_steps(network, optimizer, reference["steps"][:2], values_and_loss, (1e-4, 6e-2))
 
 
 def test_first_steps_of_cpd_equal_the_released_training(golden, discs):

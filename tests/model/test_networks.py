@@ -254,17 +254,16 @@ def distance(outputs: dict, expected: dict) -> dict[str, float]:
             for key, logits in expected.items()}
 
 
-@pytest.mark.parametrize("size", [(0, 32), (4, 11)])
-def test_outputs_of_a_batch_of_one_are_finite_logits_at_its_size(evaluation_network, size):
+def test_outputs_of_a_batch_of_one_are_finite_logits_at_its_size(evaluation_network):
     released, network = evaluation_network
-    height, width = size_of(network, *size)
-    with torch.no_grad():
-        outputs = network(torch.randn(1, 3, height, width))
-    assert next(iter(outputs)) == "saliency" and outputs.keys() == released.outputs.keys()
-    for name, logits in outputs.items():
-        if name == "saliency" or not network.own_sizes:
-            assert logits.shape == (1, 1, height, width)
-        assert torch.isfinite(logits).all() and logits.std() > 0
+    for size in dict.fromkeys((size_of(network, 0, 32), size_of(network, 4, 11))):
+        with torch.no_grad():
+            outputs = network(torch.randn(1, 3, *size))
+        assert next(iter(outputs)) == "saliency" and outputs.keys() == released.outputs.keys()
+        for name, logits in outputs.items():
+            if name == "saliency" or not network.own_sizes:
+                assert logits.shape == (1, 1, *size)
+            assert torch.isfinite(logits).all() and logits.std() > 0
 
 
 def test_images_of_a_batch_do_not_touch_in_evaluation(evaluation_network):
@@ -320,5 +319,6 @@ def test_bf16_is_used_and_stays_near_float32(evaluation_network):
         with torch.autocast("cpu", torch.bfloat16):
             half = network(image)
     apart = distance(half, expected)
+    # Processors round differently: up to .1 was seen. Maps that have nothing in common have 1.1.
     for key in released.in_bf16 or apart:
-        assert 1e-5 < apart[key] < 0.1, apart
+        assert 1e-5 < apart[key] < 0.25, apart

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from utils.errors import UserError
-from utils.state import Reading, Wanted, read_state
+from utils.state import Reading, Wanted, all_finite, read_state
 
 OURS = {"trunk.conv.weight": (2, 3), "trunk.norm.running_mean": (3,), "head.bias": (1,)}
 WANTED = {key: torch.empty(shape) for key, shape in OURS.items()}
@@ -167,3 +167,16 @@ def test_the_nearest_mapping_is_read_in_part_but_not_if_two_are():
     assert read(content, partial=True).where == read(content).where == "near"
     with pytest.raises(UserError, match="several sets of weights that fit: near, ema"):
         read(content | {"ema": near}, partial=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e5m2, torch.float16, torch.bfloat16, torch.float32,
+                                   torch.float64])
+def test_values_are_finite_up_to_the_greatest_of_their_type(dtype):
+    assert all_finite(torch.tensor([0, torch.finfo(dtype).min, torch.finfo(dtype).max]).to(dtype))
+    for wrong in (torch.nan, torch.inf, -torch.inf):
+        assert not all_finite(torch.tensor([0, wrong, 1]).to(dtype)), wrong
+
+
+def test_whole_numbers_and_no_numbers_are_finite():
+    assert all_finite(torch.tensor([-3, 2**62])) and all_finite(torch.empty(0, 3))
+    assert all_finite(torch.tensor([True, False]))
