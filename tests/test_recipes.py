@@ -120,6 +120,14 @@ GCPANET = {  # JosephChenHub/GCPANet @ 8ab0d6d; mean and deviation of DUTS
     "optim.nesterov": True, "optim.weight_decay": 5e-4, "optim.schedule": "triangular",
     "test.minmax": False, "test.bytes": "cut", "test.statistics": "per_set",
     "test.data": ["ECSSD", "HKU-IS", "PASCAL-S", "DUT-OMRON", "DUTS-TE"]}
+SCRN = {  # wuzhe71/SCRN @ ee171ca; 30 epochs of three steps a batch, a drop after 20
+    "loss.terms": {"saliency": {"bce": 1}, "edge": {"bce": 1, "target": "edge"}},
+    "data.size": 352, "data.scales": [0.75, 1.0, 1.25], "data.edges": "mask_squashed",
+    "train.batch": 8, "train.epochs": 3 * 30, "optim.name": "sgd", "optim.lr": 2e-3,
+    "optim.momentum": 0.9, "optim.nesterov": False, "optim.weight_decay": 5e-4,
+    "optim.schedule": "milestones", "optim.milestones": [3 * 20], "optim.gamma": 0.1,
+    "test.align_corners": True, "test.data": [
+        "ECSSD", "HKU-IS", "PASCAL-S", "DUT-OMRON", "DUTS-TE", "THUR15K"]}
 MINET = {  # lartpang/MINet @ 0f4ecf7
     "loss.terms": {"saliency": {"bce": 1, "cel": 1}}, "data.size": 320, "data.flip": 0.5,
     "data.soft_mask": False, "data.mask_resize": "nearest",
@@ -226,7 +234,7 @@ PICANET = {  # Ugness/PiCANet-Implementation @ 8771854; 2638.25 iterations of 4 
 RECIPES = {
     "cpd_vgg": CPD, "cpd_resnet": CPD, "wssa": WSSA, "scwssod": SCWSSOD, "scwssod_vgg": SCWSSOD,
     "bgnet": BGNET, "f3net": F3NET, "gcpanet": GCPANET, "ldf": LDF, "ldf_coarse": LDF_COARSE,
-    "ras_resnet": RAS, "ras_v2": RAS_V2, "minet_vgg16": MINET, "minet_res50": MINET,
+    "scrn": SCRN, "ras_resnet": RAS, "ras_v2": RAS_V2, "minet_vgg16": MINET, "minet_res50": MINET,
     "gatenet_vgg": GATENET, "gatenet_resnet": GATENET, "edn_vgg": EDN,
     "egnet_vgg": EGNET | {"optim.lr": 2e-5}, "egnet_resnet": EGNET | {
         "optim.lr": 5e-5, "optim.eval_norm": ["all"], "optim.frozen_norm": ["all"]},
@@ -269,7 +277,7 @@ OFFICIAL = {
         "gcpanet": "model-100045448.pt", "ldf": "ldf/model-40",
         "itsd_resnet": "itsd_resnet/final.pkl", "itsd_vgg": "itsd_vgg/final.pkl",
         "nldf_vgg": "nldf_vgg/final.pth", "ras_resnet": "RAS.v1.pth", "ras_v2": "RAS.v2.pth",
-        "scwssod": "model-36.pt", "wssa": "scribble_30.pth"}}
+        "scrn": "scrn/model.pth", "scwssod": "model-36.pt", "wssa": "scribble_30.pth"}}
 PORTS = {"dss_vgg", "nldf_vgg", "picanet_vgg"}
 
 

@@ -67,6 +67,20 @@ REPORTED = {
         DUT-OMRON .758 .862 .060
         HKU-IS .896 - .038
         DUTS-TE .823 .890 .049""",
+    "scrn": """
+        scrn yes SCRN maxF MAE
+        ECSSD .950 .038
+        HKU-IS .934 .034
+        PASCAL-S .882 .064
+        DUT-OMRON .812 .056
+        DUTS-TE .888 .040
+        THUR15K .814 .066
+        minet yes MINet F wF E Sm
+        DUTS-TE .809 .803 .901 .885
+        DUT-OMRON .746 .720 .869 .837
+        HKU-IS .897 .878 .954 .917
+        ECSSD .918 .899 .942 .927
+        PASCAL-S .839 .816 .888 .867""",
     "bgnet": """
         cod yes CSU Sm meanE wF MAE
         CAMO .812 .870 .749 .073

@@ -112,6 +112,8 @@ RELEASED = {
     "poolnet_vgg": Released(52_512_705, {"saliency": "sal"}, "poolnet_vgg", 1e-3, thin=_NARROW),
     "ras_resnet": Released(24_697_989, _RAS, "ras_resnet", 1e-3, thin=_THIN),
     "ras_v2": Released(24_585_156, _RAS_V2, "ras_v2", 1e-3, thin=_THIN),
+    "scrn": Released(25_226_498, {"saliency": "sal", "edge": "edge"}, "scrn", 1e-5,
+                     thin=_THIN | {"units": 1}),
     "scwssod": Released(63_537_997, _GCPANET, "scwssod", in_bf16=_DEEPEST, thin=_THIN),
     "scwssod_vgg": Released(40_195_661, _GCPANET, like="scwssod"),
     "tracer_te0": Released(7_453_090, _TRACER, "tracer0", 2e-2, tuple(_TRACER), in_bf16=_EDGE),
