@@ -14,6 +14,7 @@ from utils.errors import UserError, nearest
 from utils.schema import NATIVE, sides
 
 from .base import Network
+from .basnet import BASNet
 from .bgnet import BGNet
 from .conventions import note_convention
 from .cpd import CPD
@@ -41,6 +42,7 @@ from .wssa import WSSA
 #: Name → class, and the options that the name stands for; ``model.options`` of a recipe override
 #: them.
 _NETWORKS: dict[str, tuple[type[Network], dict]] = {
+    "basnet": (BASNet, {"trunk": "resnet34_full"}),
     "bgnet": (BGNet, {"trunk": "res2net50"}),
     "cpd_vgg": (CPD, {"trunk": "vgg16"}),
     "cpd_resnet": (CPD, {"trunk": "resnet50"}),
