@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from utils.choices import MASK_EDGES
 from utils.errors import UserError, list_problems
 from utils.schema import DataConfig
 
@@ -19,7 +20,7 @@ from .pairing import PLAIN, Names, Pair, attach
 
 EDGE_FOLDERS = ("edges", "edge")
 #: Source of edge maps → the file of a pair that it needs.
-_SOURCES = {"files": "edge", "mask": "mask", "mask_canny": "mask"}
+_SOURCES = {"files": "edge", **dict.fromkeys(MASK_EDGES, "mask")}
 
 
 def find_masks(spec: str, root: Path, edges: str = "none",

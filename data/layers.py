@@ -71,6 +71,8 @@ def _decode_scribble(pair: Pair, layers: Mapping[str, Decoded], options: DataCon
 
 
 def _decode_edge(pair: Pair, layers: Mapping[str, Decoded], options: DataConfig) -> np.ndarray:
+    if options.edges == "mask_squashed":
+        return layers["mask"]  # whose outline is drawn once it is squashed
     if options.edges == "files":
         edge = mask_of(pair, "edge").values
     elif options.edges in ("mask", "mask_canny"):
@@ -103,6 +105,12 @@ def _resize_mask(mask: np.ndarray, size: Size, options: DataConfig) -> np.ndarra
     return resize_map(hard, size, options.mask_resize)
 
 
+def _resize_edge(edge: np.ndarray, size: Size, options: DataConfig) -> np.ndarray:
+    if options.edges != "mask_squashed":
+        return resize_map(edge, size, options.mask_resize)
+    return dilate(mask_edges(_resize_mask(edge, size, options), "mask"), options.edge_dilate)
+
+
 def _finish_mask(mask: Tensor, options: DataConfig) -> Tensor:
     return mask.float().div_(255) if options.soft_mask else (mask > 127).float()
 
@@ -127,7 +135,7 @@ LAYERS = {
                           scribble, size, options.scribble_resize),
                       resample=lambda options: "nearest", fill=SCRIBBLE_CODES[0],
                       finish=lambda scribble, options: scribble.long()),
-    "edge": Layer(_decode_edge, part="edge", switch="edges"),
+    "edge": Layer(_decode_edge, part="edge", switch="edges", resize=_resize_edge),
     "body": Layer(_decode_body, made_of=("mask",)),
     "detail": Layer(_decode_detail, made_of=("mask",)),
 }

@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from utils.choices import MASK_EDGES
 from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
 from utils.resize import SKIMAGE_BORDERS
@@ -79,7 +80,7 @@ class SaliencyData(Dataset):
             training_sizes(config.size, config.scales if augmented else [1])
         edges = edge_source(config.edges, self.pairs) if augmented or "edge" in targets else "none"
         self.options = replace(OmegaConf.to_object(config), edges=edges)
-        if "void" in targets and edges in ("mask", "mask_canny"):
+        if "void" in targets and edges in MASK_EDGES:
             raise UserError(f"data.edges={edges} draws edges around void pixels as well, which "
                             "data.mask_void=ignore leaves out: take data.edges=files or canny, or "
                             "data.mask_void=background or foreground")

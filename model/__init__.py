@@ -14,6 +14,7 @@ from utils.errors import UserError, nearest
 from utils.schema import NATIVE, sides
 
 from .base import Network
+from .basnet import BASNet
 from .bgnet import BGNet
 from .conventions import note_convention
 from .cpd import CPD
@@ -32,6 +33,7 @@ from .objectives import LabelSmoothing, Objective, TableObjective
 from .picanet import PiCANet
 from .poolnet import PoolNet
 from .ras import RAS
+from .scrn import SCRN
 from .scwssod import SCWSSOD
 from .tracer import TRACER
 from .u2net import FULL, SMALL, U2Net
@@ -40,6 +42,7 @@ from .wssa import WSSA
 #: Name → class, and the options that the name stands for; ``model.options`` of a recipe override
 #: them.
 _NETWORKS: dict[str, tuple[type[Network], dict]] = {
+    "basnet": (BASNet, {"trunk": "resnet34_full"}),
     "bgnet": (BGNet, {"trunk": "res2net50"}),
     "cpd_vgg": (CPD, {"trunk": "vgg16"}),
     "cpd_resnet": (CPD, {"trunk": "resnet50"}),
@@ -66,6 +69,7 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "poolnet_vgg": (PoolNet, {"trunk": "vgg16_caffe"}),
     "ras_resnet": (RAS, {"trunk": "resnet50_split"}),
     "ras_v2": (RAS, {"trunk": "resnet50_split", "norm": True, "finest": 4}),
+    "scrn": (SCRN, {"trunk": "resnet50"}),
     "scwssod": (SCWSSOD, {"trunk": "resnet50"}),
     "scwssod_vgg": (SCWSSOD, {"trunk": "vgg16"}),
     "tracer_te0": (TRACER, {"trunk": "efficientnet_b0"}),

@@ -23,6 +23,11 @@ def resize_to(x: Tensor, reference: Tensor, align_corners: bool) -> Tensor:
                          align_corners=align_corners)
 
 
+def half(x: Tensor) -> Tensor:
+    """(N, C, h, w) → the maxima of 2×2 pixels, (N, C, ⌈h/2⌉, ⌈w/2⌉)."""
+    return F.max_pool2d(x, 2, ceil_mode=True)
+
+
 def draw_convolutions(module: nn.Module, draw: Callable[[Tensor], object],
                       zero_biases: bool = True) -> None:
     """Draw the weights of all convolutions in ``module`` anew, in their order.

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import Network
-from .blocks import conv_norm_relu, resize_to
+from .blocks import conv_norm_relu, half, resize_to
 
 #: Stage → input, inner and output channels; ``d`` marks the decoder's.
 Widths = Mapping[str, tuple[int, int, int]]
@@ -29,11 +28,6 @@ SMALL: Widths = {stage: (3 if stage == "1" else 128 if stage.endswith("d") else 
 #: Level → height of its blocks, the number of their encoders; 5 and 6 are dilated.
 HEIGHTS = {"1": 7, "2": 6, "3": 5, "4": 4, "5": 4, "6": 4}
 DILATED = ("5", "6")
-
-
-def half(x: Tensor) -> Tensor:
-    """(N, C, h, w) → the maxima of 2×2 pixels, (N, C, ⌈h/2⌉, ⌈w/2⌉)."""
-    return F.max_pool2d(x, 2, ceil_mode=True)
 
 
 class RSU(nn.Module):

@@ -57,6 +57,9 @@ PROTOCOLS = {
     "u2net": Protocol(
         "taken to be the MATLAB scripts that most use: maxF of the mean precision and recall, of "
         "maps stretched to their whole range", "matlab"),
+    "scrn": Protocol(
+        "SCRN's own table, whose evaluator is not named; taken to be CPD's, by the same authors, "
+        "of maps that are stretched to their whole range"),
     "salmetric": Protocol(
         "the authors' SalMetric: F of the mean precision and recall, maps are not stretched; MAE "
         "against the greys of masks (against masks cut at one half here)", "salmetric"),

@@ -120,6 +120,14 @@ GCPANET = {  # JosephChenHub/GCPANet @ 8ab0d6d; mean and deviation of DUTS
     "optim.nesterov": True, "optim.weight_decay": 5e-4, "optim.schedule": "triangular",
     "test.minmax": False, "test.bytes": "cut", "test.statistics": "per_set",
     "test.data": ["ECSSD", "HKU-IS", "PASCAL-S", "DUT-OMRON", "DUTS-TE"]}
+SCRN = {  # wuzhe71/SCRN @ ee171ca; 30 epochs of three steps a batch, a drop after 20
+    "loss.terms": {"saliency": {"bce": 1}, "edge": {"bce": 1, "target": "edge"}},
+    "data.size": 352, "data.scales": [0.75, 1.0, 1.25], "data.edges": "mask_squashed",
+    "train.batch": 8, "train.epochs": 3 * 30, "optim.name": "sgd", "optim.lr": 2e-3,
+    "optim.momentum": 0.9, "optim.nesterov": False, "optim.weight_decay": 5e-4,
+    "optim.schedule": "milestones", "optim.milestones": [3 * 20], "optim.gamma": 0.1,
+    "test.align_corners": True, "test.data": [
+        "ECSSD", "HKU-IS", "PASCAL-S", "DUT-OMRON", "DUTS-TE", "THUR15K"]}
 MINET = {  # lartpang/MINet @ 0f4ecf7
     "loss.terms": {"saliency": {"bce": 1, "cel": 1}}, "data.size": 320, "data.flip": 0.5,
     "data.soft_mask": False, "data.mask_resize": "nearest",
@@ -201,6 +209,16 @@ U2NET = {  # xuebinqin/U-2-Net @ ac7e1c8; 600 000 steps of 880 an epoch
     "train.batch": 12, "train.epochs": 682, "train.steps": 600_000, "optim.lr": 1e-3,
     "test.resize": "bilinear", "test.bytes": "cut",
     "test.data": ["DUT-OMRON", "DUTS-TE", "HKU-IS", "ECSSD", "PASCAL-S", "SOD"]}
+HYBRID = {"bce": 1, "ssim": 1, "iou": 1}
+BASNET = {  # xuebinqin/BASNet @ 5639381; 400 000 steps of 1320 an epoch
+    "loss.terms": dict.fromkeys(
+        ("saliency", *(f"side{n}" for n in range(1, 7)), "bridge"), HYBRID),
+    "loss.options": {"smooth": 0}, "data.size": 256, "data.image_resize": "skimage_black",
+    "data.mask_resize": "nearest", "data.scale": "own_max", "data.flip": 0.5,
+    "data.augment": [{"crop_to": {"p": 1.0, "side": 224}}], "train.batch": 8,
+    "train.epochs": 304, "train.steps": 400_000, "optim.lr": 1e-3, "test.resize": "bilinear",
+    "test.bytes": "cut",
+    "test.data": ["SOD", "ECSSD", "DUT-OMRON", "PASCAL-S", "HKU-IS", "DUTS-TE"]}
 CSNET = {  # ShangHua-Gao/SOD100K @ 2176012, CSNet_training
     "weights.backbone": "none", "loss.options": {"decay": 3.0}, "data.size": 224,
     "data.image_resize": "skimage", "data.augment": [
@@ -226,7 +244,8 @@ PICANET = {  # Ugness/PiCANet-Implementation @ 8771854; 2638.25 iterations of 4 
 RECIPES = {
     "cpd_vgg": CPD, "cpd_resnet": CPD, "wssa": WSSA, "scwssod": SCWSSOD, "scwssod_vgg": SCWSSOD,
     "bgnet": BGNET, "f3net": F3NET, "gcpanet": GCPANET, "ldf": LDF, "ldf_coarse": LDF_COARSE,
-    "ras_resnet": RAS, "ras_v2": RAS_V2, "minet_vgg16": MINET, "minet_res50": MINET,
+    "basnet": BASNET, "scrn": SCRN, "ras_resnet": RAS, "ras_v2": RAS_V2,
+    "minet_vgg16": MINET, "minet_res50": MINET,
     "gatenet_vgg": GATENET, "gatenet_resnet": GATENET, "edn_vgg": EDN,
     "egnet_vgg": EGNET | {"optim.lr": 2e-5}, "egnet_resnet": EGNET | {
         "optim.lr": 5e-5, "optim.eval_norm": ["all"], "optim.frozen_norm": ["all"]},
@@ -254,7 +273,7 @@ RECIPES = {
 #: are published.
 OFFICIAL = {
     "MIT": {
-        "dss_vgg": "dss_vgg/final.pth", "f3net": "f3net/model-32",
+        "basnet": "basnet.pth", "dss_vgg": "dss_vgg/final.pth", "f3net": "f3net/model-32",
         "gatenet_resnet": "gatenet_resnet.pth",
         "gatenet_vgg": "gatenet_vgg.pth", "minet_res50": "MINet_Res50.pth",
         "minet_vgg16": "MINet_VGG16.pth", "picanet_vgg": "36epo_383000step.ckpt",
@@ -269,7 +288,7 @@ OFFICIAL = {
         "gcpanet": "model-100045448.pt", "ldf": "ldf/model-40",
         "itsd_resnet": "itsd_resnet/final.pkl", "itsd_vgg": "itsd_vgg/final.pkl",
         "nldf_vgg": "nldf_vgg/final.pth", "ras_resnet": "RAS.v1.pth", "ras_v2": "RAS.v2.pth",
-        "scwssod": "model-36.pt", "wssa": "scribble_30.pth"}}
+        "scrn": "scrn/model.pth", "scwssod": "model-36.pt", "wssa": "scribble_30.pth"}}
 PORTS = {"dss_vgg", "nldf_vgg", "picanet_vgg"}
 
 

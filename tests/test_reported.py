@@ -67,6 +67,36 @@ REPORTED = {
         DUT-OMRON .758 .862 .060
         HKU-IS .896 - .038
         DUTS-TE .823 .890 .049""",
+    "basnet": """
+        u2net yes BASNet maxF MAE
+        SOD .851 .114
+        ECSSD .942 .037
+        DUT-OMRON .805 .056
+        PASCAL-S .854 .076
+        HKU-IS .928 .032
+        DUTS-TE .860 .047
+        minet yes MINet F wF E Sm
+        DUTS-TE .791 .803 .884 .866
+        DUT-OMRON .756 .751 .869 .836
+        HKU-IS .898 .890 .947 .908
+        ECSSD .879 .904 .921 .916
+        PASCAL-S .781 .800 .853 .837
+        adaptive yes LDF F E MAE
+        THUR15K .733 .821 .073""",
+    "scrn": """
+        scrn yes SCRN maxF MAE
+        ECSSD .950 .038
+        HKU-IS .934 .034
+        PASCAL-S .882 .064
+        DUT-OMRON .812 .056
+        DUTS-TE .888 .040
+        THUR15K .814 .066
+        minet yes MINet F wF E Sm
+        DUTS-TE .809 .803 .901 .885
+        DUT-OMRON .746 .720 .869 .837
+        HKU-IS .897 .878 .954 .917
+        ECSSD .918 .899 .942 .927
+        PASCAL-S .839 .816 .888 .867""",
     "bgnet": """
         cod yes CSU Sm meanE wF MAE
         CAMO .812 .870 .749 .073

@@ -22,10 +22,13 @@ EDGES = {
     "auto": "files if there are any, else mask; canny for scribbles",
     "files": "files of the data set",
     "mask": "TRACER's band of two pixels around the masks",
+    "mask_squashed": "the same band, drawn at the size of the input (SCRN)",
     "mask_canny": "Canny's edges of the masks",
     "canny": "Canny's edges of the images",
     "sobel": "Sobel's gradients of the images",
 }
+#: Those that are made of masks.
+MASK_EDGES = ("mask", "mask_squashed", "mask_canny")
 DECOUPLINGS = {
     "released": "LDF's code: the root of the distance to the outline of the blurred mask",
     "paper": "LDF's paper, from memory: the distance to the mask's outline",

@@ -20,6 +20,7 @@ from typing import Any, get_args, get_origin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from .choices import MASK_EDGES
 from .errors import UserError, guess, nearest
 from .paths import CONFIGS, absolute, absolute_spec
 from .schema import Config, OfficialWeights, ReportedNumber, groups, items, kind_of, options
@@ -335,7 +336,7 @@ def _rules(config: DictConfig) -> Iterator[tuple[str, bool, str]]:
            "odd, 1 or more")
     yield "data.scales", len(data.scales) > 0, "a list with one number or more"
     if data.target == "scribble":
-        yield ("data.edges", data.edges not in ("mask", "mask_canny"), "none, auto, files, canny "
+        yield ("data.edges", data.edges not in MASK_EDGES, "none, auto, files, canny "
                "or sobel where data.target is scribble: there are no masks to make edges of")
         yield ("val.fraction", val.fraction == 0,
                "0 with scribbles, which cannot be scored; name masks in val.data")

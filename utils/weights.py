@@ -104,8 +104,10 @@ def _load_trunks(trunks: Mapping[str, nn.Module], source: str, key: str, partial
     _copy({label: tensor for label, (_, tensor) in by_label.items()}, given, str(path),
           reading.done, partial)
     unused = len(reading.unused)
-    left_out = f", {unused} classifier tensors not needed" if unused else ""
-    return f"trunk weights: {path.name}, {len(wanted)} tensors{left_out}"
+    left_out = f", {unused} tensors not needed" if unused else ""
+    random = f"; no weights for {', '.join(first.from_scratch)}: random" if first.from_scratch \
+        else ""
+    return f"trunk weights: {path.name}, {len(wanted)} tensors{left_out}{random}"
 
 
 def _copy(own: State, state: State, origin: str, done: list[str], partial: bool) -> None:

@@ -20,7 +20,7 @@ from utils.errors import nearest
 
 from .efficientnet import SIZES, EfficientNet
 from .res2net import Res2Net50
-from .resnet import CaffeResNet50, DenseResNet50, ResNet50, SplitResNet50
+from .resnet import CaffeResNet50, DenseResNet50, FullResNet34, ResNet50, SplitResNet50
 from .trunk import Trunk
 from .vgg import VGG16, CaffeVGG16, DenseVGG16
 
@@ -30,6 +30,7 @@ _TRUNKS: dict[str, tuple[type[Trunk], dict]] = {
     "vgg16_bn": (VGG16, {"norm": True}),
     "vgg16_dense": (DenseVGG16, {}),
     "vgg16_caffe": (CaffeVGG16, {}),
+    "resnet34_full": (FullResNet34, {}),
     "resnet50": (ResNet50, {}),
     "resnet50_split": (SplitResNet50, {}),
     "resnet50_dense": (DenseResNet50, {}),

@@ -1,4 +1,4 @@
-"""ResNet-50 trunk (He et al., CVPR 2016), built of torchvision's blocks."""
+"""ResNet-50 and ResNet-34 trunks (He et al., CVPR 2016), built of torchvision's blocks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from torch import nn
 
+from ..blocks import conv_norm_relu
 from .trunk import Trunk
 
 #: Stage → channels of its output.
@@ -86,6 +87,34 @@ class CaffeResNet50(DenseResNet50):
             layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)
         for block in whole.layer4:
             block.conv2.dilation = block.conv2.padding = (2, 2)
+
+
+class FullResNet34(Trunk):
+    """ResNet-34 as BASNet has it: a 3×3 convolution in place of stem and pooling, so that the first
+    stage has the image's size. The ImageNet file has no such convolution.
+
+    Args:
+        stages: names in ``STAGES``, consecutive and in order.
+    """
+
+    STAGES: ClassVar[dict[str, int]] = {"conv1": 1, "layer1": 1, "layer2": 2, "layer3": 4,
+                                        "layer4": 8}
+    imagenet, imagenet_unused = "resnet34", ("conv1.", "bn1.", "fc.")
+    from_scratch = ("conv1.",)
+
+    def __init__(self, stages: Sequence[str] = tuple(STAGES)):
+        super().__init__()
+        import torchvision
+
+        whole = torchvision.models.resnet34(weights=None)
+        for stage in stages:
+            layers = conv_norm_relu(3, 64, bias=True) if stage == "conv1" else \
+                getattr(whole, stage)
+            self.add_stage(stage, layers, 64 if stage == "conv1" else CHANNELS[stage] // 4)
+
+    def imagenet_keys(self) -> dict[str, str]:
+        """Our key → the key of the same tensor in torchvision's ``resnet34``."""
+        return {key: key for key in self.state_dict() if not key.startswith(self.from_scratch)}
 
 
 def released_trunk(released: str) -> dict[str, str]:

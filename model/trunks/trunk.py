@@ -32,6 +32,8 @@ class Trunk(nn.Module, ABC):
     imagenet: str
     #: Beginnings of keys in that file that a trunk does not use, such as the classifier's.
     imagenet_unused: tuple[str, ...] = ()
+    #: Beginnings of our keys whose tensors that file lacks; they start from random weights.
+    from_scratch: tuple[str, ...] = ()
     #: ``data.channels`` and ``data.range`` of the images that those weights were trained on.
     convention: ClassVar[tuple[str, int]] = ("rgb", 1)
     #: Whether the stages' inner results are computed a second time in the backward pass instead
@@ -77,4 +79,5 @@ class Trunk(nn.Module, ABC):
 
     @abstractmethod
     def imagenet_keys(self) -> dict[str, str]:
-        """Our key → the key of the same tensor in the file of ImageNet weights."""
+        """Our key → the key of the same tensor in the file of ImageNet weights, without those
+        ``from_scratch``."""

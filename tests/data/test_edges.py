@@ -15,7 +15,7 @@ from PIL import Image
 
 from data import find_pairs
 from data.edges import dilate, edge_source, find_masks, image_edges, mask_edges
-from data.layers import decode_pair
+from data.layers import decode_pair, squash
 from data.loader import training_loader
 from data.masks import decode_mask
 from data.pairing import Pair
@@ -115,6 +115,25 @@ def test_edges_are_dilated_at_the_original_resolution(made_sets):
     assert np.allclose(edge.numpy(), np.asarray(expected) / 255, atol=1e-6)
 
 
+@pytest.mark.parametrize("soft", [True, False])
+def test_edges_of_squashed_masks_are_hard_and_surround_the_mask_of_the_sample(made_sets, soft):
+    loader = training_loader(find_pairs("TINY-TR", made_sets), data_config(
+        edges="mask_squashed", soft_mask=soft, flip=0.5, scales=[1, 2]), batch=3, seed=0)
+    loader.data.require_sound("pairs")
+    for batch in loader:
+        for mask, edge in zip(batch["mask"][:, 0], batch["edge"][:, 0], strict=True):
+            band = mask_edges((255 * mask.numpy()).round().astype(np.uint8), "mask")
+            assert (255 * edge.numpy() == band).all() and band.any()
+
+
+def test_edges_of_squashed_masks_are_those_that_scrn_learns(golden):
+    arrays = np.load(golden.folder / "losses_zoo_b_inputs.npz")
+    options = options_of(edges="mask_squashed", soft_mask=True)
+    for mask, expected in zip(arrays["mask"][:, 0], arrays["edge"], strict=True):
+        squashed = squash({"edge": (255 * mask).astype(np.uint8)}, mask.shape, options)
+        assert (squashed["edge"].numpy() == 255 * expected).all()
+
+
 def test_files_beside_the_masks_are_found(sets):
     with pytest.raises(UserError, match=r"TINY-TR: no folder edges or edge beside the masks; "
                                         r"data\.edges=mask or mask_canny makes"):
@@ -173,7 +192,7 @@ def test_edge_files_of_another_size_or_unreadable_are_listed(sets, cache):
         loader.data.require_sound("pairs")
 
 
-@pytest.mark.parametrize("edges", ["mask", "mask_canny", "files"])
+@pytest.mark.parametrize("edges", ["mask", "mask_squashed", "files"])
 def test_edges_survive_caches_and_loader_processes(sets, tmp_path, edges):
     write_edges(sets / "TINY-TR", value=200)
     pairs = find_masks("TINY-TR", sets, edges)
@@ -190,7 +209,7 @@ def test_a_cache_is_not_read_under_other_options(sets, tmp_path):
     write_edges(sets / "TINY-TR", value=200)
     pairs = find_masks("TINY-TR", sets, "files")
     for options in ({"edges": "mask"}, {"edges": "mask_canny"}, {"edges": "files"},
-                    {"edges": "mask", "edge_dilate": 5},
+                    {"edges": "mask", "edge_dilate": 5}, {"edges": "mask_squashed"},
                     {"edges": "mask", "mask_resize": "nearest"}):
         fresh = edges_of(pairs, cache="none", **options)
         assert same(fresh, edges_of(pairs, cache=str(tmp_path / "kept"), **options))
@@ -212,9 +231,10 @@ def test_pairs_without_what_edges_come_from_are_named():
 
 
 @pytest.mark.parametrize("changes, rule", [
-    ({"edges": "band"}, "one of none, auto, files, mask, mask_canny, canny, sobel"),
+    ({"edges": "band"}, "one of none, auto, files, mask, mask_squashed, mask_canny, canny, sobel"),
     ({"edges": "mask", "target": "scribble"}, "no masks to make edges of"),
     ({"edges": "mask_canny", "target": "scribble"}, "no masks to make edges of"),
+    ({"edges": "mask_squashed", "target": "scribble"}, "no masks to make edges of"),
     ({"edge_dilate": 0}, "data.edge_dilate = 0: must be odd"),
     ({"edge_dilate": 4}, "odd, 1 or more"),
     ({"mask_resize": "cubic"}, "bilinear or nearest")])

@@ -43,6 +43,8 @@ class Released(NamedTuple):
     like: str = ""
 
 
+_BASNET = {"saliency": "d0", **{f"side{level}": f"d{level}" for level in range(1, 7)},
+           "bridge": "d7"}
 _CPD = {"saliency": "detection", "attention": "attention"}
 _WSSA = {"saliency": "sal_ref", "initial": "sal_init", "edge": "edge_map"}
 _GCPANET = {"saliency": "out2", "side3": "out3", "side4": "out4", "side5": "out5"}
@@ -74,6 +76,7 @@ _NARROW = {"width": 1 / 16}
 _THIN = {"trunk": "vgg16"} | _NARROW  # has a stage at 1/32, too
 
 RELEASED = {
+    "basnet": Released(87_060_360, _BASNET, "basnet", 1e-3, tuple(_BASNET), thin=_THIN),
     "bgnet": Released(77_803_714, _BGNET, "bgnet", probabilities=("edge",),
                       left_out="2 tensors (2049000 values) of resnet", thin=_THIN),
     "cpd_vgg": Released(29_232_771, _CPD, "cpd_vgg", tolerance=1e-4, thin=_NARROW),
@@ -113,6 +116,8 @@ RELEASED = {
     "poolnet_vgg": Released(52_512_705, {"saliency": "sal"}, "poolnet_vgg", 1e-3, thin=_NARROW),
     "ras_resnet": Released(24_697_989, _RAS, "ras_resnet", 1e-3, thin=_THIN),
     "ras_v2": Released(24_585_156, _RAS_V2, "ras_v2", 1e-3, thin=_THIN),
+    "scrn": Released(25_226_498, {"saliency": "sal", "edge": "edge"}, "scrn", 1e-5,
+                     thin=_THIN | {"units": 1}),
     "scwssod": Released(63_537_997, _GCPANET, "scwssod", in_bf16=_DEEPEST, thin=_THIN),
     "scwssod_vgg": Released(40_195_661, _GCPANET, like="scwssod"),
     "tracer_te0": Released(7_453_090, _TRACER, "tracer0", 2e-2, tuple(_TRACER), in_bf16=_EDGE),

@@ -47,14 +47,15 @@ def vgg_keys(numbers: dict, norm: bool, prefix: str) -> dict[str, str]:
     return keys
 
 
-def resnet_keys(stem: str) -> dict[str, str]:
-    """Our key → the key in a file of ResNet-50; ``stem`` is our stage of the first layer."""
+def resnet_keys(stem: str, depth: str) -> dict[str, str]:
+    """Our key → the key in a file of ResNet-50 or -34; ``stem`` is our stage of the first layer,
+    and empty where that layer is another."""
     import torchvision
 
     with torch.device("meta"):
-        keys = torchvision.models.resnet50().state_dict()
+        keys = getattr(torchvision.models, depth)().state_dict()
     return {key if key.startswith("layer") else f"{stem}.{key}": key for key in keys
-            if not key.startswith("fc.")}
+            if key.startswith("layer") or (stem and not key.startswith("fc."))}
 
 
 TORCHVISION_ENDS, CAFFE_ENDS = {"classifier.0.weight"}, {"fc6.weight", "fc7.bias"}
@@ -66,7 +67,8 @@ TORCHVISION_ENDS, CAFFE_ENDS = {"classifier.0.weight"}, {"fc6.weight", "fc7.bias
     ("vgg16_dense", vgg_keys(VGG, False, "features."), TORCHVISION_ENDS),
     ("vgg16_caffe", vgg_keys(VGG, False, ""), CAFFE_ENDS),
     ("resnet50", "stem", {"fc.weight"}), ("resnet50_dense", "conv1", {"fc.bias"}),
-    ("resnet50_caffe", "conv1", {"fc.bias"})])
+    ("resnet50_caffe", "conv1", {"fc.bias"}),
+    ("resnet34_full", "", {"fc.weight", "conv1.weight", "bn1.bias"})])
 def test_each_tensor_of_a_file_lands_where_its_key_belongs(tmp_path, trunk, keys, unused):
     """A file in which every tensor has a value of its own. ResNets but Caffe's are without their
     large ends."""
@@ -75,9 +77,10 @@ def test_each_tensor_of_a_file_lands_where_its_key_belongs(tmp_path, trunk, keys
     with torch.device("meta"):
         network = TrunkAlone(trunk, **small)
     network.to_empty(device="cpu")
-    own = network.trunk.state_dict()
+    own = {key: value for key, value in network.trunk.state_dict().items()
+           if not key.startswith(network.trunk.from_scratch)}
     if isinstance(keys, str):
-        keys = {ours: theirs for ours, theirs in resnet_keys(keys).items()
+        keys = {ours: theirs for ours, theirs in resnet_keys(keys, trunk.partition("_")[0]).items()
                 if not (small and ours.startswith(("layer3", "layer4")))}
     assert keys.keys() == own.keys()
     values = {theirs: number for number, theirs in enumerate(keys.values(), start=1)}
@@ -85,7 +88,8 @@ def test_each_tensor_of_a_file_lands_where_its_key_belongs(tmp_path, trunk, keys
              for ours, theirs in keys.items()}
     torch.save(state | {key: torch.zeros(2) for key in unused}, tmp_path / "trunk.pth")
     line = load_backbone(network, str(tmp_path / "trunk.pth"))
-    assert f"{len(keys)} tensors, {len(unused)} classifier tensors not needed" in line
+    assert f"{len(keys)} tensors, {len(unused)} tensors not needed" in line
+    assert ("no weights for conv1.: random" in line) == (trunk == "resnet34_full")
     assert [ours for ours, theirs in keys.items() if (own[ours] != values[theirs]).any()] == []
 
 

@@ -184,7 +184,7 @@ def test_a_trunk_loads_advprop_weights_and_leaves_the_head(tmp_path, monkeypatch
     torch.save(state, tmp_path / SIZES[0].weights)
     monkeypatch.setattr(weights, "CHECKPOINTS", tmp_path)
     line = weights.load_backbone(network)
-    assert f"{SIZES[0].weights}, {len(keys)} tensors, 3 classifier tensors not needed" in line
+    assert f"{SIZES[0].weights}, {len(keys)} tensors, 3 tensors not needed" in line
     assert (network.deep.group7[0].project[0].weight == 0.25).all()
     assert (network.trunk.stem[0].weight == 0.25).all()
     with pytest.raises(UserError, match="does not fit"):
