@@ -172,7 +172,8 @@ def test_the_nearest_mapping_is_read_in_part_but_not_if_two_are():
 @pytest.mark.parametrize("dtype", [torch.float8_e5m2, torch.float16, torch.bfloat16, torch.float32,
                                    torch.float64])
 def test_values_are_finite_up_to_the_greatest_of_their_type(dtype):
-    assert all_finite(torch.tensor([0, torch.finfo(dtype).min, torch.finfo(dtype).max]).to(dtype))
+    assert all_finite(torch.tensor([0, torch.finfo(dtype).min, torch.finfo(dtype).max],
+                                   dtype=torch.float64).to(dtype))
     for wrong in (torch.nan, torch.inf, -torch.inf):
         assert not all_finite(torch.tensor([0, wrong, 1]).to(dtype)), wrong
 
