@@ -32,6 +32,7 @@ from .objectives import LabelSmoothing, Objective, TableObjective
 from .picanet import PiCANet
 from .poolnet import PoolNet
 from .ras import RAS
+from .samnet import SAMNet
 from .scwssod import SCWSSOD
 from .tracer import TRACER
 from .u2net import FULL, SMALL, U2Net
@@ -66,6 +67,7 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "poolnet_vgg": (PoolNet, {"trunk": "vgg16_caffe"}),
     "ras_resnet": (RAS, {"trunk": "resnet50_split"}),
     "ras_v2": (RAS, {"trunk": "resnet50_split", "norm": True, "finest": 4}),
+    "samnet": (SAMNet, {"trunk": "samnet"}),
     "scwssod": (SCWSSOD, {"trunk": "resnet50"}),
     "scwssod_vgg": (SCWSSOD, {"trunk": "vgg16"}),
     "tracer_te0": (TRACER, {"trunk": "efficientnet_b0"}),

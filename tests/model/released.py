@@ -69,6 +69,7 @@ _POOLNET_JOINT = {"saliency": "sal", "edge": "edge_fuse",
 _U2NET = {"saliency": "d0", **{f"side{level}": f"d{level}" for level in range(1, 7)}}
 _RAS = {"saliency": "score1", **{f"side{level}": f"score{level}" for level in (2, 3, 4, 5)}}
 _RAS_V2 = {"saliency": "score2", **{f"side{level}": f"score{level}" for level in (3, 4, 5)}}
+_SAMNET = {"saliency": "main", **{f"side{level}": f"side{level}" for level in range(1, 5)}}
 
 _NARROW = {"width": 1 / 16}
 _THIN = {"trunk": "vgg16"} | _NARROW  # has a stage at 1/32, too
@@ -112,6 +113,8 @@ RELEASED = {
     "poolnet_vgg": Released(52_512_705, {"saliency": "sal"}, "poolnet_vgg", 1e-3, thin=_NARROW),
     "ras_resnet": Released(24_697_989, _RAS, "ras_resnet", 1e-3, thin=_THIN),
     "ras_v2": Released(24_585_156, _RAS_V2, "ras_v2", 1e-3, thin=_THIN),
+    "samnet": Released(1_330_129, _SAMNET, "samnet", 1e-5, tuple(_SAMNET),
+                       thin={"depths": (0, 0, 1, 0, 1)}),
     "scwssod": Released(63_537_997, _GCPANET, "scwssod", in_bf16=_DEEPEST, thin=_THIN),
     "scwssod_vgg": Released(40_195_661, _GCPANET, like="scwssod"),
     "tracer_te0": Released(7_453_090, _TRACER, "tracer0", 2e-2, tuple(_TRACER), in_bf16=_EDGE),
