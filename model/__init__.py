@@ -24,6 +24,7 @@ from .egnet import EGNet
 from .f3net import F3Net
 from .gatenet import GateNet
 from .gcpanet import GCPANet
+from .hvpnet import HVPNet
 from .itsd import ITSD
 from .ldf import LDF
 from .minet import MINet
@@ -54,6 +55,7 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "gatenet_resnet": (GateNet, {"trunk": "resnet50_dense"}),
     "gatenet_vgg": (GateNet, {"trunk": "vgg16_bn"}),
     "gcpanet": (GCPANet, {"trunk": "resnet50"}),
+    "hvpnet": (HVPNet, {"trunk": "hvpnet"}),
     "itsd_resnet": (ITSD, {"trunk": "resnet50_split"}),
     "itsd_vgg": (ITSD, {"trunk": "vgg16"}),
     "ldf": (LDF, {"trunk": "resnet50"}),

@@ -252,7 +252,8 @@ RECIPES = {
     "dss_vgg": DSS, "nldf_vgg": NLDF, "itsd_vgg": ITSD,
     "itsd_resnet": ITSD | {"optim.eval_norm": ["trunk"], "optim.frozen_norm": ["trunk"]},
     "picanet_vgg": PICANET, "u2net": U2NET, "u2netp": U2NET, "csnet_l_x1": CSNET,
-    "csnet_l_x2": CSNET, "samnet": SAMNET,
+    "csnet_l_x2": CSNET, "samnet": SAMNET, "hvpnet": SAMNET | {"loss.terms": {
+        name: losses for name, losses in SAMNET["loss.terms"].items() if name != "side4"}},
     "demo": {  # ours, as README describes it
         "model.name": "cpd_vgg", "model.options": {"width": 0.25}, "weights.backbone": "none",
         "loss.terms": CPD["loss.terms"], "data.train": ["SAMPLE-TR"], "data.size": 96,
@@ -276,6 +277,7 @@ OFFICIAL = {
         f"tracer_te{number}": f"TRACER-Efficient-{number}.pth" for number in range(8)}},
     "CC BY-NC-SA 4.0": {"edn_vgg": "EDN-VGG16.pth", "csnet_l_x1": "csnet-L-x1.pth.tar",
                         "csnet_l_x2": "csnet-L-x2.pth.tar",
+                        "hvpnet": "HVPNet_with_ImageNet_pretrain.pth",
                         "samnet": "SAMNet_with_ImageNet_pretrain.pth"},
     "no licence": {
         "cpd_resnet": "CPD-R.pth", "cpd_vgg": "CPD.pth", "egnet_resnet": "epoch_resnet.pth",

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from ..blocks import conv_norm
-from .trunk import Trunk
+from .trunk import Trunk, renamed
 
 #: Stage → channels, and dilations of the branches of its modules.
 SHAPES = {"layer1": (16, (1, 2, 3)), "layer2": (32, (1, 2, 3)), "layer3": (64, (1, 2, 3)),
           "layer4": (96, (1, 2, 3)), "layer5": (128, (1, 2))}
-#: Parts of our keys → those of the authors' file, replaced one after the other.
-RELEASED_NAMES = {".depthwise.": ".conv.0.", ".pointwise.": ".conv.1.",
-                  ".conv.weight": ".conv.0.weight", ".bn.": ".conv.1.", ".enter.": ".conv.",
-                  ".channel.0.": ".fc1.", ".channel.1.": ".fc2.", ".spatial.": ".convs."}
+#: Our keys → those of the authors' file, see ``renamed``.
+RELEASED_NAMES = {
+    r"\.depthwise\.": ".conv.0.", r"\.pointwise\.": ".conv.1.", r"\.conv\.weight": ".conv.0.weight",
+    r"\.bn\.": ".conv.1.", r"\.enter\.": ".conv.", r"\.channel\.0\.": ".fc1.",
+    r"\.channel\.1\.": ".fc2.", r"\.spatial\.": ".convs."}
 
 
 def unit(in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1,
@@ -101,10 +102,4 @@ class SAMNetTrunk(Trunk):
 
     def imagenet_keys(self) -> dict[str, str]:
         """Our key → the key of the same tensor in the authors' file."""
-        keys = {}
-        for ours in self.state_dict():
-            theirs = ours
-            for part, released in RELEASED_NAMES.items():
-                theirs = theirs.replace(part, released)
-            keys[ours] = theirs
-        return keys
+        return renamed(self.state_dict(), RELEASED_NAMES)

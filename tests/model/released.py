@@ -59,6 +59,7 @@ _EGNET = {"saliency": "up_sal_final4",
 _F3NET = {"saliency": "pred2", "first": "pred1",
           **{f"stage{stage}": f"out{stage}h" for stage in (2, 3, 4, 5)}}
 _GATENET = {"saliency": "saliency_logit", "pyramid": ""}
+_HVPNET = {"saliency": "main", **{f"side{level}": f"side{level}" for level in (1, 2, 3)}}
 _ITSD = {"saliency": "2 * final", **{f"side{level}": f"pred{level}" for level in range(5)},
          **{f"contour{level}": f"contour{level}" for level in range(5)}}
 _LDF = {"saliency": "out2", "body": "outb2", "detail": "outd2", "first_saliency": "out1",
@@ -93,6 +94,8 @@ RELEASED = {
     "gatenet_vgg": Released(100_016_105, _GATENET | {"saliency": "saliency_probability"},
                             "gatenet_vgg", 1e-3, ("saliency",), thin=_NARROW),
     "gcpanet": Released(67_056_196, _GCPANET, "gcpanet", 1e-5, thin=_THIN),
+    "hvpnet": Released(1_237_949, _HVPNET, "hvpnet", 1e-3, tuple(_HVPNET),
+                       thin={"depths": (1, 0, 0)}),
     "itsd_resnet": Released(26_075_640, _ITSD, "itsd_resnet", 1e-3, left_out="decoder",
                             like="itsd_vgg"),
     "itsd_vgg": Released(16_692_152, _ITSD, "itsd_vgg", 1e-3,

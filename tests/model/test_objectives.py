@@ -52,6 +52,7 @@ F3NET = maps(*({"structure": weight} for weight in (0.5, 0.5, 0.5, 0.25, 0.125, 
     ("u2net/total", maps(*[{"bce": 1}] * 7), {}),
     ("csnet/bce", maps({"bce": 1}), {}),  # its code adds the dynamic weight decay
     ("samnet/total", maps({"probability_bce": 1}, *[{"probability_bce": 0.4}] * 4), {}),
+    ("hvpnet/total", maps({"probability_bce": 1}, *[{"probability_bce": 0.4}] * 3), {}),
     ("icon/total_cpr", maps(*[{"bce": 1, "iou": 1}] * 5), {}),
     ("dss/seven_bce", maps(*[{"bce": 1}] * 7), {}),
     ("poolnet/saliency", maps({"bce_sum": 0.1}), {}),

@@ -1,4 +1,4 @@
-"""SAMNet's weights of its branches, its trunk's file, and its probabilities that are resized."""
+"""SAMNet's weights of its branches, and its probabilities that are resized."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import model
 from model.blocks import resize_probability
 from model.trunks.samnet import MultiScale
-from utils import weights
 
 
 def test_each_pixel_and_channel_weighs_the_branches():
@@ -30,21 +28,6 @@ def test_each_pixel_and_channel_weighs_the_branches():
                     values = torch.stack([each[0, number, row, column] for each in branches])
                     mixed[0, number, row, column] = (gates.softmax(0) * values).sum()
         assert torch.allclose(module(x), x + module.fuse(mixed), atol=1e-5)
-
-
-def test_the_trunk_loads_the_authors_file_from_checkpoints(tmp_path, monkeypatch):
-    """Under the keys that the released network has below ``context_path``."""
-    network = model.build("samnet", depths=(0, 1, 0, 0, 1))
-    keys = network.trunk.imagenet_keys()
-    for ours, theirs in keys.items():
-        assert network.released_key(f"context_path.{theirs}") == f"trunk.{ours}"
-    state = {theirs: torch.full_like(network.trunk.state_dict()[ours], 1)
-             for ours, theirs in keys.items()}
-    torch.save({f"module.{key}": value for key, value in state.items()},
-               tmp_path / "SAMNet_backbone_pretrain.pth")
-    monkeypatch.setattr(weights, "CHECKPOINTS", tmp_path)
-    assert f"SAMNet_backbone_pretrain.pth, {len(keys)} tensors" in weights.load_backbone(network)
-    assert (network.trunk.layer5[1].spatial[3].weight == 1).all()
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
