@@ -25,6 +25,7 @@ from .f3net import F3Net
 from .gatenet import GateNet
 from .gcpanet import GCPANet
 from .hvpnet import HVPNet
+from .icon import ICON
 from .itsd import ITSD
 from .ldf import LDF
 from .minet import MINet
@@ -56,6 +57,7 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "gatenet_vgg": (GateNet, {"trunk": "vgg16_bn"}),
     "gcpanet": (GCPANet, {"trunk": "resnet50"}),
     "hvpnet": (HVPNet, {"trunk": "hvpnet"}),
+    "icon_vgg": (ICON, {"trunk": "vgg16_bn"}),
     "itsd_resnet": (ITSD, {"trunk": "resnet50_split"}),
     "itsd_vgg": (ITSD, {"trunk": "vgg16"}),
     "ldf": (LDF, {"trunk": "resnet50"}),

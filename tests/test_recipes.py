@@ -100,6 +100,11 @@ F3NET = RAS_V2 | {  # weijun88/F3Net @ eecace3
         ("stage4", 1 / 8), ("stage5", 1 / 16))},
     "optim.freeze": ["trunk.stem"], "test.minmax": False, "test.align_corners": False,
     "test.data": ["ECSSD", "PASCAL-S", "DUTS-TE", "HKU-IS", "DUT-OMRON"]}
+ICON = F3NET | {  # mczhuge/ICON @ 69c05b2
+    "loss.terms": {output: {"bce": 1, "iou": 1}
+                   for output in ("saliency", "side1", "side2", "side3", "whole")},
+    "data.channels": "bgr", "optim.freeze": ["trunk.conv1"], "optim.weight_decay": 2e-5,
+    "train.batch": 8, "train.epochs": 60, "test.data": [*F3NET["test.data"], "SOD"]}
 BY_MASK = {"bce": 0.5, "iou": 0.5}
 LDF = F3NET | {  # weijun88/LDF @ d49ff02: train-fine
     "loss.terms": {
@@ -238,6 +243,7 @@ SAMNET = {  # yun-liu/FastSaliency @ 523b780; 336 × 2, 1.5, 1.25, .75, 1; 50 ep
 RECIPES = {
     "cpd_vgg": CPD, "cpd_resnet": CPD, "wssa": WSSA, "scwssod": SCWSSOD, "scwssod_vgg": SCWSSOD,
     "bgnet": BGNET, "f3net": F3NET, "gcpanet": GCPANET, "ldf": LDF, "ldf_coarse": LDF_COARSE,
+    "icon_vgg": ICON,
     "ras_resnet": RAS, "ras_v2": RAS_V2, "minet_vgg16": MINET, "minet_res50": MINET,
     "gatenet_vgg": GATENET, "gatenet_resnet": GATENET, "edn_vgg": EDN,
     "egnet_vgg": EGNET | {"optim.lr": 2e-5}, "egnet_resnet": EGNET | {
@@ -268,6 +274,7 @@ RECIPES = {
 OFFICIAL = {
     "MIT": {
         "dss_vgg": "dss_vgg/final.pth", "f3net": "f3net/model-32",
+        "icon_vgg": "ICON-VGG.weight",
         "gatenet_resnet": "gatenet_resnet.pth",
         "gatenet_vgg": "gatenet_vgg.pth", "minet_res50": "MINet_Res50.pth",
         "minet_vgg16": "MINet_VGG16.pth", "picanet_vgg": "36epo_383000step.ckpt",

@@ -60,6 +60,8 @@ _F3NET = {"saliency": "pred2", "first": "pred1",
           **{f"stage{stage}": f"out{stage}h" for stage in (2, 3, 4, 5)}}
 _GATENET = {"saliency": "saliency_logit", "pyramid": ""}
 _HVPNET = {"saliency": "main", **{f"side{level}": f"side{level}" for level in (1, 2, 3)}}
+_ICON = {"saliency": "pred4", **{f"side{level}": f"pred{level}" for level in (1, 2, 3)},
+         "whole": "pose"}
 _ITSD = {"saliency": "2 * final", **{f"side{level}": f"pred{level}" for level in range(5)},
          **{f"contour{level}": f"contour{level}" for level in range(5)}}
 _LDF = {"saliency": "out2", "body": "outb2", "detail": "outd2", "first_saliency": "out1",
@@ -96,6 +98,8 @@ RELEASED = {
     "gcpanet": Released(67_056_196, _GCPANET, "gcpanet", 1e-5, thin=_THIN),
     "hvpnet": Released(1_237_949, _HVPNET, "hvpnet", 1e-3, tuple(_HVPNET),
                        thin={"depths": (1, 0, 0)}),
+    "icon_vgg": Released(19_126_233, _ICON, "icon_vgg", 1e-3, thin=_NARROW,
+                         left_out="13 tensors (41475 values) of ice1, ice2, pwv"),
     "itsd_resnet": Released(26_075_640, _ITSD, "itsd_resnet", 1e-3, left_out="decoder",
                             like="itsd_vgg"),
     "itsd_vgg": Released(16_692_152, _ITSD, "itsd_vgg", 1e-3,
