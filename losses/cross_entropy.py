@@ -32,7 +32,7 @@ def bce(logits: Tensor, mask: Tensor) -> Tensor:
 
 def probability_bce(logits: Tensor, mask: Tensor, of_logits: bool = False) -> Tensor:
     """``bce`` of float32 probabilities, as codes have it whose networks end with a sigmoid
-    (PiCANet's and EDN's).
+    (PiCANet's, EDN's and SAMNet's).
 
     A logarithm of 0 counts as −100. A background pixel whose logit is above 17 has a probability of
     exactly 1: it costs 100 and has no gradient.

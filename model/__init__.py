@@ -25,6 +25,8 @@ from .egnet import EGNet
 from .f3net import F3Net
 from .gatenet import GateNet
 from .gcpanet import GCPANet
+from .hvpnet import HVPNet
+from .icon import ICON
 from .itsd import ITSD
 from .ldf import LDF
 from .minet import MINet
@@ -33,6 +35,7 @@ from .objectives import LabelSmoothing, Objective, TableObjective
 from .picanet import PiCANet
 from .poolnet import PoolNet
 from .ras import RAS
+from .samnet import SAMNet
 from .scrn import SCRN
 from .scwssod import SCWSSOD
 from .tracer import TRACER
@@ -56,6 +59,8 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "gatenet_resnet": (GateNet, {"trunk": "resnet50_dense"}),
     "gatenet_vgg": (GateNet, {"trunk": "vgg16_bn"}),
     "gcpanet": (GCPANet, {"trunk": "resnet50"}),
+    "hvpnet": (HVPNet, {"trunk": "hvpnet"}),
+    "icon_vgg": (ICON, {"trunk": "vgg16_bn"}),
     "itsd_resnet": (ITSD, {"trunk": "resnet50_split"}),
     "itsd_vgg": (ITSD, {"trunk": "vgg16"}),
     "ldf": (LDF, {"trunk": "resnet50"}),
@@ -69,6 +74,7 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
     "poolnet_vgg": (PoolNet, {"trunk": "vgg16_caffe"}),
     "ras_resnet": (RAS, {"trunk": "resnet50_split"}),
     "ras_v2": (RAS, {"trunk": "resnet50_split", "norm": True, "finest": 4}),
+    "samnet": (SAMNet, {"trunk": "samnet"}),
     "scrn": (SCRN, {"trunk": "resnet50"}),
     "scwssod": (SCWSSOD, {"trunk": "resnet50"}),
     "scwssod_vgg": (SCWSSOD, {"trunk": "vgg16"}),

@@ -28,6 +28,17 @@ def half(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 2, ceil_mode=True)
 
 
+def resize_probability(logits: Tensor, reference: Tensor, align_corners: bool) -> Tensor:
+    """Logits (N, 1, h, w) → logits (N, 1, H, W) of the resized probabilities, where ``reference``
+    is (·, ·, H, W): for released networks that end with a sigmoid, then a bilinear resize.
+
+    Probabilities that are 0 or 1 within rounding stay finite logits.
+    """
+    exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    probability = resize_to(exact.sigmoid(), reference, align_corners)
+    return probability.clamp(1e-30, 1 - 2**-24).logit()
+
+
 def draw_convolutions(module: nn.Module, draw: Callable[[Tensor], object],
                       zero_biases: bool = True) -> None:
     """Draw the weights of all convolutions in ``module`` anew, in their order.

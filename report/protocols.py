@@ -63,6 +63,9 @@ PROTOCOLS = {
     "salmetric": Protocol(
         "the authors' SalMetric: F of the mean precision and recall, maps are not stretched; MAE "
         "against the greys of masks (against masks cut at one half here)", "salmetric"),
+    "icon": Protocol(
+        "ICON's table, of maps that are not stretched; its evaluator was not read; E is the mean "
+        "over the thresholds"),
     "cod": Protocol(
         "MATLAB, taken to be CODToolbox, as usual for camouflaged objects: mean E over 256 "
         "thresholds, above them", "matlab"),

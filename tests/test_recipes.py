@@ -100,6 +100,11 @@ F3NET = RAS_V2 | {  # weijun88/F3Net @ eecace3
         ("stage4", 1 / 8), ("stage5", 1 / 16))},
     "optim.freeze": ["trunk.stem"], "test.minmax": False, "test.align_corners": False,
     "test.data": ["ECSSD", "PASCAL-S", "DUTS-TE", "HKU-IS", "DUT-OMRON"]}
+ICON = F3NET | {  # mczhuge/ICON @ 69c05b2
+    "loss.terms": {output: {"bce": 1, "iou": 1}
+                   for output in ("saliency", "side1", "side2", "side3", "whole")},
+    "data.channels": "bgr", "optim.freeze": ["trunk.conv1"], "optim.weight_decay": 2e-5,
+    "train.batch": 8, "train.epochs": 60, "test.data": [*F3NET["test.data"], "SOD"]}
 BY_MASK = {"bce": 0.5, "iou": 0.5}
 LDF = F3NET | {  # weijun88/LDF @ d49ff02: train-fine
     "loss.terms": {
@@ -241,10 +246,22 @@ PICANET = {  # Ugness/PiCANet-Implementation @ 8771854; 2638.25 iterations of 4 
     "optim.weight_decay": 5e-4, "optim.clip_norm": 100.0, "optim.schedule": "milestones",
     "optim.milestones": [round(drop * 7000 * 4 / 10553) for drop in range(1, 8)],
     "optim.restart": True, "test.minmax": False, "test.data": POOLNET["test.data"]}
+SAMNET = {  # yun-liu/FastSaliency @ 523b780; 336 × 2, 1.5, 1.25, .75, 1; 50 epochs of five passes
+    "seed": 666, "loss.terms": {"saliency": {"probability_bce": 1}, **{
+        f"side{level}": {"probability_bce": 0.4} for level in range(1, 5)}},
+    "data.size": 336, "data.scales": [2.0, 1.5, 1.25, 0.75, 1.0], "data.image_resize": "opencv",
+    "data.soft_mask": False, "data.mask_resize": "nearest", "data.mask_coding": "binary",
+    "data.mask_threshold": 254, "data.augment": [
+        {"crop_sides": {"smallest": 7 / 8, "largest": 1}}, "vertical_flip", {"color_jitter": {
+            "p": 1, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1}}],
+    "train.batch": 20, "train.epochs": 50 * 5, "optim.lr": 5e-4, "optim.weight_decay": 1e-4,
+    "optim.schedule": "poly_epoch", "optim.power": 0.9, "test.minmax": False,
+    "test.resize": "probabilities", "test.bytes": "cut",
+    "test.data": ["ECSSD", "DUT-OMRON", "DUTS-TE", "HKU-IS", "SOD", "THUR15K"]}
 RECIPES = {
     "cpd_vgg": CPD, "cpd_resnet": CPD, "wssa": WSSA, "scwssod": SCWSSOD, "scwssod_vgg": SCWSSOD,
     "bgnet": BGNET, "f3net": F3NET, "gcpanet": GCPANET, "ldf": LDF, "ldf_coarse": LDF_COARSE,
-    "basnet": BASNET, "scrn": SCRN, "ras_resnet": RAS, "ras_v2": RAS_V2,
+    "basnet": BASNET, "icon_vgg": ICON, "scrn": SCRN, "ras_resnet": RAS, "ras_v2": RAS_V2,
     "minet_vgg16": MINET, "minet_res50": MINET,
     "gatenet_vgg": GATENET, "gatenet_resnet": GATENET, "edn_vgg": EDN,
     "egnet_vgg": EGNET | {"optim.lr": 2e-5}, "egnet_resnet": EGNET | {
@@ -259,7 +276,8 @@ RECIPES = {
     "dss_vgg": DSS, "nldf_vgg": NLDF, "itsd_vgg": ITSD,
     "itsd_resnet": ITSD | {"optim.eval_norm": ["trunk"], "optim.frozen_norm": ["trunk"]},
     "picanet_vgg": PICANET, "u2net": U2NET, "u2netp": U2NET, "csnet_l_x1": CSNET,
-    "csnet_l_x2": CSNET,
+    "csnet_l_x2": CSNET, "samnet": SAMNET, "hvpnet": SAMNET | {"loss.terms": {
+        name: losses for name, losses in SAMNET["loss.terms"].items() if name != "side4"}},
     "demo": {  # ours, as README describes it
         "model.name": "cpd_vgg", "model.options": {"width": 0.25}, "weights.backbone": "none",
         "loss.terms": CPD["loss.terms"], "data.train": ["SAMPLE-TR"], "data.size": 96,
@@ -274,6 +292,7 @@ RECIPES = {
 OFFICIAL = {
     "MIT": {
         "basnet": "basnet.pth", "dss_vgg": "dss_vgg/final.pth", "f3net": "f3net/model-32",
+        "icon_vgg": "ICON-VGG.weight",
         "gatenet_resnet": "gatenet_resnet.pth",
         "gatenet_vgg": "gatenet_vgg.pth", "minet_res50": "MINet_Res50.pth",
         "minet_vgg16": "MINet_VGG16.pth", "picanet_vgg": "36epo_383000step.ckpt",
@@ -282,7 +301,9 @@ OFFICIAL = {
     "Apache-2.0": {"bgnet": "BGNet.pth", "u2net": "u2net.pth", "u2netp": "u2netp.pth", **{
         f"tracer_te{number}": f"TRACER-Efficient-{number}.pth" for number in range(8)}},
     "CC BY-NC-SA 4.0": {"edn_vgg": "EDN-VGG16.pth", "csnet_l_x1": "csnet-L-x1.pth.tar",
-                        "csnet_l_x2": "csnet-L-x2.pth.tar"},
+                        "csnet_l_x2": "csnet-L-x2.pth.tar",
+                        "hvpnet": "HVPNet_with_ImageNet_pretrain.pth",
+                        "samnet": "SAMNet_with_ImageNet_pretrain.pth"},
     "no licence": {
         "cpd_resnet": "CPD-R.pth", "cpd_vgg": "CPD.pth", "egnet_resnet": "epoch_resnet.pth",
         "gcpanet": "model-100045448.pt", "ldf": "ldf/model-40",

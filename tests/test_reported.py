@@ -157,6 +157,14 @@ REPORTED = {
         DUT-OMRON .8033 .8628
         HKU-IS .9352 .9529
         DUTS-TE .8879 .9189""",
+    "icon_vgg": """
+        icon yes ICON's Sm meanE wF MAE
+        ECSSD .919 .946 .905 .036
+        PASCAL-S .861 .902 .820 .064
+        DUTS-TE .878 .915 .822 .043
+        HKU-IS .915 .950 .895 .032
+        DUT-OMRON .833 .865 .743 .065
+        SOD .814 .848 .784 .089""",
     "gatenet_resnet": """
         salod yes SALOD maxF MAE
         PASCAL-S .869 .067

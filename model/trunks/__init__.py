@@ -19,8 +19,10 @@ from collections.abc import Sequence
 from utils.errors import nearest
 
 from .efficientnet import SIZES, EfficientNet
+from .hvpnet import HVPNetTrunk
 from .res2net import Res2Net50
 from .resnet import CaffeResNet50, DenseResNet50, FullResNet34, ResNet50, SplitResNet50
+from .samnet import SAMNetTrunk
 from .trunk import Trunk
 from .vgg import VGG16, CaffeVGG16, DenseVGG16
 
@@ -36,6 +38,8 @@ _TRUNKS: dict[str, tuple[type[Trunk], dict]] = {
     "resnet50_dense": (DenseResNet50, {}),
     "resnet50_caffe": (CaffeResNet50, {}),
     "res2net50": (Res2Net50, {}),
+    "hvpnet": (HVPNetTrunk, {}),
+    "samnet": (SAMNetTrunk, {}),
     **{f"efficientnet_b{size}": (EfficientNet, {"size": size}) for size in SIZES},
 }
 

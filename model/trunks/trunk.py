@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import ClassVar
 
@@ -81,3 +83,15 @@ class Trunk(nn.Module, ABC):
     def imagenet_keys(self) -> dict[str, str]:
         """Our key → the key of the same tensor in the file of ImageNet weights, without those
         ``from_scratch``."""
+
+
+def renamed(keys: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Key → what it is called by ``names``: regular expressions and their replacements, which are
+    applied one after the other."""
+    result = {}
+    for key in keys:
+        name = key
+        for pattern, replacement in names.items():
+            name = re.sub(pattern, replacement, name)
+        result[key] = name
+    return result

@@ -61,6 +61,9 @@ _EGNET = {"saliency": "up_sal_final4",
 _F3NET = {"saliency": "pred2", "first": "pred1",
           **{f"stage{stage}": f"out{stage}h" for stage in (2, 3, 4, 5)}}
 _GATENET = {"saliency": "saliency_logit", "pyramid": ""}
+_HVPNET = {"saliency": "main", **{f"side{level}": f"side{level}" for level in (1, 2, 3)}}
+_ICON = {"saliency": "pred4", **{f"side{level}": f"pred{level}" for level in (1, 2, 3)},
+         "whole": "pose"}
 _ITSD = {"saliency": "2 * final", **{f"side{level}": f"pred{level}" for level in range(5)},
          **{f"contour{level}": f"contour{level}" for level in range(5)}}
 _LDF = {"saliency": "out2", "body": "outb2", "detail": "outd2", "first_saliency": "out1",
@@ -71,6 +74,7 @@ _POOLNET_JOINT = {"saliency": "sal", "edge": "edge_fuse",
 _U2NET = {"saliency": "d0", **{f"side{level}": f"d{level}" for level in range(1, 7)}}
 _RAS = {"saliency": "score1", **{f"side{level}": f"score{level}" for level in (2, 3, 4, 5)}}
 _RAS_V2 = {"saliency": "score2", **{f"side{level}": f"score{level}" for level in (3, 4, 5)}}
+_SAMNET = {"saliency": "main", **{f"side{level}": f"side{level}" for level in range(1, 5)}}
 
 _NARROW = {"width": 1 / 16}
 _THIN = {"trunk": "vgg16"} | _NARROW  # has a stage at 1/32, too
@@ -96,6 +100,10 @@ RELEASED = {
     "gatenet_vgg": Released(100_016_105, _GATENET | {"saliency": "saliency_probability"},
                             "gatenet_vgg", 1e-3, ("saliency",), thin=_NARROW),
     "gcpanet": Released(67_056_196, _GCPANET, "gcpanet", 1e-5, thin=_THIN),
+    "hvpnet": Released(1_237_949, _HVPNET, "hvpnet", 1e-3, tuple(_HVPNET),
+                       thin={"depths": (1, 0, 0)}),
+    "icon_vgg": Released(19_126_233, _ICON, "icon_vgg", 1e-3, thin=_NARROW,
+                         left_out="13 tensors (41475 values) of ice1, ice2, pwv"),
     "itsd_resnet": Released(26_075_640, _ITSD, "itsd_resnet", 1e-3, left_out="decoder",
                             like="itsd_vgg"),
     "itsd_vgg": Released(16_692_152, _ITSD, "itsd_vgg", 1e-3,
@@ -117,6 +125,8 @@ RELEASED = {
     "poolnet_vgg": Released(52_512_705, {"saliency": "sal"}, "poolnet_vgg", 1e-3, thin=_NARROW),
     "ras_resnet": Released(24_697_989, _RAS, "ras_resnet", 1e-3, thin=_THIN),
     "ras_v2": Released(24_585_156, _RAS_V2, "ras_v2", 1e-3, thin=_THIN),
+    "samnet": Released(1_330_129, _SAMNET, "samnet", 1e-5, tuple(_SAMNET),
+                       thin={"depths": (0, 0, 1, 0, 1)}),
     "scrn": Released(25_226_498, {"saliency": "sal", "edge": "edge"}, "scrn", 1e-5,
                      thin=_THIN | {"units": 1}),
     "scwssod": Released(63_537_997, _GCPANET, "scwssod", in_bf16=_DEEPEST, thin=_THIN),

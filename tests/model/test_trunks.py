@@ -191,6 +191,24 @@ def test_a_trunk_loads_advprop_weights_and_leaves_the_head(tmp_path, monkeypatch
         weights.load_backbone(model.build("tracer_te1"), str(tmp_path / SIZES[0].weights))
 
 
+@pytest.mark.parametrize("name, depths, released", [
+    ("samnet", (0, 1, 0, 0, 1), "context_path"), ("hvpnet", (1, 0, 0), "backbone")])
+def test_the_trunks_of_light_networks_load_the_authors_files(name, depths, released, tmp_path,
+                                                             monkeypatch):
+    """Under the keys that the released network has for its trunk, of which ``released`` is cut."""
+    network = model.build(name, depths=depths)
+    keys = network.trunk.imagenet_keys()
+    for ours, theirs in keys.items():
+        assert network.released_key(f"{released}.{theirs}") == f"trunk.{ours}"
+    own = network.trunk.state_dict()
+    file = network.trunk.imagenet.rpartition("/")[2]
+    torch.save({f"module.{theirs}": torch.full_like(own[ours], 2) for ours, theirs in keys.items()},
+               tmp_path / file)
+    monkeypatch.setattr(weights, "CHECKPOINTS", tmp_path)
+    assert f"{file}, {len(keys)} tensors" in weights.load_backbone(network)
+    assert all((tensor == 2).all() for tensor in network.trunk.state_dict().values())
+
+
 @pytest.mark.parametrize("width", [0, -1, "half"])
 def test_a_width_that_is_none_is_refused(width):
     with pytest.raises(UserError, match=f"above 0 and at most 16, not {width!r}"):
