@@ -8,4 +8,6 @@ setup_environment requirements.txt requirements-dev.txt
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 # One process a core, up to four, each with a thread of its own.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+# The tests start many processes, which would each compile the code anew.
+unset PYTHONDONTWRITEBYTECODE
 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal "$@"
