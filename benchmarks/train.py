@@ -4,6 +4,7 @@
     python -m benchmarks.train --config wssa scwssod --size 160 --batch 4 --steps 3
     python -m benchmarks.train --config cpd_vgg --without memory     what one part is worth
     python -m benchmarks.train --config cpd_vgg train.compile=true
+    python -m benchmarks.train --save docs/benchmarks.json       for the documents' tables
 
 Plain: float32, channels first, PyTorch's default optimizer, memory returned to the system at once,
 and the parts of ``benchmarks/released.py`` as the released code writes them. Ours is what train.py
@@ -11,6 +12,7 @@ does. Both sides take the same steps of the recipe, from the same random weights
 images, masks, scribbles and edges, each in a process of its own. The command prints a Markdown row
 for each recipe: images a second in training and inference with their ratios, our peak memory over
 the plain side's, and the parts of our step in seconds; and to stderr the losses of both sides.
+``--save`` keeps the rows in a file, of which ``python -m report zoo`` makes these tables.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
+from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,10 +36,13 @@ from data.scribbles import Pen, write_scribbles
 from data.split import find_data
 from engine.precision import Precision
 from engine.run import Run
+from report import speeds
 from utils.cli import parse_with_overrides
 from utils.config import load_config, recipe_path
 from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
+from utils.machine import cores, processor
+from utils.origin import commit
 from utils.paths import CONFIGS
 from utils.world import World
 
@@ -45,7 +51,6 @@ from .process import in_a_process, peak_mib
 from .released import install
 
 PARTS = ("precision", "layout", "optimizer", "memory", "released")  # in which the sides differ
-STEP = ("data", "forward", "backward", "update")
 WARM_UP = 2  # steps that are not timed
 MOVED = {"loss": "the recipe says it (--config, loss.… as key=value)",
          "precision": "now train.precision=…", "compile": "now train.compile=true"}
@@ -63,12 +68,17 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--without", nargs="+", choices=PARTS, default=list(PARTS),
                         help="what the plain side lacks (default: all)")
     parser.add_argument("--gpu", default="auto")
+    parser.add_argument("--save", type=Path, metavar="FILE",
+                        help="put the rows into this JSON file; those of other recipes stay")
     for name in MOVED:
         parser.add_argument(f"--{name}", nargs="?", const="", help=argparse.SUPPRESS)
     args = parse_with_overrides(parser, argv, ["config"])
     for name, place in MOVED.items():
         if getattr(args, name) is not None:
             raise UserError(f"--{name}: {place}")
+    if args.save and (args.overrides or args.without != list(PARTS)):
+        raise UserError("--save keeps what the recipes give; leave out "
+                        f"{' '.join(args.overrides) or '--without'}, or --save")
     names = args.config or sorted(path.stem for path in CONFIGS.glob("*.yaml")
                                   if path.stem != "demo")
     args.config = [recipe_path(name) for name in names]
@@ -107,7 +117,8 @@ def measure(path: Path, overrides: list[str], steps: int, gpu: str, without: lis
     infer = clock.inference(network, precision)
     parts = [statistics.median(column) for column in zip(*clock.rows[WARM_UP:], strict=True)]
     return {"device": f"{device}, {precision.name}", "batch": config.train.batch,
-            "size": config.data.size, "parts": dict(zip(STEP, parts, strict=True)),
+            "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+            "size": str(config.data.size), "parts": dict(zip(speeds.STEP, parts, strict=True)),
             "step": statistics.median(map(sum, clock.rows[WARM_UP:])),
             "infer": statistics.median(infer[-steps:]), "mib": peak_mib(device),
             "losses": clock.losses}
@@ -117,7 +128,7 @@ class Clock:
     """Takes the times of a run's steps, in place of the loop's bookkeeping and saving.
 
     Attributes:
-        rows: the seconds of each step's parts, as ``STEP`` names them.
+        rows: the seconds of each step's parts, as ``speeds.STEP`` names them.
         losses, images: of each step.
     """
 
@@ -190,16 +201,24 @@ def overrides_of(path: Path, args: argparse.Namespace) -> list[str]:
     return words
 
 
-def row_of(name: str, plain: dict, ours: dict) -> str:
-    """The Markdown row of a recipe."""
-    sides = (plain, ours)
-    cells = [name, f"{ours['size']}, {ours['batch']}"]
-    for what in ("step", "infer"):
-        cells += [f"{side['batch'] / side[what]:.2f}" for side in sides]
-        cells.append(f"{plain[what] / ours[what]:.2f}")
-    cells.append(f"{ours['mib'] / plain['mib']:.2f}")
-    cells.append(" ".join(f"{ours['parts'][part]:.3f}" for part in STEP))
-    return f"| {' | '.join(cells)} |"
+def row_of(plain: dict, ours: dict) -> dict:
+    """What was measured of a recipe, as ``report.speeds`` keeps it, without date and commit."""
+    def images_a_second(part: str) -> dict[str, float]:
+        slow, fast = (side["batch"] / side[part] for side in (plain, ours))
+        return {"plain": round(slow, 3), "here": round(fast, 3), "ratio": round(fast / slow, 3)}
+
+    return {"size": ours["size"], "batch": ours["batch"], "training": images_a_second("step"),
+            "inference": images_a_second("infer"), "memory": round(ours["mib"] / plain["mib"], 3),
+            "seconds": {part: round(ours["parts"][part], 4) for part in speeds.STEP},
+            "device": ours["device"], "machine": ours["machine"], "cores": cores(),
+            "torch": torch.__version__}
+
+
+def name_of(path: Path) -> str:
+    """A recipe's name in configs/, such as ``paper/cpd_vgg``; the path of any other."""
+    path = path.resolve()
+    inside = path.is_relative_to(CONFIGS)
+    return (path.relative_to(CONFIGS) if inside else path).with_suffix("").as_posix()
 
 
 @reports_errors
@@ -207,15 +226,18 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     words = {path: overrides_of(path, args) for path in args.config}
     batch = max(load_config(path, words[path]).train.batch for path in args.config)
-    print("| recipe | size, batch | training: plain | here | ratio | inference: plain | here "
-          f"| ratio | memory | {', '.join(STEP)} |\n|{' --- |' * 10}")
+    session = {"date": f"{datetime.now(timezone.utc):%Y-%m-%d}", "commit": commit()}
+    print(speeds.head(), end="")
     with tempfile.TemporaryDirectory() as folder:
         made = in_a_process(make_data, Path(folder), batch * (args.steps + WARM_UP))
         made.append(f"train.steps={args.steps + WARM_UP}")
         for path in args.config:
             plain, ours = (in_a_process(measure, path, words[path] + made, args.steps, args.gpu,
                                         without) for without in (args.without, []))
-            print(row_of(path.stem, plain, ours), flush=True)
+            row = row_of(plain, ours) | session
+            print(speeds.line(path.stem, row), end="", flush=True)
+            if args.save:
+                speeds.add_speed(args.save, name_of(path), row)
             for name, side in (("plain", plain), ("here", ours)):
                 print(f"losses, {name}:", *(f"{loss:.4g}" for loss in side["losses"]),
                       file=sys.stderr)

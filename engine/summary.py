@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -16,17 +17,32 @@ from utils.schema import sides
 from .prediction import evaluating
 
 
+def _of_lstm(x: Sequence[int], weights: object, hidden: object, *_: object, **__: object) -> int:
+    """Operations of an LSTM on (steps, N, C), or (N, steps, C): each matrix at each step.
+
+    Args:
+        weights, hidden: shapes of the CPU's two matrices; on a GPU ``weights`` is a list of all
+            matrices and biases.
+    """
+    shapes = weights if isinstance(weights, list) else [weights, hidden]
+    return 2 * x[0] * x[1] * sum(math.prod(shape) for shape in shapes if len(shape) == 2)
+
+
+#: What ``FlopCounterMode`` does not know: LSTMs on the CPU (one direction) and on a GPU (whole).
+_FORMULAS = {torch.ops.aten.mkldnn_rnn_layer: _of_lstm, torch.ops.aten._cudnn_rnn: _of_lstm}
+
+
 def count(network: nn.Module, size: int | Sequence[int]) -> dict[str, tuple[int, int]]:
     """Part → parameters, and multiply–adds of one image of ``size``, one side or height and width;
     "" is the whole.
 
     Parts are the network's children by name; a trunk among them is parted into its stages.
-    Counted by torch's ``FlopCounterMode`` in convolutions and matrix products (two operations are
-    one multiply–add), in evaluation mode. Parameters shared by parts count in each, and once in
-    the whole.
+    Counted by torch's ``FlopCounterMode`` in convolutions and matrix products, those of LSTMs
+    included (two operations are one multiply–add), in evaluation mode. Parameters shared by parts
+    count in each, and once in the whole.
     """
     device = next(network.parameters()).device
-    counter = FlopCounterMode(display=False, depth=None)
+    counter = FlopCounterMode(display=False, depth=None, custom_mapping=_FORMULAS)
     with evaluating(network), torch.no_grad(), counter:
         network(torch.zeros(1, 3, *sides(size), device=device))
     flops = counter.get_flop_counts()

@@ -96,8 +96,7 @@ _NETWORKS: dict[str, tuple[type[Network], dict]] = {
 }
 
 __all__ = ["Network", "Objective", "build", "from_recipe", "names", "network_class",
-           "note_convention", "objective_of",
-           "require_outputs"]
+           "note_convention", "objective_of", "options_of", "require_outputs"]
 
 
 def names() -> list[str]:
@@ -140,10 +139,16 @@ def from_recipe(config: DictConfig) -> Network:
     """
     kind, size = network_class(config.model.name), config.data.size
     kind.require_any_size() if size == NATIVE else kind.require_size(*sides(size))
-    options = OmegaConf.to_container(config.model.options)
+    options = options_of(config)
     if kind.wants_statistics:
         options = {name: tuple(config.data[name]) for name in ("mean", "std")} | options
     return build(config.model.name, **options)
+
+
+def options_of(config: DictConfig) -> dict:
+    """The options of a recipe's network: those that its name stands for, and over them
+    ``model.options``."""
+    return _NETWORKS[config.model.name][1] | OmegaConf.to_container(config.model.options)
 
 
 def objective_of(config: DictConfig) -> Objective:

@@ -48,6 +48,9 @@ class Network(nn.Module, ABC):
     #: Whether the outputs beside ``saliency`` have sizes of their own, at which the paper
     #: supervises them.
     own_sizes: ClassVar[bool] = False
+    #: Options with which torch computes all of it, so that it can be traced, exported and counted,
+    #: where the released way leaves torch.
+    in_torch: ClassVar[Mapping[str, object]] = {}
     #: Class of the objective, for papers whose losses are more than a table ``loss.terms``.
     objective: ClassVar[type | None] = None
 

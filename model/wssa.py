@@ -130,6 +130,7 @@ class WSSA(Network):
     }
     never_run = ("layer5.", "layer6.", "classification.", "rcab_feat.")
     wants_statistics = True
+    in_torch: Mapping[str, object] = {"canny": "torch"}
     objective = WSSAObjective
 
     def __init__(self, trunk: str = "vgg16", canny: str = "released",

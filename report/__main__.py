@@ -6,6 +6,7 @@
     python -m report page --pred maps/WSSA/ECSSD --gt ECSSD/ground_truth_mask
     python -m report curves --data ECSSD      the figures alone, as PDF and PNG
     python -m report records                  docs/records/*.json → docs/reproduction.md
+    python -m report zoo                      all networks: docs/zoo.md, and the README's table
 
 table reads results/scores.json. page and curves score maps as eval.py does, and need neither a
 checkpoint nor a recipe; what is wrong with maps is listed, and shown on the page, and the exit
@@ -48,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
         settle(args, keys)
     elif keys:
         raise UserError(f"{keys[0]}: {args.command} reads no masks; page and curves do")
-    commands = {"table": _table, "page": _page, "curves": _curves, "records": _records}
+    commands = {"table": _table, "page": _page, "curves": _curves, "records": _records,
+                "zoo": _zoo}
     if refused := commands[args.command](args):
         raise UserError(f"{refused} scores are not given, because the maps or masks above are "
                         "missing, too many or unusable; mend them, or score the others with "
@@ -120,6 +122,16 @@ def _records(args: argparse.Namespace) -> None:
     print(f"{args.out}: {len(records)} record(s)")
 
 
+def _zoo(args: argparse.Namespace) -> None:
+    import model  # networks, which the other reports do without
+
+    from .zoo import documents, entries
+
+    for path, text in documents(entries(model.names())).items():
+        write(path, text)
+        print(path)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m report", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,6 +141,8 @@ def _parser() -> argparse.ArgumentParser:
     page = commands.add_parser("page", help="an HTML page with scores, curves and all pictures")
     curves = commands.add_parser("curves", help="curves and distributions as figures for papers")
     records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
+    commands.add_parser("zoo", help="docs/zoo.md, what each network is, costs and is shown to do, "
+                                    "and the tables of README.md and docs/performance.md")
     for command in (table, page, curves):
         add_choice(command)
         command.add_argument("--methods", nargs="+", action="extend", metavar="NAME",

@@ -136,15 +136,16 @@ def _text(cell: Cell) -> Text:
 def markdown(table: Table) -> str:
     """A heading, a pipe table and a list of notes."""
     lines = [f"### {escape_markdown(table.title)}", "",
-             _piped(escape_markdown(heading) for heading in table.headings),
-             _piped("---" if number < table.words else "--:"
+             piped(escape_markdown(heading) for heading in table.headings),
+             piped("---" if number < table.words else "--:"
                     for number in range(len(table.headings)))]
-    lines += [_piped(_MARKDOWN[cell.mark].format(escape_markdown(cell.text)) if cell.text else ""
+    lines += [piped(_MARKDOWN[cell.mark].format(escape_markdown(cell.text)) if cell.text else ""
                      for cell in row) for group in table.groups for row in group]
     return "\n".join([*lines, "", *(f"- {escape_markdown(note)}" for note in table.notes), ""])
 
 
-def _piped(texts: Iterable[str]) -> str:
+def piped(texts: Iterable[str]) -> str:
+    """A row of a Markdown table, of texts that are Markdown."""
     return f"| {' | '.join(texts)} |"
 
 

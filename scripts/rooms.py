@@ -58,8 +58,8 @@ def arrows() -> list[tuple[str, str]]:
 
 
 def may_import(room: str, target: str) -> bool:
-    """``tests`` is above all rooms, but for the scripts that make the docs."""
-    level = LEVEL.get(target, LEVEL["scripts"] - 1 if room == "scripts" else len(LEVELS))
+    """``tests`` is above all rooms."""
+    level = LEVEL.get(target, len(LEVELS))
     return target in STANDS_ON[room] if room in STANDS_ON else level < LEVEL[room]
 
 

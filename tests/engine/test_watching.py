@@ -107,6 +107,22 @@ def test_the_summary_counts_parameters_and_multiply_adds(capsys):
     assert "55.30 k" in capsys.readouterr().out
 
 
+class Rows(nn.Module):
+    """An LSTM that reads all pixels from both ends."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 5, batch_first=True, bidirectional=True)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.lstm(image.flatten(2).transpose(1, 2))[0]
+
+
+def test_the_summary_counts_the_matrices_of_an_lstm():
+    """Two directions, four gates of five units, each of 3 inputs and 5 units, at 4·6 steps."""
+    assert count(Rows(), (4, 6))[""] == (2 * 20 * (3 + 5 + 2), 24 * 2 * 20 * (3 + 5))
+
+
 @pytest.mark.parametrize("name", ["cpd_vgg", "scwssod_vgg", "wssa"])
 def test_the_summary_shows_the_stages_of_a_trunk(name):
     network = model.build(name, width=0.0625)

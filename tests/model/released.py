@@ -23,7 +23,6 @@ class Released(NamedTuple):
         probabilities: outputs that the released code gives as probabilities.
         left_out: what loading the official checkpoint prints of tensors that never run.
         in_bf16: outputs that stay near float32 in mixed precision; all, if it is empty.
-        options: to trace and export with, where the released way leaves torch.
         thin: options of a thin version, which the tests with values run on, but for the reference
             outputs; its trunk is another's that is tested with values.
         like: a network of the same class that is tested with values in this one's place; this one,
@@ -38,7 +37,6 @@ class Released(NamedTuple):
     probabilities: tuple[str, ...] = ()
     left_out: str = ""
     in_bf16: tuple[str, ...] = ()
-    options: dict = {}  # noqa: RUF012
     thin: dict = {}  # noqa: RUF012
     like: str = ""
 
@@ -143,7 +141,7 @@ RELEASED = {
     "tracer_vgg": Released(19_567_846, _TRACER, like="tracer_te0"),
     "u2net": Released(44_009_869, _U2NET, "u2net", 1e-5, tuple(_U2NET), like="u2netp"),
     "u2netp": Released(1_131_181, _U2NET, "u2netp", 1e-5, tuple(_U2NET)),
-    "wssa": Released(15_526_029, _WSSA, "wssa", 1e-3, options={"canny": "torch"},
+    "wssa": Released(15_526_029, _WSSA, "wssa", 1e-3,
                      left_out="33 tensors (1270674 values) of classification, layer5, layer6, "
                               "rcab_feat"),
 }

@@ -90,7 +90,7 @@ def weightless(request) -> tuple[Released, model.Network, list[str]]:
                                (torch.hub, "download_url_to_file"), (Path, "open"),
                                (builtins, "open")):
             patch.setattr(module, reader, record(getattr(module, reader)))
-        network = model.build(request.param, **RELEASED[request.param].options)
+        network = model.build(request.param, **model.network_class(request.param).in_torch)
     return RELEASED[request.param], network, reads
 
 
@@ -187,7 +187,8 @@ def random_network(request) -> tuple[Released, model.Network]:
     rounding until it decides the output, which is then no measure of anything."""
     torch.manual_seed(0)
     released = RELEASED[request.param]
-    network = model.build(request.param, **released.options | released.thin).train()
+    in_torch = model.network_class(request.param).in_torch
+    network = model.build(request.param, **in_torch | released.thin).train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.constant_(module.weight, 0.1)
