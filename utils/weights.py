@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from .errors import UserError, list_problems
+from .onnx_file import Exported, named
 from .paths import CHECKPOINTS, ROOT
 from .state import State, Wanted, all_finite, read_state, shape
 from .weights_file import note, read_file
@@ -33,7 +34,8 @@ def load_weights(network: nn.Module, source: str | Path | Mapping, key: str = ""
     Our own checkpoints, plain state dicts and the papers' official checkpoints are recognised by
     their keys; the latter go through the network's ``released_key``. Wrapping dicts, prefixes and
     counters are taken off (``utils.state``), half precision is converted, and tensors of parts
-    that never run are left out, each with a note.
+    that never run are left out, each with a note. Tensors of an ONNX network whose batch norms are
+    merged are matched by the order of its convolutions (``utils.onnx_file``).
 
     Args:
         key: under which the file holds the weights, where several would fit.
@@ -45,6 +47,12 @@ def load_weights(network: nn.Module, source: str | Path | Mapping, key: str = ""
     """
     if not isinstance(source, Mapping):
         origin, source = str(source), read_file(Path(source), of_others=True)
+    if isinstance(source, Exported):
+        if source.merged:
+            note(f"{origin}: an exported network, whose batch norms are merged into its "
+                 f"{len(source.convolutions)} convolutions; these are matched by their order, and "
+                 "are good for testing alone")
+        source = named(source, network, origin)
     own = network.state_dict()
     ways = [Wanted(own), Wanted(own, network.released_key, network.never_run)]
     reading = read_state(source, ways, origin, key, partial)

@@ -1,4 +1,4 @@
-"""Reading a file of weights, of torch or of safetensors. No code of a file ever runs.
+"""Reading a file of weights, of torch, of safetensors or of ONNX. No code of a file ever runs.
 
 Whatever else people save, download or rename to ``.pth`` is told apart by its first bytes, and the
 message says what to do with it.
@@ -25,7 +25,9 @@ from torch import Tensor
 from .archive import damage_of, is_archive
 from .errors import UserError, lacks_memory
 from .files import sha256_of
+from .onnx_file import read_onnx
 
+_ONNX = rb"\x08[\x01-\x40][\x12\x3a]"
 #: How a file begins → what it is, and the way out.
 _KINDS = (
     (rb"(\xef\xbb\xbf)?\s*(?i:<!doctype|<html|<head|<\?xml)",
@@ -36,8 +38,9 @@ _KINDS = (
      "`git lfs pull` where it was cloned"),
     (rb"\x89HDF\r\n",
      "it is an HDF5 file, such as Keras writes (.h5). Only weights of PyTorch can be loaded"),
-    (rb"\x08[\x01-\x40][\x12\x3a]",
-     "it is an ONNX network. Name the PyTorch weights that it was exported from"),
+    (_ONNX,
+     "it is an ONNX network. Name the PyTorch weights that it was exported from; test.py with "
+     "--config RECIPE reads it, and train.py as weights.network"),
     (rb"(?s:.{257})ustar", "it is a tar archive. Unpack it and name the file in it"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd",
      "it is a compressed archive. Unpack it and name the file in it"),
@@ -62,7 +65,8 @@ def read_file(path: Path, of_others: bool = False) -> dict:
 
     Args:
         of_others: whether the file may be another project's. NumPy's numbers, a Namespace and the
-            like are then replaced by a ``LeftOut``, with a note.
+            like are then replaced by a ``LeftOut``, with a note; of an ONNX network the result is
+            an ``onnx_file.Exported``.
 
     Raises:
         UserError: missing, damaged, or not a weights file; the message says what it is.
@@ -79,6 +83,8 @@ def read_file(path: Path, of_others: bool = False) -> dict:
         return _read_safetensors(path)
     if head.startswith(b"\x93NUMPY") and b"'|O'" in head:  # an object, such as a dict of arrays
         raise _unreadable(path, _of_arrays(path, "numpy.load(sys.argv[1], allow_pickle=True)[()]"))
+    if of_others and re.match(_ONNX, head):
+        return read_onnx(path)
     if strange := _kind(head):
         raise _unreadable(path, strange)
     if path.suffix == ".safetensors" and not _TORCH.match(head):
