@@ -140,8 +140,10 @@ MINET = {  # lartpang/MINet @ 0f4ecf7
         "p": 1, "brightness": 0.1, "contrast": 0.1, "saturation": 0.1}}],
     "train.batch": 4, "train.epochs": 50, "optim.name": "sgd", "optim.lr": 1e-3,
     "optim.momentum": 0.9, "optim.nesterov": False, "optim.weight_decay": 5e-4,
-    "optim.decay_all": False, "optim.schedule": "poly_epoch", "optim.power": 0.9,
+    "optim.decay_bias": False, "optim.schedule": "poly_epoch", "optim.power": 0.9,
+    "optim.no_decay": ["aggregate.*.bn?_?.weight", "interact.*.bn?_?.weight"],
     "test.minmax": False, "test.resize": "nearest", "test.data": FIVE}
+MINET_RES50 = {"optim.no_decay": [*MINET["optim.no_decay"], "trunk.layer*.bn?.weight"]}
 GATENET = {  # Xiaoqi-Zhao-DLUT/GateNet-RGB-Saliency @ 35b3f3f; 37.9 epochs of 2639 batches
     "loss.terms": {"saliency": {"bce": 1}, "pyramid": {"bce": 1}}, "data.size": 384,
     "data.flip": 0.5, "data.soft_mask": False, "data.mask_resize": "nearest",
@@ -262,7 +264,7 @@ RECIPES = {
     "cpd_vgg": CPD, "cpd_resnet": CPD, "wssa": WSSA, "scwssod": SCWSSOD, "scwssod_vgg": SCWSSOD,
     "bgnet": BGNET, "f3net": F3NET, "gcpanet": GCPANET, "ldf": LDF, "ldf_coarse": LDF_COARSE,
     "basnet": BASNET, "icon_vgg": ICON, "scrn": SCRN, "ras_resnet": RAS, "ras_v2": RAS_V2,
-    "minet_vgg16": MINET, "minet_res50": MINET,
+    "minet_vgg16": MINET, "minet_res50": MINET | MINET_RES50,
     "gatenet_vgg": GATENET, "gatenet_resnet": GATENET, "edn_vgg": EDN,
     "egnet_vgg": EGNET | {"optim.lr": 2e-5}, "egnet_resnet": EGNET | {
         "optim.lr": 5e-5, "optim.eval_norm": ["all"], "optim.frozen_norm": ["all"]},

@@ -103,6 +103,8 @@ def test_first_steps_equal_the_released_training(golden, name):
     load_weights(network, released_state(golden, RELEASED[name].golden)[2])
     train_mode(network, config.optim.eval_norm, config.optim.frozen_norm)
     optimizer, objective = build_optimizer(config.optim, network), model.objective_of(config)
+    assert sorted(len(group["params"]) for group in optimizer.param_groups) == \
+        sorted(reference["tensors_with_gradient"])
     schedule, parts = Schedule(config.optim, optimizer, case.run), Parts(network, config.train)
     sample = sample_of(case, golden.golden_input((case.images, 3, *case.size), 0))
     lines = list(zip(reference["steps"], case.tolerances, strict=False))
@@ -119,3 +121,20 @@ def test_first_steps_equal_the_released_training(golden, name):
         if step < len(lines):
             clip_gradients(network.parameters(), config.optim.clip_value, config.optim.clip_norm)
             optimizer.step()
+
+
+def test_the_norms_that_minets_test_of_names_misses_decay():
+    """On ResNet-50: the stem's, the downsamplings' and the decoder's, 11 in all (docs/minet.md)."""
+    config = load_config(CONFIGS / "minet_res50.yaml").optim
+    with torch.device("meta"):
+        network = model.build("minet_res50")
+    groups = build_optimizer(config, network).param_groups
+    decays = {id(parameter): bool(group["weight_decay"])
+              for group in groups for parameter in group["params"]}
+    assert {group["factor"] for group in groups} == {1}
+    assert sorted(name for name, parameter in network.named_parameters()
+                  if parameter.ndim == 1 and decays[id(parameter)]) == sorted([
+        "trunk.conv1.bn1.weight",
+        *(f"trunk.layer{stage}.0.downsample.1.weight" for stage in (1, 2, 3, 4)),
+        *(f"decode.{stride}.1.weight" for stride in (1, 2, 4, 8, 16, 32))])
+    assert all(decays[id(parameter)] for parameter in network.parameters() if parameter.ndim > 1)
