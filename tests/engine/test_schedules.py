@@ -70,15 +70,6 @@ def test_a_restart_forgets_the_moments_after_a_milestone(restart):
     assert (weight in schedule.optimizer.state) != restart
 
 
-def test_biases_may_have_a_rate_of_their_own_and_no_decay():
-    config = default_config().optim
-    config.weight_decay, config.bias_factor, config.decay_bias = 0.1, 2.0, False
-    network = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm2d(1))
-    groups = {group["column"]: group for group in build_optimizer(config, network).param_groups}
-    assert {name: (len(group["params"]), group["factor"], group["weight_decay"])
-            for name, group in groups.items()} == {"lr": (2, 1, 0.1), "lr_bias": (2, 2, 0)}
-
-
 def test_wssas_rate_is_the_compounding_one_with_its_numbers():
     values = rates("compounding", 30, gamma=0.9, drop_every=20)
     assert values[18] == 1
