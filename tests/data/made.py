@@ -1,7 +1,8 @@
-"""Small files that the tests of data/ make."""
+"""Small files and samples that the tests of data/ make."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
+from data.augmentation import augment, read_steps
 from utils.config import default_config
-from utils.schema import DataConfig
+from utils.schema import DataConfig, sides
 
 SQUARE = np.zeros((6, 8), np.uint8)
 SQUARE[1:4, 2:7] = 255
@@ -49,3 +51,23 @@ def same_batches(first: list[dict], second: list[dict]) -> bool:
         a["name"] == b["name"] and all(torch.equal(value, b[key]) for key, value in a.items()
                                        if isinstance(value, torch.Tensor))
         for a, b in zip(first, second, strict=True))
+
+
+SIZE = 24  # of made layers, in pixels
+OPTIONS = options_of()
+
+
+def layers_of(seed: int = 0, size: int | tuple[int, int] = SIZE) -> dict[str, torch.Tensor]:
+    """A coloured noise, and a mask, scribble and edges that are all one picture of numbers."""
+    random, size = np.random.default_rng(seed), sides(size)
+    target = random.integers(0, 3, (1, *size), np.uint8)
+    layers = {"image": random.integers(0, 256, (3, *size), np.uint8), "mask": target * 100,
+              "scribble": np.where(target == 2, 255, target).astype(np.uint8), "edge": target}
+    return {name: torch.from_numpy(layer) for name, layer in layers.items()}
+
+
+def always(name: str, layers: dict[str, torch.Tensor], seed: int, mask_resize: str = "bilinear",
+           **values) -> dict[str, torch.Tensor]:
+    """What one augmentation makes of layers."""
+    steps = read_steps([{name: {"p": 1, **values}}])
+    return augment(layers, seed, replace(OPTIONS, mask_resize=mask_resize), steps)
