@@ -49,9 +49,9 @@ from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.files import write_text
 from utils.lock import locked
+from utils.option import NATIVE
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS
-from utils.schema import NATIVE
 from utils.stop import stop_signals
 from utils.weights import initialise, read_file
 from utils.world import World, joined

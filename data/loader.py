@@ -27,8 +27,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from utils.choices import MASK_EDGES
 from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
+from utils.option import NATIVE
 from utils.resize import SKIMAGE_BORDERS
-from utils.schema import NATIVE, DataConfig, sides
+from utils.schema import DataConfig, sides
 from utils.world import World
 
 from .cache import open_cache

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from utils.errors import UserError, list_problems
 from utils.images import UnreadableError
-from utils.schema import NATIVE
+from utils.option import NATIVE
 
 from .decode import upright_size
 from .pairing import Pair

@@ -11,7 +11,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from utils.errors import UserError, nearest
-from utils.schema import NATIVE, sides
+from utils.option import NATIVE
+from utils.schema import sides
 
 from .base import Network
 from .basnet import BASNet

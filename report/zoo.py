@@ -21,8 +21,9 @@ import model
 from engine.summary import count
 from utils.config import load_config
 from utils.errors import UserError
+from utils.option import NATIVE
 from utils.paths import CONFIGS, DOCS, ROOT
-from utils.schema import NATIVE, sides
+from utils.schema import sides
 
 from . import speeds
 from .records import differences, read_records

@@ -22,8 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .choices import MASK_EDGES
 from .errors import UserError, guess, nearest
+from .option import items
 from .paths import CONFIGS, absolute, absolute_spec
-from .schema import Config, OfficialWeights, ReportedNumber, groups, items, kind_of, options
+from .schema import Config, OfficialWeights, ReportedNumber, groups, kind_of, options
 from .values import read_word, read_yaml
 
 #: (key, value of before) → the entries that mean the same now. Recipes, checkpoints and command
