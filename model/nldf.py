@@ -1,8 +1,9 @@
 """NLDF: Non-Local Deep Features for Salient Object Detection.
 
-Luo, Mishra, Achkar, Eichel, Li and Jodoin, CVPR 2017. Features and their contrast, which is their
-distance from the mean around, are joined from deep to shallow; a global feature of the deepest
-stage is added to every pixel's score.
+Luo, Mishra, Achkar, Eichel, Li and Jodoin, CVPR 2017. Each level has features and their contrast,
+which is their distance from the mean around each pixel. Both are joined from deep to shallow into a
+local feature, and the deepest level also gives a global feature of the whole image. A pixel's score
+is the sum of the scores of the two.
 
 The network is that of the PyTorch port AceCoooool/NLDF-pytorch, whose weights load; the paper's own
 code is in TensorFlow and predicts two channels (docs/nldf.md).
@@ -34,10 +35,10 @@ class NLDF(Network):
 
     released_keys: Mapping[str, str] = released_features(r"base\.") | {
         r"feat\.(\d)\.conv1\.": r"features.\1.",
-        r"pool\.0\.": "local.",
+        r"pool\.0\.": "local_feature.",
         r"pool\.(\d)\.": r"up.\1.",
-        r"glob\.": "context.",
-        r"conv_g\.": "context_score.",
+        r"glob\.": "global_feature.",
+        r"conv_g\.": "global_score.",
         r"conv_l\.": "local_score.",
     }
     fixed_side = 352
@@ -52,12 +53,12 @@ class NLDF(Network):
         self.up = nn.ModuleDict({
             str(level): nn.ConvTranspose2d((6 - level) * WIDTH, (5 - level) * WIDTH, 3, 2, 1, 1)
             for level in (1, 2, 3, 4)})
-        self.local = nn.Conv2d(6 * WIDTH, 5 * WIDTH, 1)
-        self.context = nn.Sequential(
+        self.local_feature = nn.Conv2d(6 * WIDTH, 5 * WIDTH, 1)
+        self.global_feature = nn.Sequential(
             nn.Conv2d(self.trunk.widths[-1], WIDTH, 5), nn.ReLU(inplace=True),
             nn.Conv2d(WIDTH, WIDTH, 5), nn.ReLU(inplace=True), nn.Conv2d(WIDTH, WIDTH, 3))
         self.local_score = nn.Conv2d(5 * WIDTH, 1, 1)
-        self.context_score = nn.Conv2d(WIDTH, 1, 1)
+        self.global_score = nn.Conv2d(WIDTH, 1, 1)
         draw_convolutions(self, nn.init.xavier_uniform_)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -69,6 +70,6 @@ class NLDF(Network):
             feature = F.relu(self.features[level](pooled[level]))
             contrast = feature - F.avg_pool2d(feature, 3, 1, padding=1)
             joined = torch.cat([feature, contrast, *passed], dim=1)
-            passed = [F.relu(self.up[str(level)](joined)) if level else self.local(joined)]
-        half = self.local_score(passed[0]) + self.context_score(self.context(pooled[-1]))
+            passed = [F.relu(self.up[str(level)](joined)) if level else self.local_feature(joined)]
+        half = self.local_score(passed[0]) + self.global_score(self.global_feature(pooled[-1]))
         return {"saliency": resize_to(half, image, True), "half": half}

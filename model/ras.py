@@ -17,32 +17,27 @@ from torch import Tensor, nn
 
 from . import trunks
 from .base import Network
-from .blocks import draw_convolutions, draw_small, resize_to
+from .blocks import conv_norm_relu, draw_convolutions, draw_small, resize_to
 from .trunks.resnet import released_stages
 
 WIDTH = 64  # channels of all heads
 
 
-def convolutions(norm: bool, *kernels: tuple[int, int], channels: int = WIDTH) -> list[nn.Module]:
+def convolutions(norm: bool, *kernels: tuple[int, int]) -> list[nn.Module]:
     """A 64-channel convolution that keeps height and width, with ReLU, for each kernel and
     dilation; with ``norm`` a batch norm between the two."""
-    layers: list[nn.Module] = []
-    for kernel, dilation in kernels:
-        layers.append(nn.Conv2d(channels, WIDTH, kernel, padding=dilation * (kernel // 2),
-                                dilation=dilation))
-        layers += [nn.BatchNorm2d(WIDTH)] * norm
-        layers.append(nn.ReLU(inplace=True))
-        channels = WIDTH
-    return layers
+    return [layer for kernel, dilation in kernels
+            for layer in conv_norm_relu(WIDTH, WIDTH, kernel, dilation, bias=True)
+            if norm or not isinstance(layer, nn.BatchNorm2d)]
 
 
 def convert(channels: int, norm: bool) -> nn.Sequential:
     """1×1 convolution to 64 channels, with ``norm`` also batch norm and ReLU."""
-    layers = convolutions(norm, (1, 1), channels=channels)
-    return nn.Sequential(*(layers if norm else layers[:1]))
+    layers = conv_norm_relu(channels, WIDTH, 1, bias=True)
+    return layers if norm else layers[:1]
 
 
-class Context(nn.Module):
+class MultiScaleContext(nn.Module):
     """Logits of the deepest stage, from four branches of growing reach (the paper's MSCM)."""
 
     def __init__(self, channels: int, norm: bool):
@@ -105,7 +100,7 @@ class RAS(Network):
         self.trunk = trunks.build(trunk, trunks.levels(trunk, (2, 4, 8, 16, 32)), **trunk_options)
         self.stages = [stage for stage in self.trunk.levels if self.trunk.strides[stage] >= finest]
         channels = self.trunk.channels
-        self.context = Context(channels[self.stages[-1]], norm)
+        self.context = MultiScaleContext(channels[self.stages[-1]], norm)
         self.reverse = nn.ModuleDict({stage: ReverseAttention(channels[stage], norm)
                                       for stage in self.stages[:-1]})
         if not norm:
@@ -116,9 +111,9 @@ class RAS(Network):
         """(N, 3, H, W) normalised RGB → logits (N, 1, H, W): ``saliency`` from the finest stage,
         and ``side3`` … ``side5`` from stages 3 to 5; ``side2`` where stage 1 gives the saliency."""
         features = self.trunk(image)
-        maps = [self.context(features[self.stages[-1]])]
+        maps = [self.context(features[self.stages[-1]])]  # from deep to shallow
         for stage in self.stages[-2::-1]:
             maps.append(self.reverse[stage](features[stage], maps[-1]))
-        *sides, saliency = (resize_to(logits, image, True) for logits in maps)
+        saliency, *sides = (resize_to(logits, image, True) for logits in reversed(maps))
         return {"saliency": saliency,
-                **{f"side{5 - number}": side for number, side in reversed([*enumerate(sides)])}}
+                **{f"side{number}": side for number, side in enumerate(sides, 6 - len(sides))}}
