@@ -1,8 +1,8 @@
 """EDN: Salient Object Detection via Extremely-Downsampled Network.
 
-Wu, Liu, Zhang, Cheng and Ren, TIP 2022 (arXiv 2012.13093). Two more stages halve the
-deepest one twice. What they see of the whole image gates the decoder's beginning, which joins
-levels by convolutions of growing dilation (the paper's SCPC).
+Wu, Liu, Zhang, Cheng and Ren, TIP 2022 (arXiv 2012.13093). Two more stages, conv6 and conv7, halve
+the deepest one twice. Their mean over the whole image gates their channels, with which the decoder
+begins. It joins levels by convolutions of growing dilation (the paper's SCPC).
 
 The batch norms of the released trunk are frozen and have no epsilon (docs/edn.md).
 """
@@ -42,9 +42,14 @@ class FrozenNorm(nn.Module):
         return x * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)
 
 
-class ScaleCorrelation(nn.Module):
-    """A residual bottleneck of four branches, each of which gets the result of the one before
-    (SCPC)."""
+class ScaleCorrelatedPyramid(nn.Module):
+    """A residual bottleneck of four branches, each of which gets the result of the one before (the
+    paper's SCPC, scale-correlated pyramid convolution).
+
+    Args:
+        base: channels of a branch for 64 channels.
+        dilations: of the branches.
+    """
 
     def __init__(self, channels: int, base: int, dilations: tuple[int, ...]):
         super().__init__()
@@ -80,8 +85,6 @@ class EDN(Network):
     released_keys: Mapping[str, str] = {
         r"backbone\.conv(\d)_(\d)\.conv\.": r"trunk.conv\1.conv\1_\2.",
         r"backbone\.conv(\d)_(\d)\.bn\.": r"trunk.conv\1.bn\1_\2.",
-        r"conv6\.(\d)\.": r"sixth.\1.",
-        r"conv7\.(\d)\.": r"seventh.\1.",
         r"fpn\.inners_a\.(\d)\.": r"lateral.\1.",
         r"fpn\.inners_b\.(\d)\.": r"down.\1.",
         r"fpn\.fuse\.": "fuse.",
@@ -90,8 +93,8 @@ class EDN(Network):
         r"cls3\.": "score.2.",
         r"cls4\.": "score.3.",
         r"cls5\.": "score.4.",
-        r"((?:sixth|seventh|lateral|down)\.\d)\.conv\.": r"\1.0.",
-        r"((?:sixth|seventh|lateral|down)\.\d)\.bn\.": r"\1.1.",
+        r"((?:conv6|conv7|lateral|down)\.\d)\.conv\.": r"\1.0.",
+        r"((?:conv6|conv7|lateral|down)\.\d)\.bn\.": r"\1.1.",
         r"(fuse\.\d\.\d)\.conv1\.": r"\1.enter.0.",
         r"(fuse\.\d\.\d)\.bn1\.": r"\1.enter.1.",
         r"(fuse\.\d\.\d)\.convs\.(\d)\.": r"\1.branches.\2.0.",
@@ -109,7 +112,7 @@ class EDN(Network):
                     setattr(module, name, FrozenNorm(child.num_features))
         channels = [*self.trunk.widths, 256, 256]
         widths = [width for width, *_ in LEVELS]
-        self.sixth, self.seventh = (
+        self.conv6, self.conv7 = (
             nn.Sequential(nn.MaxPool2d(2, 2), unit(before, 256, 3), unit(256, 256, 3))
             for before in (channels[4], 256))
         last = len(LEVELS) - 1
@@ -119,16 +122,16 @@ class EDN(Network):
         self.down = nn.ModuleList(unit(widths[level + 1], widths[level] // 2)
                                   for level in range(last))
         self.fuse = nn.ModuleList(
-            nn.Sequential(ScaleCorrelation(*shape), ScaleCorrelation(*shape)) for shape in LEVELS)
+            nn.Sequential(*(ScaleCorrelatedPyramid(*shape) for _ in range(2))) for shape in LEVELS)
         self.score = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in widths[:SUPERVISED])
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) normalised RGB, of at least 64 pixels a side → logits (N, 1, H, W):
         ``saliency``, and ``side1`` … ``side4`` of deeper levels."""
         features = self.trunk.maps(image)
-        features.append(self.sixth(features[-1]))
-        features.append(self.seventh(features[-1]))
-        gate = features[6].mean(dim=(2, 3), keepdim=True).sigmoid()
+        features.append(self.conv6(features[-1]))
+        features.append(self.conv7(features[-1]))
+        gate = features[6].mean(dim=(2, 3), keepdim=True).sigmoid()  # (N, 256, 1, 1)
         features[5:] = (x * gate for x in features[5:])
         x, maps = self.fuse[6](self.lateral[6](features[6])), []
         for level in (5, 4, 3, 2, 1, 0):

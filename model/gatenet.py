@@ -2,8 +2,9 @@
 
 Zhao, Pang, Zhang, Lu and Zhang, ECCV 2020 (arXiv 2007.08074). A feature pyramid whose lateral
 connections pass gates: a number for each image and level, made of the encoder's and the decoder's
-features. A second branch adds a residual to the pyramid's map; its gates are predicted together
-with the first ones. Fold-ASPP convolves windows of 2×2 pixels as if they were one.
+features. A parallel branch joins all levels at once and adds a residual to the pyramid's map; its
+gates are predicted together with the first ones. Fold-ASPP convolves windows of 2×2 pixels as if
+they were one.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class GateNet(Network):
             released_slices("conv", "12345", norm=True) | released_stages("") | {
         r"attention_feature(\d)\.": r"gates.\1.",
         r"dem(\d)\.": r"transitions.\1.",
-        r"dem(\d)_1\.": r"residuals.\1.",
+        r"dem(\d)_1\.": r"parallel.\1.",
         r"output(\d)\.": r"pyramid.\1.",
         r"out_res\.": "residual.",
     })
@@ -92,15 +93,15 @@ class GateNet(Network):
             if level == "1" else conv_norm_prelu(before, after)
             for level, before, after in zip(levels, encoded, passed, strict=True)})
         inner = ((512, 128), (256, 64), (128,), (64,), ())
-        decoded = (512, *passed[1:])  # what a gate sees beside the encoder: T5, D5, …, D2
+        # What a gate sees beside the encoder's features, T5, D5, … D2, has the transitions' widths.
         self.gates = nn.ModuleDict({
-            level: gate(first + second, *widths)
-            for level, first, second, widths in zip(levels, encoded, decoded, inner, strict=True)})
+            level: gate(before + after, *widths)
+            for level, before, after, widths in zip(levels, encoded, passed, inner, strict=True)})
         self.pyramid = nn.ModuleDict({
             level: conv_norm_prelu(before, after)
             for level, before, after in zip("1234", passed, passed[1:], strict=False)})
         self.pyramid["5"] = nn.Sequential(nn.Conv2d(passed[-1], 1, 3, padding=1))
-        self.residuals = nn.ModuleDict({
+        self.parallel = nn.ModuleDict({
             level: conv_norm_prelu(width, 32) if vgg else nn.Identity()
             for level, width in zip(levels, passed, strict=True)})
         joined, width = (1 + 5 * 32, 64) if vgg else (1 + sum(passed), 256)
@@ -119,7 +120,7 @@ class GateNet(Network):
             first, second = gates.mean(dim=(2, 3), keepdim=True).split(1, dim=1)
             lateral = first * passed
             decoded = self.pyramid[level](lateral if decoded is None else deeper + lateral)
-            gated.append(second * self.residuals[level](passed))
+            gated.append(second * self.parallel[level](passed))
         parts = [resize_to(x, decoded, False) for x in gated]
         residual = self.residual(torch.cat([decoded, *parts], dim=1))
         pyramid = resize_to(decoded, image, False)

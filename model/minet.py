@@ -1,8 +1,9 @@
 """MINet: Multi-Scale Interactive Network for Salient Object Detection.
 
 Pang, Zhao, Zhang and Lu, CVPR 2020 (arXiv 2007.09062). Each stage of the trunk is joined with its
-neighbours before it is decoded, so that no level has to pass on what another has seen. Inside a
-level, a second and coarser copy of the features sees objects of another scale.
+neighbours before it is decoded, so that no level has to pass on what another has seen (aggregate
+interaction, AIM). Inside a level, a second and coarser copy of the features sees objects of another
+scale (self-interaction, SIM). The decoder adds the levels up from deep to shallow.
 """
 
 from __future__ import annotations
@@ -40,8 +41,11 @@ class Exchange(nn.Module):
         self.add_module(f"bn{end}_{step}", nn.BatchNorm2d(channels))
 
     def join(self, step: int, end: str, features: Mapping[str, Tensor]) -> Tensor:
-        """The norm of the sum of the convolved features; the first of ``features`` has the highest
-        resolution, and the result has that of ``end``."""
+        """The norm of the sum of the convolved features, (N, C, ·, ·) each.
+
+        The first of ``features`` has the highest resolution, neighbours differ by a factor of 2,
+        and the result has the height and width of ``end``.
+        """
         place, total = list(features).index(end), 0
         for position, (start, x) in enumerate(features.items()):
             if position < place:
@@ -53,7 +57,7 @@ class Exchange(nn.Module):
         return self.get_submodule(f"bn{end}_{step}")(total)
 
 
-class Aggregation(Exchange):
+class AggregateInteraction(Exchange):
     """A level joined with its neighbours (the paper's AIM).
 
     Args:
@@ -79,6 +83,7 @@ class Aggregation(Exchange):
         return self.resolutions[max(0, place - 1):place + 2]
 
     def near(self, end: str, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those of ``features`` (resolution → (N, C, ·, ·)) that ``join`` may bring to ``end``."""
         return {name: features[name] for name in self.neighbours(end)}
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
@@ -140,18 +145,19 @@ class MINet(Network):
         self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
         channels = self.trunk.widths
         widths = [32 if finest == 1 else 64, 64, 64, 64, 64]
-        self.aggregate = nn.ModuleList([
-            Aggregation({"h": channels[0], "l": channels[1]}, "h", widths[0], finest == 2),
-            *(Aggregation(dict(zip("hml", channels[level - 1:level + 2], strict=True)), "m",
-                          widths[level], finest == 2) for level in (1, 2, 3)),
-            Aggregation({"h": channels[3], "l": channels[4]}, "l", widths[4], finest == 2)])
+        neighbours = [("hl", channels[:2], "h"),
+                      *(("hml", channels[level - 1:level + 2], "m") for level in (1, 2, 3)),
+                      ("hl", channels[3:], "l")]
+        self.aggregate = nn.ModuleList(
+            AggregateInteraction(dict(zip(resolutions, inputs, strict=True)), main, width,
+                                 rounds_up=finest == 2)  # as ResNet's stages do
+            for (resolutions, inputs, main), width in zip(neighbours, widths, strict=True))
         self.interact = nn.ModuleDict({
             str(stride): SelfInteraction(width, min(32, width // 2))
             for stride, width in zip(strides, widths, strict=True)})
-        decoded = {stride: 32 if stride <= 2 else 64 for stride in {1, *strides}}
         self.decode = nn.ModuleDict({
-            str(stride): conv_norm_relu(decoded[stride] if stride == 1 else 64, width)
-            for stride, width in decoded.items()})
+            str(stride): conv_norm_relu(32 if stride == 1 else 64, 32 if stride <= 2 else 64)
+            for stride in dict.fromkeys((1, *strides))})
         self.classifier = nn.Conv2d(32, 1, 1)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:

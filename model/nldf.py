@@ -64,7 +64,7 @@ class NLDF(Network):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, 3, 352, 352) RGB → logits: ``half`` (N, 1, 176, 176), and ``saliency`` (N, 1, 352,
         352), the same enlarged."""
-        pooled = [F.max_pool2d(x, 2) for x in self.trunk.maps(image)]
+        pooled = [F.max_pool2d(x, 2) for x in self.trunk.maps(image)]  # 176² to 11²
         passed: list[Tensor] = []  # what the deeper level passes on
         for level in (4, 3, 2, 1, 0):
             feature = F.relu(self.features[level](pooled[level]))
