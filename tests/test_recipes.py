@@ -162,7 +162,7 @@ EDN = {  # yuhuan-wu/EDN @ 59c4e56: scripts/train.sh; 4 batches of 6; 30 times a
     "train.batch": 4 * 6, "train.accumulate": 4, "train.epochs": 3 * 30, "optim.lr": 5e-5,
     "optim.betas": [0.9, 0.99], "optim.weight_decay": 1e-4, "optim.schedule": "poly",
     "optim.power": 0.9, "optim.warmup": 200, "test.minmax": False,
-    "test.resize": "probabilities", "test.data": FIVE}
+    "test.resize": "probabilities", "test.bytes": "cut", "test.data": FIVE}
 EGNET = {  # JXingZhao/EGNet @ 5e1b933: ten images of batch 1, at their own sizes
     "loss.terms": {
         **{output: {"bce_sum": 1} for output in (
