@@ -1,7 +1,7 @@
 """Train recipes for a few steps on few real images, and predict with what came of it.
 
     python -m scripts.try_recipes data.root=DIR                     all recipes but the demo
-    python -m scripts.try_recipes dss_vgg nldf_vgg data.root=DIR weights.backbone=VGG16.pth
+    python -m scripts.try_recipes dss_vgg paper/dss_vgg data.root=DIR weights.backbone=VGG16.pth
 
 DIR holds a few pairs of DUTS-TR and ECSSD. A recipe keeps its losses and its optimizer; images are
 small where the network allows it. Ten pairs in batches of two are an epoch of five steps, so that
@@ -55,13 +55,19 @@ def link_pairs(root: Path, folder: Path) -> None:
             (folder / f"{part}s" / path.name).symlink_to(path.absolute())
 
 
+def title_of(path: Path) -> str:
+    """A recipe as the command line names it, such as paper/dss_vgg."""
+    inside = path.is_relative_to(CONFIGS)
+    return path.relative_to(CONFIGS).with_suffix("").as_posix() if inside else path.stem
+
+
 def settings_of(path: Path, args: argparse.Namespace) -> list[str]:
     """The ``key=value`` words that make a recipe small, and those of the command line."""
     network = network_class(load_config(path, args.overrides).model.name)
     side = network.fixed_side or max(args.size, network.smallest_side)
     name = f"try_{path.stem}_{os.getpid()}"  # two trials at a time do not share a folder
     # Maps of a first round, which LDF's second round learns from, are not at hand.
-    return [f"name={name}", "val.data=[]", "data.body=", "data.detail=",
+    return [f"name={name}", "val.data=[]", "val.fraction=0", "data.body=", "data.detail=",
             f"data.size={side}", "data.scales=[1.0]", f"train.batch={BATCH}",
             f"train.epochs={args.steps}", f"train.steps={args.steps}", "train.log_every=1",
             *args.overrides]
@@ -92,8 +98,8 @@ def try_recipe(path: Path, args: argparse.Namespace) -> int:
         shutil.rmtree(run, ignore_errors=True)
     first, last = sum(losses[:EPOCH]) / EPOCH, sum(losses[-EPOCH:]) / EPOCH
     trained, predicted = (after - before for before, after in pairwise(times))
-    print(f"| {path.stem} | {config.data.size} | {first:.5g} | {last:.5g} | {last / first:.3f} "
-          f"| {trained:.0f} | {predicted:.0f} | {written} |", flush=True)
+    print(f"| {title_of(path)} | {config.data.size} | {first:.5g} | {last:.5g} "
+          f"| {last / first:.3f} | {trained:.0f} | {predicted:.0f} | {written} |", flush=True)
     return int(not last < first)
 
 
@@ -111,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.steps < 2 * EPOCH:
         raise UserError(f"--steps {args.steps}: two epochs of {EPOCH} steps are the least")
     print(HEAD)
-    failed = [path.stem for path in paths if try_recipe(path, args)]
+    failed = [title_of(path) for path in paths if try_recipe(path, args)]
     if failed:
         raise UserError(f"failed, or the loss did not fall: {', '.join(failed)}")
     return 0
