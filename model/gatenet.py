@@ -34,7 +34,7 @@ def conv_norm_prelu(in_channels: int, out_channels: int, kernel: int = 3,
 class FoldASPP(nn.Module):
     """Atrous spatial pyramid on windows of 2×2 pixels whose channels are joined (Fold-ASPP)."""
 
-    def __init__(self, in_channels: int, channels: int = 512):
+    def __init__(self, in_channels: int, channels: int):
         super().__init__()
         folded = 4 * channels
         self.down_conv = conv_norm_prelu(in_channels, channels)
@@ -46,7 +46,7 @@ class FoldASPP(nn.Module):
         self.up_conv = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, h, w), h and w even → (N, 512, h, w)."""
+        """(N, C, h, w), h and w even → (N, channels, h, w)."""
         x = F.pixel_unshuffle(self.down_conv(x), 2)
         mean = self.conv5(x.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *x.shape[-2:])
         branches = [branch(x) for branch in (self.conv1, self.conv2, self.conv3, self.conv4)]
@@ -86,10 +86,11 @@ class GateNet(Network):
         strides = (1, 2, 4, 8, 16) if vgg else (2, 4, 8, 16, 16)
         self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
         encoded = self.trunk.widths[::-1]
-        passed = (512, 256, 128, 64, 32 if vgg else 64)  # by the transitions
+        # By the transitions: 512, 256, 128, 64 and 32 channels on VGG-16.
+        passed = (*encoded[1:], encoded[-1] // 2) if vgg else (512, 256, 128, 64, 64)
         levels = "12345"
         self.transitions = nn.ModuleDict({
-            level: nn.Sequential(FoldASPP(before), nn.BatchNorm2d(after), nn.PReLU())
+            level: nn.Sequential(FoldASPP(before, after), nn.BatchNorm2d(after), nn.PReLU())
             if level == "1" else conv_norm_prelu(before, after)
             for level, before, after in zip(levels, encoded, passed, strict=True)})
         inner = ((512, 128), (256, 64), (128,), (64,), ())

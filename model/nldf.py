@@ -22,8 +22,6 @@ from .base import Network
 from .blocks import draw_convolutions, resize_to
 from .trunks.vgg import released_features
 
-WIDTH = 128  # channels of a level's feature, and of its contrast
-
 
 class NLDF(Network):
     """24 999 362 parameters. Images are 352×352: the global feature is one pixel then.
@@ -47,18 +45,19 @@ class NLDF(Network):
     def __init__(self, trunk: str = "vgg16", **trunk_options):
         super().__init__()
         self.trunk = trunks.build(trunk, trunks.levels(trunk, (1, 2, 4, 8, 16)), **trunk_options)
-        self.features = nn.ModuleList(nn.Conv2d(channels, WIDTH, 3, padding=1)
+        width = self.trunk.widths[1]  # 128, of a level's feature, and of its contrast
+        self.features = nn.ModuleList(nn.Conv2d(channels, width, 3, padding=1)
                                       for channels in self.trunk.widths)
         #: Level → the upsampling of what it passes to the shallower one.
         self.up = nn.ModuleDict({
-            str(level): nn.ConvTranspose2d((6 - level) * WIDTH, (5 - level) * WIDTH, 3, 2, 1, 1)
+            str(level): nn.ConvTranspose2d((6 - level) * width, (5 - level) * width, 3, 2, 1, 1)
             for level in (1, 2, 3, 4)})
-        self.local_feature = nn.Conv2d(6 * WIDTH, 5 * WIDTH, 1)
+        self.local_feature = nn.Conv2d(6 * width, 5 * width, 1)
         self.global_feature = nn.Sequential(
-            nn.Conv2d(self.trunk.widths[-1], WIDTH, 5), nn.ReLU(inplace=True),
-            nn.Conv2d(WIDTH, WIDTH, 5), nn.ReLU(inplace=True), nn.Conv2d(WIDTH, WIDTH, 3))
-        self.local_score = nn.Conv2d(5 * WIDTH, 1, 1)
-        self.global_score = nn.Conv2d(WIDTH, 1, 1)
+            nn.Conv2d(self.trunk.widths[-1], width, 5), nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 5), nn.ReLU(inplace=True), nn.Conv2d(width, width, 3))
+        self.local_score = nn.Conv2d(5 * width, 1, 1)
+        self.global_score = nn.Conv2d(width, 1, 1)
         draw_convolutions(self, nn.init.xavier_uniform_)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
