@@ -66,9 +66,12 @@ class Combination(nn.Module):
 
     def forward(self, sides: list[Tensor]) -> Tensor:
         """Logits of all sides, (N, 1, ·, ·) → logits (N, 1, H, W)."""
-        deeper = (up(sides[other]) for up, other in
-                  zip(self.upconv, SHORT_CONNECTIONS[self.level], strict=True))
-        return self.deconv(self.conv(torch.cat([sides[self.level], *deeper], dim=1)))
+        # The kernels of mixed precision are slow for one channel, and rounding costs detail here.
+        with torch.autocast(sides[0].device.type, enabled=False):
+            sides = [side.to(self.conv.weight.dtype) for side in sides]
+            deeper = (up(sides[other]) for up, other in
+                      zip(self.upconv, SHORT_CONNECTIONS[self.level], strict=True))
+            return self.deconv(self.conv(torch.cat([sides[self.level], *deeper], dim=1)))
 
 
 class DSS(Network):

@@ -39,7 +39,8 @@ class FrozenNorm(nn.Module):
         """(N, C, H, W) → the same shape."""
         scale = self.weight * self.running_var.rsqrt()
         shift = self.bias - self.running_mean * scale
-        return x * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)
+        # In mixed precision the product is float32; what follows is faster on what came in.
+        return (x * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)).to(x.dtype)
 
 
 class ScaleCorrelatedPyramid(nn.Module):
