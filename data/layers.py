@@ -26,7 +26,7 @@ from .masks import mask_of
 from .pairing import Pair
 from .sizes import Size, nearly
 from .strokes import SCRIBBLE_CODES, decode_scribble, decode_strokes
-from .transforms import linear_gray, normalise, resize_image, resize_map, resize_scribble
+from .transforms import brightest, linear_gray, normalise, resize_image, resize_map, resize_scribble
 
 Decoded = Image.Image | np.ndarray  # the image as PIL RGB, all others uint8 (H, W)
 
@@ -112,7 +112,10 @@ def _resize_edge(edge: np.ndarray, size: Size, options: DataConfig) -> np.ndarra
 
 
 def _finish_mask(mask: Tensor, options: DataConfig) -> Tensor:
-    return mask.float().div_(255) if options.soft_mask else (mask > 127).float()
+    if not options.soft_mask:
+        return (mask > 127).float()
+    values = mask.float()
+    return values.div_(brightest(values) if options.scale == "own_max" else 255)
 
 
 #: Name → layer, in the order in which layers are decoded and a cache keeps them. ``image`` is

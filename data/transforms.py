@@ -67,8 +67,13 @@ def normalise(image: Tensor, mean: Sequence[float], std: Sequence[float], channe
     shift, scale = (_channels(tuple(values), image.device) for values in (mean, std))
     ordered = image.flip(-3) if channels == "bgr" else image
     values = ordered.to(torch.float32, copy=True)
-    brightest = values.amax((-3, -2, -1), keepdim=True).clamp_(min=1e-6) if own_max else 255
-    return values.div_(brightest / white).sub_(shift).div_(scale)
+    return values.div_((brightest(values) if own_max else 255) / white).sub_(shift).div_(scale)
+
+
+def brightest(values: Tensor) -> Tensor:
+    """(…, C, H, W) → (…, 1, 1, 1): each image's greatest value, or 1e-6 where that is less, so
+    that one can divide by it."""
+    return values.amax((-3, -2, -1), keepdim=True).clamp_(min=1e-6)
 
 
 def denormalise(image: Tensor, mean: Sequence[float], std: Sequence[float], channels: str = "rgb",

@@ -55,7 +55,7 @@ IMAGE_RESIZES = {
 }
 SCALES = {
     "white": "by white, 255",
-    "own_max": "by the image's own greatest value",
+    "own_max": "by their own greatest value, soft masks too",
 }
 RESIZES = {
     "logits": "logits, bilinearly",

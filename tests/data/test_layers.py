@@ -39,6 +39,13 @@ def test_hard_masks_are_cut_at_one_half_before_the_resize_and_after():
         [127 / 255, 128 / 255])
 
 
+def test_soft_masks_may_be_divided_by_their_own_maxima():
+    masks = torch.tensor([[0, 50], [100, 200], [0, 0]], dtype=torch.uint8).view(3, 1, 1, 2)
+    for soft, expected in ((True, [[0, 1], [0.5, 1], [0, 0]]), (False, [[0, 0], [0, 1], [0, 0]])):
+        options = options_of(soft_mask=soft, scale="own_max")
+        assert LAYERS["mask"].finish(masks, options).view(3, 2).tolist() == expected
+
+
 def test_a_pixel_is_void_where_any_part_of_it_is():
     void = np.zeros((4, 4), np.uint8)
     void[0, 0] = 255
