@@ -76,7 +76,8 @@ class HVP(nn.Module):
     gave.
 
     A branch begins with a convolution of as many groups as channels on all of its inputs side by
-    side. So each of its outputs sees two (three) neighbours of that row, which lie in one input.
+    side. So each of its outputs sees two (three) neighbours of that row, which lie in one input,
+    but for two outputs of the third branch where inputs meet.
     """
 
     def __init__(self, channels: int):
