@@ -231,7 +231,8 @@ CSNET = {  # ShangHua-Gao/SOD100K @ 2176012, CSNet_training
     "data.image_resize": "skimage", "data.augment": [
         {"crop_sides": {"p": 1.0, "smallest": 0.8705, "largest": 0.9955}},  # 195, 223 of 224
         {"one_of": {"of": ["flip", "vertical_flip"], "p": 0.5}}],
-    "train.batch": 24, "train.epochs": 300, "optim.lr": 1e-4, "optim.betas": [0.9, 0.99],
+    "train.batch": 24, "train.epochs": 300, "train.precision": "fp32",
+    "optim.lr": 1e-4, "optim.betas": [0.9, 0.99],
     "optim.weight_decay": 5e-3, "optim.no_decay": ["stages.?.?.[01].1.norms.?.weight"],
     "optim.schedule": "milestones", "optim.milestones": [200, 250], "optim.gamma": 0.1,
     "test.minmax": False, "test.resize": "skimage", "test.bytes": "cut",
