@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from .errors import UserError, lacks_memory, list_problems
 
 Norm = nn.modules.batchnorm._BatchNorm
+#: What ``read_onnx`` takes of a file, as messages say it.
+READS = "Of an ONNX file only convolutions and batch norms are read."
 
 
 class Exported(dict):
@@ -34,9 +36,9 @@ class Exported(dict):
 
     @property
     def merged(self) -> bool:
-        """Whether convolutions have lost their names, as where batch norms are merged into
-        them."""
-        return not all(weight.endswith(".weight") for weight, _ in self.convolutions)
+        """Whether convolutions have lost their names, as where batch norms are merged into them:
+        the numbers that stand in for names have no point, which keys of a network have."""
+        return not all("." in weight for weight, _ in self.convolutions)
 
 
 def read_onnx(path: Path) -> Exported:
@@ -77,7 +79,8 @@ def named(exported: Exported, network: nn.Module, origin: str) -> dict[str, Tens
     """The tensors under the keys of ``network``, a ``model.Network``; under the file's own names
     where its convolutions have kept them.
 
-    A merged batch norm becomes one that changes nothing.
+    A merged batch norm becomes one that changes nothing, but for the bias: it adds that where its
+    convolution has none.
 
     Raises:
         UserError: other convolutions than the network's, listed; or only some norms are merged.
@@ -97,8 +100,8 @@ def named(exported: Exported, network: nn.Module, origin: str) -> dict[str, Tens
     state, problems = {}, []
     for names, (conv, norm) in zip(exported.convolutions, places, strict=True):
         weight, bias = (exported.get(name) for name in names)
-        problems += _misfits(names, weight, bias, conv, keys[conv], network)
-        if weight is None:
+        if misfits := _misfits(names, weight, bias, conv, keys[conv], network):
+            problems += misfits
             continue
         state[f"{keys[conv]}.weight"] = weight
         bias = torch.zeros(len(weight)) if bias is None else bias
@@ -106,10 +109,7 @@ def named(exported: Exported, network: nn.Module, origin: str) -> dict[str, Tens
             state[f"{keys[conv]}.bias"] = bias
             bias = torch.zeros_like(bias)
         if norm is not None:
-            values = {"weight": torch.ones_like(bias), "bias": bias,
-                      "running_mean": torch.zeros_like(bias),
-                      "running_var": torch.full_like(bias, 1 - norm.eps)}
-            state |= {f"{keys[norm]}.{name}": value for name, value in values.items()}
+            state |= {f"{keys[norm]}.{name}": value for name, value in _adding(bias, norm).items()}
     if problems:
         raise UserError(list_problems(
             f"{origin} does not fit the network: its convolutions are matched by their order",
@@ -117,20 +117,38 @@ def named(exported: Exported, network: nn.Module, origin: str) -> dict[str, Tens
     return state
 
 
+def _adding(bias: Tensor, norm: Norm) -> dict[str, Tensor]:
+    """The tensors with which a batch norm adds ``bias`` (C,) and changes nothing else."""
+    return {"weight": torch.ones_like(bias), "bias": bias, "running_mean": torch.zeros_like(bias),
+            "running_var": torch.full_like(bias, 1 - norm.eps)}
+
+
 def _misfits(names: tuple[str, str], weight: Tensor | None, bias: Tensor | None, conv: nn.Conv2d,
              key: str, network: nn.Module) -> list[str]:
     """Why tensors are not those of a convolution."""
-    if weight is None:
-        return [f"{key}: {names[0]} is computed in the graph, not kept in the file"]
+    for name, tensor in zip(names, (weight, bias), strict=True):
+        if name and tensor is None:
+            return [f"{key}: {name} is computed in the graph, not kept in the file"]
     if weight.shape != conv.weight.shape:
         return [f"{key}: {names[0]} is {tuple(weight.shape)}, the network's "
                 f"{tuple(conv.weight.shape)}"]
     if bias is not None and bias.shape != weight.shape[:1]:
         return [f"{key}: {names[1]} is {tuple(bias.shape)}, not ({len(weight)},)"]
-    place = network.released_key(names[0])
-    if place != f"{key}.weight" and place in network.state_dict():
+    meant = _meant(names[0], network)
+    if meant and f"{key}.weight" not in meant:
         return [f"{key}: {names[0]} runs in its place"]
     return []
+
+
+def _meant(name: str, network: nn.Module) -> set[str]:
+    """The keys of the network that a tensor's name in a file may mean, none for a number. Parts
+    that wrappers put before the name are passed over."""
+    own, parts = network.state_dict().keys(), name.split(".")
+    for start in range(len(parts)):
+        rest = ".".join(parts[start:])
+        if meant := {rest, network.released_key(rest)} & own:
+            return meant
+    return set()
 
 
 def _run(network: nn.Module) -> list[tuple[nn.Conv2d, Norm | None]]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from .errors import UserError, list_problems
-from .onnx_file import Exported, named
+from .onnx_file import READS, Exported, named
 from .paths import CHECKPOINTS, ROOT
 from .state import State, Wanted, all_finite, read_state, shape
 from .weights_file import note, read_file
@@ -47,6 +47,7 @@ def load_weights(network: nn.Module, source: str | Path | Mapping, key: str = ""
     """
     if not isinstance(source, Mapping):
         origin, source = str(source), read_file(Path(source), of_others=True)
+    hint = f" {READS}" if isinstance(source, Exported) else ""
     if isinstance(source, Exported):
         if source.merged:
             note(f"{origin}: an exported network, whose batch norms are merged into its "
@@ -61,7 +62,7 @@ def load_weights(network: nn.Module, source: str | Path | Mapping, key: str = ""
         parts = ", ".join(sorted({key.partition(".")[0] for key in idle}))
         note(f"{origin}: {len(idle)} tensors ({values} values) of {parts} are left out: the "
              "released network never runs them")
-    _copy(own, reading.state, origin, reading.done, partial)
+    _copy(own, reading.state, origin, reading.done, partial, hint)
 
 
 def load_backbone(network: nn.Module, source: str = "imagenet", key: str = "",
@@ -118,10 +119,11 @@ def _load_trunks(trunks: Mapping[str, nn.Module], source: str, key: str, partial
     return f"trunk weights: {path.name}, {len(wanted)} tensors{left_out}{random}"
 
 
-def _copy(own: State, state: State, origin: str, done: list[str], partial: bool) -> None:
+def _copy(own: State, state: State, origin: str, done: list[str], partial: bool,
+          hint: str = "") -> None:
     """Copy ``state`` into the tensors of ``own``: same keys, same shapes, or an error; with
     ``partial``, those of the same key and shape, and a note that lists the others. ``done`` was
-    done to the file's keys."""
+    done to the file's keys; ``hint`` ends the message of what does not fit."""
     missing = [f"missing: {key} {shape(own[key])}" for key in own if key not in state]
     unexpected = [f"unexpected: {key} {shape(state[key])}" for key in state if key not in own]
     shapes = [f"shape of {key}: file {shape(state[key])}, network {shape(own[key])}"
@@ -138,9 +140,10 @@ def _copy(own: State, state: State, origin: str, done: list[str], partial: bool)
             raise UserError(list_problems(
                 f"{origin} does not fit the network: {counts}", problems,
                 "Is this file meant for this network (model.name, model.options)?"
-                + (" weights.partial=true loads the tensors that fit." if fitting else "")))
+                + (" weights.partial=true loads the tensors that fit." if fitting else "") + hint))
         note(list_problems(f"{origin} fits in part: {len(fitting)} tensors are loaded, {counts}",
-                           problems, "The network keeps what it had for those that are missing."))
+                           problems, "The network keeps what it had for those that are missing."
+                           + hint))
     values = {key: _converted(state[key], own[key]) for key in fitting}
     if unusable := [f"{key}: {value}" for key, value in values.items() if isinstance(value, str)]:
         raise UserError(list_problems(f"{origin} holds tensors that are no weights", unusable,

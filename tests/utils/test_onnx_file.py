@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,22 +35,27 @@ class Maps(nn.Module):
         return tuple(self.network(image).values())
 
 
-def export(network: nn.Module, path: Path, **options) -> None:
+def export(network: nn.Module, path: Path, side: int, **options) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # this exporter merges, as that of the published file did
-        torch.onnx.export(Maps(network).eval(), torch.zeros(1, 3, 64, 64), path, dynamo=False,
+        torch.onnx.export(network.eval(), torch.zeros(1, 3, side, side), path, dynamo=False,
                           **options)
+
+
+def rename(graph, change: Callable[[str], str]) -> None:
+    """Give the tensors of a graph other names."""
+    for holder in (graph.initializer, *(node.input for node in graph.node)):
+        for number, entry in enumerate(holder):
+            if isinstance(entry, str):
+                holder[number] = change(entry)
+            else:
+                entry.name = change(entry.name)
 
 
 def released_names(path: Path) -> None:
     """Take the wrapper's name off the tensors of a file."""
     content = onnx.load(path)
-    for holder in (content.graph.initializer, *(node.input for node in content.graph.node)):
-        for number, entry in enumerate(holder):
-            if isinstance(entry, str):
-                holder[number] = entry.removeprefix("network.")
-            else:
-                entry.name = entry.name.removeprefix("network.")
+    rename(content.graph, lambda name: name.removeprefix("network."))
     onnx.save(content, path)
 
 
@@ -65,7 +71,7 @@ def exported(tmp_path_factory) -> tuple[nn.Module, Path]:
             for values in (module.bias, module.running_mean):
                 nn.init.normal_(values)
     path = tmp_path_factory.mktemp("exported") / "u2netp.onnx"
-    export(network, path)
+    export(Maps(network), path, 64)
     released_names(path)
     return network, path
 
@@ -129,10 +135,7 @@ def pair(tmp_path, request) -> tuple[Small, Small, Path]:
     """Two networks of the same layers, and the first one's export."""
     options = request.param if isinstance(request.param, dict) else {}
     first, second = (small(*layers(bias=False)) for _ in range(2))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(first, torch.zeros(1, 3, 8, 8), tmp_path / "small.onnx", dynamo=False,
-                          **options)
+    export(first, tmp_path / "small.onnx", 8, **options)
     return first, second, tmp_path / "small.onnx"
 
 
@@ -172,6 +175,11 @@ def swap(graph) -> None:
     first.input[1], second.input[1] = second.input[1], first.input[1]
 
 
+def swap_wrapped(graph) -> None:
+    swap(graph)
+    rename(graph, lambda name: f"module.network.{name}" if "." in name else name)
+
+
 def widen(graph) -> None:
     entry = first_weight(graph)
     wide = torch.zeros(5, 3, 3, 3).numpy()
@@ -180,6 +188,11 @@ def widen(graph) -> None:
 
 def forget(graph) -> None:
     graph.initializer.remove(first_weight(graph))
+
+
+def forget_bias(graph) -> None:
+    name = convolutions(graph)[1].input[2]
+    graph.initializer.remove(next(entry for entry in graph.initializer if entry.name == name))
 
 
 def first_weight(graph):
@@ -191,8 +204,10 @@ def first_weight(graph):
 @pytest.mark.parametrize("pair", ["merged"], indirect=True)
 @pytest.mark.parametrize(("change", "message"), [
     (swap, r"3: 4\.weight runs in its place\n  - 4: 3\.weight runs in its place"),
+    (swap_wrapped, r"3: module\.network\.4\.weight runs in its place"),
     (widen, r"0: onnx::Conv_\d+ is \(5, 3, 3, 3\), the network's \(4, 3, 3, 3\)"),
     (forget, r"0: onnx::Conv_\d+ is computed in the graph, not kept in the file"),
+    (forget_bias, r"3: 3\.bias is computed in the graph, not kept in the file"),
     (lambda graph: graph.node.remove(convolutions(graph)[-1]),
      "2 convolutions in its graph, 3 in the network"),
 ])
@@ -202,6 +217,27 @@ def test_an_export_of_another_network_is_refused_whole(pair, tmp_path, change, m
     with pytest.raises(UserError, match=message):
         weights.load_weights(network, changed(pair[2], tmp_path, change))
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+class Filter(nn.Module):
+    """A layer whose weight has a name of its own, as that of CPD's holistic attention."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.kernel = nn.Parameter(torch.rand(channels, 4, 1, 1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv2d(image, self.kernel)
+
+
+def test_what_an_export_without_norms_calls_its_weights_is_kept(tmp_path, capsys):
+    first, second, wider = (small(nn.Conv2d(3, 4, 3), Filter(channels)) for channels in (1, 1, 2))
+    export(first, tmp_path / "small.onnx", 8)
+    weights.load_weights(second, tmp_path / "small.onnx")
+    assert "merged" not in capsys.readouterr().err
+    assert torch.equal(second[1].kernel, first[1].kernel)
+    with pytest.raises(UserError, match=r"shape of 1\.kernel(.|\n)*Of an ONNX file only convolu"):
+        weights.load_weights(wider, tmp_path / "small.onnx")
 
 
 def test_a_damaged_file_and_a_missing_package_are_named(exported, tmp_path, monkeypatch):
