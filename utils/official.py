@@ -35,8 +35,8 @@ def official_file(recipe: str, folder: Path | None = None) -> Path:
         known = f"no published weights of {recipe} are known" if entries else \
             f"{recipe} lists no official weights (official: see docs/configuration.md)"
         notes = "".join(f"; {entry.note}" for entry in entries if entry.note)
-        raise UserError(f"{known}{notes}. Train them (python train.py --config {recipe}), or name "
-                        "a file of weights with --checkpoint instead of --official.")
+        raise UserError(f"{known}{notes}. Train them (python train.py --config {recipe}), or give "
+                        "a file of weights to test.py with --checkpoint instead of --official.")
     if folder is not None and not folder.is_dir():
         raise UserError(f"--checkpoint {folder} is no folder. With --official it names the folder "
                         "of the file; a file of any name runs without --official.")
@@ -46,8 +46,10 @@ def official_file(recipe: str, folder: Path | None = None) -> Path:
         if path.is_file():
             _require_digest(path, entry)
             return path
-    title = (f"the official weights of {recipe} are not here. Fetch them and save them under this "
-             "name; --checkpoint FOLDER names another folder:")
+    fetch = "Fetch this file and save it under this name" if len(places) == 1 else \
+        "Fetch one of these files and save it under its name"
+    title = (f"the official weights of {recipe} are not here. {fetch}; test.py with --checkpoint "
+             "FOLDER looks into another folder:")
     raise UserError("\n".join([title, *(_described(entry, path) for entry, path in places)]))
 
 

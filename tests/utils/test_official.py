@@ -26,6 +26,7 @@ def test_a_file_is_looked_for_by_its_name_and_compared_with_its_digest(runs, tmp
     place = runs / "mine/final.pth"
     with pytest.raises(UserError) as error:
         official_file(mine)
+    assert "Fetch this file and save it under this name; test.py with" in str(error.value)
     for line in (f"file:    {place}", "from:    https://example.org/x", "licence: MIT",
                  "by:      the authors of the port", "note:    a note", "SHA-256: "):
         assert f"  {line}" in str(error.value)
@@ -49,6 +50,8 @@ def test_a_folder_that_is_given_holds_the_file_itself(runs, tmp_path):
 
 def test_the_first_of_several_files_that_is_here_is_taken(runs, tmp_path):
     mine = recipe(tmp_path, "{file: first.pth}", "{file: second.onnx}")
+    with pytest.raises(UserError, match="Fetch one of these files and save it under its name;"):
+        official_file(mine)
     (runs / "second.onnx").write_bytes(CONTENT)
     assert official_file(mine).name == "second.onnx"
     (runs / "first.pth").write_bytes(CONTENT)
@@ -57,7 +60,7 @@ def test_the_first_of_several_files_that_is_here_is_taken(runs, tmp_path):
 
 def test_where_nothing_is_published_that_is_printed(tmp_path):
     for entries, message in ((["{by: none, note: they are lost}"], "known; they are lost. Train"),
-                             ([], "lists no official weights")):
+                             ([], "lists no official weights.*to test.py with --checkpoint")):
         with pytest.raises(UserError, match=message):
             official_file(recipe(tmp_path, *entries))
 
