@@ -181,3 +181,4 @@ def test_values_are_finite_up_to_the_greatest_of_their_type(dtype):
 def test_whole_numbers_and_no_numbers_are_finite():
     assert all_finite(torch.tensor([-3, 2**62])) and all_finite(torch.empty(0, 3))
     assert all_finite(torch.tensor([True, False]))
+    assert all_finite(torch.tensor([0, 65535], dtype=torch.uint16))
