@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from utils.config import flat, load_config, merge_config
 from utils.errors import UserError
+from utils.origin import short_commit
 from utils.paths import ROOT
 from utils.values import read_json
 
@@ -58,6 +59,11 @@ def read_records(folder: Path) -> dict[str, dict]:
                             f"{', '.join(wrong)}. Move it elsewhere, or reproduce the run again")
         records[path.stem] = record
     return records
+
+
+def is_trained(record: dict) -> bool:
+    """Whether the weights of a record were trained here; else others have published them."""
+    return "steps" in record["origin"]
 
 
 def differences(record: dict) -> dict[str, tuple[object, object]]:
@@ -109,14 +115,11 @@ def _note(name: str, record: dict) -> str:
     origin, times = record["origin"], {
         part: "not timed" if seconds is None else str(timedelta(seconds=round(seconds)))
         for part, seconds in record["times"].items()}
+    trained = f"{origin['steps']} steps" if is_trained(record) else "published weights"
     return (f"{name}: {' '.join(origin.get('command', ['unknown command']))}; commit "
-            f"{origin.get('commit', 'unknown')[:10]}; {_trained(origin)}; {_listed(times)}; "
+            f"{short_commit(origin.get('commit', 'unknown'))}; {trained}; {_listed(times)}; "
             f"{_listed(record['machine'])}; torch {origin.get('torch', 'unknown')}; "
             f"{origin['checkpoint']} with SHA-256 {origin['sha256'][:12]}")
-
-
-def _trained(origin: Mapping[str, object]) -> str:
-    return f"{origin['steps']} steps" if "steps" in origin else "published weights"
 
 
 def _listed(values: Mapping[str, object]) -> str:

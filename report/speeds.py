@@ -12,6 +12,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 from utils.files import write_text
+from utils.origin import short_commit
 from utils.paths import DOCS
 from utils.values import read_json
 
@@ -88,8 +89,9 @@ def table(rows: Mapping[str, Mapping]) -> str:
     sessions: dict[tuple, list[str]] = {}
     for name, row in sorted(rows.items()):
         sessions.setdefault(tuple(row[key] or "not noted" for key in _SESSION), []).append(name)
+    measured = (
+        f"- on {date} at {short_commit(commit)}, {machine}, {cores} cores, {device}, torch {torch}"
+        f": {', '.join(names)}\n"
+        for (date, commit, machine, cores, device, torch), names in sessions.items())
     return "".join([head(), *(line(name, row) for name, row in sorted(rows.items())),
-                    f"\nThe ratio is {ranges}. Measured\n\n",
-                    *(f"- on {date} at {commit[:10]}, {machine}, {cores} cores, {device}, torch "
-                      f"{torch}: {', '.join(names)}\n" for (date, commit, machine, cores, device,
-                                                           torch), names in sessions.items())])
+                    f"\nThe ratio is {ranges}. The rows were measured\n\n", *measured])

@@ -12,6 +12,7 @@ from data.catalog import same_set
 from scoring.jobs import Cell as MethodOnSet
 from scoring.scores import Row, earlier_of, row_cell
 from utils.errors import UserError
+from utils.origin import short_commit
 
 from .closest import closest_of, closest_table, left_out
 from .comparison import compare_with_papers, comparison_tables
@@ -137,25 +138,19 @@ def origin_table(rows: Sequence[Row]) -> Table:
         origin, state = row.get("origin") or {}, ""
         scored = [part for same in (row, *others)
                   for part in (same.get("scored") or {}, *earlier_of(same).values())]
-        commits = dict.fromkeys(_short(part.get("commit", "")) for part in scored)
+        commits = dict.fromkeys(short_commit(str(part.get("commit", ""))) for part in scored)
         if origin:
             state = "complete" if origin.get("finished") else "unfinished"
             state += f", {origin['kept']} of an earlier run" if origin.get("kept") else ""
         lines.append(cells(
             *row_cell(row), ", ".join(same["profile"] for same in (row, *others)),
             str(origin.get("checkpoint", "unknown, maps of others")),
-            str(origin.get("sha256", ""))[:12], state, _short(origin.get("commit", "")),
+            str(origin.get("sha256", ""))[:12], state, short_commit(str(origin.get("commit", ""))),
             ", ".join(filter(None, commits)),
             max(str(part.get("date", ""))[:10] for part in scored), images_text(row)))
     return Table("what was scored", ["method", "data set", "profiles", "checkpoint", "SHA-256",
                                      "maps", "maps' commit", "scores' commit", "scored", "images"],
                  [lines], words=9)
-
-
-def _short(commit: str) -> str:
-    """Ten digits of a commit, and whether files differed from it."""
-    head, plus, rest = str(commit).partition("+")
-    return head[:10] + plus + rest
 
 
 def as_csv(report: Report) -> str:

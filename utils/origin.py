@@ -159,3 +159,9 @@ def commit() -> str:
         return git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def short_commit(commit: str) -> str:
+    """Ten digits of a commit, and whether files differed from it."""
+    head, plus, rest = commit.partition("+")
+    return head[:10] + plus + rest

@@ -17,8 +17,9 @@ from utils.paths import CONFIGS, DOCS, ROOT
 RECORD = {
     "run": "trial", "recipe": "configs/demo.yaml", "paper": "", "date": "2026-01-01T00:00:00Z",
     "configuration": {}, "machine": {"processor": "P", "cores": 2},
-    "origin": {"command": ["reproduce.py", "configs/demo.yaml"], "commit": "0123456789abcdef",
-               "torch": "2.8.0", "checkpoint": "best.pt", "sha256": "f" * 64, "steps": 308},
+    "origin": {"command": ["reproduce.py", "configs/demo.yaml"],
+               "commit": "0123456789abcdef+changes", "torch": "2.8.0",
+               "checkpoint": "best.pt", "sha256": "f" * 64, "steps": 308},
     "scores": [{"dataset": "SOD", "profile": "pysodmetrics", "images": 300, "expected": 300,
                 "measures": {"MAE": 0.0364, "maxF": 0.9299}},
                {"dataset": "ECSSD", "profile": "pysodmetrics", "images": 1000, "expected": 1000,
@@ -49,8 +50,8 @@ def test_the_page_holds_scores_papers_numbers_and_what_made_them():
          "+0.000", "✓"],
         ["2026-01-01", "name", "SOD", "MAE", "", "pysodmetrics", "300", "", "0.036", "", ""],
         ["2026-01-01", "name", "SOD", "maxF", "", "pysodmetrics", "300", "", "0.930", "", ""]]
-    assert ("commit 0123456789; 308 steps; train 0:01:05, test not timed, eval 0:00:00; processor "
-            "P, cores 2; torch 2.8.0; best.pt with SHA-256 ffffffffffff") in text
+    assert ("commit 0123456789+changes; 308 steps; train 0:01:05, test not timed, eval 0:00:00; "
+            "processor P, cores 2; torch 2.8.0; best.pt with SHA-256 ffffffffffff") in text
 
 
 def test_the_newest_run_comes_first_and_each_recipe_has_a_table():

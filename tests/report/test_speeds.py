@@ -19,7 +19,7 @@ def side(step: float, infer: float, mib: float) -> dict:
             "step": step, "infer": infer, "mib": mib, "losses": [1.0]}
 
 
-SESSION = {"date": "2026-11-28", "commit": "0123456789abcdef"}
+SESSION = {"date": "2026-11-28", "commit": "0123456789abcdef+changes"}
 ROW = benchmark.row_of(side(2, .5, 1000), side(1, .25, 900)) | SESSION
 
 
@@ -57,11 +57,12 @@ def test_the_table_tells_where_rows_were_measured():
     lines = speeds.table({"wssa": slow, "a": ROW, "b": ROW}).splitlines()
     assert lines[2] == ("| a | 160, 4 | 2.00 | 4.00 | 2.00 | 8.00 | 16.00 | 2.00 | 0.90 "
                         "| 0.250 0.250 0.250 0.250 |")
-    assert "The ratio is 1.50 to 2.00 in training and 2.00 to 2.00 in inference. Measured" in lines
+    assert ("The ratio is 1.50 to 2.00 in training and 2.00 to 2.00 in inference. The rows were "
+            "measured") in lines
     version = ROW["torch"]
     assert lines[-2:] == [
-        f"- on 2026-11-28 at 0123456789, A CPU, {ROW['cores']} cores, cpu, bf16, torch {version}: "
-        "a, b",
+        f"- on 2026-11-28 at 0123456789+changes, A CPU, {ROW['cores']} cores, cpu, bf16, torch "
+        f"{version}: a, b",
         f"- on 2026-11-28 at not noted, A CPU, {ROW['cores']} cores, cpu, bf16, torch not noted: "
         "wssa"]
 

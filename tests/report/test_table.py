@@ -268,12 +268,12 @@ def test_the_table_quotes_what_made_the_maps(sets, maps, origin, capsys, results
 
 
 def test_the_table_quotes_every_commit_that_scored():
-    old, new = ({"date": f"2026-0{month}-01T00:00:00Z", "commit": 40 * letter}
-                for month, letter in ((1, "a"), (2, "b")))
+    old, new = ({"date": f"2026-0{month}-01T00:00:00Z", "commit": commit}
+                for month, commit in ((1, 40 * "a"), (2, f"{40 * 'b'}+changes")))
     rows = [row(MAE=.1, maxF=.5, scored=new | {"earlier": {"maxF": old}}),
             row(profile="tracer", MAE=.1, scored=old)]
     ((line,),) = origin_table(rows).groups
-    assert [cell.text for cell in line[7:9]] == ["bbbbbbbbbb, aaaaaaaaaa", "2026-02-01"]
+    assert [cell.text for cell in line[7:9]] == ["bbbbbbbbbb+changes, aaaaaaaaaa", "2026-02-01"]
 
 
 def test_a_table_without_scores_of_the_profile_names_those_that_are_kept():
