@@ -79,6 +79,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if args.save and (args.overrides or args.without != list(PARTS)):
         raise UserError("--save keeps what the recipes give; leave out "
                         f"{' '.join(args.overrides) or '--without'}, or --save")
+    if args.save:
+        if not args.save.parent.is_dir():
+            raise UserError(f"--save {args.save}: there is no folder {args.save.parent}; make it, "
+                            "or name another file")
+        speeds.read_speeds(args.save)  # what it cannot be added to is an error now, not after hours
     names = args.config or sorted(path.stem for path in CONFIGS.glob("*.yaml")
                                   if path.stem != "demo")
     args.config = [recipe_path(name) for name in names]
@@ -215,10 +220,11 @@ def row_of(plain: dict, ours: dict) -> dict:
 
 
 def name_of(path: Path) -> str:
-    """A recipe's name in configs/, such as ``paper/cpd_vgg``; the path of any other."""
+    """A recipe's name in configs/, such as ``paper/cpd_vgg``; of any other the file's name."""
     path = path.resolve()
-    inside = path.is_relative_to(CONFIGS)
-    return (path.relative_to(CONFIGS) if inside else path).with_suffix("").as_posix()
+    if not path.is_relative_to(CONFIGS):
+        return path.name
+    return path.relative_to(CONFIGS).with_suffix("").as_posix()
 
 
 @reports_errors
@@ -234,12 +240,12 @@ def main(argv: list[str] | None = None) -> int:
         for path in args.config:
             plain, ours = (in_a_process(measure, path, words[path] + made, args.steps, args.gpu,
                                         without) for without in (args.without, []))
-            row = row_of(plain, ours) | session
-            print(speeds.line(path.stem, row), end="", flush=True)
+            name, row = name_of(path), row_of(plain, ours) | session
+            print(speeds.line(name, row), end="", flush=True)
             if args.save:
-                speeds.add_speed(args.save, name_of(path), row)
-            for name, side in (("plain", plain), ("here", ours)):
-                print(f"losses, {name}:", *(f"{loss:.4g}" for loss in side["losses"]),
+                speeds.add_speed(args.save, name, row)
+            for which, side in (("plain", plain), ("here", ours)):
+                print(f"losses, {which}:", *(f"{loss:.4g}" for loss in side["losses"]),
                       file=sys.stderr)
     print(f"\n{plain['device']} against {ours['device']}; plain is without "
           f"{', '.join(args.without)}")

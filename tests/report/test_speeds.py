@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -73,9 +74,24 @@ def test_recipes_are_kept_under_their_names_in_configs(monkeypatch):
     assert benchmark.name_of((CONFIGS / "wssa.yaml").relative_to(ROOT)) == "wssa"
 
 
+def test_a_recipe_from_elsewhere_is_kept_under_its_files_name(tmp_path):
+    """Which has no folder of the machine, and is no name in configs/."""
+    assert benchmark.name_of(tmp_path / "wssa.yaml") == "wssa.yaml"
+
+
 @pytest.mark.parametrize("words", [["--without", "memory"], ["train.compile=true"]])
 def test_only_what_recipes_give_is_kept(words, tmp_path, capsys):
     path = tmp_path / "speeds.json"
     assert benchmark.main(["--config", "wssa", "--save", str(path), *words]) == 2
     assert "--save keeps what the recipes give" in capsys.readouterr().err
     assert not path.exists()
+
+
+@pytest.mark.parametrize(("file", "message"), [
+    ("none/speeds.json", "no folder .*none"), ("speeds.json", "cannot be read as speeds")])
+def test_a_file_that_cannot_be_kept_is_an_error_before_anything_is_measured(
+        tmp_path, monkeypatch, capsys, file, message):
+    monkeypatch.setattr(benchmark, "in_a_process", None)
+    (tmp_path / "speeds.json").write_text("{")
+    assert benchmark.main(["--config", "wssa", "--save", str(tmp_path / file)]) == 2
+    assert re.search(message, capsys.readouterr().err)
