@@ -6,7 +6,8 @@
     python -m report page --pred maps/WSSA/ECSSD --gt ECSSD/ground_truth_mask
     python -m report curves --data ECSSD      the figures alone, as PDF and PNG
     python -m report records                  docs/records/*.json → docs/reproduction.md
-    python -m report zoo                      all networks: docs/zoo.md, and the README's table
+    python -m report zoo                      all networks: docs/zoo.md, the README's table, and the
+                                              speeds in docs/performance.md
 
 table reads results/scores.json. page and curves score maps as eval.py does, and need neither a
 checkpoint nor a recipe; what is wrong with maps is listed, and shown on the page, and the exit

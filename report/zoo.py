@@ -22,18 +22,20 @@ from engine.summary import count
 from utils.config import load_config
 from utils.errors import UserError
 from utils.option import NATIVE
+from utils.origin import changes_maps
 from utils.paths import CONFIGS, DOCS, ROOT
 from utils.schema import sides
 
 from . import speeds
-from .records import differences, read_records
+from .records import differences, is_trained, read_records
 from .tables import piped
 
 DASH = "–"
-TRAINED = ("best.pt", "last.pt", "previous.pt")  # weights of these names were trained here
 #: Height and width at which networks are counted that take images of any size: those of most
 #: images of the published sets.
 USUAL = (300, 400)
+#: What tells one reported number of a paper from the others, in a record's comparisons.
+_NUMBER = ("dataset", "paper_measure", "protocol", "source")
 _HEAD = f"""# The networks
 
 `python -m report zoo` writes this page, the table in the README and that in
@@ -46,17 +48,22 @@ _HEAD = f"""# The networks
   products, those of LSTMs included, as torch's `FlopCounterMode` counts them (two operations are
   one). Norms, activations and resizing are not counted. Networks that take images at their own
   sizes (native) are counted at {USUAL[0]}×{USUAL[1]}.
-- *Training, inference*: images a second here, measured by `python -m benchmarks.train`, and the
-  ratio to plain float32. [performance.md](performance.md) has their sizes, batches and machine.
+- *Training, inference*: images a second here, as `python -m benchmarks.train` measures them, and
+  the ratio to [the plain way](performance.md#training-and-inference), both *at* the given size of
+  images, which is not always the recipe's. Batches and machine stand in the table there.
 - *Outputs equal*: the tests hold the network's outputs against those of the released network, with
   the same weights and input. *Losses equal*: they hold the paper's losses or first training steps
   against those of the released code.
-- *Official weights*: whether the authors publish them, or the authors of the port that the recipe
-  follows, the licence of the repository that does, and the *file* that `test.py --official` runs.
-- *Official weights scored* and *trained here*: the days of the records, the latter of runs that
-  follow the recipe. *Reported → here*: the paper's numbers and those of these records.
+- *Official weights*: *published*: by the paper's authors; *port*: by those of the port that the
+  recipe follows; *none*: by nobody, as far as is known. Then the licence of the publisher's
+  repository. *File*: what `test.py --official` runs.
+- *Official weights scored* and *trained here*: the days of the records, of maps made as the recipe
+  says, and of runs that follow it. *Reported → here*: the paper's numbers and those of these
+  records. A number does not count where nobody has verified the paper's, or ours is of other images
+  than all of the published set.
 - *Verified numbers*: those of the recipe's reported numbers that somebody has read in a source.
-  *Within the paper*: those that a record reaches to the third digit.
+  *Within the paper*: of the numbers that were scored and count, those that some record reaches to
+  the third digit.
 
 """
 
@@ -79,14 +86,14 @@ class Entry:
 
     @functools.cached_property
     def official(self) -> list[dict]:
-        """The records of published weights."""
-        return [record for record in self.records
-                if record["origin"]["checkpoint"] not in TRAINED]
+        """The records of published weights whose maps are those of the recipe's settings."""
+        return [record for record in self.records if not is_trained(record)
+                and not any(map(changes_maps, differences(record)))]
 
     @functools.cached_property
     def trained(self) -> list[dict]:
         """The records of runs that follow the recipe."""
-        return [record for record in self.records if record not in self.official
+        return [record for record in self.records if is_trained(record)
                 and not differences(record).keys() - {"test.data"}]
 
     @property
@@ -108,10 +115,11 @@ def size(entry: Entry) -> str:
 
 
 def speed(entry: Entry, what: str) -> str:
-    """Images a second here, and the ratio to the plain way."""
+    """Images a second here, the ratio to the plain way, and the size of the images measured."""
     if not entry.speed:
         return DASH
-    return f"{entry.speed[what]['here']:.2f} (×{entry.speed[what]['ratio']:.2f})"
+    return (f"{entry.speed[what]['here']:.2f} (×{entry.speed[what]['ratio']:.2f}) at "
+            f"{entry.speed['size']}")
 
 
 def publication(entry: Entry) -> str:
@@ -130,7 +138,7 @@ def files(entry: Entry) -> str:
 
 def dates(records: Iterable[dict]) -> str:
     """The days of records."""
-    return ", ".join(sorted(record["date"][:10] for record in records)) or DASH
+    return ", ".join(sorted({record["date"][:10] for record in records})) or DASH
 
 
 def verified(entry: Entry) -> str:
@@ -139,15 +147,20 @@ def verified(entry: Entry) -> str:
 
 
 def within(entry: Entry) -> str:
-    """How many of the scored numbers are the paper's to the third digit."""
-    counting = [comparison["within_third_digit"] for comparison in entry.comparisons
-                if comparison["within_third_digit"] is not None]
-    return f"{sum(counting)} of {len(counting)}" if counting else DASH
+    """How many of the scored numbers that count are the paper's to the third digit in some
+    record."""
+    reached: dict[tuple, bool] = {}
+    for comparison in entry.comparisons:
+        if comparison["within_third_digit"] is not None:
+            number = tuple(comparison[key] for key in _NUMBER)
+            reached[number] = reached.get(number, False) or comparison["within_third_digit"]
+    return f"{sum(reached.values())} of {len(reached)}" if reached else DASH
 
 
 def against(entry: Entry) -> str:
     """Each scored number as the paper reports it, and as it is here."""
     return ", ".join(f"{c['dataset']} {c['paper_measure']} {c['reported']} → {c['ours']}"
+                     + " (does not count)" * (c["within_third_digit"] is None)
                      for c in entry.comparisons) or DASH
 
 
@@ -194,12 +207,12 @@ def held_outputs() -> frozenset[str]:
 @functools.cache
 def held_losses() -> frozenset[str]:
     """Papers of which the tests hold losses or training steps against the released code's: they
-    open its ``train_<network>.json``, or the values ``<paper>/<loss>`` of ``losses.json``."""
+    open its ``train_<network>.json``, or the values ``<paper>/<loss>`` of ``losses*.json``. A paper
+    is named like its file in model/."""
     text = "".join(path.read_text("utf-8") for room in ("losses", "model")
                    for path in (ROOT / "tests" / room).glob("test_*.py"))
-    return frozenset(name.split("_")[0] for names in
-                     re.findall(r'"train_(\w+)\.json"|"([a-z0-9]+)/[a-z_]+"', text)
-                     for name in names)
+    words = re.findall(r'"train_([a-z0-9]+)\w*\.json"|"([a-z0-9]+)/[a-z_]+"', text)
+    return frozenset(name for names in words for name in names) & set(map(_file, model.names()))
 
 
 def _file(name: str) -> str:
@@ -219,8 +232,12 @@ def counted(recipe: DictConfig) -> tuple[int, int]:
 
 def entries(names: Iterable[str], counting: Callable[[DictConfig], tuple[int, int]] = counted,
             records: Path = DOCS / "records") -> list[Entry]:
-    """The networks of these names."""
-    runs = list(read_records(records).values()) if records.is_dir() else []
+    """The networks of these names.
+
+    Raises:
+        UserError: the folder of records is missing, or a file in it is no record.
+    """
+    runs = list(read_records(records).values())
     rows = speeds.read_speeds()
     result = []
     for name in names:

@@ -109,11 +109,15 @@ class MapsOrigin:
             write_text(path, json.dumps(sets, indent=2) + "\n")
 
 
+def changes_maps(key: str) -> bool:
+    """Whether another value of a configuration's key may change the maps of given weights."""
+    return key.startswith(_GROUPS) and not key.startswith(_IDLE)
+
+
 def settings_of(config: DictConfig) -> str:
     """A digest of what changes the maps of given weights: the keys of a configuration with their
     values."""
-    values = {key: value for key, value in flat(config).items()
-              if key.startswith(_GROUPS) and not key.startswith(_IDLE)}
+    values = {key: value for key, value in flat(config).items() if changes_maps(key)}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
