@@ -182,9 +182,10 @@ def _reading(where: str, state: dict[str, Tensor], wanted: Wanted, done: list[st
     unused = {key: value for key, value in state.items() if key.startswith(wanted.unused)}
     renamed = {wanted.rename(key): value for key, value in state.items() if key not in unused}
     ours = wanted.tensors
-    # Files of older torch versions lack batch norms' counters, which then start at zero.
+    # Files of older torch versions lack their batch norms' counters, which then start at zero.
     absent = {key: torch.zeros_like(value, device="cpu") for key, value in ours.items()
-              if key.endswith(_BATCHES) and key not in renamed}
+              if key.endswith(_BATCHES) and key not in renamed
+              and key.replace(_BATCHES, "running_mean") in renamed}
     if absent:
         done = [*done, f"{len(absent)} counters {_BATCHES}, which it lacks, are 0"]
     matches = sum(key in ours and shape(value) == shape(ours[key])

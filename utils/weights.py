@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import zip_longest
 from pathlib import Path
 
@@ -28,7 +28,7 @@ DOWNLOAD_TIMEOUT = 30  # seconds without an answer
 
 
 def load_weights(network: nn.Module, source: str | Path | Mapping, key: str = "",
-                 partial: bool = False, origin: str = "state dict") -> None:
+                 partial: bool = False, origin: str = "state dict") -> list[str]:
     """Load all weights of ``network``, a ``model.Network``, from a file or from its content.
 
     Our own checkpoints, plain state dicts and the papers' official checkpoints are recognised by
@@ -41,6 +41,9 @@ def load_weights(network: nn.Module, source: str | Path | Mapping, key: str = ""
         key: under which the file holds the weights, where several would fit.
         partial: whether what fits is loaded and the rest listed, instead of refused.
         origin: what messages call ``source``, where it is not a file.
+
+    Returns:
+        The network's keys that were loaded.
 
     Raises:
         UserError: unreadable file, or keys and shapes that do not fit, listed.
@@ -62,7 +65,7 @@ def load_weights(network: nn.Module, source: str | Path | Mapping, key: str = ""
         parts = ", ".join(sorted({key.partition(".")[0] for key in idle}))
         note(f"{origin}: {len(idle)} tensors ({values} values) of {parts} are left out: the "
              "released network never runs them")
-    _copy(own, reading.state, origin, reading.done, partial, hint)
+    return _copy(own, reading.state, origin, reading.done, partial, hint)
 
 
 def load_backbone(network: nn.Module, source: str = "imagenet", key: str = "",
@@ -120,10 +123,10 @@ def _load_trunks(trunks: Mapping[str, nn.Module], source: str, key: str, partial
 
 
 def _copy(own: State, state: State, origin: str, done: list[str], partial: bool,
-          hint: str = "") -> None:
+          hint: str = "") -> list[str]:
     """Copy ``state`` into the tensors of ``own``: same keys, same shapes, or an error; with
-    ``partial``, those of the same key and shape, and a note that lists the others. ``done`` was
-    done to the file's keys; ``hint`` ends the message of what does not fit."""
+    ``partial``, those of the same key and shape, and a note that lists the others. Returns their
+    keys. ``done`` was done to the file's keys; ``hint`` ends the message of what does not fit."""
     missing = [f"missing: {key} {shape(own[key])}" for key in own if key not in state]
     unexpected = [f"unexpected: {key} {shape(state[key])}" for key in state if key not in own]
     shapes = [f"shape of {key}: file {shape(state[key])}, network {shape(own[key])}"
@@ -152,12 +155,14 @@ def _copy(own: State, state: State, origin: str, done: list[str], partial: bool,
     with torch.no_grad():
         for key, value in values.items():
             own[key].copy_(value)
+    return fitting
 
 
-def note_idle_norms(network: nn.Module, origin: str) -> None:
-    """Print that weights are for testing alone where their batch norms change nothing."""
-    norms = [module for module in network.modules()
-             if isinstance(module, BatchNorm) and module.running_var is not None and module.affine]
+def note_idle_norms(network: nn.Module, loaded: Collection[str], origin: str) -> None:
+    """Print that weights are for testing alone where the batch norms among the ``loaded`` keys
+    change nothing."""
+    norms = [module for name, module in network.named_modules()
+             if isinstance(module, BatchNorm) and module.affine and f"{name}.running_var" in loaded]
     if norms and all(map(_is_idle, norms)):
         note(f"{origin}: none of its {len(norms)} batch norms changes anything, as where an export "
              "has merged them into the convolutions. Such weights are good for testing alone: "
@@ -236,8 +241,8 @@ def initialise(network: nn.Module, config: DictConfig, resumed: Mapping | None =
     if resumed is not None:
         load_weights(network, resumed["network"])
     elif config.network:
-        load_weights(network, ROOT / config.network, config.key, config.partial)
+        loaded = load_weights(network, ROOT / config.network, config.key, config.partial)
         print(f"weights: {config.network}")
-        note_idle_norms(network, config.network)
+        note_idle_norms(network, loaded, config.network)
     else:
         print(load_backbone(network, config.backbone, config.key, config.partial))
