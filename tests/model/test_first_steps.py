@@ -15,7 +15,7 @@ import losses
 import model
 from data.transforms import linear_gray
 from engine.optimizer import build_optimizer, clip_gradients
-from tests.model.reference import released_state, unfilled_network
+from tests.model.reference import unfilled_network
 from utils.config import default_config, load_config
 from utils.errors import UserError
 from utils.paths import CONFIGS
@@ -136,9 +136,10 @@ def test_recipes_with_edges_add_up_their_outputs(name, loss):
 # update, but Adam's first update is little more than signs. CPD's losses are compared after two.
 
 
-def golden_network(golden, name: str) -> nn.Module:
-    network = unfilled_network(name)
-    load_weights(network, released_state(golden, name)[2])
+def filled_network(released_code: tuple) -> nn.Module:
+    """The network with its released code's weights, to be trained."""
+    network = unfilled_network(released_code[0])
+    load_weights(network, released_code[-1])
     return network.train()
 
 
@@ -156,9 +157,10 @@ def take_steps(network: nn.Module, optimizer: torch.optim.Optimizer, expected: l
             optimizer.step()
 
 
-def test_first_steps_of_wssa_equal_the_released_training(golden, discs):
+@pytest.mark.parametrize("released_code", ["wssa"], indirect=True)
+def test_first_steps_of_wssa_equal_the_released_training(golden, released_code, discs):
     reference = json.loads((golden.folder / "train_wssa.json").read_text())
-    network, mask = golden_network(golden, "wssa"), discs
+    network, mask = filled_network(released_code), discs
     labels = torch.from_numpy(np.random.RandomState(21).randint(0, 10, (2, 1, 96, 128)) < 3)
     full, random = mask.float(), np.random.RandomState(22)
     sample = {"image": golden.golden_input((2, 3, 96, 128), 0),
@@ -177,7 +179,8 @@ def test_first_steps_of_wssa_equal_the_released_training(golden, discs):
                values_and_loss, (2e-3, 2e-3), clip_value=0.5)
 
 
-def test_first_steps_of_scwssod_equal_the_released_training(golden, discs):
+@pytest.mark.parametrize("released_code", ["scwssod"], indirect=True)
+def test_first_steps_of_scwssod_equal_the_released_training(golden, released_code, discs):
     """With full masks: the network, its batch norms and the update.
 
     The random weights amplify rounding: the second loss is 2.13 in the reference, 2.08 in float64
@@ -186,7 +189,7 @@ def test_first_steps_of_scwssod_equal_the_released_training(golden, discs):
     reference's float32 agrees to 5e-6.
     """
     reference = json.loads((golden.folder / "train_scwssod.json").read_text())
-    network, mask = golden_network(golden, "scwssod"), discs
+    network, mask = filled_network(released_code), discs
     config = default_config().optim
     config.name, config.lr, config.trunk_factor = "sgd", 1e-3, 0.1
     config.nesterov, config.weight_decay = True, 5e-4
@@ -204,12 +207,13 @@ def test_first_steps_of_scwssod_equal_the_released_training(golden, discs):
     take_steps(network, optimizer, reference["steps"][:2], values_and_loss, (1e-4, 6e-2))
 
 
-def test_first_steps_of_cpd_equal_the_released_training(golden, discs):
+@pytest.mark.parametrize("released_code", ["cpd_vgg"], indirect=True)
+def test_first_steps_of_cpd_equal_the_released_training(golden, released_code, discs):
     """Two Adam steps of CPD-VGG. Rounding moves the third loss by 7e-5 (float64), but the sixth by
     up to 8e-3 between convolution algorithms. On a machine like the reference's six steps agree
     to 1.9e-5 (docs/cpd.md)."""
     reference = json.loads((golden.folder / "train_cpd_vgg.json").read_text())
-    network = golden_network(golden, "cpd_vgg")
+    network = filled_network(released_code)
     sample = {"image": golden.golden_input((2, 3, 96, 128), 0),
               "mask": discs}
     cpd = objective("cpd_vgg")

@@ -16,8 +16,7 @@ from engine.norm import train_mode
 from engine.optimizer import build_optimizer, clip_gradients
 from engine.schedule import Schedule
 from engine.step import Parts
-from tests.model.reference import released_state, unfilled_network
-from tests.model.released import RELEASED
+from tests.model.reference import unfilled_network
 from utils.config import load_config
 from utils.paths import CONFIGS
 from utils.weights import load_weights
@@ -92,15 +91,16 @@ def sample_of(case: Case, image: torch.Tensor) -> dict:
             "edge": torch.from_numpy(np.stack(edges)[:, None]).float() / 255}
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_first_steps_equal_the_released_training(golden, name):
+@pytest.mark.parametrize("released_code", CASES, indirect=True)
+def test_first_steps_equal_the_released_training(golden, released_code):
+    name, *_, state = released_code
     case = CASES[name]
     reference = json.loads((golden.folder / f"train_{name}.json").read_text())
     config = load_config(CONFIGS / f"{name}.yaml")
     config.optim.lr *= case.rate
     config.train.accumulate = case.parts
     network = unfilled_network(name)
-    load_weights(network, released_state(golden, RELEASED[name].golden)[2])
+    load_weights(network, state)
     train_mode(network, config.optim.eval_norm, config.optim.frozen_norm)
     optimizer, objective = build_optimizer(config.optim, network), model.objective_of(config)
     assert sorted(len(group["params"]) for group in optimizer.param_groups) == \

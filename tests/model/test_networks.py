@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import model
-from tests.model.reference import released_state, unfilled_network
+from tests.model.reference import unfilled_network
 from tests.model.released import RELEASED, Released
 from utils.config import load_config
 from utils.paths import CONFIGS, ROOT
@@ -132,13 +132,12 @@ def test_shapes_and_the_reach_of_gradients(weightless, monkeypatch):
                 if p.grad is None and not key.startswith(network.never_trained)]
 
 
-@pytest.fixture(scope="module", params=[name for name in REGISTERED if RELEASED[name].golden])
-def golden_network(request, golden) -> tuple[Released, dict, dict, dict, model.Network]:
+@pytest.fixture(scope="module")
+def golden_network(released_code) -> tuple[Released, dict, dict, dict, model.Network]:
     """The line, description, reference outputs and released state of a network, and the network,
     which is not filled."""
-    released = RELEASED[request.param]
-    return (released, *released_state(golden, released.golden),
-            unfilled_network(request.param).eval())
+    name, *code = released_code
+    return RELEASED[name], *code, unfilled_network(name).eval()
 
 
 def reference_output(arrays: dict, name: str) -> np.ndarray:
@@ -206,35 +205,31 @@ def size_of(network: model.Network, more: int = 0, wider: int = 0) -> tuple[int,
 
 
 @pytest.fixture(scope="module")
-def gradients(random_network) -> dict[tuple[int, int], dict[str, torch.Tensor | None]]:
-    """Size → parameter → its gradient; no parameter may be written in place meanwhile."""
+def gradients(random_network) -> dict[str, torch.Tensor | None]:
+    """Parameter → its gradient; no parameter may be written in place meanwhile."""
     _, network = random_network
     torch.manual_seed(0)
     before = {key: p._version for key, p in network.named_parameters()}
-    of_sizes = {}
-    for size in dict.fromkeys((size_of(network), size_of(network, 4, 11))):
-        outputs = network(torch.randn(2, 3, *size))
-        sum(logits.sigmoid().mean() for logits in outputs.values()).backward()
-        of_sizes[size] = {key: p.grad for key, p in network.named_parameters()}
-        for parameter in network.parameters():
-            parameter.grad = None
+    outputs = network(torch.randn(2, 3, *size_of(network, 4, 11)))
+    sum(logits.sigmoid().mean() for logits in outputs.values()).backward()
     assert before == {key: p._version for key, p in network.named_parameters()}
     assert all(p.is_leaf for p in network.parameters())
-    return of_sizes
+    gradients = {key: p.grad for key, p in network.named_parameters()}
+    network.zero_grad()
+    return gradients
 
 
 def test_gradients_reach_every_parameter_and_are_finite(random_network, gradients):
     _, network = random_network
-    for size, of_size in gradients.items():
-        for key, gradient in of_size.items():
-            if key.startswith(network.never_trained):
-                assert not network.get_parameter(key).requires_grad, key
-                continue
-            assert gradient is not None, (size, key)
-            assert torch.isfinite(gradient).all(), (size, key)
-            # The slope of a PReLU has a gradient where a feature is negative, and few are here.
-            slope = isinstance(network.get_submodule(key.rpartition(".")[0]), nn.PReLU)
-            assert slope or gradient.any(), (size, key)
+    for key, gradient in gradients.items():
+        if key.startswith(network.never_trained):
+            assert not network.get_parameter(key).requires_grad, key
+            continue
+        assert gradient is not None, key
+        assert torch.isfinite(gradient).all(), key
+        # The slope of a PReLU has a gradient where a feature is negative, and few are here.
+        slope = isinstance(network.get_submodule(key.rpartition(".")[0]), nn.PReLU)
+        assert slope or gradient.any(), key
 
 
 @pytest.fixture(scope="module")

@@ -334,9 +334,10 @@ def test_an_output_that_the_network_lacks_stops_the_first_step(made_sets, runs, 
 
 def test_a_run_of_before_goes_on_to_the_same_weights(made_sets, runs):
     """Its checkpoint names the loss cpd, and its log has a column for detection_bce."""
-    assert train(made_sets, "train.epochs=2") == 0
+    cpd = ["model.name=cpd_vgg", "loss.terms.side3=null", "loss.terms.attention={bce: 1}"]
+    assert train(made_sets, *cpd) == 0
     whole = weights(runs / "trial/last.pt")
-    assert train(made_sets, "--overwrite", "train.epochs=2", "train.steps=2") == 0
+    assert train(made_sets, *cpd, "--overwrite", "train.steps=2") == 0
     path, log = runs / "trial/last.pt", runs / "trial/log.csv"
     content = torch.load(path, weights_only=True)
     del content["config"]["loss"]["terms"]
@@ -344,7 +345,7 @@ def test_a_run_of_before_goes_on_to_the_same_weights(made_sets, runs):
     torch.save(content, path)
     before = log.read_text().replace("saliency_bce", "detection_bce")
     log.write_text(before)
-    assert train(made_sets, "--resume", "train.epochs=2") == 0
+    assert train(made_sets, *cpd, "--resume") == 0
     assert equal(whole, weights(path))
     with log.open() as file:
         rows = [row for row in csv.DictReader(file) if row["loss"]]

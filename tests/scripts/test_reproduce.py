@@ -25,6 +25,7 @@ import utils.official
 import utils.weights
 from report.records import document, read_records
 from tests.apart import Apart
+from tests.small_runs import RECIPE as SMALL
 from tests.small_runs import equal, weights
 from utils.files import sha256_of
 from utils.maps import save_map
@@ -32,19 +33,15 @@ from utils.mask_keys import MASK_KEYS
 from utils.origin import origin_of
 from utils.paths import ROOT
 
-RECIPE = """
+RECIPE = f"""
+base: {SMALL}
 name: trial
 paper: A paper
-model: {name: cpd_vgg, options: {width: 0.0625}}
-weights: {backbone: none}
-loss: {terms: {attention: {bce: 1}, saliency: {bce: 1}}}
-data: {train: [TINY-TR], size: 32, workers: 0, flip: 0.5}
-train: {batch: 4, epochs: 2, log_every: 1}
-test: {data: [TINY-TE]}
+test: {{data: [TINY-TE], minmax: false}}
 reported:
-- {dataset: TINY-TE, measure: maxF, value: .9, source: README, verified: true, protocol: cpd}
-- {dataset: TINY-TE, measure: MAE, value: .1, source: README, protocol: tracer}
-- {dataset: ECSSD, measure: MAE, value: .1, source: README, protocol: cpd}
+- {{dataset: TINY-TE, measure: maxF, value: .9, source: README, verified: true, protocol: cpd}}
+- {{dataset: TINY-TE, measure: MAE, value: .1, source: README, protocol: tracer}}
+- {{dataset: ECSSD, measure: MAE, value: .1, source: README, protocol: cpd}}
 """
 EPOCHS = ("train.epochs=3", "train.save_every=2")  # of the run that is stopped
 
@@ -318,8 +315,8 @@ def test_two_sets_make_another_record(again, reproduce):
 
 def test_a_recipe_that_fails_leaves_the_others_their_turn(again, reproduce, capsys):
     shutil.rmtree(again / "records")
-    (again / "broken.yaml").write_text(RECIPE.replace("name: trial", "name: broken", 1)
-                                       .replace("backbone: none", "backbone: none.pth"))
+    (again / "broken.yaml").write_text(
+        "base: trial.yaml\nname: broken\nweights: {backbone: none.pth}\n")
     assert reproduce(str(again / "trial.yaml"), recipe="broken.yaml") == 2
     assert "none.pth" in capsys.readouterr().err
     assert only_record(again)["run"] == "trial"

@@ -20,7 +20,7 @@ import eval as eval_script
 import losses
 import test as test_script
 import train as train_script
-from tests.small_runs import SMALL, equal, predict, train, weights
+from tests.small_runs import RECIPE, equal, predict, train, weights, words
 from utils.errors import UserError
 from utils.paths import ROOT
 
@@ -37,7 +37,7 @@ def test_train_test_eval(made_sets, runs, results, tmp_path, capsys):
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows if row["loss"]] == [1, 2, 3, 4]
     assert float(rows[0]["loss"]) == pytest.approx(
-        float(rows[0]["attention_bce"]) + float(rows[0]["saliency_bce"]), abs=1e-4)
+        float(rows[0]["side3_bce"]) + float(rows[0]["saliency_bce"]), abs=1e-4)
     assert sum(bool(row["val_maxF"]) for row in rows) == 2
 
     out, scores = tmp_path / "results", tmp_path / "scores.json"
@@ -89,7 +89,7 @@ def test_steps_that_are_not_finite_are_left_out_within_a_budget(made_sets, runs,
 
 def test_training_stops_early_when_validation_does_not_improve(made_sets, runs, capsys):
     assert train(made_sets, "val.fraction=0.2", "train.patience=2", "optim.lr=1e-30",
-                 "train.epochs=9") == 0
+                 "optim.eval_norm=[all]", "train.epochs=9") == 0
     assert "stopped early: 2 validations" in capsys.readouterr().out
     assert torch.load(runs / "trial/last.pt", weights_only=True)["at"]["epoch"] == 4
 
@@ -256,8 +256,8 @@ def test_a_batch_gives_the_same_maps_as_one_by_one(trained, made_sets, tmp_path)
 
 
 def test_another_output_goes_to_a_folder_of_its_own(trained, made_sets, tmp_path):
-    assert predict(trained, tmp_path, "--data", "TINY-TE", "test.output=attention") == 0
-    assert len(list((tmp_path / "trial_attention/TINY-TE").iterdir())) == 4
+    assert predict(trained, tmp_path, "--data", "TINY-TE", "test.output=side3") == 0
+    assert len(list((tmp_path / "trial_side3/TINY-TE").iterdir())) == 4
     assert not (tmp_path / "trial").exists()
 
 
@@ -265,7 +265,7 @@ def test_another_output_goes_to_a_folder_of_its_own(trained, made_sets, tmp_path
     (["--data", "NOWHERE"], "not found"), (["--input", "nowhere.jpg"], "no such file"),
     (["--data", "TINY-TE", "--input", "x"], "not both"),
     (["test.data=[]"], "no data sets to predict"),
-    (["--data", "TINY-TE", "test.output=edge"], "its outputs are saliency, attention")])
+    (["--data", "TINY-TE", "test.output=edge"], "its outputs are saliency, side3")])
 def test_test_says_what_is_wrong(trained, tmp_path, capsys, arguments, message):
     assert predict(trained, tmp_path, *arguments) == 2
     assert message in capsys.readouterr().err
@@ -283,7 +283,7 @@ def test_official_weights_need_the_recipe(trained, made_sets, tmp_path, capsys):
     assert predict(tmp_path / "CPD.pth", tmp_path, "--data", "TINY-TE") == 2
     assert "--config" in capsys.readouterr().err
     assert predict(tmp_path / "CPD.pth", tmp_path, "--data", "TINY-TE", "--config",
-                   str(ROOT / "configs/cpd_vgg.yaml"), f"data.root={made_sets}", *SMALL) == 0
+                   str(RECIPE), f"data.root={made_sets}") == 0
 
 
 #: Runs scripts as Python does, all in one process, which imports torch once.
@@ -319,7 +319,6 @@ def test_the_exit_status_of_a_script_is_not_zero_on_errors(tmp_path):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_train_and_test_on_a_gpu(made_sets, runs, tmp_path):
-    arguments = [f"data.root={made_sets}", "name=trial", *SMALL]
-    assert train_script.main(["--gpu", "0", *arguments]) == 0
+    assert train_script.main(words(made_sets, "--gpu", "0")) == 0
     assert test_script.main(["--gpu", "0", "--checkpoint", str(runs / "trial/last.pt"), "--out",
                              str(tmp_path), "--data", "TINY-TE"]) == 0

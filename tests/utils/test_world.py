@@ -19,14 +19,13 @@ import eval as eval_script
 import test as test_script
 from data.loader import BatchDraws
 from tests.apart import HANGS, Apart, run_processes, run_script, run_script_until, wait_for
+from tests.small_runs import RECIPE
 from utils.errors import UserError
 from utils.paths import ROOT
 from utils.world import World
 
-SMALL = ["--config", "demo", "--gpu", "cpu", "name=trial", "model.options.width=0.0625",
-         "data.train=[TINY-TR,TINY-TE]", "val.fraction=0.2", "data.size=32", "data.workers=0",
-         "data.flip=0.5", "train.epochs=3", "train.log_every=1", "optim.name=sgd", "optim.lr=0.05",
-         "train.precision=fp32"]
+SMALL = ["--config", str(RECIPE), "--gpu", "cpu", "data.train=[TINY-TR,TINY-TE]",
+         "val.fraction=0.2", "train.epochs=3", "optim.name=sgd", "optim.lr=0.005"]
 
 PROGRAM = """
 import pathlib, sys, train
@@ -98,7 +97,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(trained):
     assert len([row for row in two if row["loss"]]) == 6
     # Maps are rounded to bytes before they are scored, where nearly constant ones may part. Their
     # F is not compared: on some processors one level of grey moves it by .01.
-    tolerances = {"loss": 5e-5, "attention_bce": 5e-5, "gradient_norm": 5e-5, "val_MAE": 2e-3}
+    tolerances = {"loss": 1e-4, "side3_bce": 1e-4, "gradient_norm": 1e-3, "val_MAE": 2e-3}
     for name, tolerance in tolerances.items():
         for a, b in zip(two, single, strict=True):
             assert bool(a[name]) == bool(b[name])
