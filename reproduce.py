@@ -30,6 +30,7 @@ from data.map_sizes import with_map_sizes
 from data.pairing import Names
 from engine.checkpoint import RESUMABLE, configuration_of, load_latest
 from engine.existing import image_digests, pairs_to_predict, require_own
+from engine.trained import find_run
 from report.comparison import compare_with_papers
 from report.recipes import Recipe
 from report.tables import write
@@ -82,7 +83,7 @@ class Reproduction:
             if status := self.timed("train", anew, train_script.main, "--config", self.path,
                                     "--resume-if-any", *self.words):
                 return status
-            weights = test_script.find_run(str(self.path), self.words)
+            weights = find_run(str(self.path), self.words)
             content, sha256 = read_hashed(weights)
             origin = MapsOrigin(weights, sha256, configuration_of(content, weights, self.words))
         to_do = [len(pairs_to_predict(with_map_sizes(pairs, folder.name, quiet=True), folder,

@@ -16,45 +16,37 @@ from __future__ import annotations
 import argparse
 import glob
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from omegaconf import DictConfig
-from torch import nn
 from tqdm import tqdm
 
-import model
 from data import Pair, decode_image, require_sound
 from data.affixes import key_of
-from data.catalog import find_set, with_statistics_of
+from data.catalog import find_set
 from data.coding import with_coding
 from data.listing import Listing, is_hidden, is_picture, list_images, note_on
-from data.loader import evaluation_loader
 from data.map_sizes import with_map_sizes
 from data.masks import mask_of
 from data.native import require_sizes
 from data.pairing import Names, distinct
-from engine.checkpoint import configuration_of, tested_weights
 from engine.existing import begin_folder, image_digests
-from engine.precision import Precision
-from engine.prediction import forward, maps_of
+from engine.predictor import Predictor
+from engine.trained import Trained, choose
+from model import network_class
 from report.picture import SHOWN, SheetRow, save_sheet, small
 from utils.cli import parse_with_overrides
-from utils.config import flat, help_text, load_config
+from utils.config import help_text
 from utils.device import select_device, set_threads
 from utils.errors import UserError, list_problems, note_once, reports_errors
 from utils.lock import locked
 from utils.maps import read_map, require_writable_names, save_map
-from utils.official import official_file
 from utils.origin import MapsOrigin
-from utils.paths import CHECKPOINTS, RESULTS, ROOT, absolute_spec
-from utils.weights import load_weights
-from utils.weights_file import note, read_hashed
+from utils.paths import RESULTS, ROOT, absolute_spec
 from utils.world import World, joined
-
-DEFAULT_RECIPE = "cpd_vgg"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -102,18 +94,18 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("give --data or --input, not both")
     if args.rows < 1:
         raise UserError(f"--rows {args.rows}: a sheet has at least one row")
-    config, load, *weights = load_recipe(args)
+    trained = choose(args.config, args.checkpoint, args.official, args.overrides)
     device = select_device(args.gpu)
-    set_threads(config.threads)
+    set_threads(trained.config.threads)
     with joined(device) as world:
-        origin = MapsOrigin(*weights, config, device) if world.main else None
-        predict_sets(args, config, load, Precision(config.test.precision, device), world, origin)
+        predict_sets(args, trained, device, world)
     return 0
 
 
-def predict_sets(args: argparse.Namespace, config: DictConfig, load: Callable[[nn.Module], None],
-                 precision: Precision, world: World, origin: MapsOrigin | None) -> None:
+def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.device,
+                 world: World) -> None:
     """Find the images of all sets first; then predict set by set, each process its share."""
+    config = trained.config
     jobs = [("input", collect_inputs(args.input, world, args.recursive))] if args.input else \
         [images_of_set(spec, config.data, world, args.show)
          for spec in args.data or config.test.data]
@@ -127,11 +119,10 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, load: Callable[[n
     method = args.out / (config.name if output == "saliency" else f"{config.name}_{output}")
     for name, pairs in jobs:
         require_writable_names(method / name, [pair.name for pair in pairs])
-    network = model.from_recipe(config)
     for _, pairs in jobs:
-        require_sizes(pairs, config.data.size, network.require_size)
-    load(network)
-    network = precision.place(network)
+        require_sizes(pairs, config.data.size, network_class(config.model.name).require_size)
+    predictor = Predictor(trained, device=device)
+    origin = MapsOrigin(trained.path, trained.sha256, config, device) if world.main else None
     for name, pairs in jobs:
         folder = method / name
         with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."):
@@ -142,90 +133,11 @@ def predict_sets(args: argparse.Namespace, config: DictConfig, load: Callable[[n
             to_do = world.gather(to_do)[0]
             if args.skip_existing:
                 print(f"{folder}: {len(pairs) - len(to_do)} maps are there, {len(to_do)} to do")
-            write_maps(network, to_do, folder, config, precision, world)
+            write_maps(predictor, to_do, folder, world)
             if origin is not None:
                 origin.end(folder)
         if args.show and world.main:
             print(f"sheet: {show(pairs, folder, args.rows)}")
-
-
-def load_recipe(args: argparse.Namespace) -> tuple[DictConfig, Callable[[nn.Module], None], Path,
-                                                   str]:
-    """The configuration, what loads the weights into its network, the file that they are from, and
-    its SHA-256.
-
-    A checkpoint of train.py runs with its own configuration, other weights with ``--config``.
-    ``key=value`` arguments change either.
-    """
-    recipe, given = args.config, args.checkpoint
-    if args.official:
-        recipe = recipe or DEFAULT_RECIPE
-        given = official_file(recipe, given)
-    if given is None:
-        path = find_run(recipe or DEFAULT_RECIPE, args.overrides)
-    else:
-        path = checkpoint_in(given) if given.is_dir() else given
-    by_recipe = given is not None and recipe is not None
-    content, sha256 = read_hashed(path, of_others=by_recipe)
-    if by_recipe:
-        config = load_config(recipe, args.overrides)
-        compare_recipes(content, config, path, recipe)
-        print(f"weights: {path}, configuration: {recipe}")
-    else:
-        config = configuration_of(content, path, args.overrides)
-        print(f"weights and configuration: {path}")
-    # A recipe's own weights.key and weights.partial are on the file that its training starts from.
-    overridden = {word.partition("=")[0] for word in args.overrides}
-    key = config.weights.key if overridden & {"weights", "weights.key"} else ""
-    partially = config.weights.partial and bool(overridden & {"weights", "weights.partial"})
-    averaged = not key and "network" in content and isinstance(content.get("average"), dict)
-    if averaged:
-        print("of its weights the moving average (train.ema); weights.key=network: the last ones")
-    return config, partial(load_weights, source=tested_weights(content) if averaged else content,
-                           key=key, partial=partially, origin=str(path)), path, sha256
-
-
-def compare_recipes(content: dict, config: DictConfig, path: Path, recipe: str) -> None:
-    """Note what a recipe does otherwise than the one that a checkpoint of train.py was trained by.
-
-    Raises:
-        UserError: the recipe is one of another network.
-    """
-    trained = content.get("config")
-    if "network" not in content or not isinstance(trained, dict):
-        return
-    before, now = flat(trained), flat(config)
-    differences = {key: f"{key}: {before.get(key)!r} in training, {now.get(key)!r} in {recipe}"
-                   for key in sorted(before.keys() | now.keys())
-                   if key.startswith(("model.", "data.size", "data.mean", "data.std"))
-                   and before.get(key) != now.get(key)}
-    problems = list(differences.values())
-    if "model.name" in differences:
-        raise UserError(list_problems(f"{path} was trained by another recipe", problems,
-                                      "Leave --config out: a checkpoint of train.py brings its own "
-                                      "configuration."))
-    if problems:
-        note(list_problems(f"{path} was trained by another recipe", problems,
-                           "Without --config it runs as it was trained."))
-
-
-def find_run(recipe: str, overrides: Sequence[str]) -> Path:
-    """The best, else the last checkpoint of the recipe's run."""
-    return checkpoint_in(CHECKPOINTS / load_config(recipe, overrides).name,
-                         f"Train them (python train.py --config {recipe}), or name a file with "
-                         "--checkpoint.")
-
-
-def checkpoint_in(folder: Path, advice: str = "Name a run's folder, or a file of weights.") -> Path:
-    """The best, else the last checkpoint of a run's folder.
-
-    Raises:
-        UserError: the folder holds neither; ``advice`` ends the message.
-    """
-    for path in (folder / "best.pt", folder / "last.pt"):
-        if path.is_file():
-            return path
-    raise UserError(f"no weights: neither best.pt nor last.pt in {folder}. {advice}")
 
 
 def images_of_set(spec: str, data: DictConfig, world: World,
@@ -297,24 +209,15 @@ def list_input(entry: str, recursive: bool) -> list[Listing]:
             *(list_images(path, recursive) for path in matches if path.is_dir())]
 
 
-def write_maps(network: nn.Module, pairs: Sequence[Pair], folder: Path, config: DictConfig,
-               precision: Precision, world: World) -> None:
+def write_maps(predictor: Predictor, pairs: Sequence[Pair], folder: Path, world: World) -> None:
     """Predict every image and save its map under the image's stem."""
     images = [Pair(pair.name, pair.image, size=pair.size)
               for pair in pairs[world.rank::world.size]]
     if images:
-        data = config.data if config.test.statistics == "recipe" else \
-            with_statistics_of(folder.name, config.data)
-        loader = evaluation_loader(images, data, config.test.batch, precision.device)
-        with tqdm(total=len(images), unit="image", desc=folder.name,
-                  disable=None if world.main else True) as bar:
-            for batch in loader:
-                logits, _ = forward(network, batch, precision, output=config.test.output)
-                maps = maps_of(logits, batch, config.test.resize, config.test.minmax,
-                               config.test.align_corners, config.test.bytes == "cut")
-                for name, saliency in zip(batch["name"], maps, strict=True):
-                    save_map(folder / f"{name}.png", saliency)
-                    bar.update()
+        maps = predictor.maps(images, folder.name)
+        for name, saliency in tqdm(maps, total=len(images), unit="image", desc=folder.name,
+                                   disable=None if world.main else True):
+            save_map(folder / f"{name}.png", saliency)
     if written := sum(world.gather(len(images))):
         print(f"{written} maps written to {folder}")
 

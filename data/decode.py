@@ -13,7 +13,7 @@ from .depth import deep_colours, has_deep_colours, is_wide, wide_to_rgb
 from .shrink import is_costly, original_size, shrinking, shrunk
 from .sizes import nearly
 
-__all__ = ["decode_image", "original_size", "upright", "upright_size"]
+__all__ = ["decode_image", "original_size", "rgb_of", "upright", "upright_size"]
 
 # Bytes of a block of a decoded photo. Those above 32 MB go back to the system when they are freed;
 # Pillow's own of 16 MB would stay with the process, 400 MB of a photo of 12000×8000.
@@ -39,10 +39,19 @@ def decode_image(path: Path, least: int | None = None) -> Image.Image:
             return shrunk(path, file, factor)
         deep = has_deep_colours(file)
         image = loaded(file)
-    if is_wide(image):
-        return wide_to_rgb(np.asarray(image), image, path)
     if deep and (values := deep_colours(path, image)) is not None:
         return wide_to_rgb(values, image, path)
+    return _rgb(image, path)
+
+
+def rgb_of(image: Image.Image) -> Image.Image:
+    """A picture in memory, upright and RGB as ``decode_image`` gives one of a file."""
+    return _rgb(loaded(image), Path(getattr(image, "filename", "") or "the picture"))
+
+
+def _rgb(image: Image.Image, path: Path) -> Image.Image:
+    if is_wide(image):
+        return wide_to_rgb(np.asarray(image), image, path)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

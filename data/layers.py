@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -177,6 +178,12 @@ def decode_pair(pair: Pair, names: Sequence[str], options: DataConfig) -> dict[s
             raise UserError(f"sizes differ: {pair.image} is {width}×{height}, {file} is "
                             f"{values.shape[1]}×{values.shape[0]}")
     return layers
+
+
+def decode_photo(path: Path, options: DataConfig, size: Size) -> Image.Image:
+    """An image alone, to be squashed to ``size``. A large one comes smaller already where averaging
+    shrinks it; ``decode.original_size`` has its size."""
+    return decode_image(path, max(size) if options.image_resize == "pillow" else None)
 
 
 def squash(layers: Mapping[str, Decoded], size: int | Sequence[int], options: DataConfig,

@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -33,10 +32,18 @@ from utils.schema import DataConfig, sides
 from utils.world import World
 
 from .cache import open_cache
-from .decode import decode_image, original_size
+from .decode import original_size
 from .decoupling import require_known_masks
 from .edges import edge_source
-from .layers import LAYERS, RESIZING, decode_pair, finish, layer_names, squash
+from .layers import (
+    LAYERS,
+    RESIZING,
+    decode_pair,
+    decode_photo,
+    finish,
+    layer_names,
+    squash,
+)
 from .map_sizes import FITTED, SQUASHED, with_map_sizes
 from .masks import mask_of
 from .native import of_one_size, own_sizes
@@ -140,21 +147,17 @@ class SaliencyData(Dataset):
         """Decode a pair, squash it to all ``sizes`` into the cache; the last one's layers."""
         # What the files are is asked before they are read: they may change in between.
         digest = self._cache and self._cache.digest(index)
-        decoded = self._photo(index, max(map(max, sizes))) if self.names == ["image"] else \
-            decode_pair(self.pairs[index], self.names, self.options)
+        pair = self.pairs[index]
+        decoded = {"image": decode_photo(pair.image, self.options, max(sizes, key=max))} \
+            if self.names == ["image"] else decode_pair(pair, self.names, self.options)
         if notes is not None:
-            notes.look(self.pairs[index].image, decoded["image"])
+            notes.look(pair.image, decoded["image"])
         original = original_size(decoded["image"])[::-1]
         for size in sizes:
             layers = squash(decoded, size, self.options, as_bytes=self._change is not None)
             if digest is not None:
                 self._cache.put(index, torch.cat(list(layers.values())).numpy(), original, digest)
         return layers, original
-
-    def _photo(self, index: int, least: int) -> dict[str, Image.Image]:
-        """The image alone, which may come smaller where averaging shrinks it."""
-        averages = self.options.image_resize == "pillow"
-        return {"image": decode_image(self.pairs[index].image, least if averages else None)}
 
     def require_layers(self, targets: Sequence[str]) -> None:
         """Raise a UserError unless an objective finds the ``targets`` that it learns from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -39,15 +40,16 @@ def forward(network: nn.Module, batch: dict, precision: Precision,
 
 
 def maps_of(logits: Tensor, batch: dict, resize: str = "logits", minmax: bool = False,
-            align_corners: bool = False, cut: bool = False) -> Iterator[np.ndarray]:
-    """Logits (N, 1, h, w) of a batch → its maps, uint8 (H, W) at each image's ``size``, in batch
-    order.
+            align_corners: bool = False, cut: bool = False,
+            convert: Callable[..., np.ndarray] = to_bytes) -> Iterator[np.ndarray]:
+    """Logits (N, 1, h, w) of a batch → its maps (H, W) at each image's ``size``, in batch order.
 
     Args:
         resize: what is brought to an image's size, and how, a name in ``utils.schema.RESIZES``.
             ``probabilities`` give softer outlines than ``logits`` where maps grow.
         minmax, cut: see ``to_bytes``.
         align_corners: of bilinear interpolation.
+        convert: ``to_bytes`` for uint8, or ``to_unit`` for float32.
 
     Raises:
         UserError: an image's logits are not numbers.
@@ -60,13 +62,15 @@ def maps_of(logits: Tensor, batch: dict, resize: str = "logits", minmax: bool = 
         values = values[None] if resize == "logits" else values[None].sigmoid()
         if resize in _FILTERS:
             small = Image.fromarray(to_bytes(values[0, 0].cpu().numpy(), minmax, cut=cut))
-            yield np.asarray(small.resize((width, height), _FILTERS[resize]))
+            resized = np.asarray(small.resize((width, height), _FILTERS[resize]))
+            yield resized if convert is to_bytes else resized / np.float32(255)
         elif resize in SKIMAGE_BORDERS:
             large = resize_as_skimage(values[0, 0].cpu().numpy(), (height, width),
                                       SKIMAGE_BORDERS[resize])
-            yield to_bytes(large, minmax, cut=cut)
+            yield convert(large, minmax, cut=cut)
         else:
-            yield _map(values, height, width, resize == "logits", minmax, align_corners, cut)
+            yield _map(values, height, width, resize == "logits", align_corners,
+                       partial(convert, minmax=minmax, cut=cut), minmax)
 
 
 #: Value of ``test.resize`` → Pillow's filter of bytes.
@@ -76,9 +80,10 @@ _PART = 2**21  # pixels of a map that are floats at a time
 _COLUMNS = 256  # at least, of a part
 
 
-def _map(values: Tensor, height: int, width: int, are_logits: bool, minmax: bool,
-         align_corners: bool, cut: bool) -> np.ndarray:
-    """Logits or probabilities (1, 1, h, w) → a map, uint8 (height, width).
+def _map(values: Tensor, height: int, width: int, are_logits: bool, align_corners: bool,
+         convert: Callable[..., np.ndarray], minmax: bool) -> np.ndarray:
+    """Logits or probabilities (1, 1, h, w) → a map (height, width), as ``convert`` makes it of
+    probabilities.
 
     A large one is made part by part, with the values of the whole to the last bit: rows of full
     width are interpolated first, then each part's columns downwards, in the order in which torch
@@ -94,7 +99,7 @@ def _map(values: Tensor, height: int, width: int, are_logits: bool, minmax: bool
 
     parts = min(height * width // _PART, width // _COLUMNS)
     if parts < 2:
-        return to_bytes(finished(interpolate(values, height, width)), minmax, cut=cut)
+        return convert(finished(interpolate(values, height, width)))
     rows = interpolate(values, values.shape[-2], width)
     edges = [width * number // parts for number in range(parts + 1)]
 
@@ -107,9 +112,11 @@ def _map(values: Tensor, height: int, width: int, are_logits: bool, minmax: bool
     if minmax:
         lows, highs = zip(*((part.min(), part.max()) for _, part in columns()), strict=True)
         limits = float(min(lows)), float(max(highs))
-    saliency = np.empty((height, width), np.uint8)
+    saliency = None
     for part, values in columns():
-        saliency[part] = to_bytes(values, minmax, limits, cut)
+        made = convert(values, limits=limits)
+        saliency = np.empty((height, width), made.dtype) if saliency is None else saliency
+        saliency[part] = made
     return saliency
 
 

@@ -96,14 +96,14 @@ def sets(made_sets, tmp_path) -> Path:
 @pytest.fixture
 def runs(tmp_path, monkeypatch) -> Path:
     """An empty checkpoints folder in place of the repository's."""
-    import test as test_script
+    import engine.trained
     import train as train_script
     import utils.official
     import utils.weights
 
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    for module in (train_script, test_script, utils.official, utils.weights):
+    for module in (train_script, engine.trained, utils.official, utils.weights):
         monkeypatch.setattr(module, "CHECKPOINTS", folder)
     return folder
 

@@ -101,6 +101,16 @@ def recipe_path(word: str | Path) -> Path:
     raise UserError(f"{str(word)!r}: no such recipe in configs/; {nearest(str(word), recipes)}")
 
 
+def is_recipe(word: str | Path) -> bool:
+    """Whether a word names a recipe, and not a file of weights or a folder.
+
+    Raises:
+        UserError: it names neither.
+    """
+    path = recipe_path(word) if not Path(word).is_dir() else Path(word)
+    return str(word) in _recipes() or path.suffix in (".yaml", ".yml")
+
+
 def _recipes() -> dict[str, Path]:
     return {path.relative_to(CONFIGS).with_suffix("").as_posix(): path
             for path in sorted(CONFIGS.rglob("*.yaml"))}

@@ -60,6 +60,21 @@ def to_bytes(saliency: np.ndarray, minmax: bool = False,
     return (saliency if cut else np.round(saliency, out=saliency)).astype(np.uint8)
 
 
+def to_unit(saliency: np.ndarray, minmax: bool = False,
+            limits: tuple[float, float] | None = None, cut: bool = False) -> np.ndarray:
+    """As ``to_bytes``, but float32 in [0, 1]: 255 times it rounds to exactly what ``to_bytes``
+    gives. With ``cut`` it has no more levels than that."""
+    levels = to_bytes(saliency, minmax, limits, cut)
+    rounded = levels / np.float32(255)
+    if cut:
+        return rounded
+    low, high = limits or (float(saliency.min()), float(saliency.max()))
+    stretched = (saliency - low) / (high - low) if minmax and high > low else saliency
+    exact = stretched.astype(np.float32)
+    # A value near the border of two levels may fall on the other side once it is float32.
+    return np.where(np.round(255 * exact) == levels, exact, rounded)
+
+
 def save_map(path: Path, saliency: np.ndarray) -> Path:
     """Write a uint8 map (H, W) as PNG, whole or not at all. Returns the path.
 

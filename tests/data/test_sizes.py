@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import data.soundness
+import engine.predictor
 import eval as eval_script
 import test as test_script
 from data import decode_mask
@@ -173,8 +174,8 @@ def test_a_wide_input_trains_predicts_and_resumes(made_sets, runs, tmp_path, cap
         shapes.append(tuple(batch["image"].shape[-2:]))
         return network_forward(network, batch, precision, output=output)
 
-    network_forward = test_script.forward
-    monkeypatch.setattr(test_script, "forward", forward)
+    network_forward = engine.predictor.forward
+    monkeypatch.setattr(engine.predictor, "forward", forward)
     assert predict(runs, made_sets, tmp_path / "out") == 0
     for number in range(4):
         assert size_of(tmp_path / f"out/trial/TINY-TE/{number:02d}.png") == \

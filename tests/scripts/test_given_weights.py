@@ -11,6 +11,7 @@ import model
 import test as test_script
 import train as train_script
 from engine.checkpoint import save_checkpoint
+from engine.trained import choose
 from tests import small_runs
 from tests.small_runs import train, words
 from utils.config import load_config
@@ -29,10 +30,11 @@ def filled(config: DictConfig, value: float) -> dict:
 
 def given(*words: str) -> tuple[nn.Module, str]:
     """A parameter's first value after loading as test.py does, and the name of the file."""
-    config, load, path, _ = test_script.load_recipe(test_script.parse(list(words)))
-    network = model.from_recipe(config)
-    load(network)
-    return next(network.parameters()).flatten()[0].item(), path.name
+    args = test_script.parse(list(words))
+    trained = choose(args.config, args.checkpoint, args.official, args.overrides)
+    network = model.from_recipe(trained.config)
+    trained.load(network)
+    return next(network.parameters()).flatten()[0].item(), trained.path.name
 
 
 @pytest.fixture

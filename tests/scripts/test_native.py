@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import engine.predictor
 import test as test_script
 import train as train_script
 from tests.small_runs import equal, train, weights
@@ -40,8 +41,8 @@ def test_a_run_resumes_in_an_epoch_to_the_same_weights(made_sets, runs, capsys):
 def test_maps_are_those_of_images_one_by_one_at_their_own_sizes(alike, runs, tmp_path, monkeypatch,
                                                                capsys):
     assert train(alike, *NATIVE, "train.epochs=1") == 0
-    shapes, forward = [], test_script.forward
-    monkeypatch.setattr(test_script, "forward", lambda network, batch, *given, **named: (
+    shapes, forward = [], engine.predictor.forward
+    monkeypatch.setattr(engine.predictor, "forward", lambda network, batch, *given, **named: (
         shapes.append(tuple(batch["image"].shape)), forward(network, batch, *given, **named))[1])
     maps = {}
     for batch in (3, 1):

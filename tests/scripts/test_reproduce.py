@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import engine.trained
 import eval as eval_script
 import reproduce as reproduce_script
 import test as test_script
@@ -48,7 +49,7 @@ EPOCHS = ("train.epochs=3", "train.save_every=2")  # of the run that is stopped
 
 def redirect(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let every script keep what it writes in a folder."""
-    for script in (train_script, test_script, reproduce_script, utils.weights):
+    for script in (train_script, engine.trained, reproduce_script, utils.weights):
         patch.setattr(script, "CHECKPOINTS", folder / "checkpoints")
     patch.setattr(reproduce_script, "RESULTS", folder / "results")
     patch.setattr(eval_script, "RESULTS", folder / "kept")
