@@ -1,7 +1,7 @@
 """Augmentations by name, which ``data.augment`` lists, after the crop and flip of ``data.crop`` and
 ``data.flip``.
 
-They work on the resized bytes that the cache keeps. All that is random is drawn from the sample's
+They work on the resized layers that the cache keeps. All that is random is drawn from the sample's
 own seed. Moves come first, in the order of the list, and move all layers alike; then come the
 changes of the image's colours and sharpness. Many of these go through a table of the 256 bytes:
 their results do not depend on the number of threads, as a mean of floats would.
@@ -26,7 +26,7 @@ from utils.schema import DataConfig
 
 from .layers import LAYERS
 
-Layers = dict[str, Tensor]  # uint8 (C, H, W)
+Layers = dict[str, Tensor]  # (C, H, W), see ``layers.squash``
 Random = np.random.Generator
 
 
@@ -46,10 +46,12 @@ def augment(layers: Layers, seed: int, options: DataConfig, steps: tuple[Step, .
             changes.append((CHANGES[name].apply, values))
     if not changes:
         return layers
-    image = cv2.merge(list(layers["image"].numpy()))
+    before = layers["image"]
+    image = cv2.merge(list((before.round() if before.is_floating_point() else before)
+                           .to(torch.uint8).numpy()))
     for change, values in changes:
         image = change(image, random, **values)
-    return layers | {"image": torch.from_numpy(np.stack(cv2.split(image)))}
+    return layers | {"image": torch.from_numpy(np.stack(cv2.split(image))).to(before.dtype)}
 
 
 def _crop_and_flip(layers: Layers, seed: int, options: DataConfig) -> Layers:

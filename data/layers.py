@@ -1,8 +1,9 @@
 """The layers of a sample in one table, from the files of a pair to the tensors that losses get.
 
 ``decode_pair`` reads or makes the layers at the image's own size. ``squash`` brings them to the
-input size as bytes, which the cache keeps and ``augmentation`` moves. ``finish`` makes a batch what
-networks and losses expect, on the device. All of them read ``LAYERS``: a new layer is a row of it.
+input size, at which the cache keeps them and ``augmentation`` moves them. ``finish`` makes a batch
+what networks and losses expect, on the device. All of them read ``LAYERS``: a new layer is a row of
+it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from utils.errors import UserError
 from utils.maps import read_map
+from utils.resize import SKIMAGE_BORDERS
 from utils.schema import DataConfig, sides
 
 from .decode import decode_image
@@ -45,7 +47,7 @@ class Layer:
         switch: a key of ``data`` that the layer hangs on instead; ``none`` leaves it out.
         made_of: the layers that it is made of. A layer without part and switch is made for a loss
             that learns from it.
-        channels: planes in the cache.
+        channels: of the squashed layer.
         resize: decoded, height and width S of the input, options → (S), or (S, 3), from 0 to 255.
         resample: options → ``bilinear`` or ``nearest``: how moved pixels are interpolated.
         fill: the value that a rotation puts into the corners.
@@ -186,23 +188,43 @@ def decode_photo(path: Path, options: DataConfig, size: Size) -> Image.Image:
     return decode_image(path, max(size) if options.image_resize == "pillow" else None)
 
 
-def squash(layers: Mapping[str, Decoded], size: int | Sequence[int], options: DataConfig,
-           as_bytes: bool = True) -> dict[str, Tensor]:
+def squash(layers: Mapping[str, Decoded], size: int | Sequence[int],
+           options: DataConfig) -> dict[str, Tensor]:
     """Decoded layers → tensors (C, H, W) of ``size``, one number or height and width; the aspect
-    ratio is not kept, as in the papers. What has that size keeps its values.
-
-    Args:
-        as_bytes: uint8, for the cache and augmentation. Otherwise an image that is not resized to
-            bytes stays float32.
-    """
+    ratio is not kept, as in the papers. What has that size keeps its values. They are uint8, but
+    for an image that is not resized to bytes, which is float32 from 0 to 255."""
     squashed = {}
     for name, values in layers.items():
         pixels = LAYERS[name].resize(values, sides(size), options)
-        if as_bytes and pixels.dtype != np.uint8:
-            pixels = np.round(pixels).astype(np.uint8)
-        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        squashed[name] = torch.from_numpy(np.array(planes, order="C"))
+        channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        squashed[name] = torch.from_numpy(np.array(channels, order="C"))
     return squashed
+
+
+def plane_count(name: str, options: DataConfig) -> int:
+    """Planes of bytes that a squashed layer takes: one a channel, four where these are floats."""
+    return LAYERS[name].channels * (4 if _is_float(name, options) else 1)
+
+
+def _is_float(name: str, options: DataConfig) -> bool:
+    return name == "image" and options.image_resize in SKIMAGE_BORDERS
+
+
+def to_planes(layers: Mapping[str, Tensor]) -> np.ndarray:
+    """Squashed layers (C, H, W) → their bytes, uint8 (planes, H, W), one layer after the other."""
+    return np.concatenate([layer.numpy().view(np.uint8).reshape(-1, *layer.shape[1:])
+                           for layer in layers.values()])
+
+
+def from_planes(planes: np.ndarray, names: Sequence[str], options: DataConfig) -> dict[str, Tensor]:
+    """The inverse of ``to_planes``: contiguous ``planes`` → the squashed layers of these names."""
+    layers, start, height = {}, 0, planes.shape[1]
+    for name in names:
+        end = start + plane_count(name, options)
+        kind = np.float32 if _is_float(name, options) else np.uint8
+        values = planes[start:end].reshape(LAYERS[name].channels, height, -1).view(kind)
+        layers[name], start = torch.from_numpy(values), end
+    return layers
 
 
 def finish(batch: Mapping, options: DataConfig, device: torch.device | str = "cpu") -> dict:

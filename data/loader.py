@@ -27,7 +27,6 @@ from utils.choices import MASK_EDGES
 from utils.errors import UserError
 from utils.machine import cores, free_shared_memory
 from utils.option import NATIVE
-from utils.resize import SKIMAGE_BORDERS
 from utils.schema import DataConfig, sides
 from utils.world import World
 
@@ -41,8 +40,11 @@ from .layers import (
     decode_pair,
     decode_photo,
     finish,
+    from_planes,
     layer_names,
+    plane_count,
     squash,
+    to_planes,
 )
 from .map_sizes import FITTED, SQUASHED, with_map_sizes
 from .masks import mask_of
@@ -95,12 +97,12 @@ class SaliencyData(Dataset):
         self.names = layer_names(self.pairs[0], self.options, targets)
         if "void" in targets:
             require_known_masks(self.names, self.pairs[0])
-        self.channels = [LAYERS[name].channels for name in self.names]
+        self._planes = sum(plane_count(name, self.options) for name in self.names)
         self._change = _changes(self.options) if augmented else None
         resizing = {key: config[key] for key in RESIZING}
         self._cache = open_cache(
             config, self.pairs, [self.sizes_of(index) for index in range(len(self.pairs))],
-            sum(self.channels),
+            self._planes,
             f"{self.names} {resizing} {edges} {config.edge_dilate}") if augmented else None
 
     def sizes_of(self, index: int) -> list[Size]:
@@ -120,8 +122,7 @@ class SaliencyData(Dataset):
     @property
     def pixel_bytes(self) -> int:
         """Bytes of a pixel of a sample, all layers together, as loader processes hand it over."""
-        floats = self._change is None and self.options.image_resize in SKIMAGE_BORDERS
-        return sum(self.channels) + (9 if floats else 0)  # three numbers of four bytes
+        return self._planes
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -139,8 +140,7 @@ class SaliencyData(Dataset):
         if not record:
             return self._decode(index, [size])
         planes, original = record
-        layers = torch.from_numpy(planes).split(self.channels)
-        return dict(zip(self.names, layers, strict=True)), original
+        return from_planes(planes, self.names, self.options), original
 
     def _decode(self, index: int, sizes: Sequence[Size],
                 notes: Notes | None = None) -> tuple[dict[str, Tensor], Size]:
@@ -154,9 +154,9 @@ class SaliencyData(Dataset):
             notes.look(pair.image, decoded["image"])
         original = original_size(decoded["image"])[::-1]
         for size in sizes:
-            layers = squash(decoded, size, self.options, as_bytes=self._change is not None)
+            layers = squash(decoded, size, self.options)
             if digest is not None:
-                self._cache.put(index, torch.cat(list(layers.values())).numpy(), original, digest)
+                self._cache.put(index, to_planes(layers), original, digest)
         return layers, original
 
     def require_layers(self, targets: Sequence[str]) -> None:

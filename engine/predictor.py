@@ -113,7 +113,7 @@ class Predictor:
             name, picture = f"number {number}", _picture(photo)
             size = picture.size[::-1] if native else sides(options.size)
         self.network.require_size(*size)
-        return squash({"image": picture}, size, options, as_bytes=False) | {
+        return squash({"image": picture}, size, options) | {
             "name": name, "size": original_size(picture)[::-1]}
 
     def _of_batch(self, batch: dict, convert: Callable) -> Iterator[np.ndarray]:

@@ -16,7 +16,9 @@ import data.loader
 from data import find_pairs
 from data.edges import find_masks
 from data.fingerprint import fingerprint
-from data.loader import Draw, training_loader
+from data.loader import Draw, evaluation_loader, training_loader
+from data.transforms import denormalise
+from utils.choices import IMAGE_RESIZES
 from utils.errors import UserError
 from utils.world import World
 
@@ -37,6 +39,27 @@ def test_cached_samples_equal_decoded_ones(made_sets, tmp_path, workers, full_be
         for number in (1, 2):
             loader.set_epoch(number)
             assert same_batches(expected[number - 1], list(loader))
+
+
+@pytest.mark.parametrize("method", IMAGE_RESIZES)
+def test_training_sees_the_images_that_prediction_sees(made_sets, method):
+    """With their fractions, where the resize gives fractions; decoded and cached."""
+    pairs = find_pairs("TINY-TR", made_sets)
+    config = data_config(image_resize=method, size=50)
+    predicted = evaluation_loader(pairs, config, len(pairs))
+    (expected,) = list(predicted)
+    pixels = 255 * denormalise(expected["image"], config.mean, config.std)
+    assert bool(((pixels - pixels.round()).abs() > 0.1).any()) == method.startswith("skimage")
+    loader = training_loader(pairs, config, len(pairs), seed=0)
+    for _ in range(2):
+        (batch,) = list(loader)
+        order = [int(index) for index in batch["index"]]
+        assert torch.equal(batch["image"], expected["image"][order])
+    # Changes of colours take bytes.
+    changed = data_config(image_resize=method, size=50, augment=[{"brightness": {"p": 1}}])
+    (batch,) = list(training_loader(pairs, changed, len(pairs), seed=0))
+    pixels = 255 * denormalise(batch["image"], config.mean, config.std)
+    assert torch.allclose(pixels, pixels.round(), atol=1e-3)
 
 
 def epoch_of(pairs, number: int, **changes) -> list[dict]:
