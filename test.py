@@ -74,6 +74,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="where the maps go (default: results/)")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto); with "
                         "torchrun auto or several, such as 0,1")
+    parser.add_argument("--tta", metavar="VIEWS", help="test-time augmentation: the mean over each "
+                        "image as it is and these views, such as flip, or flip,0.75,1.25 for its "
+                        "mirror image and factors on its size; the same as test.flip=true "
+                        "test.scales=[1,0.75,1.25]")
     parser.add_argument("--skip-existing", action="store_true",
                         help="keep maps of the same images, weights and settings that are whole")
     parser.add_argument("--show", action="store_true",
@@ -83,8 +87,27 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="rows of the sheet, spread over the set (default: 8)")
     args = parse_with_overrides(parser, argv, lists=("data", "input"))
     args.data = [absolute_spec(spec) for spec in args.data or []]
-    args.overrides += ["data.recursive=true"] * args.recursive
+    args.overrides += ["data.recursive=true"] * args.recursive + views_in(args.tta)
     return args
+
+
+def views_in(words: str | None) -> list[str]:
+    """The ``key=value`` words that --tta stands for.
+
+    Raises:
+        UserError: one of its words is neither ``flip`` nor a number.
+    """
+    if words is None:
+        return []
+    scales = [word.strip() for word in words.split(",") if word.strip() != "flip"]
+    for word in scales:
+        try:
+            float(word)
+        except ValueError:
+            raise UserError(f"--tta {words}: {word!r} is neither flip nor a factor such as "
+                            "0.75") from None
+    factors = [word for word in scales if float(word) != 1]
+    return [f"test.flip={'flip' in words}".lower(), f"test.scales=[{','.join(['1', *factors])}]"]
 
 
 @reports_errors

@@ -263,7 +263,8 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
         size = 1 if with_loss and config.data.size == NATIVE else config.test.batch
         for batch in evaluation_loader(chosen, config.data, size, precision.device,
                                        run.objective.targets if with_loss else ()):
-            logits, loss = forward(network, batch, precision, run.objective if with_loss else None)
+            logits, loss = forward(network, batch, precision, run.objective if with_loss else None,
+                                   flip=config.test.flip, scales=config.test.scales)
             total += loss * len(batch["name"])
             not_finite += [] if math.isfinite(loss) else batch["name"]
             maps = maps_of(logits, batch, config.test.resize, config.test.minmax,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -18,16 +18,22 @@ from utils.maps import to_bytes
 from utils.resize import SKIMAGE_BORDERS, resize_as_skimage
 
 from .precision import Precision
+from .views import average_views
 
 
 @torch.inference_mode()
 def forward(network: nn.Module, batch: dict, precision: Precision,
-            objective: Callable | None = None, output: str = "saliency") -> tuple[Tensor, float]:
+            objective: Callable | None = None, output: str = "saliency", flip: bool = False,
+            scales: Sequence[float] = (1,)) -> tuple[Tensor, float]:
     """Logits (N, 1, h, w) of a batch in evaluation mode (dropout is off, batch norms use their
     statistics), and the loss that an ``objective`` makes of it, 0 without one.
 
+    Args:
+        flip, scales: whose views are averaged, see ``average_views``. The loss is of the image as
+            it is.
+
     Raises:
-        UserError: the network has no ``output`` of this name.
+        UserError: the network has no ``output`` of this name, or does not take such a view.
     """
     with evaluating(network), precision.autocast():
         batch = precision.batch(batch)
@@ -36,7 +42,10 @@ def forward(network: nn.Module, batch: dict, precision: Precision,
         if output not in outputs:
             raise UserError(f"test.output={output}: the network has no such output; its outputs "
                             f"are {', '.join(outputs)}")
-        return outputs[output], float(sum(terms.values()))
+        logits = outputs[output]
+        if flip or list(scales) != [1]:
+            logits = average_views(network, batch["image"], logits, output, flip, scales)
+        return logits, float(sum(terms.values()))
 
 
 def maps_of(logits: Tensor, batch: dict, resize: str = "logits", minmax: bool = False,

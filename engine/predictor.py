@@ -118,7 +118,8 @@ class Predictor:
 
     def _of_batch(self, batch: dict, convert: Callable) -> Iterator[np.ndarray]:
         test = self.config.test
-        logits, _ = forward(self.network, batch, self.precision, output=test.output)
+        logits, _ = forward(self.network, batch, self.precision, output=test.output,
+                            flip=test.flip, scales=test.scales)
         return maps_of(logits, batch, test.resize, test.minmax, test.align_corners,
                        test.bytes == "cut", convert)
 

@@ -346,6 +346,7 @@ def _rules(config: DictConfig) -> Iterator[tuple[str, bool, str]]:
     yield ("data.edge_dilate", data.edge_dilate > 0 and data.edge_dilate % 2 == 1,
            "odd, 1 or more")
     yield "data.scales", len(data.scales) > 0, "a list with one number or more"
+    yield "test.scales", len(test.scales) > 0, "a list with one number or more"
     if data.target == "scribble":
         yield ("data.edges", data.edges not in MASK_EDGES, "none, auto, files, canny "
                "or sobel where data.target is scribble: there are no masks to make edges of")

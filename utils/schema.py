@@ -225,6 +225,9 @@ class TestConfig:
     batch: int = option(10, "images in a batch", low=1, high=IMAGES)
     output: str = option("saliency", "the network's output that is written; others than saliency "
                          "go to <name>_<output>")
+    flip: bool = option(False, "average the probabilities of each image and its mirror image")
+    scales: list[float] = option([1.0], "and over these factors on the size, rounded to multiples "
+                                 "of 32", above=0, high=16)
     minmax: bool = option(False, "stretch each map to 0–255, where the paper does")
     resize: str = option("logits", "what is resized to the image's own size", choices=RESIZES)
     bytes: str = option("rounded", "how values become bytes; cut drops their fractions",

@@ -170,9 +170,9 @@ def test_a_wide_input_trains_predicts_and_resumes(made_sets, runs, tmp_path, cap
     assert "one image of 64×32" in capsys.readouterr().out
     shapes = []
 
-    def forward(network, batch, precision, output):
+    def forward(network, batch, precision, **named):
         shapes.append(tuple(batch["image"].shape[-2:]))
-        return network_forward(network, batch, precision, output=output)
+        return network_forward(network, batch, precision, **named)
 
     network_forward = engine.predictor.forward
     monkeypatch.setattr(engine.predictor, "forward", forward)

@@ -255,6 +255,19 @@ def test_a_batch_gives_the_same_maps_as_one_by_one(trained, made_sets, tmp_path)
         assert np.abs(single.astype(int) - batched).max() <= 1
 
 
+def test_test_time_augmentation_is_a_word_or_two_keys(trained, made_sets, tmp_path, capsys):
+    def maps(*words: str) -> list[bytes]:
+        out = tmp_path / str(len(list(tmp_path.iterdir())))
+        assert predict(trained, out, "--data", "TINY-TE", *words) == 0
+        return [path.read_bytes() for path in sorted(out.glob("trial/TINY-TE/*.png"))]
+
+    plain, both = maps(), maps("--tta", "flip,0.5,2")
+    assert both == maps("test.flip=true", "test.scales=[1,0.5,2]") != plain
+    assert maps("--tta", "1") == plain != maps("--tta", "flip")
+    assert predict(trained, tmp_path / "x", "--tta", "flop") == 2
+    assert "'flop' is neither flip nor a factor" in capsys.readouterr().err
+
+
 def test_another_output_goes_to_a_folder_of_its_own(trained, made_sets, tmp_path):
     assert predict(trained, tmp_path, "--data", "TINY-TE", "test.output=side3") == 0
     assert len(list((tmp_path / "trial_side3/TINY-TE").iterdir())) == 4

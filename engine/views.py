@@ -1,0 +1,43 @@
+"""Test-time augmentation: what a network says of several views of an image, averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from data.loader import training_sizes
+
+_LEAST = 1e-6  # of a probability, whose logit is finite
+
+
+def average_views(network: nn.Module, image: Tensor, logits: Tensor, output: str, flip: bool,
+                  scales: Sequence[float]) -> Tensor:
+    """The logits of the mean probability over an image's views.
+
+    Args:
+        network: in evaluation mode, with the ``output``.
+        image: (N, 3, H, W), normalised.
+        logits: (N, 1, h, w), what the network gives for the image as it is.
+        flip: whether every view is mirrored, too.
+        scales: factors on the image's sides, rounded to multiples of 32 as in multi-scale
+            training; without 1, the image as it is does not count.
+
+    Raises:
+        UserError: the network does not take images of such a size.
+    """
+    own, total, count = tuple(image.shape[-2:]), torch.zeros_like(logits, dtype=torch.float32), 0
+    for (size,) in (training_sizes(own, [scale]) for scale in scales):
+        network.require_size(*size)
+        view = image if size == own else F.interpolate(image, size, mode="bilinear")
+        for mirrored in (False, True) if flip else (False,):
+            if size == own and not mirrored:
+                of_view = logits
+            else:
+                of_view = network(view.flip(-1) if mirrored else view)[output]
+            of_view = F.interpolate(of_view.float(), logits.shape[-2:], mode="bilinear")
+            total += (of_view.flip(-1) if mirrored else of_view).sigmoid()
+            count += 1
+    return torch.logit(total / count, eps=_LEAST)
