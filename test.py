@@ -14,7 +14,6 @@ them.
 from __future__ import annotations
 
 import argparse
-import glob
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,23 +24,23 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from data import Pair, decode_image, require_sound
-from data.affixes import key_of
 from data.catalog import find_set
 from data.coding import with_coding
-from data.listing import Listing, is_hidden, is_picture, list_images, note_on
+from data.inputs import collect_inputs
 from data.map_sizes import with_map_sizes
 from data.masks import mask_of
 from data.native import require_sizes
-from data.pairing import Names, distinct
+from data.pairing import Names
 from engine.existing import begin_folder, image_digests
 from engine.predictor import Predictor
 from engine.trained import Trained, choose
 from model import network_class
+from report.cutouts import kinds_in, picture_folder, save_pictures
 from report.picture import SHOWN, SheetRow, save_sheet, small
 from utils.cli import parse_with_overrides
 from utils.config import help_text
 from utils.device import select_device, set_threads
-from utils.errors import UserError, list_problems, note_once, reports_errors
+from utils.errors import UserError, reports_errors
 from utils.lock import locked
 from utils.maps import read_map, require_writable_names, save_map
 from utils.origin import MapsOrigin
@@ -74,6 +73,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="where the maps go (default: results/)")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto); with "
                         "torchrun auto or several, such as 0,1")
+    parser.add_argument("--save", nargs="+", default=["map"], metavar="KIND",
+                        help="pictures beside the maps, in <out>/<name>/_<kind>/<set>/: cutout "
+                        "(the object, transparent around it), overlay (the map in red), white or "
+                        "blur (the object before that background)")
     parser.add_argument("--tta", metavar="VIEWS", help="test-time augmentation: the mean over each "
                         "image as it is and these views, such as flip, or flip,0.75,1.25 for its "
                         "mirror image and factors on its size; the same as test.flip=true "
@@ -85,7 +88,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                              "prediction, overlay")
     parser.add_argument("--rows", type=int, default=8, metavar="N",
                         help="rows of the sheet, spread over the set (default: 8)")
-    args = parse_with_overrides(parser, argv, lists=("data", "input"))
+    args = parse_with_overrides(parser, argv, lists=("data", "input", "save"))
     args.data = [absolute_spec(spec) for spec in args.data or []]
     args.overrides += ["data.recursive=true"] * args.recursive + views_in(args.tta)
     return args
@@ -115,19 +118,21 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     if args.data and args.input:
         raise UserError("give --data or --input, not both")
+    kinds = kinds_in(args.save)
     if args.rows < 1:
         raise UserError(f"--rows {args.rows}: a sheet has at least one row")
     trained = choose(args.config, args.checkpoint, args.official, args.overrides)
     device = select_device(args.gpu)
     set_threads(trained.config.threads)
     with joined(device) as world:
-        predict_sets(args, trained, device, world)
+        predict_sets(args, trained, device, world, kinds)
     return 0
 
 
 def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.device,
-                 world: World) -> None:
-    """Find the images of all sets first; then predict set by set, each process its share."""
+                 world: World, kinds: Sequence[str]) -> None:
+    """Find the images of all sets first; then predict set by set, each process its share. Pictures
+    of these ``kinds`` are made of all maps, those that were there as well."""
     config = trained.config
     jobs = [("input", collect_inputs(args.input, world, args.recursive))] if args.input else \
         [images_of_set(spec, config.data, world, args.show)
@@ -159,6 +164,9 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
             write_maps(predictor, to_do, folder, world)
             if origin is not None:
                 origin.end(folder)
+            save_pictures(pairs[world.rank::world.size], folder, kinds)
+        for kind in kinds if world.main else ():
+            print(f"{kind}: {picture_folder(folder, kind)}")
         if args.show and world.main:
             print(f"sheet: {show(pairs, folder, args.rows)}")
 
@@ -182,54 +190,6 @@ def images_of_set(spec: str, data: DictConfig, world: World,
             print(f"note: maps are made without masks, but eval.py needs them: {error}",
                   file=sys.stderr)
     return data_set.name, pairs
-
-
-def collect_inputs(inputs: Sequence[str], world: World, recursive: bool = False) -> list[Pair]:
-    """Images named by files, folders and glob patterns, each checked; their names must differ.
-
-    What lies in a folder, or fits a pattern, and is no picture is left out and printed.
-
-    Args:
-        recursive: those of subfolders too, whose names then begin with these.
-    """
-    named: dict[Path, str] = {}
-    for entry in inputs:
-        listings = list_input(entry, recursive)
-        note_once(*(listing.note for listing in listings))
-        if not any(listings):
-            raise UserError(f"--input {entry}: no images in it")
-        for listing in listings:
-            for path in listing:
-                named.setdefault(path.absolute(), listing.name(path))
-    table, problems = distinct(((key_of(name), name, path) for path, name in named.items()),
-                               "images")
-    if problems:
-        raise UserError(list_problems("maps are named by stem, and these share one", problems,
-                                      "Predict them one folder at a time with different --out, or "
-                                      "the folder that holds them with --recursive."))
-    pairs = [Pair(named[path], path) for path in table.values()]
-    require_sound(pairs, "input", world=world)
-    return pairs
-
-
-def list_input(entry: str, recursive: bool) -> list[Listing]:
-    """The pictures that one word of --input names; a file that it names counts whatever it is.
-
-    Raises:
-        UserError: there is nothing of the name.
-    """
-    if Path(entry).is_dir():
-        return [list_images(Path(entry), recursive)]
-    if Path(entry).exists() or Path(entry).is_symlink():
-        return [Listing([Path(entry)])]
-    matches = [path for path in sorted(map(Path, glob.glob(entry, recursive=True)))
-               if not is_hidden(path.name)]
-    if not matches:
-        raise UserError(f"--input {entry}: no such file, folder or match")
-    files = [path for path in matches if not path.is_dir()]
-    note_once(note_on(f"--input {entry}", [str(path) for path in files if not is_picture(path)]))
-    return [Listing([path for path in files if is_picture(path)]),
-            *(list_images(path, recursive) for path in matches if path.is_dir())]
 
 
 def write_maps(predictor: Predictor, pairs: Sequence[Pair], folder: Path, world: World) -> None:

@@ -20,6 +20,7 @@ import eval as eval_script
 import losses
 import test as test_script
 import train as train_script
+from data.inputs import collect_inputs
 from tests.small_runs import RECIPE, equal, predict, train, weights, words
 from utils.errors import UserError
 from utils.paths import ROOT
@@ -206,14 +207,14 @@ def test_every_kind_of_picture_is_predicted_or_named(tmp_path, capsys, monkeypat
     (tmp_path / "Thumbs.db").write_bytes(b"x")
     monkeypatch.chdir(tmp_path)
     for entry in (str(tmp_path), "*", "./*.*"):
-        pairs = test_script.collect_inputs([entry], None)
+        pairs = collect_inputs([entry], None)
         assert [pair.name for pair in pairs] == list("abcdefg")
         assert "1 file left out: clip.mp4" in capsys.readouterr().err
-    assert [pair.name for pair in test_script.collect_inputs(["a.jpg", "."], None)] == \
+    assert [pair.name for pair in collect_inputs(["a.jpg", "."], None)] == \
         list("abcdefg")
     (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
     with pytest.raises(UserError, match=r"gone.jpg"):
-        test_script.collect_inputs(["."], None)
+        collect_inputs(["."], None)
 
 
 def test_a_map_has_its_images_name_or_is_refused_before_anything_is_computed(
@@ -253,6 +254,22 @@ def test_a_batch_gives_the_same_maps_as_one_by_one(trained, made_sets, tmp_path)
         single, batched = (np.asarray(Image.open(tmp_path / batch / "trial/TINY-TE" / path.name))
                       for batch in ("1", "4"))
         assert np.abs(single.astype(int) - batched).max() <= 1
+
+
+def test_pictures_are_made_of_all_maps_and_scoring_leaves_them_alone(trained, made_sets, tmp_path,
+                                                                     capsys):
+    command = [trained, tmp_path, "--data", "TINY-TE"]
+    assert predict(*command) == 0
+    assert predict(*command, "--skip-existing", "--save", "overlay", "map", "cutout") == 0
+    assert f"cutout: {tmp_path}/trial/_cutout/TINY-TE" in capsys.readouterr().out
+    for kind, mode in (("overlay", "RGB"), ("cutout", "RGBA")):
+        for path in (made_sets / "TINY-TE/images").iterdir():
+            with Image.open(path) as image, \
+                    Image.open(tmp_path / f"trial/_{kind}/TINY-TE/{path.stem}.png") as picture:
+                assert (picture.size, picture.mode) == (image.size, mode)
+    assert eval_script.main(["--pred", str(tmp_path), "--root", str(made_sets)]) == 0
+    printed = "".join(capsys.readouterr())
+    assert "TINY-TE" in printed and "cutout" not in printed
 
 
 def test_test_time_augmentation_is_a_word_or_two_keys(trained, made_sets, tmp_path, capsys):

@@ -1,0 +1,116 @@
+"""Pictures that a map makes of its photo: cut-outs, and the object before other backgrounds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import cv2
+import imageio.v3 as iio
+import numpy as np
+from PIL import Image
+
+from data import Pair, decode_image
+from utils.errors import UserError, nearest
+from utils.files import written_whole
+from utils.machine import cores
+from utils.maps import read_map
+
+RED = np.array([255, 32, 32], np.float32)
+BLURRED = 0.02  # deviation of the Gaussian of ``blur``, as a share of the picture's longer side
+
+
+def cutout(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """RGBA (H, W, 4): the object, whose transparency is the map. Where an edge is half transparent,
+    its colours are the object's alone, if PyMatting is installed."""
+    return np.dstack([object_colours(image, saliency), saliency])
+
+
+def overlay(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """The photo, with red laid over it as strongly as the map is bright, up to 60 %."""
+    return mixed(np.broadcast_to(RED, image.shape), image, 0.6 * saliency)
+
+
+def on_white(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """The object before white."""
+    return mixed(object_colours(image, saliency), np.full_like(image, 255), saliency)
+
+
+def on_blur(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """The object before a blurred background, which does not hold the object's colours."""
+    sigma = BLURRED * max(saliency.shape)
+    weight = 1 - saliency.astype(np.float32)[..., None] / 255 + 1e-3  # where all is object: itself
+    total = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
+    background = cv2.GaussianBlur(weight * image, (0, 0), sigma) / total
+    return mixed(object_colours(image, saliency), background, saliency)
+
+
+#: Kind → what makes the picture of RGB uint8 (H, W, 3) and the map uint8 (H, W).
+KINDS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "cutout": cutout, "overlay": overlay, "white": on_white, "blur": on_blur}
+
+
+def mixed(front: np.ndarray, back: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """Two pictures (H, W, 3) of 0 to 255, the first one as opaque as ``saliency`` (H, W), 0 to 255,
+    says."""
+    share = saliency.astype(np.float32)[..., None] / 255
+    return np.round(share * front + (1 - share) * back).clip(0, 255).astype(np.uint8)
+
+
+def object_colours(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """RGB uint8 (H, W, 3): the photo, with what shines through half transparent pixels taken out,
+    where PyMatting is installed (Germer et al., Fast Multi-Level Foreground Estimation, 2020)."""
+    estimate = _estimator()
+    if estimate is None or not ((saliency > 0) & (saliency < 255)).any():
+        return image
+    colours = estimate(image / 255.0, saliency / 255.0)
+    return np.round(255 * colours).clip(0, 255).astype(np.uint8)
+
+
+@cache
+def _estimator() -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+    try:
+        from pymatting import estimate_foreground_ml
+    except ImportError:
+        print("note: without PyMatting (pip install pymatting), half transparent edges keep some "
+              "of the old background's colour", file=sys.stderr)
+        return None
+    return estimate_foreground_ml
+
+
+def kinds_in(words: Sequence[str]) -> list[str]:
+    """The kinds that --save names, without ``map``, which is always saved.
+
+    Raises:
+        UserError: a word names none.
+    """
+    for word in words:
+        if word != "map" and word not in KINDS:
+            raise UserError(f"--save {word}: unknown kind of picture; "
+                            f"{nearest(word, ['map', *KINDS])}")
+    return [kind for kind in KINDS if kind in words]
+
+
+def save_pictures(pairs: Sequence[Pair], folder: Path, kinds: Sequence[str]) -> None:
+    """Write pictures of the photos and of their maps in ``<method>/<set>``, of the photo's size, to
+    ``<method>/_<kind>/<set>/<name>.png``: scoring does not look into folders that begin so."""
+    def save(pair: Pair) -> None:
+        image = np.asarray(decode_image(pair.image))
+        saliency = read_map(folder / f"{pair.name}.png")
+        if saliency.shape != image.shape[:2]:  # as the mask has a few pixels more or less
+            saliency = np.asarray(Image.fromarray(saliency).resize(image.shape[1::-1]))
+        for kind in kinds:
+            path = picture_folder(folder, kind) / f"{pair.name}.png"
+            with written_whole(path, "wb") as file:
+                iio.imwrite(file, KINDS[kind](image, saliency), extension=".png")
+
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(save, pairs))
+
+
+def picture_folder(folder: Path, kind: str) -> Path:
+    """Where the pictures of a kind lie, made of the maps in ``folder``."""
+    return folder.with_name(f"_{kind}") / folder.name

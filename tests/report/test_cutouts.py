@@ -1,0 +1,80 @@
+"""Pictures of photos and their maps."""
+
+from __future__ import annotations
+
+import sys
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from PIL import Image
+
+from data import Pair
+from report import cutouts
+from report.cutouts import KINDS, cutout, kinds_in, object_colours, on_blur, on_white, overlay
+from utils.errors import UserError
+from utils.maps import save_map
+
+GREEN, BLUE = (20, 200, 40), (10, 30, 220)
+
+
+@pytest.fixture
+def photo() -> tuple[np.ndarray, np.ndarray]:
+    """A green object on blue, whose edge is half transparent, and its map."""
+    saliency = np.zeros((40, 60), np.uint8)
+    saliency[10:30, 20:40] = 128
+    saliency[12:28, 22:38] = 255
+    share = saliency[..., None] / 255
+    return np.round(share * GREEN + (1 - share) * BLUE).astype(np.uint8), saliency
+
+
+@pytest.fixture
+def without_pymatting(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymatting", None)
+    cutouts._estimator.cache_clear()
+    yield
+    cutouts._estimator.cache_clear()
+
+
+@pytest.mark.usefixtures("without_pymatting")
+def test_pictures_follow_the_map(photo, capsys):
+    image, saliency = photo
+    assert np.array_equal(cutout(image, saliency), np.dstack([image, saliency]))
+    assert "pip install pymatting" in capsys.readouterr().err
+    red = overlay(image, saliency)
+    assert np.array_equal(red[0, 0], BLUE)
+    assert np.array_equal(red[20, 30], np.round(0.6 * cutouts.RED + 0.4 * np.array(GREEN)))
+    white = on_white(image, saliency)
+    assert np.array_equal(white[0, 0], (255, 255, 255)) and np.array_equal(white[20, 30], GREEN)
+    blurred = on_blur(image, saliency)
+    assert np.array_equal(blurred[20, 30], GREEN)
+    assert np.abs(blurred[10, 10].astype(int) - BLUE).max() <= 1  # no green shines into it
+    full, none = np.full_like(saliency, 255), np.zeros_like(saliency)
+    assert np.array_equal(on_blur(image, full), image)
+    assert np.array_equal(overlay(image, none), image)
+
+
+def test_the_colours_of_an_edge_are_the_objects(photo):
+    pytest.importorskip("pymatting", reason="PyMatting is not installed")
+    image, saliency = photo
+    edge = saliency == 128
+    assert np.abs(image[edge].astype(int) - GREEN).max() > 80
+    assert np.abs(object_colours(image, saliency)[edge].astype(int) - GREEN).max() < 20
+
+
+@pytest.mark.usefixtures("without_pymatting")
+def test_files_have_the_photos_size_and_lie_beside_the_set(photo, tmp_path):
+    image, saliency = photo
+    Image.fromarray(image).save(tmp_path / "a.png")
+    folder = tmp_path / "method/SET"
+    save_map(folder / "night/a.png", saliency[1:, 2:])  # as its mask has fewer pixels
+    cutouts.save_pictures([Pair("night/a", tmp_path / "a.png")], folder, list(KINDS))
+    for kind in KINDS:
+        written = iio.imread(tmp_path / f"method/_{kind}/SET/night/a.png")
+        assert written.shape == (40, 60, 4 if kind == "cutout" else 3)
+
+
+def test_unknown_kinds_are_named():
+    assert kinds_in(["blur", "map", "cutout"]) == ["cutout", "blur"] and kinds_in(["map"]) == []
+    with pytest.raises(UserError, match="--save cutuot: unknown kind of picture; .*'cutout'"):
+        kinds_in(["cutuot"])
