@@ -98,9 +98,9 @@ def read_state(content: Mapping, wanted: Sequence[Wanted], origin: str, key: str
     Raises:
         UserError: no mapping of tensors, none under ``key``, or several that fit.
     """
-    mappings = _mappings(content, key)
+    mappings = mappings_under(content, key)
     if not mappings:
-        named = ", ".join(_mappings(content, "")) or "nothing up to two levels deep"
+        named = ", ".join(mappings_in(content)) or "nothing up to two levels deep"
         raise UserError(f"{origin}: no tensors under weights.key={key}; there are under {named}"
                         if key else f"{origin} is not a state dict: up to two levels deep it holds "
                         f"no mapping of tensors; its keys are {_listed(content) or '(none)'}")
@@ -128,11 +128,17 @@ def _own(content: Mapping) -> str:
     return "network" if "network" in content and "config" in content else ""
 
 
-def _mappings(content: Mapping, key: str) -> dict[str, Mapping]:
-    """The mappings in a file that hold tensors, by the keys that lead to them, or the one that
-    ``key`` names. Of a checkpoint of train.py, the network's own is taken without a key."""
-    mappings = {where: mapping for where, mapping in _walk(content)
-                if any(isinstance(value, Tensor) for value in mapping.values())}
+def mappings_in(content: Mapping) -> dict[str, Mapping]:
+    """The mappings in a file that hold tensors, up to two levels deep, by the keys that lead to
+    them."""
+    return {where: mapping for where, mapping in _walk(content)
+            if any(isinstance(value, Tensor) for value in mapping.values())}
+
+
+def mappings_under(content: Mapping, key: str) -> dict[str, Mapping]:
+    """Those of ``mappings_in``, or the one that ``key`` names. Of a checkpoint of train.py, the
+    network's own is taken without a key."""
+    mappings = mappings_in(content)
     chosen = key or (own if (own := _own(content)) in mappings else "")
     return {where: mapping for where, mapping in mappings.items() if chosen in ("", where)}
 

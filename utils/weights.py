@@ -2,13 +2,15 @@
 
 Tensors are matched by name, never by position; loading is strict and lists every key that is
 missing, unexpected or of another shape. ``utils.weights_file`` reads the files, and
-``utils.state`` tells which of a file's tensors are meant.
+``utils.state`` tells which of a file's tensors are meant. ``python -m utils.weights convert``
+rewrites a file, see ``utils.convert``.
 """
 
 from __future__ import annotations
 
 import re
 import socket
+import sys
 from collections.abc import Collection, Mapping
 from itertools import zip_longest
 from pathlib import Path
@@ -246,3 +248,9 @@ def initialise(network: nn.Module, config: DictConfig, resumed: Mapping | None =
         note_idle_norms(network, loaded, config.network)
     else:
         print(load_backbone(network, config.backbone, config.key, config.partial))
+
+
+if __name__ == "__main__":
+    from .convert import main
+
+    sys.exit(main())

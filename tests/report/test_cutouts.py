@@ -76,5 +76,5 @@ def test_files_have_the_photos_size_and_lie_beside_the_set(photo, tmp_path):
 
 def test_unknown_kinds_are_named():
     assert kinds_in(["blur", "map", "cutout"]) == ["cutout", "blur"] and kinds_in(["map"]) == []
-    with pytest.raises(UserError, match="--save cutuot: unknown kind of picture; .*'cutout'"):
+    with pytest.raises(UserError, match=r"--save cutuot: unknown kind of picture; .*'cutout'"):
         kinds_in(["cutuot"])
