@@ -73,10 +73,11 @@ def _content(path: Path) -> dict:
         raise UserError(f"{path} is an ONNX network, which holds no state dict; test.py with "
                         "--config RECIPE runs it")
     known = _known(content)
-    if strange := [tensor for tensor in _tensors(known).values() if tensor.layout is not torch.strided
-                   or tensor.is_quantized or tensor.is_meta]:
-        raise UserError(f"{path}: {len(strange)} tensors are sparse, quantised or without values; "
-                        "only dense ones are rewritten")
+    strange = sum(tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta
+                  for tensor in _tensors(known).values())
+    if strange:
+        raise UserError(f"{path}: {strange} tensors are sparse, quantised or without values; only "
+                        "dense ones are rewritten")
     return known
 
 
