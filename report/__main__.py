@@ -5,6 +5,7 @@
     python -m report page                     results/<method>/<set>/ → results/report.html
     python -m report page --pred maps/WSSA/ECSSD --gt ECSSD/ground_truth_mask
     python -m report curves --data ECSSD      the figures alone, as PDF and PNG
+    python -m report run checkpoints/cpd_vgg  a training's loss, rate and validation, as a figure
     python -m report records                  docs/records/*.json → docs/reproduction.md
     python -m report zoo                      all networks: docs/zoo.md, the README's table, and the
                                               speeds in docs/performance.md
@@ -36,6 +37,8 @@ from .records import document, read_records
 from .table import print_report, require_format
 from .tables import require_own_files, write
 
+FORMATS = ("pdf", "png", "svg")  # of figures
+
 
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
@@ -50,8 +53,8 @@ def main(argv: list[str] | None = None) -> int:
         settle(args, keys)
     elif keys:
         raise UserError(f"{keys[0]}: {args.command} reads no masks; page and curves do")
-    commands = {"table": _table, "page": _page, "curves": _curves, "records": _records,
-                "zoo": _zoo}
+    commands = {"table": _table, "page": _page, "curves": _curves, "run": _run,
+                "records": _records, "zoo": _zoo}
     if refused := commands[args.command](args):
         raise UserError(f"{refused} scores are not given, because the maps or masks above are "
                         "missing, too many or unusable; mend them, or score the others with "
@@ -111,6 +114,20 @@ def _curves(args: argparse.Namespace) -> int:
     return refused
 
 
+def _run(args: argparse.Namespace) -> None:
+    from .curves import to_bytes
+    from .run import draw_run
+
+    path = args.out or args.folder / "run.png"
+    kind = path.suffix.removeprefix(".")
+    if kind not in FORMATS:
+        raise UserError(f"--out {path}: a figure's name ends in .{', .'.join(FORMATS)}")
+    figure = draw_run(args.folder)
+    with written_whole(path, "wb") as file:
+        file.write(to_bytes(figure, kind))
+    print(path)
+
+
 def _score(args: argparse.Namespace, recipes: Recipes | None) -> tuple[list[SetScores], int]:
     return score_sets(args.pred, args.root, args.gt, [absolute_spec(s) for s in args.data or ()],
                       args.methods, args.profile, args.resize, args.allow_missing, recipes,
@@ -141,6 +158,8 @@ def _parser() -> argparse.ArgumentParser:
                                               "sets with ranks and averages, what was scored")
     page = commands.add_parser("page", help="an HTML page with scores, curves and all pictures")
     curves = commands.add_parser("curves", help="curves and distributions as figures for papers")
+    run = commands.add_parser("run", help="a run of train.py as a figure: loss terms, learning "
+                                          "rate, validation")
     records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
     commands.add_parser("zoo", help="docs/zoo.md, what each network is, costs and is shown to do, "
                                     "and the tables of README.md and docs/performance.md")
@@ -171,8 +190,10 @@ def _parser() -> argparse.ArgumentParser:
                       help="longer side of the pictures (default: 320)")
     curves.add_argument("--out", type=Path, default=RESULTS / "_curves", metavar="DIR",
                         help="folder for the figures (default: results/_curves)")
-    curves.add_argument("--formats", nargs="+", choices=("pdf", "png", "svg"),
-                        default=["pdf", "png"])
+    curves.add_argument("--formats", nargs="+", choices=FORMATS, default=["pdf", "png"])
+    run.add_argument("folder", type=Path, metavar="RUN", help="its folder in checkpoints/")
+    run.add_argument("--out", type=Path, metavar="FILE",
+                     help=f"the figure, .{', .'.join(FORMATS)} (default: RUN/run.png)")
     records.add_argument("--records", type=Path, default=DOCS / "records", metavar="DIR",
                          help="the folder of records (default: docs/records/)")
     records.add_argument("--out", type=Path, default=DOCS / "reproduction.md", metavar="FILE",
