@@ -32,6 +32,7 @@ from data.masks import mask_of
 from data.native import require_sizes
 from data.pairing import Names
 from engine.existing import begin_folder, image_digests
+from engine.precision import Precision
 from engine.predictor import Predictor
 from engine.trained import Trained, choose
 from model import network_class
@@ -123,6 +124,7 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"--rows {args.rows}: a sheet has at least one row")
     trained = choose(args.config, args.checkpoint, args.official, args.overrides)
     device = select_device(args.gpu)
+    Precision(trained.config.test.precision, device)  # refuses one before files are read
     set_threads(trained.config.threads)
     with joined(device) as world:
         predict_sets(args, trained, device, world, kinds)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from utils.images import loaded, opened, own_turn, stored_shape, turned
+from utils.images import loaded, opened, own_turn, picture_in_memory, stored_shape, turned
 
 from .depth import deep_colours, has_deep_colours, is_wide, wide_to_rgb
 from .shrink import is_costly, original_size, shrinking, shrunk
@@ -45,8 +45,12 @@ def decode_image(path: Path, least: int | None = None) -> Image.Image:
 
 
 def rgb_of(image: Image.Image) -> Image.Image:
-    """A picture in memory, upright and RGB as ``decode_image`` gives one of a file."""
-    return _rgb(loaded(image), Path(getattr(image, "filename", "") or "the picture"))
+    """A picture in memory, upright and RGB as ``decode_image`` gives one of a file.
+
+    Raises:
+        UnreadableError: see ``utils.images.picture_in_memory``; grey values that no photo has.
+    """
+    return _rgb(picture_in_memory(image), Path(getattr(image, "filename", "") or "the picture"))
 
 
 def _rgb(image: Image.Image, path: Path) -> Image.Image:

@@ -2,7 +2,7 @@
 
 A sample is a dict: its layers (see ``layers.LAYERS``), ``name`` (the stem), ``size`` (height and
 width of its map, two ints: the original's, or those of the pair) and ``index`` (its position among
-the pairs). Loader processes hand over bytes; ``Batches`` makes them floats on the device. With
+the pairs). ``Batches`` finishes what loader processes hand over on the device. With
 ``data.size=native``, a layer of a training batch is a list of tensors (1, C, H, W).
 """
 
@@ -64,7 +64,7 @@ class Draw:
 
 
 class SaliencyData(Dataset):
-    """Pairs as uint8 layers with ``name`` and ``size``.
+    """Pairs as squashed layers (see ``layers.squash``) with ``name`` and ``size``.
 
     Indexed by a ``Draw``. With ``augmented``, samples are cropped, flipped and changed as
     ``config`` says, and kept in the cache that it asks for.

@@ -6,7 +6,7 @@ share a batch. Sizes are read from the headers of the files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from omegaconf import DictConfig
 
@@ -56,14 +56,18 @@ def require_sizes(pairs: Sequence[Pair], size: object, check: Callable[[int, int
     Raises:
         UserError: it lists the images that the network does not take.
     """
-    if size != NATIVE:
-        return
+    if size == NATIVE:
+        require_sizes_of({str(pair.image): _own_size(pair) for pair in pairs}, check)
+
+
+def require_sizes_of(images: Mapping[str, Size], check: Callable[[int, int], None]) -> None:
+    """As ``require_sizes``, for names of images with their heights and widths."""
     problems = []
-    for pair in pairs:
+    for name, own in images.items():
         try:
-            check(*_own_size(pair))
+            check(*own)
         except UserError as error:
-            problems.append(f"{pair.image}: {error}")
+            problems.append(f"{name}: {error}")
     if problems:
         raise UserError(list_problems("images that the network does not take at their own sizes",
                                       problems, "Leave them out, or squash all images: data.size "

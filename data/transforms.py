@@ -52,8 +52,8 @@ def resize_scribble(scribble: np.ndarray, size: Size, method: str) -> np.ndarray
 
 
 def linear_gray(image: Tensor) -> Tensor:
-    """uint8 RGB (…, 3, H, W) → luminance (…, 1, H, W) in [0, 1] of linear light, as WSSA's grey
-    images have it: sRGB's curve (IEC 61966-2-1) undone, rounded to 1/255."""
+    """RGB from 0 to 255 (…, 3, H, W) → luminance (…, 1, H, W) in [0, 1] of linear light, as WSSA's
+    grey images have it: sRGB's curve (IEC 61966-2-1) undone, rounded to 1/255."""
     values = image.float() / 255
     linear = torch.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     red, green, blue = linear.split(1, dim=-3)

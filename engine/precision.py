@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from data.layers import each
+from utils.choices import PRECISIONS
 from utils.errors import UserError
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
@@ -25,10 +26,12 @@ class Precision:
             CPU), ``bf16``, ``fp16`` (GPU only), or ``fp32``.
 
     Raises:
-        UserError: fp16 on a CPU.
+        UserError: another name, or fp16 on a CPU.
     """
 
     def __init__(self, name: str, device: torch.device):
+        if name not in PRECISIONS:
+            raise UserError(f"precision {name!r}: it is one of {', '.join(PRECISIONS)}")
         if name == "fp16" and device.type == "cpu":
             raise UserError("precision fp16 is for GPUs; a CPU takes bf16 or fp32")
         self.device = device

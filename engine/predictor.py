@@ -16,8 +16,9 @@ from data.catalog import with_statistics_of
 from data.decode import original_size, rgb_of, upright_size
 from data.layers import decode_photo, finish, squash
 from data.loader import collate, evaluation_loader
-from utils.device import select_device
-from utils.errors import UserError
+from data.native import require_sizes_of
+from utils.device import select_device, set_threads
+from utils.errors import UserError, note_once
 from utils.maps import to_bytes, to_unit
 from utils.option import NATIVE
 from utils.schema import sides
@@ -40,8 +41,9 @@ class Predictor:
     Args:
         source: a recipe (a name in configs/, or a file), of which the run in ``checkpoints/`` is
             taken, else the official weights; or a checkpoint of train.py, or its run's folder.
-        weights: a file of others' weights for the recipe ``source``.
-        device: ``auto``, ``cpu``, an index or a name such as ``cuda:0``.
+        weights: a file of others' weights for the recipe ``source``, or ``official``.
+        device: ``auto`` (the first GPU, else the CPU), ``cpu``, an index or a name such as
+            ``cuda:0``.
         precision: of the forward pass: ``auto``, ``bf16``, ``fp16`` or ``fp32``; the recipe's
             ``test.precision`` without it.
         overrides: ``key=value`` words over the configuration, such as ``test.minmax=false``.
@@ -57,11 +59,13 @@ class Predictor:
     def __init__(self, source: str | Path | Trained, weights: str | Path | None = None,
                  device: str | int | torch.device = "auto", precision: str | None = None,
                  overrides: Sequence[str] = ()):
+        if isinstance(source, Trained) and (weights is not None or overrides):
+            raise TypeError("weights and overrides are of a source that is yet to be read")
         trained = source if isinstance(source, Trained) else find(source, weights, overrides)
-        if not isinstance(device, torch.device):
-            device = select_device(str(device).removeprefix("cuda:"))
         self.config = trained.config
-        self.precision = Precision(precision or self.config.test.precision, device)
+        if self.config.threads is not None:
+            set_threads(self.config.threads)
+        self.precision = Precision(precision or self.config.test.precision, _device(device))
         network = model.from_recipe(self.config)
         trained.load(network)
         self.network = self.precision.place(network).eval()
@@ -74,9 +78,12 @@ class Predictor:
             UserError: a file that cannot be read, an array that is no RGB image, or a size that
                 the network does not take.
         """
-        if isinstance(images, (str, Path, Image.Image, np.ndarray)):
-            return next(self._of_photos([images]))
-        return list(self._of_photos(list(images)))
+        if self.config.test.statistics != "recipe":
+            note_once(f"test.statistics={self.config.test.statistics}: photos that are of no data "
+                      "set get the mean and deviation of the recipe")
+        if isinstance(images, (list, tuple)):
+            return list(self._of_photos(images))
+        return next(self._of_photos([images]))
 
     def maps(self, pairs: Sequence[Pair], data_set: str = "") -> Iterator[tuple[str, np.ndarray]]:
         """Name and map, uint8 (H, W), of each pair's image, read by loader processes in batches of
@@ -93,7 +100,7 @@ class Predictor:
         by_set = data_set and self.config.test.statistics != "recipe"
         return with_statistics_of(data_set, self.config.data) if by_set else self.config.data
 
-    def _of_photos(self, photos: list[Photo]) -> Iterator[np.ndarray]:
+    def _of_photos(self, photos: Sequence[Photo]) -> Iterator[np.ndarray]:
         options = OmegaConf.to_object(self.config.data)
         count = 1 if options.size == NATIVE else self.config.test.batch
         for start in range(0, len(photos), count):
@@ -110,9 +117,10 @@ class Predictor:
             size = upright_size(path)[::-1] if native else sides(options.size)
             name, picture = str(path), decode_photo(path, options, size)
         else:
-            name, picture = f"number {number}", _picture(photo)
+            name, picture = f"image {number}", _picture(photo, f"image {number}")
             size = picture.size[::-1] if native else sides(options.size)
-        self.network.require_size(*size)
+        if native:
+            require_sizes_of({name: size}, self.network.require_size)
         return squash({"image": picture}, size, options) | {
             "name": name, "size": original_size(picture)[::-1]}
 
@@ -124,7 +132,20 @@ class Predictor:
                        test.bytes == "cut", convert)
 
 
-def _picture(photo: Image.Image | np.ndarray) -> Image.Image:
+def _device(word: str | int | torch.device) -> torch.device:
+    """The device that one word names.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    index = {"cuda": "0"}.get(str(word), str(word).removeprefix("cuda:"))
+    if index not in ("auto", "cpu") and not index.isdecimal():
+        raise UserError(f"device={str(word)!r}: expected auto, cpu, an index, or a name such as "
+                        "cuda:0")
+    return select_device(index, "device=")
+
+
+def _picture(photo: object, name: str) -> Image.Image:
     """A photo in memory as the decoder gives one of a file."""
     if isinstance(photo, Image.Image):
         return rgb_of(photo)
@@ -132,6 +153,6 @@ def _picture(photo: Image.Image | np.ndarray) -> Image.Image:
             and photo.shape[2] == 3 and photo.size):
         what = f"{photo.dtype} of shape {photo.shape}" if isinstance(photo, np.ndarray) else \
             type(photo).__name__
-        raise UserError("an image is a path, a PIL image, or an array of uint8 (H, W, 3) in the "
-                        f"order RGB, not {what}")
-    return Image.fromarray(photo)
+        raise UserError(f"{name}: an image is a path, a PIL image, or an array of uint8 (H, W, 3) "
+                        f"in the order RGB, not {what}; several of them are a list")
+    return Image.fromarray(np.ascontiguousarray(photo))

@@ -10,8 +10,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 from torch import nn
 
-from utils.config import flat, is_recipe, load_config
-from utils.errors import UserError, list_problems
+from utils.config import flat, is_recipe, load_config, recipe_names
+from utils.errors import UserError, list_problems, nearest
 from utils.official import official_file
 from utils.paths import CHECKPOINTS
 from utils.weights import load_weights
@@ -20,6 +20,7 @@ from utils.weights_file import note, read_hashed
 from .checkpoint import configuration_of, tested_weights
 
 DEFAULT_RECIPE = "cpd_vgg"
+OFFICIAL = "official"  # in place of a file of weights
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,30 @@ def find(source: str | Path, weights: str | Path | None = None,
     Args:
         source: a recipe, of which the run in ``checkpoints/`` is taken, else the official weights;
             or a checkpoint of train.py, or its run's folder.
-        weights: others' weights for the recipe ``source``.
+        weights: others' weights for the recipe ``source``, or ``official``.
 
     Raises:
         UserError: there are none, or they cannot be read.
     """
-    if weights is not None:
-        return choose(str(source), Path(weights), overrides=overrides)
     if not is_recipe(source):
+        if weights is not None or not Path(source).exists():
+            what = "no such file or folder, and no recipe" if weights is None else \
+                "no recipe, for which weights could be given"
+            raise UserError(f"{source}: {what}; of the recipes in configs/, "
+                            f"{nearest(str(source), recipe_names())}")
         return choose(None, Path(source), overrides=overrides)
+    if weights is not None and str(weights) != OFFICIAL:
+        return choose(str(source), Path(weights), overrides=overrides)
     folder = CHECKPOINTS / load_config(source, overrides).name
-    official = not any((folder / name).is_file() for name in ("best.pt", "last.pt"))
+    has_run = any((folder / name).is_file() for name in ("best.pt", "last.pt"))
+    if has_run and weights is None:
+        return choose(str(source), None, overrides=overrides)
     try:
-        return choose(str(source), None, official, overrides)
+        return choose(str(source), None, True, overrides)
     except UserError as error:
-        raise UserError(f"there is no run in {folder}, and {error}" if official else str(error)) \
-            from None
+        beside = "" if has_run else f"there is no run in {folder}, and "
+        raise UserError(f"{beside}{error}\nA file elsewhere: Predictor({str(source)!r}, "
+                        "weights=FILE)") from None
 
 
 def choose(recipe: str | None, given: Path | None, official: bool = False,
@@ -99,12 +108,18 @@ def choose(recipe: str | None, given: Path | None, official: bool = False,
     overridden = {word.partition("=")[0] for word in overrides}
     key = config.weights.key if overridden & {"weights", "weights.key"} else ""
     partially = config.weights.partial and bool(overridden & {"weights", "weights.partial"})
-    averaged = not key and "network" in content and isinstance(content.get("average"), dict)
-    if averaged:
-        print("of its weights the moving average (train.ema); weights.key=network: the last ones")
-    source = tested_weights(content) if averaged else content
+    source = content if key else averaged(content)
     return Trained(config, partial(load_weights, source=source, key=key, partial=partially,
                                    origin=str(path)), path, sha256)
+
+
+def averaged(content: dict) -> dict:
+    """Of a file's content, the moving average where a run of train.py kept one, which is printed;
+    else all of it."""
+    if "network" not in content or not isinstance(content.get("average"), dict):
+        return content
+    print("of its weights the moving average (train.ema); weights.key=network: the last ones")
+    return tested_weights(content)
 
 
 def _compare_recipes(content: dict, config: DictConfig, path: Path, recipe: str) -> None:

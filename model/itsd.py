@@ -41,21 +41,28 @@ class PairMax(torch.autograd.Function):
     In bf16 on a CPU, torch's own maxima take three times as long to pass their gradient on.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        first, second = x[:, ::2], x[:, 1::2]
-        ctx.save_for_backward(second > first)
-        return torch.maximum(first, second)
+    def forward(x: Tensor) -> Tensor:
+        return torch.maximum(x[:, ::2], x[:, 1::2])
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor], output: Tensor) -> None:
+        (x,) = inputs
+        ctx.save_for_backward(x[:, 1::2] > x[:, ::2])
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> Tensor:
-        of_second = gradient * ctx.saved_tensors[0]
+        (second_is_greater,) = ctx.saved_tensors
+        of_second = gradient * second_is_greater
         return torch.stack([gradient - of_second, of_second], dim=2).flatten(1, 2)
 
 
 def row_max(x: Tensor, count: int) -> Tensor:
-    """(N, count · C, H, W) → (N, C, H, W): the maximum over each ``count`` channels in a row, a
-    power of two."""
+    """(N, count · C, H, W) → (N, C, H, W): the maximum over each ``count`` channels in a row."""
+    if count.bit_count() != 1:  # not a power of two
+        return x.unflatten(1, (-1, count)).amax(dim=2)
     python = x.requires_grad and not torch.jit.is_tracing()  # a trace holds no Python functions
     for _ in range(count.bit_length() - 1):
         x = PairMax.apply(x) if python else torch.maximum(x[:, ::2], x[:, 1::2])
@@ -185,6 +192,9 @@ class ITSD(Network):
         vgg = trunk.startswith("vgg")
         strides = (1, 2, 4, 8, 16) if vgg else (2, 4, 8, 16, 32)
         self.trunk = trunks.build(trunk, trunks.levels(trunk, strides), **trunk_options)
+        if vgg and any(width % WIDTH for width in self.trunk.widths):
+            raise TypeError(f"ITSD takes trunks whose widths are multiples of {WIDTH}, not "
+                            f"{', '.join(map(str, self.trunk.widths))}")
         self.adapters = nn.ModuleList([] if vgg else [
             conv(width if level == 0 else width // 4)
             for level, width in enumerate(self.trunk.widths)])

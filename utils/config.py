@@ -102,13 +102,13 @@ def recipe_path(word: str | Path) -> Path:
 
 
 def is_recipe(word: str | Path) -> bool:
-    """Whether a word names a recipe, and not a file of weights or a folder.
+    """Whether a word names a recipe in configs/ or a recipe's file, and no other file or folder."""
+    return str(word) in _recipes() or Path(word).suffix in (".yaml", ".yml")
 
-    Raises:
-        UserError: it names neither.
-    """
-    path = recipe_path(word) if not Path(word).is_dir() else Path(word)
-    return str(word) in _recipes() or path.suffix in (".yaml", ".yml")
+
+def recipe_names() -> list[str]:
+    """The recipes in configs/, without folder and suffix."""
+    return list(_recipes())
 
 
 def _recipes() -> dict[str, Path]:

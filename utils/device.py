@@ -13,8 +13,9 @@ from .errors import UserError
 from .machine import cores, local_processes
 
 
-def select_device(spec: str = "auto") -> torch.device:
+def select_device(spec: str = "auto", option: str = "--gpu ") -> torch.device:
     """The device for a ``--gpu`` argument: an index, several, ``auto`` (the default) or ``cpu``.
+    Messages call it ``option``.
 
     The device is addressed by its index. ``CUDA_VISIBLE_DEVICES`` is left to the user: the driver
     reads it when torch first asks for devices, so a script that sets it is often too late.
@@ -30,19 +31,19 @@ def select_device(spec: str = "auto") -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     words = [word.strip() for word in spec.split(",")]
     if spec != "auto" and not all(word.isdecimal() for word in words):
-        raise UserError(f"--gpu {spec!r}: expected an index such as 0, several such as 0,1, auto "
+        raise UserError(f"{option}{spec!r}: expected an index such as 0, several such as 0,1, auto "
                         "or cpu")
     if count == 0:
         if spec != "auto":
-            print(f"warning: --gpu {spec}: torch {torch.__version__} sees no GPU on this machine; "
-                  "running on the CPU, which is much slower", file=sys.stderr)
+            print(f"warning: {option}{spec}: torch {torch.__version__} sees no GPU on this "
+                  "machine; running on the CPU, which is much slower", file=sys.stderr)
         return torch.device("cpu")
     processes = local_processes()
     indices = [int(word) for word in words] if spec != "auto" else \
         list(range(count if processes > 1 else 1))
     for index in indices:
         if index >= count:
-            raise UserError(f"--gpu {spec}: there is no GPU {index}; torch sees 0 to {count - 1} "
+            raise UserError(f"{option}{spec}: there is no GPU {index}; torch sees 0 to {count - 1} "
                             "(CUDA_VISIBLE_DEVICES renumbers them)")
     if processes > len(indices):
         raise UserError(f"{processes} processes on this machine, but {len(indices)} GPU(s): start "

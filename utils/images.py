@@ -154,6 +154,26 @@ def open_image(path: Path) -> Image.Image:
         return loaded(image)
 
 
+def picture_in_memory(image: Image.Image) -> Image.Image:
+    """A picture that the caller holds, loaded and upright as ``open_image`` gives that of a file;
+    its metadata are left as they are.
+
+    Raises:
+        UnreadableError: it does not decode, moves or has pages, or has no pixels.
+    """
+    name, info = Path(getattr(image, "filename", "") or "the picture"), dict(image.info)
+    try:
+        if not all(image.size):
+            raise UnreadableError(f"{name}: has no pixels, its size is {image.size}")
+        if _is_several(image):
+            raise UnreadableError(f"{name}: holds several pictures; give one still picture")
+        return loaded(image)
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, struct.error, …
+        raise UnreadableError.of(name, error) from None
+    finally:
+        image.info = info
+
+
 def loaded(image: Image.Image) -> Image.Image:
     """The picture of a file that is ``opened``; see ``open_image``."""
     turn, by_pillow = orientation(image), turned_by_pillow(image)

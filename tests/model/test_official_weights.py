@@ -12,6 +12,7 @@ from skimage.transform import resize
 
 import model
 import test as test_script
+from engine import Predictor
 from utils.maps import read_map
 from utils.official import official_file
 from utils.weights import load_weights
@@ -67,3 +68,5 @@ def test_maps_are_those_of_the_released_protocol(shared, tmp_path, name, protoco
     load_weights(network, official_file(name, official))
     expected = protocol(network, np.asarray(Image.open(images[0]).convert("RGB")))
     assert np.abs(maps[0] - expected).max() <= 1
+    in_python = Predictor(name, weights=official_file(name, official), device="cpu")(images[0])
+    assert np.abs(255 * in_python - expected).max() < 1.01
