@@ -7,8 +7,8 @@
     python test.py --config configs/cpd_vgg.yaml --official --data ECSSD
 
 Maps go to <out>/<name>/<set>/<image stem>.png, at the image's own size (its mask's where the two
-nearly agree); those of --input to <out>/<name>/input/. <out>/<name>/origin.json records what made
-them.
+nearly agree); those of --input to <out>/<name>/input/, a film's as a film, <stem>.mp4, without sound.
+<out>/<name>/origin.json records what made them.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from engine.predictor import Predictor
 from engine.trained import Trained, choose
 from model import network_class
 from report.cutouts import kinds_in, picture_folder, save_pictures
+from report.film import is_film, predict_film
 from report.picture import SHOWN, SheetRow, save_sheet, small
 from utils.cli import parse_with_overrides
 from utils.config import help_text
@@ -65,7 +66,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", metavar="SET",
                         help="catalog names, folders, or IMAGES:MASKS (default: the recipe's)")
     parser.add_argument("--input", nargs="+", metavar="PATH",
-                        help="images, folders of images or glob patterns")
+                        help="images, folders of images, glob patterns, or films")
     parser.add_argument("--recursive", action="store_true",
                         help="read the subfolders of folders too and keep them: "
                              "<out>/<name>/<set>/<subfolder>/<image stem>.png; for sets the same "
@@ -136,11 +137,12 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
     """Find the images of all sets first; then predict set by set, each process its share. Pictures
     of these ``kinds`` are made of all maps, those that were there as well."""
     config = trained.config
-    jobs = [("input", collect_inputs(args.input, world, args.recursive))] if args.input else \
+    films, inputs = part_films(args, world)
+    jobs = [("input", collect_inputs(inputs, world, args.recursive))] if inputs else \
         [images_of_set(spec, config.data, world, args.show)
-         for spec in args.data or config.test.data]
+         for spec in args.data or config.test.data] if not films else []
     names = [name for name, _ in jobs]
-    if not names:
+    if not names and not films:
         raise UserError("no data sets to predict: test.data is empty; give --data or --input")
     if len(set(names)) < len(names):
         raise UserError(f"two sets would be written to one folder: {', '.join(names)}; predict "
@@ -153,6 +155,9 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
         require_sizes(pairs, config.data.size, network_class(config.model.name).require_size)
     predictor = Predictor(trained, device=device)
     origin = MapsOrigin(trained.path, trained.sha256, config, device) if world.main else None
+    for film in films:
+        written = predict_film(predictor, config.test.batch, film, method / "input", kinds)
+        print(f"{film} without its sound: {', '.join(map(str, written))}")
     for name, pairs in jobs:
         folder = method / name
         with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."):
@@ -171,6 +176,21 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
             print(f"{kind}: {picture_folder(folder, kind)}")
         if args.show and world.main:
             print(f"sheet: {show(pairs, folder, args.rows)}")
+
+
+def part_films(args: argparse.Namespace, world: World) -> tuple[list[Path], list[str]]:
+    """The films that --input names, and its other words.
+
+    Raises:
+        UserError: two films would be written to one file, or there are several processes.
+    """
+    films = [Path(word) for word in args.input or () if is_film(word)]
+    if len({film.stem for film in films}) < len(films):
+        raise UserError("films are written by stem, and two of them share one; predict them one at "
+                        "a time with different --out")
+    if films and world.size > 1:
+        raise UserError("--input: films are predicted by one process; run test.py without torchrun")
+    return films, [word for word in args.input or () if not is_film(word)]
 
 
 def images_of_set(spec: str, data: DictConfig, world: World,

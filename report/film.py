@@ -1,0 +1,130 @@
+"""Films: a network's maps of every frame, and pictures made of them, as films again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from utils.errors import UserError
+
+from .cutouts import KINDS, picture_folder
+
+#: How the names of films end.
+SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
+_CODEC = cv2.VideoWriter.fourcc(*"mp4v")  # MPEG-4, which OpenCV writes everywhere
+_USUAL_RATE = 25.0  # frames a second, where a film tells none
+
+
+def is_film(word: str) -> bool:
+    """Whether a word names a film's file."""
+    return Path(word).suffix.lower() in SUFFIXES and Path(word).is_file()
+
+
+class Film:
+    """A film that is read frame by frame.
+
+    Attributes:
+        rate: frames a second.
+        count: of the frames, as the film tells it; 0 where it does not.
+        size: height and width, upright.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self._capture = path, cv2.VideoCapture(str(path))
+        if not self._capture.isOpened():
+            raise UserError(f"{path}: not a film that OpenCV reads")
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if 0 < rate < 1000 else _USUAL_RATE
+        self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self.size = tuple(int(self._capture.get(key)) for key in (
+            cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Each frame, RGB uint8 (H, W, 3).
+
+        Raises:
+            UserError: there is none.
+        """
+        number = 0
+        while True:
+            there, frame = self._capture.read()
+            if not there:
+                break
+            number += 1
+            yield frame[..., ::-1]
+        if number == 0:
+            raise UserError(f"{self.path}: no frame can be read")
+        if number < self.count:
+            print(f"note: {self.path}: {number} of {self.count} frames can be read; the film may "
+                  "be cut short", file=sys.stderr)
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+@contextmanager
+def film_writer(path: Path, rate: float, size: tuple[int, int]) -> Iterator[Callable]:
+    """A function that adds a frame, RGB (H, W, 3) or grey (H, W), to the film ``path``, which is
+    there when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    writer = cv2.VideoWriter(str(temporary), cv2.CAP_FFMPEG, _CODEC, rate, size[::-1])
+    if not writer.isOpened():
+        raise UserError(f"{path}: OpenCV cannot write this film")
+
+    def add(frame: np.ndarray) -> None:
+        colours = np.repeat(frame[..., None], 3, axis=2) if frame.ndim == 2 else frame[..., ::-1]
+        writer.write(np.ascontiguousarray(colours))
+
+    try:
+        yield add
+        writer.release()
+        temporary.replace(path)
+    finally:
+        writer.release()
+        temporary.unlink(missing_ok=True)
+
+
+def predict_film(predict: Callable[[list[np.ndarray]], list[np.ndarray]], batch: int, path: Path,
+                 folder: Path, kinds: Sequence[str]) -> list[Path]:
+    """Write the maps of a film's frames as ``<folder>/<stem>.mp4``, and pictures of these ``kinds``
+    beside (see ``cutouts``), of the film's size and rate; returns the files. A few frames are in
+    memory at a time.
+
+    Args:
+        predict: frames, RGB uint8 (H, W, 3) → their maps, float (H, W) in [0, 1].
+        batch: frames at a time.
+
+    Raises:
+        UserError: it cannot be read or written, or a kind has no place in a film.
+    """
+    if "cutout" in kinds:
+        raise UserError("--save cutout: films are written without transparency; --save white puts "
+                        "the object before white")
+    targets = {kind: (folder if kind == "map" else picture_folder(folder, kind))
+               / f"{path.stem}.mp4" for kind in ("map", *kinds)}
+    with closing(Film(path)) as film, ExitStack() as stack:
+        add = {kind: stack.enter_context(film_writer(target, film.rate, film.size))
+               for kind, target in targets.items()}
+        frames, bar = film.frames(), tqdm(total=film.count or None, unit="frame", desc=path.name,
+                                          disable=None)
+        while chunk := list(islice(frames, batch)):
+            for frame, saliency in zip(chunk, predict(chunk), strict=True):
+                levels = np.round(255 * saliency).astype(np.uint8)
+                add["map"](levels)
+                for kind in kinds:
+                    add[kind](KINDS[kind](frame, levels))
+                bar.update()
+        bar.close()
+    return list(targets.values())
