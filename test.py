@@ -7,8 +7,8 @@
     python test.py --config configs/cpd_vgg.yaml --official --data ECSSD
 
 Maps go to <out>/<name>/<set>/<image stem>.png, at the image's own size (its mask's where the two
-nearly agree); those of --input to <out>/<name>/input/, a film's as a film, <stem>.mp4, without sound.
-<out>/<name>/origin.json records what made them.
+nearly agree); those of --input to <out>/<name>/input/, of a film as a film <stem>.mp4, without its
+sound. <out>/<name>/origin.json records what made the maps.
 """
 
 from __future__ import annotations
