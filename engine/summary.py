@@ -1,4 +1,4 @@
-"""Parameters and multiply–adds of each part of a network."""
+"""What a network costs, part by part: parameters, multiply–adds, activations, memory."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import torch
 from rich.console import Console
 from rich.table import Column, Table
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.trunks.trunk import Trunk
 from utils.schema import sides
 
+from .precision import Precision
 from .prediction import evaluating
 
 
@@ -54,13 +55,97 @@ def count(network: nn.Module, size: int | Sequence[int]) -> dict[str, tuple[int,
         # A dict or list of modules is never called itself.
         return sum(products(child, f"{key}.{name}") for name, child in module.named_children())
 
-    rows = {}
-    for name, child in network.named_children():
-        parts = {f"{name}.{stage}": module for stage, module in child.named_children()} \
-            if isinstance(child, Trunk) else {name: child}
-        rows |= {part: (parameters(module), products(module, f"{root}.{part}"))
-                 for part, module in parts.items()}
+    rows = {part: (parameters(module), products(module, f"{root}.{part}"))
+            for part, module in parts_of(network).items()}
     return rows | {"": (parameters(network), products(network, "Global"))}
+
+
+def parts_of(network: nn.Module) -> dict[str, nn.Module]:
+    """The network's children by name; a trunk among them is parted into its stages."""
+    parts = {}
+    for name, child in network.named_children():
+        parts |= {f"{name}.{stage}": module for stage, module in child.named_children()} \
+            if isinstance(child, Trunk) else {name: child}
+    return parts
+
+
+def outputs_of(network: nn.Module, size: int | Sequence[int]) -> dict[str, tuple[str, int]]:
+    """Part → the shapes (C, H, W) that it gives for one image of ``size``, and its activations: how
+    many values its convolutions and linear layers give; "" is the whole.
+
+    A part that is a list or dict of modules is never called itself, and has no shape.
+    """
+    shapes, activations = {}, dict.fromkeys((*parts_of(network), ""), 0)
+
+    def note_shape(part: str):
+        def hook(module: nn.Module, inputs: tuple, output: object) -> None:
+            shapes[part] = ", ".join(dict.fromkeys(
+                "×".join(map(str, tensor.shape[1:])) for tensor in _tensors(output)))
+        return hook
+
+    def count_values(parts: list[str]):
+        def hook(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+            for part in parts:
+                activations[part] += output.numel()
+        return hook
+
+    handles = [module.register_forward_hook(note_shape(part))
+               for part, module in [*parts_of(network).items(), ("", network)]]
+    for name, module in network.named_modules():
+        if isinstance(module, _CONVOLUTIONS):
+            inside = [part for part in activations if not part or f"{name}.".startswith(f"{part}.")]
+            handles.append(module.register_forward_hook(count_values(inside)))
+    with evaluating(network), torch.no_grad():
+        network(torch.zeros(1, 3, *sides(size), device=next(network.parameters()).device))
+    for handle in handles:
+        handle.remove()
+    return {part: (shapes.get(part, ""), count) for part, count in activations.items()}
+
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+
+def _tensors(output: object) -> list[Tensor]:
+    """The tensors in what a module gives."""
+    if isinstance(output, Tensor):
+        return [output]
+    values = output.values() if isinstance(output, dict) else \
+        output if isinstance(output, (list, tuple)) else ()
+    return [tensor for value in values for tensor in _tensors(value)]
+
+
+#: Optimizer → numbers that it keeps for each parameter.
+_KEPT = {"sgd": 1, "adam": 2, "adamw": 2}
+
+
+def step_memory(network: nn.Module, size: int | Sequence[int], images: int, precision: Precision,
+                optimizer: str) -> dict[str, int]:
+    """Bytes that a training step holds at the end of the network's forward pass, by what they are.
+
+    Args:
+        images: that pass through the network at once.
+        optimizer: a name of ``optim.name``.
+    """
+    weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    trained = 4 * parameters(network)
+    own = {value.untyped_storage()._cdata for value in network.state_dict().values()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage.nbytes()
+        alive.append(tensor)  # or another could get its address
+        return tensor
+
+    alive: list[Tensor] = []
+    image = torch.zeros(images, 3, *sides(size), device=next(network.parameters()).device)
+    with (torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+          precision.autocast()):
+        outputs = network.train()(image)
+    del outputs
+    return {"weights": weights, "gradients": trained, "optimizer": _KEPT[optimizer] * trained,
+            "features": sum(kept.values())}
 
 
 def parameters(module: nn.Module) -> int:
@@ -79,6 +164,20 @@ def print_summary(network: nn.Module, size: int | Sequence[int]) -> None:
         table.add_row(name, *map(_short, numbers))
     table.add_section()
     table.add_row("all", *map(_short, whole))
+    Console(markup=False, emoji=False).print(table)
+
+
+def print_costs(network: nn.Module, size: int | Sequence[int]) -> None:
+    """The table of ``count`` and ``outputs_of``, for an image of ``size``."""
+    table = Table("part", "gives", *(Column(title, justify="right") for title in (
+        "parameters", "multiply–adds", "activations")),
+        title="{}, one image of {}×{}".format(type(network).__name__, *sides(size)[::-1]))
+    counts, outputs = count(network, size), outputs_of(network, size)
+    for name, numbers in counts.items():
+        if not name:
+            table.add_section()
+        shapes, activations = outputs[name]
+        table.add_row(name or "all", shapes, *map(_short, (*numbers, activations)))
     Console(markup=False, emoji=False).print(table)
 
 

@@ -1,0 +1,58 @@
+"""What a recipe's network costs, before anything is trained.
+
+    python -m engine summary --config u2net
+    python -m engine summary --config cpd_vgg train.batch=32 data.size=288 train.precision=bf16
+
+Of each part: the shape that it gives for one image, its parameters, multiply–adds, and activations
+(the values that its convolutions and matrix products give). Then the memory that a training step
+takes on a device. Nothing is computed: torch passes shapes through the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+import model
+from utils.cli import parse_with_overrides
+from utils.config import load_config
+from utils.errors import UserError, reports_errors
+from utils.option import NATIVE
+from utils.schema import sides
+
+from .precision import Precision
+from .summary import print_costs, step_memory
+
+NATIVE_SIZE = (300, 400)  # height and width of most images of the published sets
+
+
+@reports_errors
+def main(argv: list[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] not in (["summary"], ["-h"], ["--help"]):
+        raise UserError("python -m engine summary --config RECIPE; see --help")
+    parser = argparse.ArgumentParser(prog="python -m engine summary", description=__doc__)
+    parser.add_argument("--config", metavar="RECIPE", default="cpd_vgg",
+                        help="a file, or a name in configs/ (default: cpd_vgg)")
+    args = parse_with_overrides(parser, words[words[:1] == ["summary"]:])
+    config = load_config(args.config, args.overrides)
+    size = NATIVE_SIZE if config.data.size == NATIVE else sides(config.data.size)
+    precision = Precision(config.train.precision, torch.device("cpu"))
+    with FakeTensorMode():
+        network = model.from_recipe(config)
+        print_costs(network, size)
+        images = 1 if config.data.size == NATIVE else -(-config.train.batch
+                                                        // config.train.accumulate)
+        memory = step_memory(network, size, images, precision, config.optim.name)
+    parts = ", ".join(f"{part} {number / 2**20:.0f} MiB" for part, number in memory.items())
+    print(f"a training step on {images} image(s) in {precision.name}, by {config.optim.name}: at "
+          f"least {sum(memory.values()) / 2**30:.2f} GiB ({parts}), beside the loss, what the "
+          "kernels need, and torch itself")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
