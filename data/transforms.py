@@ -84,6 +84,15 @@ def denormalise(image: Tensor, mean: Sequence[float], std: Sequence[float], chan
     return shown.flip(-3) if channels == "bgr" else shown
 
 
-@lru_cache  # made anew for each batch, they would make the host wait for the device
 def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    # While a network is exported, tensors stand for others and must not be kept.
+    return _make_channels(values, device) if torch.compiler.is_compiling() else \
+        _kept_channels(values, device)
+
+
+def _make_channels(values: tuple[float, ...], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device=device).view(3, 1, 1)
+
+
+#: Made anew for each batch, they would make the host wait for the device.
+_kept_channels = lru_cache(_make_channels)

@@ -10,7 +10,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-import model
 from data import Pair
 from data.catalog import with_statistics_of
 from data.decode import original_size, rgb_of, upright_size
@@ -66,9 +65,7 @@ class Predictor:
         if self.config.threads is not None:
             set_threads(self.config.threads)
         self.precision = Precision(precision or self.config.test.precision, _device(device))
-        network = model.from_recipe(self.config)
-        trained.load(network)
-        self.network = self.precision.place(network).eval()
+        self.network = self.precision.place(trained.build()).eval()
 
     def __call__(self, images: Photo | Sequence[Photo]) -> np.ndarray | list[np.ndarray]:
         """Saliency maps, float32 (H, W) in [0, 1] at each image's own size, upright: one of one

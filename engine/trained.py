@@ -10,8 +10,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 from torch import nn
 
+import model
 from utils.config import flat, is_recipe, load_config, recipe_names
 from utils.errors import UserError, list_problems, nearest
+from utils.files import sha256_of
 from utils.official import official_file
 from utils.paths import CHECKPOINTS
 from utils.weights import load_weights
@@ -38,6 +40,22 @@ class Trained:
     load: Callable[[nn.Module], None]
     path: Path
     sha256: str
+
+    def build(self) -> nn.Module:
+        """The network with its weights."""
+        network = model.from_recipe(self.config)
+        self.load(network)
+        return network
+
+
+@dataclass(frozen=True)
+class TrainedElsewhere(Trained):
+    """A network that export.py wrote, which is run as it is."""
+
+    network: nn.Module
+
+    def build(self) -> nn.Module:
+        return self.network
 
 
 def find(source: str | Path, weights: str | Path | None = None,
@@ -96,6 +114,8 @@ def choose(recipe: str | None, given: Path | None, official: bool = False,
     else:
         path = _checkpoint_in(given) if given.is_dir() else given
     by_recipe = given is not None and recipe is not None
+    if path.suffix == ".onnx" and not by_recipe:
+        return _exported(path, overrides)
     content, sha256 = read_hashed(path, of_others=by_recipe)
     if by_recipe:
         config = load_config(recipe, overrides)
@@ -111,6 +131,16 @@ def choose(recipe: str | None, given: Path | None, official: bool = False,
     source = content if key else averaged(content)
     return Trained(config, partial(load_weights, source=source, key=key, partial=partially,
                                    origin=str(path)), path, sha256)
+
+
+def _exported(path: Path, overrides: Sequence[str]) -> Trained:
+    from .exported import OnnxNetwork  # which needs this file
+
+    if not path.is_file():
+        raise UserError(f"{path}: file not found")
+    network = OnnxNetwork(path, overrides)
+    print(f"network and configuration: {path}, by onnxruntime")
+    return TrainedElsewhere(network.config, lambda _: None, path, sha256_of(path), network)
 
 
 def averaged(content: dict) -> dict:

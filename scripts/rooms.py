@@ -19,7 +19,8 @@ from utils.paths import DOCS, ROOT
 
 #: The rooms from the ground up: packages and scripts. A room imports from lower levels alone.
 LEVELS = (("utils",), ("data", "losses", "metrics"), ("model",), ("engine",), ("scoring",),
-          ("report",), ("train", "test", "eval"), ("reproduce", "hubconf", "benchmarks", "scripts"))
+          ("report",), ("train", "test", "eval", "export"),
+          ("reproduce", "hubconf", "benchmarks", "scripts"))
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 #: Rooms that stand on less than their level allows.
 STANDS_ON = {"metrics": (), "model": ("losses", "utils")}

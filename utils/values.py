@@ -78,6 +78,11 @@ def read_yaml(path: Path, kind: Any = Any) -> Any:
     return _from_yaml(_text(path, YAML_BYTES), kind, str(path))
 
 
+def read_yaml_text(text: str, title: str, kind: Any = Any) -> Any:
+    """The content of YAML that ``title`` names; see ``read_yaml``."""
+    return _from_yaml(text, kind, title)
+
+
 def read_word(key: str, word: str, kind: Any) -> Any:
     """The value that ``word`` gives to ``key`` on a command line.
 

@@ -1,0 +1,188 @@
+"""A trained network for other runtimes (ONNX, TorchScript, torch.export), held against its file.
+
+An exported file takes ``image`` and gives ``logits`` and ``saliency``, the probabilities, both
+(N, 1, H, W). ``image`` is what networks here take, normalised (N, 3, H, W) float32; with the
+normalisation in the graph it is uint8 RGB (N, H, W, 3), as arrays of pictures are. Pictures are
+resized to the recipe's size by who runs the file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from data.transforms import normalise
+from utils.errors import UserError
+from utils.origin import commit
+from utils.schema import DataConfig
+
+from .trained import Trained
+
+#: Format → how its files end.
+FORMATS = {"onnx": ".onnx", "torchscript": ".pt", "torch_export": ".pt2"}
+OPSET = 18  # of ONNX
+TOLERANCE = 1e-3  # of a probability
+NORMALISED = "normalised (N, 3, H, W)"  # images that a file takes
+Run = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported; it is not."""
+    return importlib.util.find_spec(package) is not None
+
+
+class Deployed(nn.Module):
+    """A network as it is exported.
+
+    Args:
+        network: in evaluation mode.
+        data: a recipe's ``data`` group, where the graph is to normalise; else None.
+        half: computes in 16 bits; images and outputs stay as they are.
+    """
+
+    def __init__(self, network: nn.Module, data: DataConfig | None = None, half: bool = False):
+        super().__init__()
+        self.network, self.data, self.half_precision = network, data, half
+        if half:
+            network.half()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Images → logits and probabilities (N, 1, H, W), float32."""
+        if self.data is not None:
+            image = normalise(image.permute(0, 3, 1, 2), self.data.mean, self.data.std,
+                              self.data.channels, self.data.range, self.data.scale == "own_max")
+        logits = self.network(image.half() if self.half_precision else image)["saliency"].float()
+        return logits, logits.sigmoid()
+
+
+def metadata(trained: Trained, normalises: bool, half: bool) -> dict[str, str]:
+    """What an exported file tells of itself."""
+    data = trained.config.data
+    return {"recipe": trained.config.name, "paper": trained.config.paper,
+            "network": trained.config.model.name, "checkpoint": trained.path.name,
+            "sha256": trained.sha256, "commit": commit(), "torch": torch.__version__,
+            "input": "uint8 RGB (N, H, W, 3)" if normalises else NORMALISED,
+            "precision": "fp16" if half else "fp32", "size": str(data.size),
+            **{key: str(data[key]) for key in
+               ("mean", "std", "channels", "range", "scale", "image_resize")},
+            "config": OmegaConf.to_yaml(trained.config)}
+
+
+def write(deployed: Deployed, example: Tensor, path: Path, kind: str,
+          about: dict[str, str]) -> None:
+    """Export to a file of a kind in ``FORMATS``. Batch, height and width are free as far as the
+    network's arithmetic allows.
+
+    Args:
+        example: images (at least two, so that their number is not taken for a constant).
+
+    Raises:
+        UserError: the network cannot be exported; a package is missing.
+    """
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of torch, on what it will do otherwise some day
+            _WRITERS[kind](deployed, example, path, about)
+    except ImportError as error:
+        raise UserError(f"--format {kind} needs the package {error.name}: pip install onnx "
+                        "onnxscript onnxruntime") from None
+    except UserError:
+        raise
+    except Exception as error:  # torch's exporters raise errors of many kinds
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"the network cannot be exported as {kind}: {lines[0]}") from None
+
+
+def _dynamic(deployed: Deployed) -> tuple[dict[int, object]]:
+    sides = (1, 2) if deployed.data is not None else (2, 3)
+    return (dict.fromkeys((0, *sides), torch.export.Dim.AUTO),)
+
+
+def _write_onnx(deployed: Deployed, example: Tensor, path: Path, about: dict[str, str]) -> None:
+    import onnx
+    import onnxscript  # noqa: F401  torch says less clearly that it is missing
+
+    program = torch.onnx.export(
+        deployed, (example,), dynamo=True, opset_version=OPSET, input_names=["image"],
+        output_names=["logits", "saliency"], dynamic_shapes=_dynamic(deployed), verbose=False)
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, about)
+    onnx.save(proto, path)
+
+
+def _write_torchscript(deployed: Deployed, example: Tensor, path: Path,
+                       about: dict[str, str]) -> None:
+    trace = torch.jit.trace(deployed, example, check_trace=False)
+    trace.save(str(path), _extra_files={"metadata.json": json.dumps(about)})
+
+
+def _write_program(deployed: Deployed, example: Tensor, path: Path, about: dict[str, str]) -> None:
+    program = torch.export.export(deployed, (example,), dynamic_shapes=_dynamic(deployed))
+    torch.export.save(program, path, extra_files={"metadata.json": json.dumps(about)})
+
+
+_WRITERS = {"onnx": _write_onnx, "torchscript": _write_torchscript,
+            "torch_export": _write_program}
+
+
+def runner(path: Path, kind: str) -> Run:
+    """What runs an exported file: images → logits and probabilities.
+
+    Raises:
+        UserError: onnxruntime is missing, or does not run the file.
+    """
+    if kind == "onnx":
+        session = onnx_session(path)
+        return lambda images: tuple(map(torch.from_numpy, session.run(
+            ["logits", "saliency"], {"image": images.numpy()})))
+    program = torch.jit.load(str(path)) if kind == "torchscript" else \
+        torch.export.load(path).module()
+    return lambda images: tuple(program(images))
+
+
+def onnx_session(path: Path):
+    """An ONNX file in onnxruntime, on the CPU.
+
+    Raises:
+        UserError: onnxruntime is missing, or does not take the file.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError(f"{path} is run by onnxruntime: pip install onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors
+    try:
+        return onnxruntime.InferenceSession(str(path), options,
+                                            providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own errors, which share no class
+        raise UserError(f"onnxruntime does not run {path}: {error}") from None
+
+
+def largest_difference(reference: Deployed, run: Run, batches: Iterable[Tensor]) -> float:
+    """The largest difference of a probability between a network and an exported file.
+
+    Raises:
+        UserError: the file fails on a batch, or gives what is no number.
+    """
+    largest = 0.0
+    for images in batches:
+        with torch.inference_mode():
+            _, expected = reference(images)
+            try:
+                _, ours = run(images)
+            except Exception as error:  # of three runtimes
+                raise UserError(f"the exported file fails on images of shape "
+                                f"{tuple(images.shape)}: {str(error).splitlines()[0]}") from None
+        if ours.isnan().any():
+            raise UserError("the exported file gives NaN")
+        largest = max(largest, float((ours - expected).abs().max()))
+    return largest

@@ -1,0 +1,126 @@
+"""export.py: what it writes is what the network gives, or is not written."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+
+import engine.export
+import engine.exported
+import export as export_script
+from data.layers import finish, squash
+from engine import Predictor
+from engine.export import FORMATS, NORMALISED, onnx_session
+from tests.small_runs import predict
+from utils.files import sha256_of
+from utils.maps import read_map
+
+needs_onnx = pytest.mark.skipif(
+    any(not engine.export.is_installed(name) for name in ("onnx", "onnxruntime", "onnxscript")),
+    reason="onnx, onnxruntime or onnxscript is not installed")
+#: The graph of one of them normalises.
+WORDS = {"onnx": [], "torchscript": [], "torch_export": ["--with-normalisation"]}
+
+
+@pytest.fixture(scope="module")
+def photos(made_sets) -> list[Path]:
+    return sorted((made_sets / "TINY-TE/images").iterdir())
+
+
+def export(trained, out, *more: str) -> int:
+    return export_script.main(["--checkpoint", str(trained), "--out", str(out), *more])
+
+
+@pytest.fixture(scope="module", params=[
+    pytest.param(kind, marks=needs_onnx if kind == "onnx" else ()) for kind in FORMATS])
+def exported(request, trained, photos, tmp_path_factory) -> tuple[str, Path, str]:
+    """A format, a file of it, and what was printed."""
+    out = tmp_path_factory.mktemp("exported") / f"net{FORMATS[request.param]}"
+    with redirect_stdout(io.StringIO()) as printed:
+        assert export(trained, out, "--format", request.param, "--check", str(photos[0].parent),
+                      *WORDS[request.param]) == 0
+    return request.param, out, printed.getvalue()
+
+
+def test_a_file_takes_pictures_of_any_size_and_gives_the_networks_probabilities(
+        trained, photos, exported):
+    kind, out, printed = exported
+    shape = "uint8 (N, H, W, 3) RGB" if WORDS[kind] else "float32 (N, 3, H, W), normalised"
+    assert f"  image: {shape}; height and width are free\n" in printed
+    assert "on 10 images the largest difference of a probability is" in printed
+    predictor = Predictor(trained, device="cpu", overrides=["data.size=[64,96]",
+                                                            "test.minmax=false"])
+    options = OmegaConf.to_object(predictor.config.data)
+    picture = Image.open(photos[0]).convert("RGB").resize((96, 64))
+    pixels = squash({"image": picture}, (64, 96), options)["image"][None]
+    images = pixels.permute(0, 2, 3, 1).contiguous() if WORDS[kind] else \
+        finish({"image": pixels}, options)["image"]
+    with torch.inference_mode():
+        logits, saliency = engine.export.runner(out, kind)(images)
+    assert saliency.shape == logits.shape == (1, 1, 64, 96)
+    assert np.abs(saliency[0, 0].numpy() - predictor(picture)).max() < 1e-4
+    assert torch.allclose(logits.sigmoid(), saliency, atol=1e-6)
+
+
+def test_a_file_tells_what_it_is(trained, exported):
+    kind, out, _ = exported
+    if kind == "onnx":
+        about = onnx_session(out).get_modelmeta().custom_metadata_map
+    else:
+        with zipfile.ZipFile(out) as archive:
+            (name,) = (name for name in archive.namelist() if name.endswith("metadata.json"))
+            about = json.loads(archive.read(name))
+    assert (about["recipe"], about["network"], about["size"]) == ("trial", "ras_v2", "32")
+    assert (about["sha256"], about["precision"]) == (sha256_of(trained), "fp32")
+    assert about["input"] == ("uint8 RGB (N, H, W, 3)" if WORDS[kind] else NORMALISED)
+    assert about["mean"] == "[0.485, 0.456, 0.406]" and "trunk: vgg16" in about["config"]
+
+
+@pytest.mark.parametrize("exported", [pytest.param("onnx", marks=needs_onnx)], indirect=True)
+def test_test_py_runs_an_exported_file(trained, exported, made_sets, tmp_path, capsys, monkeypatch):
+    _, out, _ = exported
+    for checkpoint, folder in ((trained, "torch"), (out, "onnx")):
+        assert predict(checkpoint, tmp_path / folder, "--data", "TINY-TE",
+                       f"data.root={made_sets}") == 0
+    assert "by onnxruntime" in capsys.readouterr().out
+    for path in (tmp_path / "torch/trial/TINY-TE").iterdir():
+        first, second = (read_map(tmp_path / folder / "trial/TINY-TE" / path.name).astype(int)
+                         for folder in ("torch", "onnx"))
+        assert np.abs(first - second).max() <= 1
+    monkeypatch.setattr(engine.exported, "NORMALISED", "something else")
+    assert predict(out, tmp_path) == 2
+    assert "export it without --with-normalisation" in capsys.readouterr().err
+    assert predict(tmp_path / "gone.onnx", tmp_path) == 2
+    assert "gone.onnx: file not found" in capsys.readouterr().err
+
+
+def test_a_file_that_differs_is_not_kept(trained, tmp_path, monkeypatch, capsys):
+    right = engine.export.runner
+
+    def wrong(path, kind):
+        run = right(path, kind)
+        return lambda images: (run(images)[0], run(images)[1] + 0.002)
+
+    monkeypatch.setattr(export_script, "runner", wrong)
+    assert export(trained, tmp_path / "net.pt", "--format", "torchscript") == 2
+    error = capsys.readouterr().err
+    assert "differs by 0.002 from the network's, which is more than 0.001" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_words_that_do_not_fit_are_refused(trained, tmp_path, capsys, monkeypatch):
+    assert export(trained, tmp_path / "net.pth") == 2
+    assert "a file of onnx ends in .onnx" in capsys.readouterr().err
+    monkeypatch.setattr(engine.export, "_WRITERS", {"torchscript": lambda *_: 1 / 0})
+    assert export(trained, tmp_path / "net.pt", "--format", "torchscript") == 2
+    assert "cannot be exported as torchscript: division by zero" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
