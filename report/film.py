@@ -58,8 +58,8 @@ class Film:
         """
         number = 0
         while True:
-            there, frame = self._capture.read()
-            if not there:
+            decoded, frame = self._capture.read()
+            if not decoded:
                 break
             number += 1
             yield frame[..., ::-1]

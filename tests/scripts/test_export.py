@@ -37,7 +37,8 @@ def photos(made_sets) -> list[Path]:
 
 
 def export(trained, out, *more: str) -> int:
-    return export_script.main(["--checkpoint", str(trained), "--out", str(out), *more])
+    return export_script.main(["--checkpoint", str(trained), "--out", str(out), "data.size=64",
+                               *more])
 
 
 @pytest.fixture(scope="module", params=[
@@ -79,7 +80,7 @@ def test_a_file_tells_what_it_is(trained, exported):
         with zipfile.ZipFile(out) as archive:
             (name,) = (name for name in archive.namelist() if name.endswith("metadata.json"))
             about = json.loads(archive.read(name))
-    assert (about["recipe"], about["network"], about["size"]) == ("trial", "ras_v2", "32")
+    assert (about["recipe"], about["network"], about["size"]) == ("trial", "ras_v2", "64")
     assert (about["sha256"], about["precision"]) == (sha256_of(trained), "fp32")
     assert about["input"] == ("uint8 RGB (N, H, W, 3)" if WORDS[kind] else NORMALISED)
     assert about["mean"] == "[0.485, 0.456, 0.406]" and "trunk: vgg16" in about["config"]
@@ -89,7 +90,7 @@ def test_a_file_tells_what_it_is(trained, exported):
 def test_test_py_runs_an_exported_file(trained, exported, made_sets, tmp_path, capsys, monkeypatch):
     _, out, _ = exported
     for checkpoint, folder in ((trained, "torch"), (out, "onnx")):
-        assert predict(checkpoint, tmp_path / folder, "--data", "TINY-TE",
+        assert predict(checkpoint, tmp_path / folder, "--data", "TINY-TE", "data.size=64",
                        f"data.root={made_sets}") == 0
     assert "by onnxruntime" in capsys.readouterr().out
     for path in (tmp_path / "torch/trial/TINY-TE").iterdir():
