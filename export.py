@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import copy
+import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +43,7 @@ from engine.export import (
     write,
 )
 from engine.prediction import evaluating
-from engine.trained import choose
+from engine.trained import TrainedElsewhere, choose
 from utils.cli import parse_with_overrides
 from utils.device import set_threads
 from utils.errors import UserError, reports_errors
@@ -74,33 +76,38 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     trained = choose(args.config, args.checkpoint, args.official, args.overrides)
+    if isinstance(trained, TrainedElsewhere):
+        raise UserError(f"{trained.path} is exported already; name the checkpoint that it is of")
     config = trained.config
     set_threads(config.threads)
     out = args.out or Path(f"{config.name}{FORMATS[args.format]}")
     if out.suffix != FORMATS[args.format]:
         raise UserError(f"--out {out}: a file of {args.format} ends in {FORMATS[args.format]}")
-    pairs = collect_inputs(args.check, World()) if args.check else []
+    if out.exists():
+        raise UserError(f"{out} is there already; remove it, or give another --out")
+    pairs = collect_inputs(args.check, World(), option="--check") if args.check else []
     network = trained.build()
     data = OmegaConf.to_object(config.data) if args.with_normalisation else None
     half = args.precision == "fp16"
     with evaluating(network):
         reference = Deployed(copy.deepcopy(network) if half else network, data)
         size = NATIVE_SIZE if config.data.size == NATIVE else sides(config.data.size)
-        pictures = [*drawn(), *(decode_image(pair.image) for pair in pairs)]
-        batches = list(batches_of(pictures, size, config, args.with_normalisation))
+        pictures = [*drawn(), *(pair.image for pair in pairs)]
+        batches = partial(batches_of, pictures, size, config, args.with_normalisation)
+        own = next(batches())
         other = batches_of_another_size(pictures, size, config, args.with_normalisation)
-        temporary = out.with_name(f".{out.name}.part{FORMATS[args.format]}")
+        temporary = out.with_name(f".{os.getpid()}{FORMATS[args.format]}")
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
             about = metadata(trained, args.with_normalisation, half)
             # torch takes height and width for one number where an example's are equal; of another
             # size, it may find that the file takes larger images only.
-            for example in (*other, batches[0]):
+            for example in (*other, own):
                 write(Deployed(network, data, half), example, temporary, args.format, about)
                 run = runner(temporary, args.format)
-                if example is batches[0] or runs(run, batches):
+                if example is own or runs(run, [own]):
                     break
-            difference = largest_difference(reference, run, batches)
+            difference = largest_difference(reference, run, batches())
             if not difference <= TOLERANCE:
                 raise UserError(f"on {len(pictures)} images a probability of the exported file "
                                 f"differs by {difference:.2g} from the network's, which is more "
@@ -126,24 +133,26 @@ def drawn() -> list[Image.Image]:
     return [Image.fromarray(draw_pair(random)[0]) for _ in range(DRAWN)]
 
 
-def batches_of(pictures: list[Image.Image], size: tuple[int, int], config: DictConfig,
+def batches_of(pictures: list[Image.Image | Path], size: tuple[int, int], config: DictConfig,
                as_bytes: bool) -> Iterator[Tensor]:
-    """Two pictures, one, three, then two at a time, of ``size``, as the file takes them."""
+    """Two pictures, one, three, then two at a time, of ``size``, as the file takes them; those that
+    are named by files are decoded when it is their turn."""
     options, start = OmegaConf.to_object(config.data), 0
     counts = [2, 1, 3]
     while start < len(pictures):
         chunk = pictures[start:start + (counts.pop(0) if counts else 2)]
         start += len(chunk)
+        decoded = [decode_image(each) if isinstance(each, Path) else each for each in chunk]
         squashed = torch.stack([squash({"image": picture}, size, options)["image"]
-                                for picture in chunk])
+                                for picture in decoded])
         if as_bytes:
             yield squashed.float().round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
         else:
             yield finish({"image": squashed}, options)["image"]
 
 
-def batches_of_another_size(pictures: list[Image.Image], size: tuple[int, int], config: DictConfig,
-                            as_bytes: bool) -> list[Tensor]:
+def batches_of_another_size(pictures: list[Image.Image | Path], size: tuple[int, int],
+                            config: DictConfig, as_bytes: bool) -> list[Tensor]:
     """Two pictures that are higher than ``size``, and still wider; none where the network does not
     take them."""
     other = size[0] + 32, size[1] + 64

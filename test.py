@@ -14,6 +14,7 @@ sound. <out>/<name>/origin.json records what made the maps.
 from __future__ import annotations
 
 import argparse
+import glob
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,10 +35,10 @@ from data.pairing import Names
 from engine.existing import begin_folder, image_digests
 from engine.precision import Precision
 from engine.predictor import Predictor
-from engine.trained import Trained, choose
+from engine.trained import Trained, TrainedElsewhere, choose
 from model import network_class
-from report.cutouts import kinds_in, picture_folder, save_pictures
-from report.film import is_film, predict_film
+from report.cutouts import drop_pictures, kinds_in, picture_folder, save_pictures
+from report.film import is_film, predict_film, require_new
 from report.picture import SHOWN, SheetRow, save_sheet, small
 from utils.cli import parse_with_overrides
 from utils.config import help_text
@@ -92,15 +93,16 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="rows of the sheet, spread over the set (default: 8)")
     args = parse_with_overrides(parser, argv, lists=("data", "input", "save"))
     args.data = [absolute_spec(spec) for spec in args.data or []]
-    args.overrides += ["data.recursive=true"] * args.recursive + views_in(args.tta)
+    args.overrides += ["data.recursive=true"] * args.recursive + views_in(args.tta, args.overrides)
     return args
 
 
-def views_in(words: str | None) -> list[str]:
+def views_in(words: str | None, overrides: Sequence[str]) -> list[str]:
     """The ``key=value`` words that --tta stands for.
 
     Raises:
-        UserError: one of its words is neither ``flip`` nor a number.
+        UserError: one of its words is neither ``flip`` nor a number, or other ``overrides`` name
+            views, too.
     """
     if words is None:
         return []
@@ -111,6 +113,8 @@ def views_in(words: str | None) -> list[str]:
         except ValueError:
             raise UserError(f"--tta {words}: {word!r} is neither flip nor a factor such as "
                             "0.75") from None
+    if given := [word for word in overrides if word.startswith(("test.flip=", "test.scales="))]:
+        raise UserError(f"--tta and {given[0]} say the same thing; give one of them")
     factors = [word for word in scales if float(word) != 1]
     return [f"test.flip={'flip' in words}".lower(), f"test.scales=[{','.join(['1', *factors])}]"]
 
@@ -120,11 +124,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     if args.data and args.input:
         raise UserError("give --data or --input, not both")
-    kinds = kinds_in(args.save)
+    kinds = kinds_in(args.save or ())
     if args.rows < 1:
         raise UserError(f"--rows {args.rows}: a sheet has at least one row")
     trained = choose(args.config, args.checkpoint, args.official, args.overrides)
-    device = select_device(args.gpu)
+    # An exported network is run on the CPU.
+    device = torch.device("cpu") if isinstance(trained, TrainedElsewhere) else \
+        select_device(args.gpu)
     Precision(trained.config.test.precision, device)  # refuses one before files are read
     set_threads(trained.config.threads)
     with joined(device) as world:
@@ -155,9 +161,8 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
         require_sizes(pairs, config.data.size, network_class(config.model.name).require_size)
     predictor = Predictor(trained, device=device)
     origin = MapsOrigin(trained.path, trained.sha256, config, device) if world.main else None
-    for film in films:
-        written = predict_film(predictor, config.test.batch, film, method / "input", kinds)
-        print(f"{film} without its sound: {', '.join(map(str, written))}")
+    if films:
+        predict_films(predictor, films, method / "input", kinds, world, origin)
     for name, pairs in jobs:
         folder = method / name
         with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."):
@@ -171,7 +176,9 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
             write_maps(predictor, to_do, folder, world)
             if origin is not None:
                 origin.end(folder)
+            drop_pictures(to_do[world.rank::world.size], folder, kinds)
             save_pictures(pairs[world.rank::world.size], folder, kinds)
+            world.gather(None)  # the folder is free when all processes are done
         for kind in kinds if world.main else ():
             print(f"{kind}: {picture_folder(folder, kind)}")
         if args.show and world.main:
@@ -179,18 +186,40 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
 
 
 def part_films(args: argparse.Namespace, world: World) -> tuple[list[Path], list[str]]:
-    """The films that --input names, and its other words.
+    """The films that --input names, themselves or by a pattern, and its other words.
 
     Raises:
         UserError: two films would be written to one file, or there are several processes.
     """
-    films = [Path(word) for word in args.input or () if is_film(word)]
+    films, others = [], []
+    for word in args.input or ():
+        matches = [word] if Path(word).exists() else sorted(glob.glob(word, recursive=True))
+        own = [match for match in matches if is_film(match)]
+        films += map(Path, own)
+        others += [match for match in matches if match not in own] if own else [word]
+    if films and (args.skip_existing or args.show):
+        print("note: --skip-existing and --show are for photos; films are predicted without them",
+              file=sys.stderr)
     if len({film.stem for film in films}) < len(films):
         raise UserError("films are written by stem, and two of them share one; predict them one at "
                         "a time with different --out")
     if films and world.size > 1:
         raise UserError("--input: films are predicted by one process; run test.py without torchrun")
-    return films, [word for word in args.input or () if not is_film(word)]
+    return films, others
+
+
+def predict_films(predictor: Predictor, films: Sequence[Path], folder: Path, kinds: Sequence[str],
+                  world: World, origin: MapsOrigin) -> None:
+    """Write films of maps into the folder of --input, and those of these kinds of pictures beside.
+    """
+    require_new(films, folder, kinds)
+    with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."):
+        left = list(folder.rglob("*.png")) if origin.differs_from(folder) else []
+        origin.begin(folder, len(left))
+        for film in films:
+            written = predict_film(predictor, predictor.config.test.batch, film, folder, kinds)
+            print(f"{film} without its sound: {', '.join(map(str, written))}")
+        origin.end(folder)
 
 
 def images_of_set(spec: str, data: DictConfig, world: World,

@@ -40,6 +40,7 @@ from engine.run import Run, is_trained
 from engine.seed import set_seed
 from engine.step import StepResult
 from engine.summary import print_summary
+from engine.views import require_views
 from metrics import Evaluator
 from report.picture import batch_grid
 from scoring.folders import known_pixels
@@ -98,6 +99,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
           f"threads of each: {torch.get_num_threads()}")
     require_one_by_one(config)
+    require_views(config)
     objective = model.objective_of(config)
     folder = CHECKPOINTS / config.name
     with world.main_first():

@@ -15,36 +15,37 @@ from .pairing import Pair, distinct
 from .soundness import require_sound
 
 
-def collect_inputs(inputs: Sequence[str], world: World, recursive: bool = False) -> list[Pair]:
+def collect_inputs(inputs: Sequence[str], world: World, recursive: bool = False,
+                   option: str = "--input") -> list[Pair]:
     """Images named by files, folders and glob patterns, each checked; their names must differ.
 
     What lies in a folder, or fits a pattern, and is no picture is left out and printed.
 
     Args:
         recursive: those of subfolders too, whose names then begin with these.
+        option: what messages call the words.
     """
     named: dict[Path, str] = {}
     for entry in inputs:
-        listings = list_input(entry, recursive)
+        listings = list_input(entry, recursive, option)
         note_once(*(listing.note for listing in listings))
         if not any(listings):
-            raise UserError(f"--input {entry}: no images in it")
+            raise UserError(f"{option} {entry}: no images in it")
         for listing in listings:
             for path in listing:
                 named.setdefault(path.absolute(), listing.name(path))
-    table, problems = distinct(((key_of(name), name, path) for path, name in named.items()),
-                               "images")
-    if problems:
+    _, problems = distinct(((key_of(name), name, path) for path, name in named.items()), "images")
+    if problems and option == "--input":
         raise UserError(list_problems("maps are named by stem, and these share one", problems,
                                       "Predict them one folder at a time with different --out, or "
                                       "the folder that holds them with --recursive."))
-    pairs = [Pair(named[path], path) for path in table.values()]
+    pairs = [Pair(name, path) for path, name in named.items()]
     require_sound(pairs, "input", world=world)
     return pairs
 
 
-def list_input(entry: str, recursive: bool) -> list[Listing]:
-    """The pictures that one word of --input names; a file that it names counts whatever it is.
+def list_input(entry: str, recursive: bool, option: str) -> list[Listing]:
+    """The pictures that one word of an option names; a file that it names counts whatever it is.
 
     Raises:
         UserError: there is nothing of the name.
@@ -56,8 +57,8 @@ def list_input(entry: str, recursive: bool) -> list[Listing]:
     matches = [path for path in sorted(map(Path, glob.glob(entry, recursive=True)))
                if not is_hidden(path.name)]
     if not matches:
-        raise UserError(f"--input {entry}: no such file, folder or match")
+        raise UserError(f"{option} {entry}: no such file, folder or match")
     files = [path for path in matches if not path.is_dir()]
-    note_once(note_on(f"--input {entry}", [str(path) for path in files if not is_picture(path)]))
+    note_once(note_on(f"{option} {entry}", [str(path) for path in files if not is_picture(path)]))
     return [Listing([path for path in files if is_picture(path)]),
             *(list_images(path, recursive) for path in matches if path.is_dir())]

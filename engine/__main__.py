@@ -17,11 +17,11 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import model
+from data.loader import training_sizes
 from utils.cli import parse_with_overrides
 from utils.config import load_config
 from utils.errors import UserError, reports_errors
 from utils.option import NATIVE
-from utils.schema import sides
 
 from .precision import Precision
 from .summary import print_costs, step_memory
@@ -39,8 +39,18 @@ def main(argv: list[str] | None = None) -> int:
                         help="a file, or a name in configs/ (default: cpd_vgg)")
     args = parse_with_overrides(parser, words[words[:1] == ["summary"]:])
     config = load_config(args.config, args.overrides)
-    size = NATIVE_SIZE if config.data.size == NATIVE else sides(config.data.size)
-    precision = Precision(config.train.precision, torch.device("cpu"))
+    size = NATIVE_SIZE if config.data.size == NATIVE else \
+        max(training_sizes(config.data.size, config.data.scales))
+    # 16 bits take the same memory of either kind; this machine need not compute in them.
+    half = {"fp16": "bf16"}.get(config.train.precision, config.train.precision)
+    precision = Precision(half, torch.device("cpu"))
+    kind = model.network_class(config.model.name)
+    kind.require_size(*size)
+    for name, value in kind.in_torch.items():
+        if model.options_of(config).get(name) != value:
+            config.model.options[name] = value
+            print(f"note: counted with model.options.{name}={value}, by which torch computes all",
+                  file=sys.stderr)
     with FakeTensorMode():
         network = model.from_recipe(config)
         print_costs(network, size)
@@ -48,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
                                                         // config.train.accumulate)
         memory = step_memory(network, size, images, precision, config.optim.name)
     parts = ", ".join(f"{part} {number / 2**20:.0f} MiB" for part, number in memory.items())
-    print(f"a training step on {images} image(s) in {precision.name}, by {config.optim.name}: at "
+    named = precision.name if half == config.train.precision else config.train.precision
+    print(f"a training step on {images} image(s) in {named}, by {config.optim.name}: at "
           f"least {sum(memory.values()) / 2**30:.2f} GiB ({parts}), beside the loss, what the "
           "kernels need, and torch itself")
     return 0

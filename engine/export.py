@@ -142,8 +142,10 @@ def runner(path: Path, kind: str) -> Run:
         session = onnx_session(path)
         return lambda images: tuple(map(torch.from_numpy, session.run(
             ["logits", "saliency"], {"image": images.numpy()})))
-    program = torch.jit.load(str(path)) if kind == "torchscript" else \
-        torch.export.load(path).module()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, on what it will do otherwise some day
+        program = torch.jit.load(str(path)) if kind == "torchscript" else \
+            torch.export.load(path).module()
     return lambda images: tuple(program(images))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -31,9 +32,9 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, path: Path, overrides: Sequence[str] = ()):
         super().__init__()
-        self.session = onnx_session(path)
-        about = self.session.get_modelmeta().custom_metadata_map
-        if "config" not in about:
+        self.path, session = path, onnx_session(path)
+        about = session.get_modelmeta().custom_metadata_map
+        if not {"config", "input"} <= about.keys():
             raise UserError(f"{path} is an ONNX network that export.py did not write. With "
                             "--config RECIPE its weights are loaded into the recipe's network.")
         if about["input"] != NORMALISED:
@@ -42,8 +43,29 @@ class OnnxNetwork(nn.Module):
                             "score it.")
         recipe = read_yaml_text(about["config"], str(path), Config)
         self.config: DictConfig = merge_config(recipe, overrides, str(path))
-        self.require_size = model.network_class(self.config.model.name).require_size
+        if self.config.test.precision not in ("fp32", "auto"):
+            raise UserError(f"test.precision={self.config.test.precision}: {path} computes as it "
+                            "was exported; leave it out")
+        self.shape = session.get_inputs()[0].shape  # numbers, and names of what is free
+
+    def require_size(self, height: int, width: int) -> None:
+        """Raise a UserError unless the file takes images of this size."""
+        model.network_class(self.config.model.name).require_size(height, width)
+        for side, fixed in zip((height, width), self.shape[2:], strict=True):
+            if isinstance(fixed, int) and fixed != side:
+                raise UserError(f"{self.path} takes images of {self.shape[2]}×{self.shape[3]} "
+                                f"pixels, not {height}×{width}: data.size, test.scales")
+
+    @cached_property
+    def session(self):
+        """Begun with torch's threads of when it is first used."""
+        return onnx_session(self.path)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        (logits,) = self.session.run(["logits"], {"image": image.float().cpu().numpy()})
+        self.require_size(*image.shape[-2:])
+        try:
+            (logits,) = self.session.run(["logits"], {"image": image.float().cpu().numpy()})
+        except Exception as error:  # onnxruntime's errors share no class
+            raise UserError(f"{self.path} fails on images of shape {tuple(image.shape)}: "
+                            f"{error}") from None
         return {"saliency": torch.from_numpy(logits).to(image.device)}

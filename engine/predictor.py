@@ -25,6 +25,7 @@ from utils.schema import sides
 from .precision import Precision
 from .prediction import forward, maps_of
 from .trained import Trained, find
+from .views import require_views
 
 #: An image: a file, a picture in memory, or uint8 RGB (H, W, 3).
 Photo = str | Path | Image.Image | np.ndarray
@@ -65,6 +66,7 @@ class Predictor:
         if self.config.threads is not None:
             set_threads(self.config.threads)
         self.precision = Precision(precision or self.config.test.precision, _device(device))
+        require_views(self.config)
         self.network = self.precision.place(trained.build()).eval()
 
     def __call__(self, images: Photo | Sequence[Photo]) -> np.ndarray | list[np.ndarray]:

@@ -6,9 +6,28 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
+import model
 from data.loader import training_sizes
+from utils.errors import UserError
+from utils.option import NATIVE
+from utils.schema import sides
+
+
+def require_views(config: DictConfig) -> None:
+    """Raise a UserError unless a recipe's network takes images at all of ``test.scales``; images
+    that keep their own sizes are seen to one by one."""
+    if config.data.size == NATIVE:
+        return
+    for scale in config.test.scales:
+        (size,) = training_sizes(sides(config.data.size), [scale])
+        try:
+            model.network_class(config.model.name).require_size(*size)
+        except UserError as error:
+            raise UserError(f"test.scales (--tta) with {scale:g}: {error}") from None
+
 
 _LEAST = 1e-6  # of a probability, whose logit is finite
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import imageio.v3 as iio
@@ -14,12 +16,16 @@ import numpy as np
 from PIL import Image
 
 from data import Pair, decode_image
-from utils.errors import UserError, nearest
+from utils.errors import UserError, nearest, note_once
 from utils.files import written_whole
+from utils.images import declared_pixels
 from utils.machine import cores
 from utils.maps import read_map
 
 RED = np.array([255, 32, 32], np.float32)
+_PART = 2**21  # pixels that are floats at a time
+LARGE = 2**24  # pixels of a photo, above which photos are made pictures of one after another
+_ALONE = Lock()
 BLURRED = 0.02  # deviation of the Gaussian of ``blur``, as a share of the picture's longer side
 
 
@@ -40,11 +46,18 @@ def on_white(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
 
 
 def on_blur(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """The object before a blurred background, which does not hold the object's colours."""
-    sigma = BLURRED * max(saliency.shape)
-    weight = 1 - saliency.astype(np.float32)[..., None] / 255 + 1e-3  # where all is object: itself
+    """The object before a blurred background, which does not hold the object's colours. It is
+    blurred at 1024 pixels at most, which is finer than the blur."""
+    height, width = saliency.shape
+    factor = min(1, 1024 / max(height, width))
+    size = max(1, round(factor * width)), max(1, round(factor * height))
+    small, share = (cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+                    for values in (np.ascontiguousarray(image), saliency))
+    weight = 1 - share.astype(np.float32)[..., None] / 255 + 1e-3  # where all is object: itself
+    sigma = BLURRED * max(size)
     total = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
-    background = cv2.GaussianBlur(weight * image, (0, 0), sigma) / total
+    blurred = (cv2.GaussianBlur(weight * small, (0, 0), sigma) / total).round().clip(0, 255)
+    background = cv2.resize(blurred.astype(np.uint8), (width, height))
     return mixed(object_colours(image, saliency), background, saliency)
 
 
@@ -56,14 +69,22 @@ KINDS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 def mixed(front: np.ndarray, back: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """Two pictures (H, W, 3) of 0 to 255, the first one as opaque as ``saliency`` (H, W), 0 to 255,
     says."""
-    share = saliency.astype(np.float32)[..., None] / 255
-    return np.round(share * front + (1 - share) * back).clip(0, 255).astype(np.uint8)
+    result, rows = np.empty((*saliency.shape, 3), np.uint8), max(1, _PART // saliency.shape[1])
+    for start in range(0, len(saliency), rows):
+        part = slice(start, start + rows)
+        share = saliency[part].astype(np.float32)[..., None] / 255
+        result[part] = np.round(share * front[part] + (1 - share) * back[part]).clip(0, 255)
+    return result
 
 
 def object_colours(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """RGB uint8 (H, W, 3): the photo, with what shines through half transparent pixels taken out,
     where PyMatting is installed (Germer et al., Fast Multi-Level Foreground Estimation, 2020)."""
     estimate = _estimator()
+    if saliency.size > LARGE:
+        note_once(f"of photos above {LARGE // 10**6} megapixels, half transparent edges keep some "
+                  "of the old background's colour: taking it out needs too much memory")
+        return image
     if estimate is None or not ((saliency > 0) & (saliency < 255)).any():
         return image
     colours = estimate(image / 255.0, saliency / 255.0)
@@ -98,6 +119,10 @@ def save_pictures(pairs: Sequence[Pair], folder: Path, kinds: Sequence[str]) -> 
     """Write pictures of the photos and of their maps in ``<method>/<set>``, of the photo's size, to
     ``<method>/_<kind>/<set>/<name>.png``: scoring does not look into folders that begin so."""
     def save(pair: Pair) -> None:
+        with _ALONE if declared_pixels(pair.image) > LARGE else nullcontext():
+            save_alone(pair)
+
+    def save_alone(pair: Pair) -> None:
         image = np.asarray(decode_image(pair.image))
         saliency = read_map(folder / f"{pair.name}.png")
         if saliency.shape != image.shape[:2]:  # as the mask has a few pixels more or less
@@ -109,6 +134,19 @@ def save_pictures(pairs: Sequence[Pair], folder: Path, kinds: Sequence[str]) -> 
 
     with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(save, pairs))
+
+
+def drop_pictures(pairs: Sequence[Pair], folder: Path, kinds: Sequence[str]) -> None:
+    """Remove pictures of other kinds than ``kinds`` that were made of earlier maps of these pairs;
+    how many is printed."""
+    for kind in KINDS.keys() - set(kinds):
+        paths = [picture_folder(folder, kind) / f"{pair.name}.png" for pair in pairs]
+        stale = [path for path in paths if path.is_file()]
+        for path in stale:
+            path.unlink()
+        if stale:
+            print(f"note: {picture_folder(folder, kind)}: {len(stale)} pictures of earlier maps "
+                  f"are removed; --save {kind} makes them anew", file=sys.stderr)
 
 
 def picture_folder(folder: Path, kind: str) -> Path:

@@ -17,6 +17,9 @@ from utils.errors import UserError
 
 from .cutouts import KINDS, picture_folder
 
+# Frames a second above which MPEG-4 keeps two digits after the point.
+_FAST = 65
+
 #: How the names of films end.
 SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 _CODEC = cv2.VideoWriter.fourcc(*"mp4v")  # MPEG-4, which OpenCV writes everywhere
@@ -45,7 +48,7 @@ class Film:
         if not self._capture.isOpened():
             raise UserError(f"{path}: not a film that OpenCV reads")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if 0 < rate < 1000 else _USUAL_RATE
+        self.rate = round(rate, 2 if rate > _FAST else 6) if 0 < rate < 500 else _USUAL_RATE
         self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self.size = tuple(int(self._capture.get(key)) for key in (
             cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
@@ -75,25 +78,62 @@ class Film:
 
 @contextmanager
 def film_writer(path: Path, rate: float, size: tuple[int, int]) -> Iterator[Callable]:
-    """A function that adds a frame, RGB (H, W, 3) or grey (H, W), to the film ``path``, which is
-    there when the block ends without an error."""
+    """A function that adds a frame, RGB (H, W, 3) or grey (H, W) of height and width ``size``, to
+    the film ``path``, which is there when the block ends without an error. Sides that are odd get
+    their last row or column twice, since MPEG-4 has even ones.
+
+    Raises:
+        UserError: the film cannot be begun, or some of its frames could not be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    writer = cv2.VideoWriter(str(temporary), cv2.CAP_FFMPEG, _CODEC, rate, size[::-1])
+    temporary = path.with_name(f".{os.getpid()}.tmp.mp4")
+    even = [side + side % 2 for side in size]
+    writer = cv2.VideoWriter(str(temporary), cv2.CAP_FFMPEG, _CODEC, rate, even[::-1])
     if not writer.isOpened():
         raise UserError(f"{path}: OpenCV cannot write this film")
+    added = 0
 
     def add(frame: np.ndarray) -> None:
+        nonlocal added
         colours = np.repeat(frame[..., None], 3, axis=2) if frame.ndim == 2 else frame[..., ::-1]
-        writer.write(np.ascontiguousarray(colours))
+        writer.write(np.pad(colours, [(0, side % 2) for side in size] + [(0, 0)], mode="edge"))
+        added += 1
 
     try:
         yield add
         writer.release()
+        _require_frames(temporary, path, added)
         temporary.replace(path)
     finally:
         writer.release()
         temporary.unlink(missing_ok=True)
+
+
+def _require_frames(written: Path, path: Path, added: int) -> None:
+    """Raise a UserError unless a film that was written for ``path`` has all frames: OpenCV says
+    nothing of a disk that is full."""
+    try:
+        with closing(Film(written)) as film:
+            count = film.count
+    except UserError:
+        count = 0
+    if count != added:
+        raise UserError(f"{path}: only {count} of {added} frames could be written; is the disk "
+                        "full? The film is not kept")
+
+
+def require_new(films: Sequence[Path], folder: Path, kinds: Sequence[str]) -> None:
+    """Raise a UserError if a film that would be written is there already."""
+    for path in films:
+        for target in _targets(path, folder, kinds).values():
+            if target.exists():
+                raise UserError(f"{target} is there already; move it, or give another --out")
+
+
+def _targets(path: Path, folder: Path, kinds: Sequence[str]) -> dict[str, Path]:
+    """Kind → the film of it that is made of the film ``path``."""
+    return {kind: (folder if kind == "map" else picture_folder(folder, kind)) / f"{path.stem}.mp4"
+            for kind in ("map", *kinds)}
 
 
 def predict_film(predict: Callable[[list[np.ndarray]], list[np.ndarray]], batch: int, path: Path,
@@ -112,8 +152,7 @@ def predict_film(predict: Callable[[list[np.ndarray]], list[np.ndarray]], batch:
     if "cutout" in kinds:
         raise UserError("--save cutout: films are written without transparency; --save white puts "
                         "the object before white")
-    targets = {kind: (folder if kind == "map" else picture_folder(folder, kind))
-               / f"{path.stem}.mp4" for kind in ("map", *kinds)}
+    targets = _targets(path, folder, kinds)
     with closing(Film(path)) as film, ExitStack() as stack:
         add = {kind: stack.enter_context(film_writer(target, film.rate, film.size))
                for kind, target in targets.items()}

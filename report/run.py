@@ -30,12 +30,14 @@ def read_log(path: Path) -> dict[str, list[tuple[int, float]]]:
                         "log.csv")
     columns: dict[str, list[tuple[int, float]]] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # as spreadsheets mark it
             for row in csv.DictReader(file):
+                if None in row.values():
+                    continue  # the last row, which a crash cut short
                 for name, value in row.items():
                     if value:
                         columns.setdefault(name, []).append((int(row["step"]), float(value)))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: not a log.csv as train.py writes it ({error})") from None
     if "loss" not in columns:
         raise UserError(f"{path}: has no loss yet; train.py writes a row every train.log_every "
@@ -56,11 +58,12 @@ def draw_run(folder: Path) -> Figure:
              if key not in (*_OTHERS, *rates, *validation)}
     panels = [(terms, "loss"), (rates, "learning rate"),
               *(({key: line}, key.removeprefix("val_")) for key, line in validation.items())]
+    panels = [(lines, label) for lines, label in panels if lines]
     with settings(name):
         drawing = matplotlib.figure.Figure(figsize=(_WIDTH, _HEIGHT * len(panels)),
                                            layout="constrained")
-        for axes, (lines, label) in zip(drawing.subplots(len(panels), sharex=True), panels,
-                                        strict=True):
+        for axes, (lines, label) in zip(drawing.subplots(len(panels), sharex=True,
+                                                         squeeze=False).flat, panels, strict=True):
             _panel(axes, lines, label)
         axes.set_xlabel("step")
         drawing.suptitle(name, x=0.01, ha="left", fontsize=10)

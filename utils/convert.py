@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,19 +53,37 @@ def convert(source: Path, target: Path, key: str = "", legacy: bool = False) -> 
     content = _content(source)
     if key or target.suffix == ".safetensors":
         content = _one_mapping(content, source, key)
+    if target.suffix == ".safetensors":
+        content = _nameable(content, source)
     with written_whole(target, "wb") as file:
         if target.suffix == ".safetensors":
             from safetensors.torch import save
 
-            file.write(save({str(name): value.clone(memory_format=torch.contiguous_format)
+            file.write(save({name: value.clone(memory_format=torch.contiguous_format)
                              for name, value in content.items()}))
         else:
             torch.save(content, file, _use_new_zipfile_serialization=not legacy)
-    before, after = _tensors(content), _tensors(read_file(target))
-    if before.keys() != after.keys() or not all(_same(before[key], after[key]) for key in before):
+    try:
+        before, after = _tensors(content), _tensors(read_file(target))
+        if before.keys() != after.keys() or not all(
+                _same(before[key], after[key]) for key in before):
+            raise UserError(f"{target}: what was written is not what was read, and is removed")
+    except BaseException:
         target.unlink()
-        raise UserError(f"{target}: what was written is not what was read, and is removed again")
+        raise
     return len(after)
+
+
+def _nameable(content: dict, source: Path) -> dict[str, Tensor]:
+    """Tensors by texts, which safetensors takes for keys; complex numbers it does not take."""
+    named = {str(key): value for key, value in content.items()}
+    if len(named) < len(content):
+        raise UserError(f"{source}: keys that are numbers have the names of others as texts; write "
+                        "a file of torch's, which keeps them apart")
+    if strange := [key for key, value in named.items() if value.is_complex()]:
+        raise UserError(f"{source}: {', '.join(strange[:3])} hold complex numbers, which "
+                        "safetensors does not take; write a file of torch's")
+    return named
 
 
 def _content(path: Path) -> dict:
@@ -84,8 +103,12 @@ def _content(path: Path) -> dict:
 def _known(content: object) -> object:
     """Content without the objects of classes that torch does not load."""
     if isinstance(content, Mapping):
-        return {key: _known(value) for key, value in content.items()
-                if not isinstance(value, LeftOut)}
+        known = OrderedDict((key, _known(value)) for key, value in content.items()
+                            if not isinstance(value, LeftOut) and not isinstance(key, LeftOut))
+        if hasattr(content, "_metadata"):  # by which torch tells versions of its modules
+            known._metadata = content._metadata
+            return known
+        return dict(known)
     if isinstance(content, (list, tuple)):
         return type(content)(_known(value) for value in content
                              if not isinstance(value, LeftOut))

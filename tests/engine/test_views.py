@@ -9,6 +9,8 @@ from torch import nn
 
 from engine.precision import Precision
 from engine.prediction import forward
+from engine.views import require_views
+from utils.config import load_config
 from utils.errors import UserError
 
 FP32 = Precision("fp32", torch.device("cpu"))
@@ -56,6 +58,13 @@ def test_scales_are_of_the_sides_in_multiples_of_32():
     assert torch.allclose(averaged.sigmoid(), expected, atol=1e-6)
     alone = logits_of(network, image, scales=[1.5])
     assert torch.allclose(alone.sigmoid(), views[1].sigmoid(), atol=1e-6)
+
+
+def test_sizes_that_a_network_does_not_take_are_refused_before_anything_is_done():
+    require_views(load_config("cpd_vgg", ["test.scales=[1,0.5,2]"]))
+    require_views(load_config("egnet_vgg", ["test.scales=[1,0.5,2]"]))  # images keep their sizes
+    with pytest.raises(UserError, match=r"test.scales \(--tta\) with 0.75: NLDF takes images"):
+        require_views(load_config("nldf_vgg", ["test.scales=[1,0.75]"]))
 
 
 def test_sure_pixels_stay_finite_and_sizes_that_the_network_refuses_are_refused():

@@ -74,6 +74,26 @@ def test_files_have_the_photos_size_and_lie_beside_the_set(photo, tmp_path):
         assert written.shape == (40, 60, 4 if kind == "cutout" else 3)
 
 
+@pytest.mark.usefixtures("without_pymatting")
+def test_large_photos_give_the_same_pictures_part_by_part(photo, monkeypatch):
+    image, saliency = photo
+    expected = {kind: make(image, saliency) for kind, make in KINDS.items()}
+    monkeypatch.setattr(cutouts, "_PART", 100)  # rows are cut into many parts
+    for kind, make in KINDS.items():
+        assert np.array_equal(make(image, saliency), expected[kind]), kind
+
+
+def test_pictures_of_earlier_maps_are_removed_with_a_note(tmp_path, capsys):
+    pairs = [Pair("a", tmp_path / "a.png"), Pair("b", tmp_path / "b.png")]
+    for kind in ("white", "blur"):
+        for name in ("a", "b"):
+            save_map(tmp_path / f"m/_{kind}/SET/{name}.png", np.zeros((2, 2), np.uint8))
+    cutouts.drop_pictures(pairs[:1], tmp_path / "m/SET", ["blur"])
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png"))
+    assert left == ["m/_blur/SET/a.png", "m/_blur/SET/b.png", "m/_white/SET/b.png"]
+    assert "_white/SET: 1 pictures of earlier maps are removed" in capsys.readouterr().err
+
+
 def test_unknown_kinds_are_named():
     assert kinds_in(["blur", "map", "cutout"]) == ["cutout", "blur"] and kinds_in(["map"]) == []
     with pytest.raises(UserError, match=r"--save cutuot: unknown kind of picture; .*'cutout'"):

@@ -39,6 +39,13 @@ def test_each_column_is_a_line_in_its_panel(run):
     assert scales == {"loss": "log", "learning rate": "log", "MAE": "linear", "maxF": "linear"}
 
 
+def test_logs_of_spreadsheets_and_of_crashes_are_read(run):
+    text = LOG.encode("utf-8-sig") + b"4,2,0.001,0.0"
+    (run / "log.csv").write_bytes(text)
+    lines = draw_run(run).drawing.axes[0].lines
+    assert [line.get_xydata()[-1].tolist() for line in lines] == [[3, .1], [3, .075], [3, .025]]
+
+
 def test_the_command_writes_the_figure_beside_the_log_or_where_it_is_told(run, tmp_path, capsys):
     assert report_script.main(["run", str(run)]) == 0
     assert (run / "run.png").read_bytes().startswith(b"\x89PNG")
@@ -50,6 +57,7 @@ def test_the_command_writes_the_figure_beside_the_log_or_where_it_is_told(run, t
 @pytest.mark.parametrize("text, words, message", [
     (None, [], "log.csv: no such file; name a run's folder"),
     ("step,epoch,loss\n1,1,x\n", [], "not a log.csv as train.py writes it"),
+    ("\0" * 200_000, [], "not a log.csv as train.py writes it"),
     ("a,b\n1,2\n", [], "not a log.csv as train.py writes it"),
     ("step,epoch,loss\n", [], "has no loss yet"),
     (LOG, ["--out", "x.jpg"], "a figure's name ends in .pdf, .png, .svg")])

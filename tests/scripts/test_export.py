@@ -21,6 +21,7 @@ from data.layers import finish, squash
 from engine import Predictor
 from engine.export import FORMATS, NORMALISED, onnx_session
 from tests.small_runs import predict
+from utils.errors import UserError
 from utils.files import sha256_of
 from utils.maps import read_map
 
@@ -97,11 +98,19 @@ def test_test_py_runs_an_exported_file(trained, exported, made_sets, tmp_path, c
         first, second = (read_map(tmp_path / folder / "trial/TINY-TE" / path.name).astype(int)
                          for folder in ("torch", "onnx"))
         assert np.abs(first - second).max() <= 1
+    for path, words, message in (
+            (out, ["test.precision=bf16"], "leave it out"),
+            (out, ["test.output=side3"], "its outputs are saliency"),
+            (tmp_path / "gone.onnx", [], "gone.onnx: file not found")):
+        assert predict(path, tmp_path / "x", "--data", "TINY-TE", *words) == 2
+        assert message in capsys.readouterr().err
+    network = engine.exported.OnnxNetwork(out)
+    network.shape = ["batch", 3, 64, 64]
+    with pytest.raises(UserError, match=r"takes images of 64×64 pixels, not 96×64"):
+        network(torch.zeros(1, 3, 96, 64))
     monkeypatch.setattr(engine.exported, "NORMALISED", "something else")
     assert predict(out, tmp_path) == 2
     assert "export it without --with-normalisation" in capsys.readouterr().err
-    assert predict(tmp_path / "gone.onnx", tmp_path) == 2
-    assert "gone.onnx: file not found" in capsys.readouterr().err
 
 
 def test_a_file_that_differs_is_not_kept(trained, tmp_path, monkeypatch, capsys):
@@ -116,6 +125,21 @@ def test_a_file_that_differs_is_not_kept(trained, tmp_path, monkeypatch, capsys)
     error = capsys.readouterr().err
     assert "differs by 0.002 from the network's, which is more than 0.001" in error
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_16_bits_is_held_against_the_network_of_32(trained, tmp_path, capsys):
+    out = tmp_path / "half.pt"
+    assert export(trained, out, "--format", "torchscript", "--precision", "fp16") == 0
+    assert "torchscript, fp16" in capsys.readouterr().out
+    weights = {tensor.dtype for tensor in torch.jit.load(str(out)).parameters()}
+    assert weights == {torch.float16}
+
+
+def test_what_is_there_is_not_replaced(trained, tmp_path, capsys):
+    (tmp_path / "net.pt").write_bytes(b"mine")
+    assert export(trained, tmp_path / "net.pt", "--format", "torchscript") == 2
+    assert "net.pt is there already" in capsys.readouterr().err
+    assert (tmp_path / "net.pt").read_bytes() == b"mine"
 
 
 def test_words_that_do_not_fit_are_refused(trained, tmp_path, capsys, monkeypatch):

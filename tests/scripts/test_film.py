@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,24 @@ def test_a_film_of_fewer_frames_than_it_says_is_named(film, monkeypatch, capsys)
     assert f"note: {film}: 7 of 9 frames can be read" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("rate", [119.9731, 59.94006, 23.976])
+def test_odd_sides_and_fast_films_are_written(tmp_path, rate):
+    with film_writer(tmp_path / "a.mp4", round(rate, 2 if rate > 65 else 6), (49, 65)) as add:
+        add(np.full((49, 65, 3), 200, np.uint8))
+    made = Film(tmp_path / "a.mp4")
+    assert made.size == (50, 66) and made.rate == pytest.approx(rate, abs=0.01)
+    assert next(made.frames())[-1, -1].min() > 180
+
+
+def test_a_film_of_which_frames_are_missing_is_not_kept(tmp_path, monkeypatch):
+    """OpenCV writes to a full disk without a word, and leaves out frames of another size."""
+    with pytest.raises(UserError, match=r"only 1 of 2 frames could be written; is the disk full"), \
+            film_writer(tmp_path / "a.mp4", RATE, SIZE) as add:
+        add(np.zeros((*SIZE, 3), np.uint8))
+        add(np.zeros((20, 20, 3), np.uint8))
+    assert not list(tmp_path.iterdir())
+
+
 def test_test_py_takes_films_beside_photos(trained, film, made_sets, tmp_path, capsys):
     photo = made_sets / "TINY-TE/images/00.jpg"
     assert predict(trained, tmp_path / "out", "--input", str(film), str(photo), "--save",
@@ -80,7 +100,14 @@ def test_test_py_takes_films_beside_photos(trained, film, made_sets, tmp_path, c
     for path in (out / "input/box.mp4", out / "_blur/input/box.mp4", out / "input/00.png",
                  out / "_blur/input/00.png"):
         assert path.stat().st_size > 0
-    assert predict(trained, tmp_path / "alone", "--input", str(film)) == 0
+    before = (out / "input/box.mp4").read_bytes()
+    assert predict(trained, tmp_path / "out", "--input", str(film)) == 2
+    assert "box.mp4 is there already" in capsys.readouterr().err
+    assert (out / "input/box.mp4").read_bytes() == before
+    assert predict(trained, tmp_path / "alone", "--input", f"{film.parent}/*.mp4", "--show") == 0
+    assert "--show are for photos" in capsys.readouterr().err
+    origin = json.loads((tmp_path / "alone/trial/origin.json").read_text())
+    assert origin["input"]["finished"] and origin["input"]["checkpoint"] == str(trained)
     other = tmp_path / "box.avi"
     other.write_bytes(film.read_bytes())
     assert predict(trained, tmp_path / "x", "--input", str(film), str(other)) == 2

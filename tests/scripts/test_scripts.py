@@ -281,8 +281,12 @@ def test_test_time_augmentation_is_a_word_or_two_keys(trained, made_sets, tmp_pa
     plain, both = maps(), maps("--tta", "flip,0.5,2")
     assert both == maps("test.flip=true", "test.scales=[1,0.5,2]") != plain
     assert maps("--tta", "1") == plain != maps("--tta", "flip")
-    assert predict(trained, tmp_path / "x", "--tta", "flop") == 2
-    assert "'flop' is neither flip nor a factor" in capsys.readouterr().err
+    for arguments, message in (
+            (["--tta", "flop"], "'flop' is neither flip nor a factor"),
+            (["--tta", "flip", "test.scales=[2]"], "--tta and test.scales=[2] say the same thing"),
+            (["--tta", "0.5", "data.size=64", "test.precision=fp16"], "fp16 is for GPUs")):
+        assert predict(trained, tmp_path / "x", *arguments) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_another_output_goes_to_a_folder_of_its_own(trained, made_sets, tmp_path):

@@ -60,6 +60,8 @@ def test_keys_are_listed_with_shapes_and_types(file, capsys):
     ({"x": torch.ones(1)}, ["in.pth"], "in.pth is there already"),
     ({"x": torch.ones(1)}, ["out.safetensors", "--legacy"], "--legacy is a format of torch"),
     ({"x": torch.ones(1).to_sparse()}, ["out.pth"], "1 tensors are sparse"),
+    ({1: torch.ones(1), "1": torch.ones(2)}, ["out.safetensors"], "have the names of others"),
+    ({"x": torch.ones(1, dtype=torch.cfloat)}, ["out.safetensors"], "x hold complex numbers"),
     ({"x": torch.ones(1)}, [], "name the file to write as OUT, or give --list")])
 def test_what_cannot_be_written_is_said_and_nothing_is_written(
         tmp_path, monkeypatch, capsys, content, words, message):
