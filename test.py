@@ -14,7 +14,6 @@ sound. <out>/<name>/origin.json records what made the maps.
 from __future__ import annotations
 
 import argparse
-import glob
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +37,7 @@ from engine.predictor import Predictor
 from engine.trained import Trained, TrainedElsewhere, choose
 from model import network_class
 from report.cutouts import drop_pictures, kinds_in, picture_folder, save_pictures
-from report.film import is_film, predict_film, require_new
+from report.film import part_films, predict_films
 from report.picture import SHOWN, SheetRow, save_sheet, small
 from utils.cli import parse_with_overrides
 from utils.config import help_text
@@ -48,6 +47,7 @@ from utils.lock import locked
 from utils.maps import read_map, require_writable_names, save_map
 from utils.origin import MapsOrigin
 from utils.paths import RESULTS, ROOT, absolute_spec
+from utils.weights_file import note
 from utils.world import World, joined
 
 
@@ -143,7 +143,9 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
     """Find the images of all sets first; then predict set by set, each process its share. Pictures
     of these ``kinds`` are made of all maps, those that were there as well."""
     config = trained.config
-    films, inputs = part_films(args, world)
+    films, inputs = part_films(args.input or (), world)
+    if films and (args.skip_existing or args.show):
+        note("--skip-existing and --show are for photos; films are predicted without them")
     jobs = [("input", collect_inputs(inputs, world, args.recursive))] if inputs else \
         [images_of_set(spec, config.data, world, args.show)
          for spec in args.data or config.test.data] if not films else []
@@ -183,43 +185,6 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
             print(f"{kind}: {picture_folder(folder, kind)}")
         if args.show and world.main:
             print(f"sheet: {show(pairs, folder, args.rows)}")
-
-
-def part_films(args: argparse.Namespace, world: World) -> tuple[list[Path], list[str]]:
-    """The films that --input names, themselves or by a pattern, and its other words.
-
-    Raises:
-        UserError: two films would be written to one file, or there are several processes.
-    """
-    films, others = [], []
-    for word in args.input or ():
-        matches = [word] if Path(word).exists() else sorted(glob.glob(word, recursive=True))
-        own = [match for match in matches if is_film(match)]
-        films += map(Path, own)
-        others += [match for match in matches if match not in own] if own else [word]
-    if films and (args.skip_existing or args.show):
-        print("note: --skip-existing and --show are for photos; films are predicted without them",
-              file=sys.stderr)
-    if len({film.stem for film in films}) < len(films):
-        raise UserError("films are written by stem, and two of them share one; predict them one at "
-                        "a time with different --out")
-    if films and world.size > 1:
-        raise UserError("--input: films are predicted by one process; run test.py without torchrun")
-    return films, others
-
-
-def predict_films(predictor: Predictor, films: Sequence[Path], folder: Path, kinds: Sequence[str],
-                  world: World, origin: MapsOrigin) -> None:
-    """Write films of maps into the folder of --input, and those of these kinds of pictures beside.
-    """
-    require_new(films, folder, kinds)
-    with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."):
-        left = list(folder.rglob("*.png")) if origin.differs_from(folder) else []
-        origin.begin(folder, len(left))
-        for film in films:
-            written = predict_film(predictor, predictor.config.test.batch, film, folder, kinds)
-            print(f"{film} without its sound: {', '.join(map(str, written))}")
-        origin.end(folder)
 
 
 def images_of_set(spec: str, data: DictConfig, world: World,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from engine.predictor import Predictor
 from utils.errors import UserError
+from utils.lock import locked
+from utils.origin import MapsOrigin
+from utils.world import World
 
 from .cutouts import KINDS, picture_folder
 
@@ -167,3 +172,37 @@ def predict_film(predict: Callable[[list[np.ndarray]], list[np.ndarray]], batch:
                 bar.update()
         bar.close()
     return list(targets.values())
+
+
+def part_films(words: Sequence[str], world: World) -> tuple[list[Path], list[str]]:
+    """The films that --input names, themselves or by a pattern, and its other words.
+
+    Raises:
+        UserError: two films would be written to one file, or there are several processes.
+    """
+    films, others = [], []
+    for word in words:
+        matches = [word] if Path(word).exists() else sorted(glob.glob(word, recursive=True))
+        own = [match for match in matches if is_film(match)]
+        films += map(Path, own)
+        others += [match for match in matches if match not in own] if own else [word]
+    if len({film.stem for film in films}) < len(films):
+        raise UserError("films are written by stem, and two of them share one; predict them one at "
+                        "a time with different --out")
+    if films and world.size > 1:
+        raise UserError("--input: films are predicted by one process; run test.py without torchrun")
+    return films, others
+
+
+def predict_films(predictor: Predictor, films: Sequence[Path], folder: Path, kinds: Sequence[str],
+                  world: World, origin: MapsOrigin) -> None:
+    """Write films of maps into the folder of --input, and those of these kinds of pictures beside.
+    """
+    require_new(films, folder, kinds)
+    with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."):
+        left = list(folder.rglob("*.png")) if origin.differs_from(folder) else []
+        origin.begin(folder, len(left))
+        for film in films:
+            written = predict_film(predictor, predictor.config.test.batch, film, folder, kinds)
+            print(f"{film} without its sound: {', '.join(map(str, written))}")
+        origin.end(folder)
