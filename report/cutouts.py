@@ -13,6 +13,7 @@ from threading import Lock
 import cv2
 import imageio.v3 as iio
 import numpy as np
+import torch
 from PIL import Image
 
 from data import Pair, decode_image
@@ -87,7 +88,9 @@ def object_colours(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
         return image
     if estimate is None or not ((saliency > 0) & (saliency < 255)).any():
         return image
+    threads = torch.get_num_threads()
     colours = estimate(image / 255.0, saliency / 255.0)
+    torch.set_num_threads(threads)  # PyMatting's compiler sets another number for the process
     return np.round(255 * colours).clip(0, 255).astype(np.uint8)
 
 

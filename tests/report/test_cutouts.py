@@ -7,6 +7,7 @@ import sys
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from data import Pair
@@ -57,9 +58,10 @@ def test_pictures_follow_the_map(photo, capsys):
 def test_the_colours_of_an_edge_are_the_objects(photo):
     pytest.importorskip("pymatting", reason="PyMatting is not installed")
     image, saliency = photo
-    edge = saliency == 128
+    edge, threads = saliency == 128, torch.get_num_threads()
     assert np.abs(image[edge].astype(int) - GREEN).max() > 80
     assert np.abs(object_colours(image, saliency)[edge].astype(int) - GREEN).max() < 20
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.usefixtures("without_pymatting")
