@@ -72,10 +72,10 @@ def draw_run(folder: Path) -> Figure:
 
 
 def _panel(axes: Axes, lines: dict[str, list[tuple[int, float]]], label: str) -> None:
-    """Lines of one panel. Of several, each is named; values above 0 that span more than a factor of
-    ten stand on a logarithmic axis."""
+    """Lines of one panel. Of several, each is named. Values above 0 that span a factor of more than
+    ten stand on a logarithmic axis, but for rates that fall to nothing."""
     values = [value for line in lines.values() for _, value in line]
-    if min(values) > 0 and max(values) > 10 * min(values):
+    if min(values) > 0 and 10 * min(values) < max(values) < 1e5 * min(values):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
     for number, (name, line) in enumerate(lines.items()):
