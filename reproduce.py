@@ -36,7 +36,7 @@ from report.recipes import Recipe
 from report.tables import write
 from scoring.scores import Row, measures_of
 from utils.cli import parse_with_overrides
-from utils.config import load_config, merge_config, recipe_path
+from utils.config import load_config, merge_config
 from utils.errors import UserError, reports_errors
 from utils.files import sha256_of
 from utils.machine import cores, processor
@@ -44,6 +44,7 @@ from utils.mask_keys import decided_words
 from utils.official import official_file
 from utils.origin import LIBRARIES, MapsOrigin, origin_of, read_origin
 from utils.paths import CHECKPOINTS, DOCS, RESULTS, ROOT, absolute_spec
+from utils.recipes import recipe_path
 from utils.weights_file import read_hashed
 from utils.world import World
 

@@ -38,12 +38,13 @@ from engine.precision import Precision
 from engine.run import Run
 from report import speeds
 from utils.cli import parse_with_overrides
-from utils.config import load_config, recipe_path
+from utils.config import load_config
 from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.machine import cores, processor
 from utils.origin import commit
 from utils.paths import CONFIGS
+from utils.recipes import recipe_path
 from utils.world import World
 
 from .loader import make_pairs

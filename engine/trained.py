@@ -11,11 +11,12 @@ from omegaconf import DictConfig
 from torch import nn
 
 import model
-from utils.config import flat, is_recipe, load_config, recipe_names
+from utils.config import flat, load_config
 from utils.errors import UserError, list_problems, nearest
 from utils.files import sha256_of
 from utils.official import official_file
 from utils.paths import CHECKPOINTS
+from utils.recipes import is_recipe, recipe_names
 from utils.weights import load_weights
 from utils.weights_file import note, read_hashed
 

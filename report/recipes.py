@@ -8,9 +8,10 @@ from pathlib import Path
 
 from data.catalog import same_set
 from scoring.scores import Row
-from utils.config import load_config, recipe_path
+from utils.config import load_config
 from utils.errors import UserError, list_problems, nearest
 from utils.paths import CONFIGS
+from utils.recipes import recipe_path
 from utils.schema import ReportedNumber
 
 from .protocols import PROTOCOLS, problems_of

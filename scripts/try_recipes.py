@@ -28,9 +28,10 @@ import train as train_script
 from data.catalog import find_set
 from model import network_class
 from utils.cli import parse_with_overrides
-from utils.config import load_config, recipe_path
+from utils.config import load_config
 from utils.errors import UserError, reports_errors
 from utils.paths import CONFIGS, ROOT
+from utils.recipes import recipe_path
 
 BATCH, EPOCH = 2, 5  # images, steps
 SETS = ("DUTS-TR", "ECSSD")  # to train on, and to predict

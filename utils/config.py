@@ -23,7 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 from .choices import MASK_EDGES
 from .errors import UserError, guess, nearest
 from .option import items
-from .paths import CONFIGS, absolute, absolute_spec
+from .paths import absolute, absolute_spec
+from .recipes import recipe_names, recipe_path
 from .schema import Config, OfficialWeights, ReportedNumber, groups, kind_of, options
 from .values import read_word, read_yaml
 
@@ -87,35 +88,6 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
     return _override(config, overrides, str(path))
 
 
-def recipe_path(word: str | Path) -> Path:
-    """The file of a recipe, which is named by its path or, in configs/, without folder and suffix.
-
-    Raises:
-        UserError: no recipe of that name. Whether a file is there is seen when it is read.
-    """
-    path, recipes = Path(word), _recipes()
-    if str(word) in recipes:
-        return recipes[str(word)]
-    if path.parent != Path() or path.suffix in (".yaml", ".yml") or path.is_file():
-        return path
-    raise UserError(f"{str(word)!r}: no such recipe in configs/; {nearest(str(word), recipes)}")
-
-
-def is_recipe(word: str | Path) -> bool:
-    """Whether a word names a recipe in configs/ or a recipe's file, and no other file or folder."""
-    return str(word) in _recipes() or Path(word).suffix in (".yaml", ".yml")
-
-
-def recipe_names() -> list[str]:
-    """The recipes in configs/, without folder and suffix."""
-    return list(_recipes())
-
-
-def _recipes() -> dict[str, Path]:
-    return {path.relative_to(CONFIGS).with_suffix("").as_posix(): path
-            for path in sorted(CONFIGS.rglob("*.yaml"))}
-
-
 def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, object]]:
     """Files and their contents: the bases of a recipe, then the recipe itself.
 
@@ -124,7 +96,7 @@ def _read_recipe(path: Path, over: tuple[Path, ...] = ()) -> list[tuple[Path, ob
     """
     if not path.exists():
         named = f", the base of {over[-1]}" if over else ""
-        meant = guess(path.stem, _recipes())
+        meant = guess(path.stem, recipe_names())
         raise UserError(f"configuration file not found: {path}{named}; "
                         f"{f'{meant} ' if meant else ''}recipes are in configs/*.yaml")
     if path.resolve() in over:

@@ -6,7 +6,8 @@ import shutil
 from argparse import Namespace
 
 from scripts import try_recipes
-from utils.config import load_config, recipe_path
+from utils.config import load_config
+from utils.recipes import recipe_path
 
 
 def test_a_recipe_that_trains_and_predicts_has_a_row(made_sets, runs, tmp_path, capsys):
