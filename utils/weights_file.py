@@ -1,4 +1,4 @@
-"""Reading a file of weights, of torch, of safetensors or of ONNX. No code of a file ever runs.
+"""Reading a file of weights: torch's, TorchScript's, safetensors or ONNX. None of its code runs.
 
 Whatever else people save, download or rename to ``.pth`` is told apart by its first bytes, and the
 message says what to do with it.
@@ -26,6 +26,7 @@ from .archive import damage_of, is_archive
 from .errors import UserError, lacks_memory
 from .files import sha256_of
 from .onnx_file import read_onnx
+from .script_file import is_script, read_script
 
 _ONNX = rb"\x08[\x01-\x40][\x12\x3a]"
 #: How a file begins → what it is, and the way out.
@@ -89,7 +90,11 @@ def read_file(path: Path, of_others: bool = False) -> dict:
         raise _unreadable(path, strange)
     if path.suffix == ".safetensors" and not _TORCH.match(head):
         return _read_safetensors(path)  # tells what is wrong with it
-    content = _read_torch(path, of_others)
+    if of_others and is_archive(path) and is_script(_files_in(path)):
+        note(f"{path}: of this TorchScript archive the tensors are read, and its program is not")
+        content: object = read_script(path)
+    else:
+        content = _read_torch(path, of_others)
     if is_archive(path) and (damage := damage_of(path)):  # torch itself looks at no checksum
         raise _unreadable(path, f"it is damaged ({damage}). Fetch or write it again")
     if not isinstance(content, Mapping):
@@ -263,9 +268,10 @@ def _files_in(path: Path) -> list[str]:
 
 def _kind_of_zip(names: list[str]) -> str:
     """What a zip archive of these files is, if torch.save did not write it; else empty."""
-    if any(re.fullmatch(r"[^/]+/(constants\.pkl|code/.*)", name) for name in names):
-        return ("it is a TorchScript archive (torch.jit.save), which holds a program. Where it "
-                "opens: torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')")
+    if is_script(names):
+        return ("it is a TorchScript archive (torch.jit.save), which holds a program. Its tensors "
+                "are read as weights for a recipe: by test.py with --config RECIPE, by train.py as "
+                "weights.network")
     if any(name.endswith("data.pkl") for name in names):
         return ""
     listed = ", ".join(names)

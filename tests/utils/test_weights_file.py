@@ -85,7 +85,6 @@ OTHERS = {
     "gzip": (gzip.compress(b"weights"), "compressed archive.*[Uu]npack"),
     "tar": (tar_bytes(), "tar archive.*[Uu]npack"),
     "zip": (zip_bytes(README="x", CPD="y"), r"zip archive .* 2 files \(README, CPD\).*unpack"),
-    "TorchScript": (script_bytes(), r"TorchScript.*state_dict\(\)"),
     "NumPy array": (b"\x93NUMPY\x01\0" + bytes(90), "NumPy array"),
     "picture": (b"\x89PNG\r\n\x1a\n" + bytes(90), "picture"),
     "pickle": (pickle.dumps({"a": np.zeros(3)}), "pickle that torch.save has not written"),
@@ -114,6 +113,13 @@ def test_what_is_no_weights_file_is_named(name, tmp_path):
         read_file(path, of_others=True)
     assert str(path) in str(error.value)
     assert "weights_only=False" not in str(error.value) and "Re-running" not in str(error.value)
+
+
+def test_an_archive_with_a_program_is_no_checkpoint_of_ours(tmp_path):
+    """As weights of others its tensors are read, see ``test_script_file``."""
+    (tmp_path / "last.pt").write_bytes(script_bytes())
+    with pytest.raises(UserError, match=r"last\.pt.*TorchScript.*--config RECIPE"):
+        read_file(tmp_path / "last.pt")
 
 
 @pytest.mark.parametrize("name", ["safetensors, cut", "noise"])
