@@ -5,10 +5,11 @@
     python test.py --checkpoint checkpoints/trial/best.pt --input photo.jpg folder/ "shots/*.png"
     python test.py --config configs/cpd_vgg.yaml --checkpoint CPD.pth --data ECSSD
     python test.py --config configs/cpd_vgg.yaml --official --data ECSSD
+    python test.py --config u2netp --official --input 0
 
 Maps go to <out>/<name>/<set>/<image stem>.png, at the image's own size (its mask's where the two
 nearly agree); those of --input to <out>/<name>/input/, of a film as a film <stem>.mp4, without its
-sound. <out>/<name>/origin.json records what made the maps.
+sound. <out>/<name>/origin.json records what made the maps. A camera, --input 0, is shown live.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from engine.trained import Trained, TrainedElsewhere, choose
 from model import network_class
 from report.cutouts import drop_pictures, kinds_in, picture_folder, save_pictures
 from report.film import part_films, predict_films
+from report.live import camera_in, show_camera
 from report.picture import SHOWN, SheetRow, save_sheet, small
 from utils.cli import parse_with_overrides
 from utils.config import help_text
@@ -67,7 +69,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", metavar="SET",
                         help="catalog names, folders, or IMAGES:MASKS (default: the recipe's)")
     parser.add_argument("--input", nargs="+", metavar="PATH",
-                        help="images, folders of images, glob patterns, or films")
+                        help="images, folders of images, glob patterns, films, or 0 for a camera")
     parser.add_argument("--recursive", action="store_true",
                         help="read the subfolders of folders too and keep them: "
                              "<out>/<name>/<set>/<subfolder>/<image stem>.png; for sets the same "
@@ -143,6 +145,11 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
     """Find the images of all sets first; then predict set by set, each process its share. Pictures
     of these ``kinds`` are made of all maps, those that were there as well."""
     config = trained.config
+    if (camera := camera_in(args.input or (), kinds, world)) is not None:
+        if args.skip_existing or args.show:
+            note("--skip-existing and --show are for photos; a camera is shown without them")
+        show_camera(Predictor(trained, device=device), camera, kinds)
+        return
     films, inputs = part_films(args.input or (), world)
     if films and (args.skip_existing or args.show):
         note("--skip-existing and --show are for photos; films are predicted without them")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from utils import heic
 from utils.images import SUFFIXES
 
 from .affixes import NONE, Affix, key_of
@@ -72,6 +73,8 @@ def note_on(where: object, left_out: Sequence[str], subfolders: Sequence[str] = 
     if subfolders:
         parts.append(f"{_count(len(subfolders), 'subfolder')} ({shown(subfolders)}), see "
                      "--recursive (data.recursive=true)")
+    if any(name.lower().endswith(heic.SUFFIXES) for name in left_out) and not heic.is_installed():
+        parts.append(f"photos in HEIC are read after {heic.INSTALL}")
     return f"{where}: {'; '.join(parts)}" if parts else ""
 
 

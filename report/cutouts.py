@@ -121,6 +121,9 @@ def kinds_in(words: Sequence[str]) -> list[str]:
 def save_pictures(pairs: Sequence[Pair], folder: Path, kinds: Sequence[str]) -> None:
     """Write pictures of the photos and of their maps in ``<method>/<set>``, of the photo's size, to
     ``<method>/_<kind>/<set>/<name>.png``: scoring does not look into folders that begin so."""
+    if not kinds:  # a large photo is not decoded whole for nothing
+        return
+
     def save(pair: Pair) -> None:
         with _ALONE if declared_pixels(pair.image) > LARGE else nullcontext():
             save_alone(pair)

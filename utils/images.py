@@ -20,6 +20,7 @@ from typing import IO
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from . import heic
 from .bands import PNG
 from .errors import UserError
 
@@ -29,8 +30,8 @@ _STILL = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "PP
           "PCX", "PSD", "QOI", "SGI", "SUN", "TGA")
 _UNMARKED = ("TGA",)  # begins with no mark of its own: tried only where the file's name says so
 PIXELS = 300_000_000  # of a picture, at most
-#: The same of formats whose decoders take 10 and 20 bytes for each pixel.
-_PIXELS_OF = {"AVIF": 100_000_000, "JPEG2000": 50_000_000}
+#: The same of formats whose decoders take 7, 10 and 20 bytes for each pixel.
+_PIXELS_OF = {heic.FORMAT: 100_000_000, "AVIF": 100_000_000, "JPEG2000": 50_000_000}
 #: Most pixels that a byte can hold: JPEG has a bit for each block of 8×8, PNG 8 in a byte and 1032
 #: bytes in one. Of what is missing Pillow would make grey, and no error, or take gigabytes for it.
 _DENSEST = {"JPEG": 512, "MPO": 512, "PNG": 8 * 1032}
@@ -39,6 +40,8 @@ Image.init()
 SUFFIXES = {suffix: name for suffix, name in Image.registered_extensions().items()
             if name in _STILL and (name in Image.OPEN or name == "MPO")}  # MPO opens as JPEG
 FORMATS = tuple(name for name in _STILL if name in Image.OPEN)
+if heic.is_installed():  # whose plug-in is loaded with the first file
+    SUFFIXES |= dict.fromkeys(heic.SUFFIXES, heic.FORMAT)
 # Pillow warns above this number and fails above twice of it, also within a file's frames.
 Image.MAX_IMAGE_PIXELS = PIXELS // 2
 
@@ -108,7 +111,11 @@ def _what_it_is(path: Path) -> str:
     """Half a sentence on a file that is no image, by its first bytes; empty if they say nothing."""
     with path.open("rb") as file:
         start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
-    if start[4:8] == b"ftyp":  # HEIC of phones, videos
+    if heic.is_heic(start):
+        return heic.advice()
+    if start[4:12] == b"ftypavif":
+        return " but a picture in AVIF; pip install 'pillow>=11.3', or save it as JPEG or PNG"
+    if start[4:8] == b"ftyp":  # videos
         return f" but one of the kind {start[8:12].decode('latin-1')!a}; save it as JPEG or PNG"
     return next((f" {what}" for marks, what in _BEGINNINGS.items() if start.startswith(marks)), "")
 
@@ -290,6 +297,9 @@ def _identified(file: IO[bytes], formats: Sequence[str]) -> Image.Image:
     if start.startswith(PNG):
         content = file if os.fstat(file.fileno()).st_size > _LONG else io.BytesIO(file.read())
         return Image.open(_essential_chunks(content), formats=formats)
+    if heic.is_heic(start) and heic.is_installed():
+        heic.register()
+        formats = [*formats, heic.FORMAT]
     try:
         return Image.open(file, formats=formats)
     except Exception:

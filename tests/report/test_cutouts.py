@@ -76,6 +76,14 @@ def test_files_have_the_photos_size_and_lie_beside_the_set(photo, tmp_path):
         assert written.shape == (40, 60, 4 if kind == "cutout" else 3)
 
 
+def test_without_a_kind_of_picture_no_photo_is_decoded(tmp_path, monkeypatch):
+    """A photo of 200 megapixels takes 2 GB to decode, and predicting it does not."""
+    monkeypatch.setattr(cutouts, "decode_image", None)
+    monkeypatch.setattr(cutouts, "read_map", None)
+    cutouts.save_pictures([Pair("a", tmp_path / "a.png")], tmp_path / "method/SET", [])
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.usefixtures("without_pymatting")
 def test_large_photos_give_the_same_pictures_part_by_part(photo, monkeypatch):
     image, saliency = photo

@@ -1,4 +1,4 @@
-"""Films in, films out."""
+"""Films in, films out; and a camera, of which nothing is kept."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from report.film import Film, film_writer, is_film, predict_film
+from tests.report.test_live import Camera, Window
 from tests.small_runs import predict
 from utils.errors import UserError
 
@@ -112,3 +113,15 @@ def test_test_py_takes_films_beside_photos(trained, film, made_sets, tmp_path, c
     other.write_bytes(film.read_bytes())
     assert predict(trained, tmp_path / "x", "--input", str(film), str(other)) == 2
     assert "two of them share one" in capsys.readouterr().err
+
+
+def test_test_py_shows_a_camera(trained, tmp_path, monkeypatch, capsys):
+    camera = Camera(3)
+    window = Window([-1, ord("q")]).patch(monkeypatch, camera)
+    monkeypatch.chdir(tmp_path)
+    assert predict(trained, tmp_path / "out", "--input", "0", "--save", "overlay") == 0
+    assert [picture.shape for picture in window.shown] == [(24, 96, 3)] * 2
+    assert "Escape or q ends it" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert predict(trained, tmp_path / "out", "--input", "0", "a.jpg") == 2
+    assert "camera 0 is shown alone" in capsys.readouterr().err

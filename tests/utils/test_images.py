@@ -204,7 +204,7 @@ def test_what_is_no_file_is_named_and_never_waited_for(tmp_path):
     (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", " but a PostScript drawing"),
     (b"%PDF-1.7", " but a PDF document"), (b"\n <html>", " but text, such as a web page"),
     (b"version https://git-lfs.github.com/spec/v1\n", " but .*git lfs pull"),
-    (b"\0\0\0\x18ftypheic" + bytes(20), " but one of the kind 'heic'"),
+    (b"\0\0\0\x18ftypqt  " + bytes(20), " but one of the kind 'qt  '"),
     (b"\x89PNH" + bytes(20), r"\)$"), (b"GIF89a", " or one with a damaged header"),
     (SAVED["TGA"], r"\)$")])  # it has no mark: whatever begins like it would be one
 def test_what_is_taken_for_an_image_is_named(tmp_path, content, reason):
