@@ -7,7 +7,7 @@
     torchrun --nproc-per-node 2 train.py --gpu 0,1      on two GPUs (docs/scaling.md)
 
 The run's folder checkpoints/<name>/ holds last.pt, best.pt (with a validation set), config.yaml,
-origin.json (command, commit, versions), log.csv and TensorBoard events.
+origin.json (command, commit, versions), log.csv, TensorBoard events, and final/ (train.board).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from data.native import require_one_by_one, require_sizes
 from data.split import codings_of, find_data
 from engine.checkpoint import checkpoint_to_resume, require_same_pairs
 from engine.contents import part_of, require_alike
+from engine.embeddings import Embeddings
 from engine.log import NoLog, RunLog
 from engine.norm import synchronise
 from engine.optimizer import add_l1, clip_gradients
@@ -42,6 +43,7 @@ from engine.step import StepResult
 from engine.summary import print_summary
 from engine.views import require_views
 from metrics import Evaluator
+from report.board import Board, Validated, remove_board, require_board
 from report.picture import batch_grid
 from scoring.folders import known_pixels
 from utils.cli import parse_with_overrides
@@ -100,6 +102,7 @@ def prepare(config: DictConfig, device: torch.device, world: World,
           f"threads of each: {torch.get_num_threads()}")
     require_one_by_one(config)
     require_views(config)
+    require_board(config)
     objective = model.objective_of(config)
     folder = CHECKPOINTS / config.name
     with world.main_first():
@@ -158,6 +161,7 @@ def start_folder(folder: Path, config: DictConfig, device: torch.device, world: 
         for pattern in ("last.pt", "previous.pt", "best.pt", "log.csv", "events.*"):
             for path in folder.glob(pattern):
                 path.unlink()
+        remove_board(folder)
     write_origin(folder, device, world.size, masks)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
 
@@ -168,6 +172,7 @@ def train(run: Run, validation: list[Pair]) -> int:
     log = RunLog(run.folder, run.last_step, config.train.log_every, progress.step,
                  OmegaConf.to_yaml(config)) if run.world.main else NoLog()
     stopped = 0  # by which signal
+    validated = None
     with stop_signals() as signals:
         while not stopped and not run.finished():
             for sample in run.batches():
@@ -198,7 +203,7 @@ def train(run: Run, validation: list[Pair]) -> int:
                 if progress.step % config.train.save_every == 0:
                     run.save("last.pt")
             if not stopped:
-                end_epoch(run, validation, log)
+                validated = end_epoch(run, validation, log) or validated
         if stopped:
             run.save("last.pt")
     log.close()
@@ -206,6 +211,7 @@ def train(run: Run, validation: list[Pair]) -> int:
         print(f"stopped after {progress.step} of {run.last_step} steps, saved in {run.folder}; "
               "go on with --resume")
         return 128 + stopped
+    show(run, validation, validated)
     print(f"done: {progress.step} steps; weights in {run.folder}")
     return 0
 
@@ -225,21 +231,21 @@ def watch(run: Run, log: RunLog | NoLog, sample: dict, result: StepResult) -> No
         log.histograms(step, run.network)
 
 
-def end_epoch(run: Run, validation: list[Pair], log: RunLog | NoLog) -> None:
-    """Validate and save; also at the run's last step, in the middle of an epoch."""
-    progress, config, watched = run.progress, run.config, None
+def end_epoch(run: Run, validation: list[Pair], log: RunLog | NoLog) -> Validated | None:
+    """Validate and save; also at the run's last step, in the middle of an epoch. Returns the
+    validation, if one was made."""
+    progress, config, watched, validated = run.progress, run.config, None, None
     run.settle()
     if validation and (progress.step == run.last_step or progress.epoch % config.val.every == 0):
-        tested = run.network if run.average is None else run.average.module
         try:
-            evaluator, loss = validate(tested, validation, run)
+            validated = validate(run.tested, validation, run)
         except UserError:
             if run.world.size == 1:  # a save needs all processes, and the others wait elsewhere
                 run.save("last.pt")
             raise
-        scores = evaluator.compute() | loss
-        log.validation(progress.step, progress.epoch, scores, evaluator.curves())
-        watched = scores[config.val.watch]
+        log.validation(progress.step, progress.epoch, validated.scores,
+                       validated.evaluator.curves())
+        watched = validated.scores[config.val.watch]
         if progress.count_validation(watched):
             run.save("best.pt")
     if progress.batch == run.per_epoch:
@@ -249,14 +255,27 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog | NoLog) -> None:
     progress.closed = progress.step
     run.save("last.pt")
     log.restart_clock()
+    return validated
 
 
-def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator, dict]:
+def show(run: Run, validation: list[Pair], validated: Validated | None) -> None:
+    """What ``train.board`` names, for TensorBoard; the run has ended, and its weights are saved."""
+    board = run.config.train.board
+    if board and validation and validated is None:  # resumed after its last step
+        validated = validate(run.tested, validation, run)
+    if board and run.world.main:
+        Board(run.folder, run.config, run.progress.step, run.tested, run.loader.data.usual_size,
+              validated).write()
+
+
+def validate(network: nn.Module, pairs: list[Pair], run: Run) -> Validated:
     """The maps that test.py would write for ``pairs``, scored as eval.py would score them, and
     with val.watch=loss their mean ``loss``; each process predicts its share of them."""
     config, world, with_loss = run.config, run.world, run.config.val.watch == "loss"
     world.share_buffers(network)
     evaluator, total, not_finite = Evaluator(measures=("MAE", "F")), 0.0, []
+    embeddings = Embeddings(network, len(pairs), config.data,
+                            "projector" in config.train.board)
     if mine := range(len(pairs))[world.rank::world.size]:
         chosen = [pairs[n] if with_loss else
                   Pair(pairs[n].name, pairs[n].image, size=pairs[n].size) for n in mine]
@@ -265,25 +284,31 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
         size = 1 if with_loss and config.data.size == NATIVE else config.test.batch
         for batch in evaluation_loader(chosen, config.data, size, precision.device,
                                        run.objective.targets if with_loss else ()):
-            logits, loss = forward(network, batch, precision, run.objective if with_loss else None,
-                                   flip=config.test.flip, scales=config.test.scales)
+            numbers = [mine[index] for index in batch["index"]]
+            with embeddings.of(numbers, batch["image"]):
+                logits, loss = forward(network, batch, precision,
+                                       run.objective if with_loss else None,
+                                       flip=config.test.flip, scales=config.test.scales)
             total += loss * len(batch["name"])
             not_finite += [] if math.isfinite(loss) else batch["name"]
             maps = maps_of(logits, batch, config.test.resize, config.test.minmax,
                            config.test.align_corners, config.test.bytes == "cut")
-            for index, saliency in zip(batch["index"], maps, strict=True):
-                number = mine[index]  # names the map, as two sets may share a stem
+            for number, saliency in zip(numbers, maps, strict=True):
+                # The number names the map, as two sets may share a stem.
                 evaluator.update(str(number),
                                  *known_pixels(saliency, mask_of(pairs[number])))
     evaluator.flush()
-    evaluators, totals, names = zip(*world.gather((evaluator, total, not_finite)), strict=True)
+    evaluators, totals, names, points = zip(*world.gather(
+        (evaluator, total, not_finite, embeddings.points)), strict=True)
     if names := [name for share in names for name in share]:
         raise UserError(f"the validation's loss is not finite on the images {', '.join(names)}, so "
                         "no weights are better than others. Where a mask or its edges are empty, "
                         "loss.variant=paper is finite (TRACER); val.watch=MAE needs no loss.")
     for share in evaluators[1:]:
         evaluators[0].merge(share)
-    return evaluators[0], {"loss": sum(totals) / len(pairs)} if with_loss else {}
+    scores = evaluators[0].compute() | ({"loss": sum(totals) / len(pairs)} if with_loss else {})
+    return Validated(run.progress.step, pairs, scores, evaluators[0], embeddings.stage,
+                     {number: point for share in points for number, point in share.items()})
 
 
 if __name__ == "__main__":

@@ -97,6 +97,11 @@ class Run:
             use_buffers=True) if config.train.ema else None
         self.guard = Guard(config.train.max_skipped, self.world, lambda: last_sound(folder))
 
+    @property
+    def tested(self) -> nn.Module:
+        """The network that is validated and tested: the moving average where there is one."""
+        return self.network if self.average is None else self.average.module
+
     def batches(self) -> Iterator[dict]:
         """What is left of the epoch, on the device; the network is put into training mode."""
         if self.epoch_is_over():  # stopped before the epoch's end was made
@@ -167,14 +172,13 @@ class Run:
         Batch norms that have seen few batches may give NaN in evaluation mode alone. That is
         printed, as the run can still be made longer.
         """
-        tested = self.network if self.average is None else self.average.module
-        logits, _ = forward(tested, {"image": images[:1]},
+        logits, _ = forward(self.tested, {"image": images[:1]},
                             Precision(self.config.test.precision, self.precision.device))
         if not self.world.highest(int(logits.isnan().any())):
             return
         step = f"after step {self.progress.step}, the last one, the network gives NaN"
         with torch.no_grad(), torch.random.fork_rng():
-            logits = copy.deepcopy(tested).train()(images)["saliency"]  # counts no batch
+            logits = copy.deepcopy(self.tested).train()(images)["saliency"]  # counts no batch
         if self.world.highest(int(logits.isnan().any())):
             raise UserError(f"{step}: its weights are too large. They are not saved. "
                             f"{last_sound(self.folder)}")

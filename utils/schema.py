@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from .choices import (
+    BOARD,
     DECOUPLINGS,
     EDGES,
     IMAGE_RESIZES,
@@ -190,6 +191,8 @@ class TrainConfig:
     save_every: int = option(500, "steps between checkpoints; each epoch also ends with one", low=1,
                             high=COUNT)
     images_every: int = option(500, "steps between pictures for TensorBoard", low=1, high=COUNT)
+    board: list[str] = option(["hparams"], "what TensorBoard gets besides when the run has ended; "
+                              "[]: nothing", choices=BOARD)
     precision: str = option("auto", "of the forward pass; auto: bf16 where the hardware has it",
                             choices=PRECISIONS)
     accumulate: int = option(1, "parts into which a batch is split to need less memory", low=1,
