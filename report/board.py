@@ -34,6 +34,7 @@ from utils.schema import options
 from .tables import one_line
 
 FINAL = "final"  # folder
+_UNFINISHED = f".{FINAL}-"  # its name while it is written; the number of the process follows
 _NO_SETTINGS = ("paper", "official", "reported")  # of a recipe, but what is known of its paper
 _SIDE = 900  # pixels, the longer side of a figure in TensorBoard
 
@@ -94,7 +95,7 @@ class Board:
         """
         parts = {"figures": self._add_figures, "graph": self._add_graph,
                  "hparams": self._add_settings, "projector": self._add_points}
-        self._made = self.folder / f".{FINAL}.{os.getpid()}.tmp"
+        self._made = self.folder / f"{_UNFINISHED}{os.getpid()}"
         try:
             self._events = Events(self._made)
             for part in dict.fromkeys(self.config.train.board):
@@ -197,6 +198,6 @@ def settings_of(config: DictConfig) -> dict[str, bool | float | str]:
 def remove_board(folder: Path) -> None:
     """Remove what a run in the folder has left for TensorBoard at its end, and what a killed one
     has begun."""
-    for path in (folder / FINAL, *folder.glob(f".{FINAL}.*.tmp")):
-        if path.is_dir() and path.name != f".{FINAL}.{os.getpid()}.tmp":
+    for path in (folder / FINAL, *folder.glob(f"{_UNFINISHED}*")):
+        if path.is_dir() and path.name != f"{_UNFINISHED}{os.getpid()}":
             shutil.rmtree(path)

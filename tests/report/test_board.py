@@ -191,9 +191,12 @@ def test_an_ended_run_gets_it_on_resume_and_loses_it_when_replaced(plain, made_s
     for path in plain.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
     before = (copy / "last.pt").read_bytes()
+    (copy / ".final-1").mkdir()  # of a process that was killed
+    (copy / ".final-1/tensors.tsv").write_text("1\t")
     trained_in(tmp_path, made_sets, "--resume", "train.board=projector")
     assert len((copy / "final/tensors.tsv").read_text().splitlines()) == 4
     assert (copy / "last.pt").read_bytes() == before
+    assert not (copy / ".final-1").exists()
     trained_in(tmp_path, made_sets, "--overwrite", "train.board=[]")
     assert not (copy / "final").exists()
 
@@ -205,7 +208,7 @@ def test_a_full_disk_leaves_the_run_and_what_was_there(run, made_sets, runs, cap
     trained_in(runs, made_sets)
     before = sorted(path.read_bytes() for path in (runs / "trial/final").iterdir())
     monkeypatch.setattr(board_module.Events, "add",
-                        lambda self, *_: full() if ".final" in str(self.path) else None)
+                        lambda self, *_: full() if ".final-" in str(self.path) else None)
     assert train(made_sets, *VALIDATED, "--resume") == 2
     assert "No space left on device" in capsys.readouterr().err
     assert sorted(path.read_bytes() for path in (runs / "trial/final").iterdir()) == before
