@@ -4,6 +4,7 @@
     python train.py --config configs/cpd_resnet.yaml --gpu 0
     python train.py data.train=[ECSSD] train.batch=4 name=trial
     python train.py --resume                            go on where the last checkpoint is
+    python train.py --dry-run                           what it takes, without doing it
     torchrun --nproc-per-node 2 train.py --gpu 0,1      on two GPUs (docs/scaling.md)
 
 The run's folder checkpoints/<name>/ holds last.pt, best.pt (with a validation set), config.yaml,
@@ -15,6 +16,8 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -32,18 +35,19 @@ from data.split import codings_of, find_data
 from engine.checkpoint import checkpoint_to_resume, require_same_pairs
 from engine.contents import part_of, require_alike
 from engine.embeddings import Embeddings
+from engine.forecast import forecast
 from engine.log import NoLog, RunLog
 from engine.norm import synchronise
 from engine.optimizer import add_l1, clip_gradients
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
-from engine.run import Run, is_trained
+from engine.run import Run, Validated, is_trained
 from engine.seed import set_seed
 from engine.step import StepResult
 from engine.summary import print_summary
 from engine.views import require_views
 from metrics import Evaluator
-from report.board import Board, Validated, remove_board, require_board
+from report.board import Board, remove_board, require_board
 from report.picture import batch_grid
 from scoring.folders import known_pixels
 from utils.cli import parse_with_overrides
@@ -71,7 +75,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="go on if there is a last.pt, else start; a run that has ended is "
                         "left as it is (for jobs that are requeued)")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of this name")
-    return parse_with_overrides(parser, argv)
+    parser.add_argument("--dry-run", action="store_true",
+                        help="check all files, take two steps, validate on a batch, and print how "
+                        "long the recipe takes and how much memory; nothing is kept")
+    args = parse_with_overrides(parser, argv)
+    if args.dry_run and (args.resume or args.resume_if_any or args.overwrite):
+        raise UserError("--dry-run begins a run that is not kept: leave --resume, --resume-if-any "
+                        "and --overwrite out")
+    return args
 
 
 @reports_errors
@@ -84,19 +95,48 @@ def main(argv: list[str] | None = None) -> int:
         keep_freed_memory()
     advice = "Wait for it or stop it, or give this run a name of its own (name=…)."
     folder = CHECKPOINTS / config.name
+    if args.dry_run:
+        with joined(device) as world, tempfile.TemporaryDirectory() as name:
+            return try_out(config, device, world, args, Path(name))
     with joined(device) as world, locked(folder, world, advice):
         with world.main_first():
             trained = world.main and args.resume_if_any and is_trained(folder, config)
         if world.gather(trained)[0]:
             print(f"trained already: {folder}")
             return 0
-        run, validation = prepare(config, device, world, args)
-        return train(run, validation)
+        run, validation = prepare(config, device, world, args, folder)
+        if status := train(run, validation):
+            print(f"stopped after {run.progress.step} of {run.last_step} steps, saved in {folder}; "
+                  "go on with --resume")
+            return status
+        show(run, validation)
+        print(f"done: {run.progress.step} steps; weights in {folder}")
+        return 0
 
 
-def prepare(config: DictConfig, device: torch.device, world: World,
-            args: argparse.Namespace) -> tuple[Run, list[Pair]]:
-    """The run, new or as its checkpoint left it, and the pairs that it is validated on."""
+def try_out(config: DictConfig, device: torch.device, world: World, args: argparse.Namespace,
+            folder: Path) -> int:
+    """The first steps of a run in a folder that nobody needs, and what all of it would take.
+    Returns the exit status."""
+    config.train.log_every = 1
+    run, validation = prepare(config, device, world, args, folder)
+    steps, run.last_step = run.last_step, min(2, run.last_step)
+    if status := train(run, []):
+        return status
+    per_image = 0.0
+    if first := validation[:config.test.batch * world.size]:
+        start = time.perf_counter()
+        validate(run.tested, first, run)
+        per_image = (time.perf_counter() - start) / len(first)
+    if world.main:
+        print(forecast(folder / "log.csv", steps, run, len(validation), per_image))
+    return 0
+
+
+def prepare(config: DictConfig, device: torch.device, world: World, args: argparse.Namespace,
+            folder: Path) -> tuple[Run, list[Pair]]:
+    """The run of a folder, new or as its checkpoint left it, and the pairs that it is validated on.
+    """
     precision = Precision(config.train.precision, device)
     print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
           f"threads of each: {torch.get_num_threads()}")
@@ -104,7 +144,6 @@ def prepare(config: DictConfig, device: torch.device, world: World,
     require_views(config)
     require_board(config)
     objective = model.objective_of(config)
-    folder = CHECKPOINTS / config.name
     with world.main_first():
         path = checkpoint_to_resume(folder, config, args.resume, args.resume_if_any,
                                     args.overwrite) if world.main else None
@@ -172,7 +211,6 @@ def train(run: Run, validation: list[Pair]) -> int:
     log = RunLog(run.folder, run.last_step, config.train.log_every, progress.step,
                  OmegaConf.to_yaml(config)) if run.world.main else NoLog()
     stopped = 0  # by which signal
-    validated = None
     with stop_signals() as signals:
         while not stopped and not run.finished():
             for sample in run.batches():
@@ -203,17 +241,11 @@ def train(run: Run, validation: list[Pair]) -> int:
                 if progress.step % config.train.save_every == 0:
                     run.save("last.pt")
             if not stopped:
-                validated = end_epoch(run, validation, log) or validated
+                end_epoch(run, validation, log)
         if stopped:
             run.save("last.pt")
     log.close()
-    if stopped:
-        print(f"stopped after {progress.step} of {run.last_step} steps, saved in {run.folder}; "
-              "go on with --resume")
-        return 128 + stopped
-    show(run, validation, validated)
-    print(f"done: {progress.step} steps; weights in {run.folder}")
-    return 0
+    return 128 + stopped if stopped else 0
 
 
 def watch(run: Run, log: RunLog | NoLog, sample: dict, result: StepResult) -> None:
@@ -231,14 +263,13 @@ def watch(run: Run, log: RunLog | NoLog, sample: dict, result: StepResult) -> No
         log.histograms(step, run.network)
 
 
-def end_epoch(run: Run, validation: list[Pair], log: RunLog | NoLog) -> Validated | None:
-    """Validate and save; also at the run's last step, in the middle of an epoch. Returns the
-    validation, if one was made."""
-    progress, config, watched, validated = run.progress, run.config, None, None
+def end_epoch(run: Run, validation: list[Pair], log: RunLog | NoLog) -> None:
+    """Validate and save; also at the run's last step, in the middle of an epoch."""
+    progress, config, watched = run.progress, run.config, None
     run.settle()
     if validation and (progress.step == run.last_step or progress.epoch % config.val.every == 0):
         try:
-            validated = validate(run.tested, validation, run)
+            validated = run.validated = validate(run.tested, validation, run)
         except UserError:
             if run.world.size == 1:  # a save needs all processes, and the others wait elsewhere
                 run.save("last.pt")
@@ -255,17 +286,16 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog | NoLog) -> Validate
     progress.closed = progress.step
     run.save("last.pt")
     log.restart_clock()
-    return validated
 
 
-def show(run: Run, validation: list[Pair], validated: Validated | None) -> None:
+def show(run: Run, validation: list[Pair]) -> None:
     """What ``train.board`` names, for TensorBoard; the run has ended, and its weights are saved."""
     board = run.config.train.board
-    if board and validation and validated is None:  # resumed after its last step
-        validated = validate(run.tested, validation, run)
+    if board and validation and run.validated is None:  # resumed after its last step
+        run.validated = validate(run.tested, validation, run)
     if board and run.world.main:
         Board(run.folder, run.config, run.progress.step, run.tested, run.loader.data.usual_size,
-              validated).write()
+              run.validated).write()
 
 
 def validate(network: nn.Module, pairs: list[Pair], run: Run) -> Validated:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from data import Pair
 from data.loader import Batches
+from metrics import Evaluator
 from model.trunks.trunk import Trunk
 from utils.errors import UserError
 from utils.state import all_finite
@@ -22,6 +24,7 @@ from utils.world import World
 
 from .checkpoint import checkpoint_to_resume, last_sound, load_checkpoint, save_checkpoint
 from .contents import bent, is_count, part_of, require_alike, require_moments
+from .embeddings import Point
 from .guard import Guard
 from .norm import train_mode
 from .optimizer import build_optimizer
@@ -60,6 +63,24 @@ class Progress:
         return improved
 
 
+@dataclass
+class Validated:
+    """What a validation gives.
+
+    Attributes:
+        scores: as they were logged.
+        evaluator: its maps are named by the numbers of their pairs.
+        stage, points: see ``embeddings.Embeddings``; empty where ``train.board`` has no projector.
+    """
+
+    step: int
+    pairs: Sequence[Pair]
+    scores: Mapping[str, float]
+    evaluator: Evaluator
+    stage: str
+    points: Mapping[int, Point]
+
+
 class Run:
     """All that a checkpoint holds, and what it takes to train on.
 
@@ -70,6 +91,7 @@ class Run:
         average: the exponential moving average of the weights and buffers, None where the recipe
             wants none.
         per_epoch, last_step: batches of an epoch, steps of the whole run.
+        validated: what the last validation gave; None before the first, and after resuming.
         pairs: a digest of the files that it learns from and is validated on, which checkpoints
             keep; see ``data.fingerprint``.
     """
@@ -95,6 +117,7 @@ class Run:
         self.average = AveragedModel(
             network, multi_avg_fn=get_ema_multi_avg_fn(config.train.ema),
             use_buffers=True) if config.train.ema else None
+        self.validated: Validated | None = None
         self.guard = Guard(config.train.max_skipped, self.world, lambda: last_sound(folder))
 
     @property

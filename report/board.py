@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +22,9 @@ from PIL import Image
 from tensorboardX import embedding, summary
 from torch import nn
 
-from data import Pair
-from engine.embeddings import Point
 from engine.events import Events
 from engine.graph import graph_of
+from engine.run import Validated
 from metrics import Evaluator
 from utils.errors import UserError
 from utils.files import naming
@@ -37,24 +36,6 @@ FINAL = "final"  # folder
 _UNFINISHED = f".{FINAL}-"  # its name while it is written; the number of the process follows
 _NO_SETTINGS = ("paper", "official", "reported")  # of a recipe, but what is known of its paper
 _SIDE = 900  # pixels, the longer side of a figure in TensorBoard
-
-
-@dataclass
-class Validated:
-    """What the last validation gives.
-
-    Attributes:
-        scores: as they were logged.
-        evaluator: its maps are named by the numbers of their pairs.
-        stage, points: see ``engine.embeddings``; no points where ``train.board`` has no projector.
-    """
-
-    step: int
-    pairs: Sequence[Pair]
-    scores: Mapping[str, float]
-    evaluator: Evaluator
-    stage: str
-    points: Mapping[int, Point]
 
 
 @dataclass

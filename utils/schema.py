@@ -92,6 +92,8 @@ class DataConfig:
     scribble_resize: str = option("nearest", "how scribbles are resized; released: bilinear, "
                                   "which invents labels", choices=("nearest", "released"))
     train: list[str] = option(["DUTS-TR"], "sets to train on: names, folders, or IMAGES:MASKS")
+    limit: int | None = option(None, "take only so many of their pairs, evenly spaced, for a small "
+                               "run; null: all", low=1, high=COUNT)
     recursive: bool = option(False, "read the subfolders of image and mask folders too; they are "
                              "part of the names")
     mask_prefix: str = option("", "what the names of masks begin with and those of their images do "

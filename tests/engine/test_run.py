@@ -9,9 +9,8 @@ from torch import nn
 import train as train_script
 from engine.precision import Precision
 from engine.prediction import forward
-from engine.run import Progress, Run, has_ended
+from engine.run import Progress, Run, Validated, has_ended
 from engine.seed import random_state
-from report.board import Validated
 from tests.small_runs import train
 from utils.config import default_config
 from utils.schema import TrainConfig
