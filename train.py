@@ -4,10 +4,11 @@
     python train.py --config configs/cpd_resnet.yaml --gpu 0
     python train.py data.train=[ECSSD] train.batch=4 name=trial
     python train.py --resume                            go on where the last checkpoint is
+    python train.py --dry-run                           what it takes, without doing it
     torchrun --nproc-per-node 2 train.py --gpu 0,1      on two GPUs (docs/scaling.md)
 
 The run's folder checkpoints/<name>/ holds last.pt, best.pt (with a validation set), config.yaml,
-origin.json (command, commit, versions), log.csv and TensorBoard events.
+origin.json (command, commit, versions), log.csv, TensorBoard events, and final/ (train.board).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -31,17 +34,20 @@ from data.native import require_one_by_one, require_sizes
 from data.split import codings_of, find_data
 from engine.checkpoint import checkpoint_to_resume, require_same_pairs
 from engine.contents import part_of, require_alike
+from engine.embeddings import Embeddings
+from engine.forecast import forecast
 from engine.log import NoLog, RunLog
 from engine.norm import synchronise
 from engine.optimizer import add_l1, clip_gradients
 from engine.precision import Precision
 from engine.prediction import forward, maps_of
-from engine.run import Run, is_trained
+from engine.run import Run, Validated, is_trained
 from engine.seed import set_seed
 from engine.step import StepResult
 from engine.summary import print_summary
 from engine.views import require_views
 from metrics import Evaluator
+from report.board import Board, remove_board, require_board
 from report.picture import batch_grid
 from scoring.folders import known_pixels
 from utils.cli import parse_with_overrides
@@ -69,7 +75,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="go on if there is a last.pt, else start; a run that has ended is "
                         "left as it is (for jobs that are requeued)")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of this name")
-    return parse_with_overrides(parser, argv)
+    parser.add_argument("--dry-run", action="store_true",
+                        help="check all files, take two steps, validate on a batch, and print how "
+                        "long the recipe takes and how much memory; nothing is kept")
+    args = parse_with_overrides(parser, argv)
+    if args.dry_run and (args.resume or args.resume_if_any or args.overwrite):
+        raise UserError("--dry-run begins a run that is not kept: leave --resume, --resume-if-any "
+                        "and --overwrite out")
+    return args
 
 
 @reports_errors
@@ -82,26 +95,55 @@ def main(argv: list[str] | None = None) -> int:
         keep_freed_memory()
     advice = "Wait for it or stop it, or give this run a name of its own (name=…)."
     folder = CHECKPOINTS / config.name
+    if args.dry_run:
+        with joined(device) as world, tempfile.TemporaryDirectory() as name:
+            return try_out(config, device, world, args, Path(name))
     with joined(device) as world, locked(folder, world, advice):
         with world.main_first():
             trained = world.main and args.resume_if_any and is_trained(folder, config)
         if world.gather(trained)[0]:
             print(f"trained already: {folder}")
             return 0
-        run, validation = prepare(config, device, world, args)
-        return train(run, validation)
+        run, validation = prepare(config, device, world, args, folder)
+        if status := train(run, validation):
+            print(f"stopped after {run.progress.step} of {run.last_step} steps, saved in {folder}; "
+                  "go on with --resume")
+            return status
+        show(run, validation)
+        print(f"done: {run.progress.step} steps; weights in {folder}")
+        return 0
 
 
-def prepare(config: DictConfig, device: torch.device, world: World,
-            args: argparse.Namespace) -> tuple[Run, list[Pair]]:
-    """The run, new or as its checkpoint left it, and the pairs that it is validated on."""
+def try_out(config: DictConfig, device: torch.device, world: World, args: argparse.Namespace,
+            folder: Path) -> int:
+    """The first steps of a run in a folder that nobody needs, and what all of it would take.
+    Returns the exit status."""
+    config.train.log_every = 1
+    run, validation = prepare(config, device, world, args, folder)
+    steps, run.last_step = run.last_step, min(2, run.last_step)
+    if status := train(run, []):
+        return status
+    per_image = 0.0
+    if first := validation[:config.test.batch * world.size]:
+        start = time.perf_counter()
+        validate(run.tested, first, run)
+        per_image = (time.perf_counter() - start) / len(first)
+    if world.main:
+        print(forecast(folder / "log.csv", steps, run, len(validation), per_image))
+    return 0
+
+
+def prepare(config: DictConfig, device: torch.device, world: World, args: argparse.Namespace,
+            folder: Path) -> tuple[Run, list[Pair]]:
+    """The run of a folder, new or as its checkpoint left it, and the pairs that it is validated on.
+    """
     precision = Precision(config.train.precision, device)
     print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
           f"threads of each: {torch.get_num_threads()}")
     require_one_by_one(config)
     require_views(config)
+    require_board(config)
     objective = model.objective_of(config)
-    folder = CHECKPOINTS / config.name
     with world.main_first():
         path = checkpoint_to_resume(folder, config, args.resume, args.resume_if_any,
                                     args.overwrite) if world.main else None
@@ -158,6 +200,7 @@ def start_folder(folder: Path, config: DictConfig, device: torch.device, world: 
         for pattern in ("last.pt", "previous.pt", "best.pt", "log.csv", "events.*"):
             for path in folder.glob(pattern):
                 path.unlink()
+        remove_board(folder)
     write_origin(folder, device, world.size, masks)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
 
@@ -202,12 +245,7 @@ def train(run: Run, validation: list[Pair]) -> int:
         if stopped:
             run.save("last.pt")
     log.close()
-    if stopped:
-        print(f"stopped after {progress.step} of {run.last_step} steps, saved in {run.folder}; "
-              "go on with --resume")
-        return 128 + stopped
-    print(f"done: {progress.step} steps; weights in {run.folder}")
-    return 0
+    return 128 + stopped if stopped else 0
 
 
 def watch(run: Run, log: RunLog | NoLog, sample: dict, result: StepResult) -> None:
@@ -230,16 +268,15 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog | NoLog) -> None:
     progress, config, watched = run.progress, run.config, None
     run.settle()
     if validation and (progress.step == run.last_step or progress.epoch % config.val.every == 0):
-        tested = run.network if run.average is None else run.average.module
         try:
-            evaluator, loss = validate(tested, validation, run)
+            validated = run.validated = validate(run.tested, validation, run)
         except UserError:
             if run.world.size == 1:  # a save needs all processes, and the others wait elsewhere
                 run.save("last.pt")
             raise
-        scores = evaluator.compute() | loss
-        log.validation(progress.step, progress.epoch, scores, evaluator.curves())
-        watched = scores[config.val.watch]
+        log.validation(progress.step, progress.epoch, validated.scores,
+                       validated.evaluator.curves())
+        watched = validated.scores[config.val.watch]
         if progress.count_validation(watched):
             run.save("best.pt")
     if progress.batch == run.per_epoch:
@@ -251,12 +288,24 @@ def end_epoch(run: Run, validation: list[Pair], log: RunLog | NoLog) -> None:
     log.restart_clock()
 
 
-def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator, dict]:
+def show(run: Run, validation: list[Pair]) -> None:
+    """What ``train.board`` names, for TensorBoard; the run has ended, and its weights are saved."""
+    board = run.config.train.board
+    if board and validation and run.validated is None:  # resumed after its last step
+        run.validated = validate(run.tested, validation, run)
+    if board and run.world.main:
+        Board(run.folder, run.config, run.progress.step, run.tested, run.loader.data.usual_size,
+              run.validated).write()
+
+
+def validate(network: nn.Module, pairs: list[Pair], run: Run) -> Validated:
     """The maps that test.py would write for ``pairs``, scored as eval.py would score them, and
     with val.watch=loss their mean ``loss``; each process predicts its share of them."""
     config, world, with_loss = run.config, run.world, run.config.val.watch == "loss"
     world.share_buffers(network)
     evaluator, total, not_finite = Evaluator(measures=("MAE", "F")), 0.0, []
+    embeddings = Embeddings(network, len(pairs), config.data,
+                            "projector" in config.train.board)
     if mine := range(len(pairs))[world.rank::world.size]:
         chosen = [pairs[n] if with_loss else
                   Pair(pairs[n].name, pairs[n].image, size=pairs[n].size) for n in mine]
@@ -265,25 +314,31 @@ def validate(network: nn.Module, pairs: list[Pair], run: Run) -> tuple[Evaluator
         size = 1 if with_loss and config.data.size == NATIVE else config.test.batch
         for batch in evaluation_loader(chosen, config.data, size, precision.device,
                                        run.objective.targets if with_loss else ()):
-            logits, loss = forward(network, batch, precision, run.objective if with_loss else None,
-                                   flip=config.test.flip, scales=config.test.scales)
+            numbers = [mine[index] for index in batch["index"]]
+            with embeddings.of(numbers, batch["image"]):
+                logits, loss = forward(network, batch, precision,
+                                       run.objective if with_loss else None,
+                                       flip=config.test.flip, scales=config.test.scales)
             total += loss * len(batch["name"])
             not_finite += [] if math.isfinite(loss) else batch["name"]
             maps = maps_of(logits, batch, config.test.resize, config.test.minmax,
                            config.test.align_corners, config.test.bytes == "cut")
-            for index, saliency in zip(batch["index"], maps, strict=True):
-                number = mine[index]  # names the map, as two sets may share a stem
+            for number, saliency in zip(numbers, maps, strict=True):
+                # The number names the map, as two sets may share a stem.
                 evaluator.update(str(number),
                                  *known_pixels(saliency, mask_of(pairs[number])))
     evaluator.flush()
-    evaluators, totals, names = zip(*world.gather((evaluator, total, not_finite)), strict=True)
+    evaluators, totals, names, points = zip(*world.gather(
+        (evaluator, total, not_finite, embeddings.points)), strict=True)
     if names := [name for share in names for name in share]:
         raise UserError(f"the validation's loss is not finite on the images {', '.join(names)}, so "
                         "no weights are better than others. Where a mask or its edges are empty, "
                         "loss.variant=paper is finite (TRACER); val.watch=MAE needs no loss.")
     for share in evaluators[1:]:
         evaluators[0].merge(share)
-    return evaluators[0], {"loss": sum(totals) / len(pairs)} if with_loss else {}
+    scores = evaluators[0].compute() | ({"loss": sum(totals) / len(pairs)} if with_loss else {})
+    return Validated(run.progress.step, pairs, scores, evaluators[0], embeddings.stage,
+                     {number: point for share in points for number, point in share.items()})
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
         (find_masks, {"options": config.data, "maps": True})
     training = [pair for spec in config.data.train
                 for pair in find(spec, root, config.data.edges, names, **more)]
+    whole, training = len(training), evenly_spaced(training, config.data.limit)
     edges = config.data.edges if config.val.watch == "loss" else "none"
     validation = [pair for spec in config.val.data
                   for pair in find_masks(spec, root, edges, names, config.data)]
@@ -41,13 +42,21 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
         training = [training[i] for i in sorted(order[held_out:])]
     if not training:
         raise UserError("there are no pairs to train on; check data.train")
-    print(f"data: {len(training)} pairs to train on, {len(validation)} to validate on")
+    limited = f" (data.limit={config.data.limit} of {whole})" if config.data.limit else ""
+    print(f"data: {len(training)} pairs to train on, {len(validation)} to validate on{limited}")
     if config.data.edges != "none":
         print(f"edges: {edge_source(config.data.edges, training)}")
     if validation and edges != "none":
         print(f"edges of the validation: {edge_source(edges, validation)}")
     require_sound(validation, "validation data", world=world)
     return training, with_map_sizes(validation, "validation data", SCORED, quiet=not world.main)
+
+
+def evenly_spaced(pairs: list[Pair], limit: int | None) -> list[Pair]:
+    """At most ``limit`` of the pairs, in their order; all without a limit."""
+    if limit is None or limit >= len(pairs):
+        return pairs
+    return [pairs[number * len(pairs) // limit] for number in range(limit)]
 
 
 def held_out_of(count: int, fraction: float) -> int:

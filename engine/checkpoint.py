@@ -199,10 +199,10 @@ def require_same_pairs(saved: Mapping | None, now: Mapping[str, str], path: Path
 
 #: Keys that may change when a run is resumed, because the weights do not depend on them.
 _FREE_KEYS = ("train.epochs", "train.steps", "train.log_every", "train.save_every",
-              "train.images_every", "train.accumulate", "train.on_oom", "train.checkpoint_trunk",
-              "train.max_skipped", "train.patience", "val.every", "test", "data.root",
-              "data.workers", "data.cache", "data.cache_gb", "threads", "weights", "reported",
-              "official", "paper")
+              "train.images_every", "train.board", "train.accumulate", "train.on_oom",
+              "train.checkpoint_trunk", "train.max_skipped", "train.patience", "val.every",
+              "test", "data.root", "data.workers", "data.cache", "data.cache_gb", "threads",
+              "weights", "reported", "official", "paper")
 
 
 def require_same_recipe(before: DictConfig, now: DictConfig, path: Path,

@@ -38,6 +38,10 @@ class Events:
         """Write what a function of ``tensorboardX.summary`` made, as of a step."""
         self._write(Event(step=step, summary=summary))
 
+    def add_graph(self, graph: bytes) -> None:
+        """Write a GraphDef, serialised; an events file has one."""
+        self._write(Event(graph_def=graph))
+
     def close(self) -> None:
         """Finish the file."""
         with naming(self.path):

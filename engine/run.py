@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from data import Pair
 from data.loader import Batches
+from metrics import Evaluator
 from model.trunks.trunk import Trunk
 from utils.errors import UserError
 from utils.state import all_finite
@@ -22,6 +24,7 @@ from utils.world import World
 
 from .checkpoint import checkpoint_to_resume, last_sound, load_checkpoint, save_checkpoint
 from .contents import bent, is_count, part_of, require_alike, require_moments
+from .embeddings import Point
 from .guard import Guard
 from .norm import train_mode
 from .optimizer import build_optimizer
@@ -60,6 +63,24 @@ class Progress:
         return improved
 
 
+@dataclass
+class Validated:
+    """What a validation gives.
+
+    Attributes:
+        scores: as they were logged.
+        evaluator: its maps are named by the numbers of their pairs.
+        stage, points: see ``embeddings.Embeddings``; empty where ``train.board`` has no projector.
+    """
+
+    step: int
+    pairs: Sequence[Pair]
+    scores: Mapping[str, float]
+    evaluator: Evaluator
+    stage: str
+    points: Mapping[int, Point]
+
+
 class Run:
     """All that a checkpoint holds, and what it takes to train on.
 
@@ -70,6 +91,7 @@ class Run:
         average: the exponential moving average of the weights and buffers, None where the recipe
             wants none.
         per_epoch, last_step: batches of an epoch, steps of the whole run.
+        validated: what the last validation gave; None before the first, and after resuming.
         pairs: a digest of the files that it learns from and is validated on, which checkpoints
             keep; see ``data.fingerprint``.
     """
@@ -95,7 +117,13 @@ class Run:
         self.average = AveragedModel(
             network, multi_avg_fn=get_ema_multi_avg_fn(config.train.ema),
             use_buffers=True) if config.train.ema else None
+        self.validated: Validated | None = None
         self.guard = Guard(config.train.max_skipped, self.world, lambda: last_sound(folder))
+
+    @property
+    def tested(self) -> nn.Module:
+        """The network that is validated and tested: the moving average where there is one."""
+        return self.network if self.average is None else self.average.module
 
     def batches(self) -> Iterator[dict]:
         """What is left of the epoch, on the device; the network is put into training mode."""
@@ -167,14 +195,13 @@ class Run:
         Batch norms that have seen few batches may give NaN in evaluation mode alone. That is
         printed, as the run can still be made longer.
         """
-        tested = self.network if self.average is None else self.average.module
-        logits, _ = forward(tested, {"image": images[:1]},
+        logits, _ = forward(self.tested, {"image": images[:1]},
                             Precision(self.config.test.precision, self.precision.device))
         if not self.world.highest(int(logits.isnan().any())):
             return
         step = f"after step {self.progress.step}, the last one, the network gives NaN"
         with torch.no_grad(), torch.random.fork_rng():
-            logits = copy.deepcopy(tested).train()(images)["saliency"]  # counts no batch
+            logits = copy.deepcopy(self.tested).train()(images)["saliency"]  # counts no batch
         if self.world.highest(int(logits.isnan().any())):
             raise UserError(f"{step}: its weights are too large. They are not saved. "
                             f"{last_sound(self.folder)}")

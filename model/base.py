@@ -33,6 +33,8 @@ class Network(nn.Module, ABC):
     never_trained: ClassVar[tuple[str, ...]] = ()
     #: Names of modules beside the trunks that are trained at their rate, ``optim.trunk_factor``.
     with_trunk: ClassVar[tuple[str, ...]] = ()
+    #: Name of the module with the deepest features, where no trunk has them.
+    deepest_module: ClassVar[str] = ""
     #: Whether the constructor takes ``mean`` and ``std``, the statistics that images are
     #: normalised with, because the network looks at the image's pixels.
     wants_statistics: ClassVar[bool] = False
@@ -95,6 +97,15 @@ class Network(nn.Module, ABC):
         """The trunks in this network, by the name of their module."""
         return {name: module for name, module in self.named_modules()
                 if isinstance(module, Trunk)}
+
+    def deepest_stage(self) -> str:
+        """Name of the module with the deepest features: the last stage of the trunk that ends at
+        the largest stride, and of several such trunks the last."""
+        trunks = self.trunks()
+        if not trunks:
+            return self.deepest_module
+        name = max(reversed(trunks), key=lambda name: list(trunks[name].strides.values())[-1])
+        return f"{name}.{list(trunks[name].strides)[-1]}"
 
 
 def is_released(variant: str) -> bool:

@@ -206,6 +206,7 @@ class CSNet(Network):
         r"(stages\.\d\.\d\.\d|fuse|merge)\.prelus\.": r"\1.1.slopes.",
         r"cls_layer\.": "predict.",
     }
+    deepest_module = "stages.4"
     multiple = 16
     objective = CSNetObjective
 

@@ -87,6 +87,7 @@ class U2Net(Network):
         r"side(\d)\.": r"sides.\1.",
         r"outconv\.": "fuse.",
     }
+    deepest_module = "stages.6"
 
     def __init__(self, widths: Widths = FULL):
         super().__init__()

@@ -6,9 +6,13 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import matplotlib.figure
 import numpy as np
+
+from metrics import Evaluator
+from scoring.scores import Row
 
 from .drawing import COLOURS, GRID, INK, add_labels, settings, short, style
 from .methods import Method, SetScores
@@ -33,6 +37,16 @@ class Figure:
     drawing: matplotlib.figure.Figure
 
 
+class Scored(Protocol):
+    """What a line of a curve is drawn of, such as a ``Method``: its name, its number among the
+    methods, which gives the line its look, and its scores."""
+
+    name: str
+    number: int
+    evaluator: Evaluator
+    row: Row
+
+
 def draw_set(scores: SetScores, areas: Mapping[str, float]) -> list[Figure]:
     """All figures of a data set, of the methods whose scores are given.
 
@@ -44,16 +58,26 @@ def draw_set(scores: SetScores, areas: Mapping[str, float]) -> list[Figure]:
         return []
     name = one_line(scores.name)
     with settings(name):
-        figures = [_precision_recall(name, methods)]
-        figures += [_over_threshold(name, methods, family) for family in ("F", "E")
-                    if family in methods[0].evaluator.curves()]
+        figures = draw_curves(name, methods)
         figures += filter(None, (_over_size(name, methods, areas, measure)
                                  for measure in ("MAE", "Sm")))
         figures.append(_distributions(name, methods))
     return figures
 
 
-def _axes(methods: Sequence[Method], title: str, x: str, y: str):
+def draw_curves(name: str, methods: Sequence[Scored]) -> list[Figure]:
+    """Precision over recall, and F and E over the threshold where they were measured.
+
+    Args:
+        name: of the data set.
+    """
+    with settings(name):
+        return [_precision_recall(name, methods),
+                *(_over_threshold(name, methods, family) for family in ("F", "E")
+                  if family in methods[0].evaluator.curves())]
+
+
+def _axes(methods: Sequence[Scored], title: str, x: str, y: str):
     """Axes with room for the labels beside them."""
     height = max(3.4, 0.3 * len(methods) + 1.1)
     drawing = matplotlib.figure.Figure(figsize=(_WIDTH, height))
@@ -63,7 +87,7 @@ def _axes(methods: Sequence[Method], title: str, x: str, y: str):
     return drawing, axes
 
 
-def _precision_recall(dataset: str, methods: Sequence[Method]) -> Figure:
+def _precision_recall(dataset: str, methods: Sequence[Scored]) -> Figure:
     drawing, axes = _axes(methods, f"{dataset}: precision and recall", "recall", "precision")
     axes.set(xlim=(0, 1))
     lines = []
@@ -75,7 +99,7 @@ def _precision_recall(dataset: str, methods: Sequence[Method]) -> Figure:
                   drawing)
 
 
-def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Figure:
+def _over_threshold(dataset: str, methods: Sequence[Scored], family: str) -> Figure:
     drawing, axes = _axes(methods, f"{dataset}: {family}-measure", "threshold",
                          f"{family}-measure")
     axes.set(xlim=(0, 255), xticks=range(0, 256, 51))
@@ -90,7 +114,7 @@ def _over_threshold(dataset: str, methods: Sequence[Method], family: str) -> Fig
                  f"point, the number the table's max{family}.", drawing)
 
 
-def _plot(axes, methods: Sequence[Method], lines: Sequence[tuple[np.ndarray, np.ndarray, int]],
+def _plot(axes, methods: Sequence[Scored], lines: Sequence[tuple[np.ndarray, np.ndarray, int]],
           measure: str, labelled: Sequence[int]) -> None:
     """Lines of x, y and the index of the point that is marked, each with its method's name and
     score beside the axes, led to from the point ``labelled``."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import torch
+from tensorboardX.proto.event_pb2 import Event
 
 import test as test_script
 import train as train_script
@@ -32,3 +34,14 @@ def weights(path: Path) -> dict:
 
 def equal(first: dict, second: dict) -> bool:
     return all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def events(folder: Path) -> list[Event]:
+    """The records of an events file: length, its checksum, the message, its checksum."""
+    (path,) = folder.glob("events.*")
+    content, start, records = path.read_bytes(), 0, []
+    while start < len(content):
+        (length,) = struct.unpack_from("<Q", content, start)
+        records.append(Event.FromString(content[start + 12:start + 12 + length]))
+        start += 16 + length
+    return records

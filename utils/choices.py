@@ -66,6 +66,12 @@ RESIZES = {
     "bicubic": "bytes, by Pillow's bicubic filter",
 }
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+BOARD = {
+    "figures": "loss, rate and validation over the steps; precision, recall and F of the last one",
+    "graph": "the network as torch.jit traces it; needs the package tensorboard",
+    "hparams": "the settings against the last validation's scores",
+    "projector": "validation images by the mean of the trunk's deepest stage, with their scores",
+}
 PUBLISHERS = {
     "authors": "the paper's authors",
     "port": "the authors of the port that the recipe follows",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from .choices import (
+    BOARD,
     DECOUPLINGS,
     EDGES,
     IMAGE_RESIZES,
@@ -91,6 +92,8 @@ class DataConfig:
     scribble_resize: str = option("nearest", "how scribbles are resized; released: bilinear, "
                                   "which invents labels", choices=("nearest", "released"))
     train: list[str] = option(["DUTS-TR"], "sets to train on: names, folders, or IMAGES:MASKS")
+    limit: int | None = option(None, "take only so many of their pairs, evenly spaced, for a small "
+                               "run; null: all", low=1, high=COUNT)
     recursive: bool = option(False, "read the subfolders of image and mask folders too; they are "
                              "part of the names")
     mask_prefix: str = option("", "what the names of masks begin with and those of their images do "
@@ -190,6 +193,8 @@ class TrainConfig:
     save_every: int = option(500, "steps between checkpoints; each epoch also ends with one", low=1,
                             high=COUNT)
     images_every: int = option(500, "steps between pictures for TensorBoard", low=1, high=COUNT)
+    board: list[str] = option(["hparams"], "what TensorBoard gets besides when the run has ended; "
+                              "[]: nothing", choices=BOARD)
     precision: str = option("auto", "of the forward pass; auto: bf16 where the hardware has it",
                             choices=PRECISIONS)
     accumulate: int = option(1, "parts into which a batch is split to need less memory", low=1,

@@ -43,6 +43,22 @@ def test_a_held_out_share_follows_the_seed_and_is_not_trained_on(made_sets):
     assert parts[0] == parts[1] != parts[2]
 
 
+@pytest.mark.parametrize("limit, names", [(3, [0, 3, 6]), (10, range(10)), (99, range(10))])
+def test_a_limit_takes_pairs_from_all_over_the_sets(made_sets, capsys, limit, names):
+    config = merge_config({"data": {"root": str(made_sets), "train": ["TINY-TR"], "limit": limit}})
+    training, _ = find_data(config, World())
+    assert [pair.name for pair in training] == [f"{number:02d}" for number in names]
+    assert f"(data.limit={limit} of 10)" in capsys.readouterr().out
+
+
+def test_a_share_is_held_out_of_the_limited_pairs(made_sets):
+    config = merge_config({"data": {"root": str(made_sets), "train": ["TINY-TR"], "limit": 5},
+                           "val": {"fraction": 0.4}})
+    training, validation = ({pair.name for pair in part} for part in find_data(config, World()))
+    assert (len(training), len(validation)) == (3, 2)
+    assert training | validation == {"00", "02", "04", "06", "08"}
+
+
 @pytest.mark.parametrize("count, fraction, message", [
     (4, 0.1, "of 4 pairs, rounded, is none to validate on and 4 to train on; give a fraction from "
      "0.126 to 0.873"), (4, 0.9, "is 4 to validate on and none to train on"), (1, 0.5, "1 pairs")])

@@ -9,7 +9,7 @@ from torch import nn
 import train as train_script
 from engine.precision import Precision
 from engine.prediction import forward
-from engine.run import Progress, Run, has_ended
+from engine.run import Progress, Run, Validated, has_ended
 from engine.seed import random_state
 from tests.small_runs import train
 from utils.config import default_config
@@ -68,7 +68,8 @@ def test_the_best_weights_have_the_lowest_error_and_too_long_without_stops(
     def validate(network, pairs, run):
         best = runs / "trial/best.pt"
         kept.append(torch.load(best, weights_only=True)["at"]["epoch"] if kept else None)
-        return Scores(errors[len(kept) - 1]), {}
+        scores = Scores(errors[len(kept) - 1])
+        return Validated(run.progress.step, pairs, scores.compute(), scores, "", {})
 
     monkeypatch.setattr(train_script, "validate", validate)
     assert train(made_sets, "val.fraction=0.2", "train.patience=3", "train.epochs=9") == 0

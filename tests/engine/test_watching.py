@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tensorboardX.proto.event_pb2 import Event
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,19 +18,9 @@ from engine.log import rates
 from engine.optimizer import build_optimizer
 from engine.summary import count, print_summary
 from report.picture import batch_grid
+from tests.small_runs import events
 from utils.config import default_config
 from utils.schema import DataConfig
-
-
-def events(folder: Path) -> list[Event]:
-    """The records of an events file: length, its checksum, the message, its checksum."""
-    (path,) = folder.glob("events.*")
-    content, start, records = path.read_bytes(), 0, []
-    while start < len(content):
-        (length,) = struct.unpack_from("<Q", content, start)
-        records.append(Event.FromString(content[start + 12:start + 12 + length]))
-        start += 16 + length
-    return records
 
 
 def test_a_run_can_be_watched(made_sets, runs):

@@ -104,6 +104,11 @@ def test_parameter_count(weightless):
     assert sum(p.numel() for p in network.parameters()) == released.parameters
 
 
+def test_the_deepest_stage_is_a_part_of_the_network(weightless):
+    _, network, _ = weightless
+    assert network.get_submodule(network.deepest_stage()) is not network
+
+
 def test_every_trunk_key_of_the_imagenet_file_has_one_place(weightless):
     """Several trunks of a network may take the same tensor, one trunk never takes one twice."""
     released, network, _ = weightless

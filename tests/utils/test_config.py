@@ -251,10 +251,12 @@ def test_every_choice_is_accepted_and_a_value_beside_them_is_not():
     choices_of = {key: option.choices for key, option in OPTIONS.items() if option.choices}
     assert {"optim.name", "data.edges", "train.precision", "loss.variant"} <= choices_of.keys()
     for key, choices in choices_of.items():
+        listed = isinstance(OPTIONS[key].default, list)
         for choice in choices:
-            merge_config(recipe_with(key, choice))
-        with pytest.raises(UserError, match=rf"{key} = 'other': must be "):
-            merge_config(recipe_with(key, "other"))
+            merge_config(recipe_with(key, [choice] if listed else choice))
+        other = ["other"] if listed else "other"
+        with pytest.raises(UserError, match=rf"{key} = {re.escape(repr(other))}: must be "):
+            merge_config(recipe_with(key, other))
 
 
 # --- renamed values ------------------------------------------------------------------------------
