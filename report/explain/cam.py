@@ -17,12 +17,14 @@ from utils.errors import UserError, nearest
 from .look import tensors_in
 
 INSTALL = "pip install grad-cam"
-#: --method → its class in the library.
+#: --method → its class in the library. Left out are Ablation-CAM, which divides by the score, and
+#: that may be negative here, and Eigen-Grad-CAM, which leaves its component's sign to chance;
+#: Seg-Eigen-CAM is that one with the sign set right.
 METHODS = {
     "gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "xgradcam": "XGradCAM",
     "hirescam": "HiResCAM", "elementwise": "GradCAMElementWise", "layercam": "LayerCAM",
-    "eigencam": "EigenCAM", "eigengradcam": "EigenGradCAM", "segeigencam": "SegEigenCAM",
-    "scorecam": "ScoreCAM", "ablationcam": "AblationCAM"}
+    "eigencam": "EigenCAM", "segeigencam": "SegEigenCAM",
+    "scorecam": "ScoreCAM"}
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,12 @@ def method(name: str) -> type:
 
 def cam_of(kind: type, network: nn.Module, layer: Layer, image: Tensor, output: str,
            weights: np.ndarray) -> np.ndarray:
-    """The CAM of a layer for the mean logit of a part of the image, in float32.
+    """The CAM of a layer for the logits of a part of the image, in float32.
 
-    The logit is taken, not the probability, whose gradient vanishes where the network is sure.
+    Logits are taken, not probabilities, whose gradients vanish where the network is sure. What is
+    explained is their sum over the part: gradients of their mean are so small that the 1e-6 in the
+    library's denominator of Grad-CAM++ prevails, and nothing but the mean activation is left.
+    Score-CAM has no gradients, but a softmax over scores, for which the mean is right.
 
     Args:
         kind: the library's class, see ``method``.
@@ -73,7 +78,7 @@ def cam_of(kind: type, network: nn.Module, layer: Layer, image: Tensor, output: 
         layer: of several feature maps, each has a CAM; their mean is given.
         image: (1, 3, h, w), normalised.
         output: of the network.
-        weights: of the pixels of that output in the mean, float32 (h, w) in [0, 1].
+        weights: of the pixels of that output, float32 (h, w) in [0, 1].
 
     Returns:
         float32 (h, w) in [0, 1], 0 everywhere where nothing speaks for it.
@@ -88,10 +93,11 @@ def cam_of(kind: type, network: nn.Module, layer: Layer, image: Tensor, output: 
     if not weights.any():
         raise UserError("--target: the part is smaller than a pixel of the network's input, "
                         f"{weights.shape[1]}×{weights.shape[0]}; name a larger one")
-    shares = torch.from_numpy(weights / weights.sum()).to(image.device)
     with _frozen(network):
         tapped = _Tapped(network, layer, output)
         maker = kind(tapped, list(tapped.taps))
+        total = 1 if maker.uses_gradients else weights.sum()
+        shares = torch.from_numpy(weights / total).to(image.device)
         try:
             cam = maker(image, [lambda logits: (logits[0] * shares).sum()])
         finally:

@@ -105,10 +105,10 @@ def named_layer(network: nn.Module, name: str) -> nn.Module:
     Raises:
         UserError: there is none; it tells which are called nearly so, and the stages.
     """
-    layers = dict(network.named_modules())
-    if name and name in layers:
+    layers = {known: layer for known, layer in network.named_modules() if known}
+    if name in layers:
         return layers[name]
-    ends = [known for known in layers if known and f".{known}".endswith(f".{name}")]
+    ends = [known for known in layers if f".{known}".endswith(f".{name}")]
     near = ends or difflib.get_close_matches(name, layers, n=_SHOWN_NAMES, cutoff=0.5)
     nearly = f"nearest: {', '.join(near[:_SHOWN_NAMES])}; " if near else ""
     raise UserError(f"--layer {name}: {type(network).__name__} has no layer of this name; {nearly}"
