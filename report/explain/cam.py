@@ -23,8 +23,7 @@ INSTALL = "pip install grad-cam"
 METHODS = {
     "gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "xgradcam": "XGradCAM",
     "hirescam": "HiResCAM", "elementwise": "GradCAMElementWise", "layercam": "LayerCAM",
-    "eigencam": "EigenCAM", "segeigencam": "SegEigenCAM",
-    "scorecam": "ScoreCAM"}
+    "eigencam": "EigenCAM", "segeigencam": "SegEigenCAM", "scorecam": "ScoreCAM"}
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,8 @@ def cam_of(kind: type, network: nn.Module, layer: Layer, image: Tensor, output: 
         float32 (h, w) in [0, 1], 0 everywhere where nothing speaks for it.
 
     Raises:
-        UserError: the output does not depend on the layer, the layer gives no feature maps, or the
-            part is too small to be seen.
+        UserError: the output does not depend on the layer, the layer gives no feature maps, the
+            part is too small to be seen, or the CAM is not finite.
     """
     if not layer.maps:
         raise UserError(f"--layer {layer.name}: gives no feature maps (N, C, h, w) on the way to "
@@ -102,7 +101,10 @@ def cam_of(kind: type, network: nn.Module, layer: Layer, image: Tensor, output: 
             cam = maker(image, [lambda logits: (logits[0] * shares).sum()])
         finally:
             maker.activations_and_grads.release()
-    return np.nan_to_num(cam[0]).astype(np.float32)
+    if not np.isfinite(cam).all():
+        raise UserError(f"{kind.__name__} of {layer.name} gives no numbers: the layer's values or "
+                        "gradients are too large; name another layer or --method")
+    return cam[0].astype(np.float32)
 
 
 @contextmanager

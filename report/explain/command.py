@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from data import decode_image
@@ -55,8 +54,9 @@ def explain(args: argparse.Namespace) -> None:
             name = args.layer or deepest(seen.layers)
             region = target.region(pair, seen.saliency)
             layer = Layer(name, layers[name], len(seen.layers.get(name, ())))
-            tiles.append(cam_tile(predictor, seen, kind, layer, photo, region))
-            report = f": {tiles[-1].title}, {tiles[-1].figures}"
+            cam, share = explained(predictor, seen, kind, layer, region)
+            tiles.append(Tile(cam_on(photo, cam, region), kind.__name__, f"{name}, {share}"))
+            report = f": {kind.__name__} of {name}, {share}"
         tiles += [Tile(grey(logits.sigmoid()[0, 0].cpu().numpy()), name, _size(logits))
                   for name, logits in seen.outputs.items() if name != output]
         save_sheet(path, [tiles, *stage_rows(seen)], seen.saliency.shape)
@@ -79,15 +79,15 @@ def _size(maps: np.ndarray | Tensor) -> str:
     return f"{maps.shape[-1]}×{maps.shape[-2]}"
 
 
-def cam_tile(predictor: Predictor, seen: Look, kind: type, layer: Layer, photo: Image.Image,
-             region: np.ndarray) -> Tile:
-    """The CAM of a layer for the saliency of a region, bool (H, W) of the map's size, and how much
-    of it lies there."""
+def explained(predictor: Predictor, seen: Look, kind: type, layer: Layer,
+              region: np.ndarray) -> tuple[np.ndarray, str]:
+    """The CAM of a layer for a region, bool (H, W) of the map's size; and in words, how much of the
+    CAM lies there, and how much of the image the region is."""
     output = predictor.config.test.output
-    # Tensors of the prediction take no part in gradients, but their copies do.
+    # A tensor of the prediction takes no part in gradients, but its copy does.
     cam = cam_of(kind, predictor.network, layer, seen.image.clone(), output,
                  weights_of(region, seen.outputs[output].shape[-2:]))
+    if not cam.any():
+        return cam, "nothing speaks for it"
     inside = weights_of(region, cam.shape)
-    figures = "nothing speaks for it" if not cam.any() else \
-        f"{(cam * inside).sum() / cam.sum():.0%} of it on {inside.mean():.0%} of the image"
-    return Tile(cam_on(photo, cam, region), f"{kind.__name__} of {layer.name}", figures)
+    return cam, f"{(cam * inside).sum() / cam.sum():.0%} on {inside.mean():.0%}"

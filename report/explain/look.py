@@ -143,7 +143,7 @@ def principal_components(features: Tensor) -> tuple[np.ndarray, float]:
         features: (C, h, w).
 
     Returns:
-        float32 (h, w, 3) in [0, 1], each component from its 1st to its 99th percentile; and the
+        float32 (h, w, 3) in [0, 1], each component from its 5th to its 95th percentile; and the
         share of the variance that they hold, in [0, 1]. The sign of a component is free; its
         farthest value from the mean is bright. With fewer than three components, or none, the
         others are grey.
@@ -163,7 +163,7 @@ def principal_components(features: Tensor) -> tuple[np.ndarray, float]:
         vector = vectors[:, -1 - number]
         plane = (vector if wide else pixels @ vector).cpu().numpy()
         plane = plane if plane.max() >= -plane.min() else -plane
-        low, high = np.percentile(plane, (1, 99))
+        low, high = np.percentile(plane, (5, 95))
         if high > low:
             scaled = np.clip((plane - low) / (high - low), 0, 1)
             colours[..., number] = scaled.reshape(height, width)

@@ -36,7 +36,7 @@ def save_sheet(path: Path, rows: Sequence[Sequence[Tile]], shape: tuple[int, int
     """
     scale = TILE / max(shape)
     height, width = (max(1, round(scale * side)) for side in shape)
-    pitch, step = max(width, TILE // 2) + _GAP, height + _TEXT + _GAP
+    pitch, step = TILE + _GAP, height + _TEXT + _GAP
     sheet = Image.new("RGB", (_GAP + pitch * max(map(len, rows)), _GAP + step * len(rows)), _PAPER)
     pen = ImageDraw.Draw(sheet)
     large, small = (ImageFont.truetype(_FONT, size) for size in (12, 10))
@@ -60,14 +60,14 @@ def _fitting(text: str, font: ImageFont.ImageFont, width: int) -> str:
 
 
 def grey(values: np.ndarray) -> Image.Image:
-    """Values (h, w) in [0, 1] in grey, or (h, w, 3) as colours."""
+    """Values (h, w) in [0, 1] in grey, or (h, w, 3) in their colours."""
     return Image.fromarray(np.round(255 * values).astype(np.uint8))
 
 
 def coloured(values: np.ndarray, colours: str = "viridis") -> Image.Image:
-    """Values (h, w) in a colour map of matplotlib, from their 1st percentile to their 99th: borders
-    often hold a few that are far from all others."""
-    low, high = np.percentile(values, (1, 99))
+    """Values (h, w) in a colour map of matplotlib, from their 5th percentile to their 95th: a
+    layer's border often holds some that are far from all others."""
+    low, high = np.percentile(values, (5, 95))
     scaled = np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
     return Image.fromarray(matplotlib.colormaps[colours](scaled, bytes=True)[..., :3])
 
