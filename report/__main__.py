@@ -9,6 +9,8 @@
     python -m report records                  docs/records/*.json → docs/reproduction.md
     python -m report zoo                      all networks: docs/zoo.md, the README's table, and the
                                               speeds in docs/performance.md
+    python -m report explain --config u2netp --official --input photo.jpg
+                                              what a network has inside while it makes a map
 
 table reads results/scores.json. page and curves score maps as eval.py does, and need neither a
 checkpoint nor a recipe; what is wrong with maps is listed, and shown on the page, and the exit
@@ -46,15 +48,18 @@ def main(argv: list[str] | None = None) -> int:
     if words[:1] == ["reproduce"]:
         raise UserError(f"reproducing is a script of its own now: python reproduce.py "
                         f"{' '.join(words[1:])}".rstrip())
-    # A word such as wssa=edn is no key here, but a value of --reported.
-    keys = split_overrides([word for word in words if word.startswith("data.")])[1]
+    # A word such as wssa=edn is no key of a report, but a value of --reported.
+    explains = words[:1] == ["explain"]
+    keys = split_overrides([word for word in words if explains or word.startswith("data.")])[1]
     args = _parser().parse_args([word for word in words if word not in keys])
     if args.command in ("page", "curves"):
         settle(args, keys)
+    elif explains:
+        args.overrides = keys
     elif keys:
         raise UserError(f"{keys[0]}: {args.command} reads no masks; page and curves do")
     commands = {"table": _table, "page": _page, "curves": _curves, "run": _run,
-                "records": _records, "zoo": _zoo}
+                "records": _records, "zoo": _zoo, "explain": _explain}
     if refused := commands[args.command](args):
         raise UserError(f"{refused} scores are not given, because the maps or masks above are "
                         "missing, too many or unusable; mend them, or score the others with "
@@ -150,6 +155,12 @@ def _zoo(args: argparse.Namespace) -> None:
         print(path)
 
 
+def _explain(args: argparse.Namespace) -> None:
+    from .explain.command import explain  # networks, which the other reports do without
+
+    explain(args)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m report", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -163,6 +174,8 @@ def _parser() -> argparse.ArgumentParser:
     records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
     commands.add_parser("zoo", help="docs/zoo.md, what each network is, costs and is shown to do, "
                                     "and the tables of README.md and docs/performance.md")
+    _add_explain(commands.add_parser("explain", help="a sheet of each image: its map, the side "
+                                     "outputs, the trunk's stages, and what decided"))
     for command in (table, page, curves):
         add_choice(command)
         command.add_argument("--methods", nargs="+", action="extend", metavar="NAME",
@@ -199,6 +212,27 @@ def _parser() -> argparse.ArgumentParser:
     records.add_argument("--out", type=Path, default=DOCS / "reproduction.md", metavar="FILE",
                          help="the document (default: docs/reproduction.md)")
     return parser
+
+
+def _add_explain(explain: argparse.ArgumentParser) -> None:
+    explain.epilog = "key=value words change the configuration, as for test.py."
+    explain.add_argument("--input", nargs="+", required=True, metavar="PATH",
+                         help="images, folders of images, or glob patterns")
+    explain.add_argument("--recursive", action="store_true", help="read subfolders too")
+    explain.add_argument("--config", metavar="RECIPE", help="as for test.py, with --checkpoint, "
+                         "--official and --gpu (default: cpd_vgg)")
+    explain.add_argument("--checkpoint", type=Path, metavar="FILE")
+    explain.add_argument("--official", action="store_true")
+    explain.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto)")
+    explain.add_argument("--layer", metavar="NAME", help="whose CAM is made, such as trunk.conv4; "
+                         "it is shown among the stages, too (default: the trunk's last stage)")
+    explain.add_argument("--method", metavar="CAM", help="gradcam, gradcam++, layercam, eigencam "
+                         "and others of the library grad-cam (default: gradcam)")
+    explain.add_argument("--target", metavar="PART", help="whose saliency is explained: object, "
+                         "what the map shows as salient; a box X0,Y0,X1,Y1 in the photo's pixels; "
+                         "or the file of a mask (default: object)")
+    explain.add_argument("--out", type=Path, default=RESULTS / "_explain", metavar="DIR",
+                         help="<out>/<name>/<image stem>.png (default: results/_explain)")
 
 
 if __name__ == "__main__":
