@@ -6,24 +6,21 @@ rows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from engine.export import FORMATS, TOLERANCE
-from utils.errors import UserError
-from utils.files import write_text
 from utils.origin import short_commit
 from utils.paths import DOCS
-from utils.values import read_json
 
+from .kept import Rows, add_kept, read_kept
 from .tables import piped
 
 PATH = DOCS / "exports.json"
 #: Key of a row → its type. ``reason`` tells why a network does not export, and is empty where it
 #: does. ``sizes`` are those of the images that the file takes, ``free`` or as 224×224.
-#: ``difference`` is the largest between a probability of the file and of the network, ``range`` that
-#: between two probabilities of the network's maps. ``options`` are those of the network's.
+#: ``difference`` is the largest between a probability of the file and of the network, ``range``
+#: that between two probabilities of the network's maps. ``options`` are the network's.
 KEYS = {"reason": str, "sizes": str, "difference": float, "range": float, "megabytes": float,
         "options": dict, "torch": str, "onnxruntime": str, "date": str, "commit": str}
 FREE = "free"
@@ -37,44 +34,17 @@ def failure(reason: str) -> dict:
     return {"reason": reason, "sizes": "", "difference": 0.0, "range": 0.0, "megabytes": 0.0}
 
 
-def read_exports(path: Path = PATH) -> dict[str, dict[str, dict]]:
-    """Network → format → row; empty where the file is missing.
-
-    Raises:
-        UserError: the file cannot be read, or a row has not all of ``KEYS``.
-    """
-    try:
-        networks = read_json(path)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as rows of exports: {error}") from None
-    rows = {(name, kind): row for name, formats in _items(networks)
-            for kind, row in _items(formats)}
-    for (name, kind), row in rows.items():
-        lacking = [key for key, wanted in KEYS.items()
-                   if not isinstance(row, dict) or not isinstance(row.get(key), wanted)]
-        if lacking:
-            raise UserError(f"{path}: the row {name} {kind} lacks {', '.join(lacking)}; export "
-                            f"anew with {_TEST}")
-    return networks
-
-
-def _items(value: object) -> list[tuple]:
-    return list(value.items()) if isinstance(value, dict) else [("", value)]
+def read_exports(path: Path = PATH) -> Rows:
+    """Network → format → row, see ``report.kept.read_kept``."""
+    return read_kept(path, KEYS, _TEST)
 
 
 def add_export(path: Path, name: str, kind: str, row: Mapping[str, object]) -> None:
     """Put a network's row of a format into the file, in place of that of before."""
-    networks = read_exports(path)
-    networks.setdefault(name, {})[kind] = dict(row)
-    lines = [f"{json.dumps(key)}: {{\n " + ",\n ".join(
-        f"{json.dumps(kind)}: {json.dumps(networks[key][kind], ensure_ascii=False)}"
-        for kind in FORMATS if kind in networks[key]) + "}" for key in sorted(networks)]
-    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
+    add_kept(path, read_exports(path), name, kind, row)
 
 
-def table(networks: Mapping[str, Mapping[str, Mapping]]) -> str:
+def table(networks: Rows) -> str:
     """A line for each network, why some do not export, and which rows were made when."""
     if not networks:
         return "Nothing was exported yet.\n"

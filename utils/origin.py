@@ -27,8 +27,8 @@ if TYPE_CHECKING:  # scoring, which asks for the commit, does without torch
     import torch
     from omegaconf import DictConfig
 
-#: What reproduce.py, the benchmarks' ``--save``, the test of exports and ``python -m report records``
-#: write: a record must not make the next one say that the code was changed.
+#: What reproduce.py, the benchmarks' ``--save``, the test of every export and ``python -m report
+#: records`` write: a record must not make the next one say that the code was changed.
 _WRITTEN = ("docs/records", "docs/reproduction.md", "docs/benchmarks.json", "docs/exports.json",
             "docs/inference.json")
 #: Keys of these groups change maps, but for those that begin as the second ones do.
