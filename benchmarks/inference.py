@@ -21,7 +21,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -181,8 +181,9 @@ def prepare(path: Path, overrides: list[str], folder: Path, onnx: bool
     return counts, ""
 
 
-def compare(path: Path, overrides: list[str], names: list[str], runs: int) -> dict[str, dict]:
-    """Runtime → its row, without date and commit, each printed when it is measured."""
+def compare(path: Path, overrides: list[str], names: list[str],
+            runs: int) -> Iterator[tuple[str, dict]]:
+    """Each runtime and its row, without date and commit, printed when it is measured."""
     config, result, plain = recipe_of(path, overrides), {}, None
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -203,7 +204,7 @@ def compare(path: Path, overrides: list[str], names: list[str], runs: int) -> di
                 "load": round(load, 1)}
             print(rows.line(name_of(path), name, result[name], result.get(rows.PLAIN)), end="",
                   flush=True)
-    return result
+            yield name, result[name]
 
 
 def rounded(row: dict) -> dict:
@@ -226,7 +227,7 @@ def main(argv: list[str] | None = None) -> int:
     session = {"date": f"{datetime.now(timezone.utc):%Y-%m-%d}", "commit": commit()}
     print(rows.head(), end="", flush=True)
     for path in args.config:
-        for name, row in compare(path, args.overrides, names, args.runs).items():
+        for name, row in compare(path, args.overrides, names, args.runs):
             if args.save:
                 rows.add_inference(args.save, name_of(path), name, row | session)
     return 0

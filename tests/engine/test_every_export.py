@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import model
 from engine.export import (
@@ -31,7 +32,7 @@ from engine.export import (
     write_and_open,
 )
 from report.exports import FREE, add_export, failure
-from tests.model.calm import keep_positive, settle, size_of
+from tests.model.calm import keep_positive, settle, size_of, spread
 from utils.device import keep_freed_memory
 from utils.errors import UserError
 from utils.origin import commit
@@ -56,7 +57,9 @@ class Case:
     def __init__(self, name: str):
         torch.manual_seed(0)
         in_torch = model.network_class(name).in_torch
-        network = settle(keep_positive(model.build(name, **in_torch).train()))
+        network = model.build(name, **in_torch)
+        has_norms = any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+        network = settle(keep_positive(network)) if has_norms else spread(network)
         sizes = [size_of(network, *more) for more in ((32, 32), (64, 96), (128, 64))]
         self.name, self.deployed, self.size = name, Deployed(network), sizes[0]
         self.reference = functools.cache(self.deployed.forward)

@@ -29,6 +29,26 @@ def settle(network: model.Network) -> model.Network:
     return network.eval()
 
 
+def spread(network: model.Network) -> model.Network:
+    """Scales convolutions one after the other so that each gives values of deviation 1, on one
+    batch of images. Random weights of networks without batch norms give maps of a single value, to
+    which any other is near (the scaling is that of Mishkin and Matas, ICLR 2016)."""
+    def scale(convolution: nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
+        deviation = output.std().clamp(min=1e-12)
+        for parameter in convolution.parameters(recurse=False):
+            parameter.div_(deviation)
+        return output / deviation
+
+    handles = [module.register_forward_hook(scale) for module in network.modules()
+               if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        network.eval()(torch.randn(2, 3, *size_of(network, 32, 32)))
+    for handle in handles:
+        handle.remove()
+    return network
+
+
 def size_of(network: model.Network, more: int = 0, wider: int = 0) -> tuple[int, int]:
     """Height and width, in pixels, of an image that is about ``more`` higher than the smallest and
     ``wider`` wider, as far as the network takes such images."""
