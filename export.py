@@ -36,11 +36,10 @@ from engine.export import (
     OPSET,
     TOLERANCE,
     Deployed,
-    Run,
     largest_difference,
     metadata,
-    runner,
-    write,
+    takes,
+    write_and_open,
 )
 from engine.prediction import evaluating
 from engine.trained import TrainedElsewhere, choose
@@ -100,19 +99,14 @@ def main(argv: list[str] | None = None) -> int:
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
             about = metadata(trained, args.with_normalisation, half)
-            # torch takes height and width for one number where an example's are equal; of another
-            # size, it may find that the file takes larger images only.
-            for example in (*other, own):
-                write(Deployed(network, data, half), example, temporary, args.format, about)
-                run = runner(temporary, args.format)
-                if example is own or runs(run, [own]):
-                    break
+            run = write_and_open(Deployed(network, data, half), own, other, temporary, args.format,
+                                 about)
             difference = largest_difference(reference, run, batches())
             if not difference <= TOLERANCE:
                 raise UserError(f"on {len(pictures)} images a probability of the exported file "
                                 f"differs by {difference:.2g} from the network's, which is more "
                                 f"than {TOLERANCE:g}; no file is kept")
-            free = bool(other) and runs(run, other) and \
+            free = bool(other) and takes(run, other) and \
                 largest_difference(reference, run, other) <= TOLERANCE
             temporary.replace(out)
         finally:
@@ -161,17 +155,6 @@ def batches_of_another_size(pictures: list[Image.Image | Path], size: tuple[int,
     except UserError:
         return []
     return list(batches_of(pictures[:2], other, config, as_bytes))
-
-
-def runs(run: Run, batches: list[Tensor]) -> bool:
-    """Whether a file takes images."""
-    try:
-        with torch.inference_mode():
-            for images in batches:
-                run(images)
-    except Exception:  # of three runtimes
-        return False
-    return True
 
 
 if __name__ == "__main__":

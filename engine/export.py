@@ -8,10 +8,11 @@ resized to the recipe's size by who runs the file.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from data.transforms import normalise
+from model import Network
 from utils.errors import UserError
 from utils.origin import commit
 from utils.schema import DataConfig
@@ -47,7 +49,7 @@ class Deployed(nn.Module):
         half: computes in 16 bits; images and outputs stay as they are.
     """
 
-    def __init__(self, network: nn.Module, data: DataConfig | None = None, half: bool = False):
+    def __init__(self, network: Network, data: DataConfig | None = None, half: bool = False):
         super().__init__()
         self.network, self.data, self.half_precision = network, data, half
         if half:
@@ -100,9 +102,14 @@ def write(deployed: Deployed, example: Tensor, path: Path, kind: str,
         raise UserError(f"the network cannot be exported as {kind}: {lines[0]}") from None
 
 
-def _dynamic(deployed: Deployed) -> tuple[dict[int, object]]:
+@functools.lru_cache(maxsize=2)  # two formats are written of one
+def _program(deployed: Deployed, example: Tensor) -> torch.export.ExportedProgram:
+    """The network as torch.export records it. Height and width are numbers where it takes images of
+    one size only: as variables they let torch find that a batch of one is too small for NLDF."""
     sides = (1, 2) if deployed.data is not None else (2, 3)
-    return (dict.fromkeys((0, *sides), torch.export.Dim.AUTO),)
+    free = (0, *sides) if not deployed.network.fixed_side else (0,)
+    return torch.export.export(deployed, (example,),
+                               dynamic_shapes=(dict.fromkeys(free, torch.export.Dim.AUTO),))
 
 
 def _write_onnx(deployed: Deployed, example: Tensor, path: Path, about: dict[str, str]) -> None:
@@ -110,8 +117,8 @@ def _write_onnx(deployed: Deployed, example: Tensor, path: Path, about: dict[str
     import onnxscript  # noqa: F401  torch says less clearly that it is missing
 
     program = torch.onnx.export(
-        deployed, (example,), dynamo=True, opset_version=OPSET, input_names=["image"],
-        output_names=["logits", "saliency"], dynamic_shapes=_dynamic(deployed), verbose=False)
+        _program(deployed, example), dynamo=True, opset_version=OPSET, input_names=["image"],
+        output_names=["logits", "saliency"], verbose=False)
     proto = program.model_proto
     onnx.helper.set_model_props(proto, about)
     onnx.save(proto, path)
@@ -124,8 +131,8 @@ def _write_torchscript(deployed: Deployed, example: Tensor, path: Path,
 
 
 def _write_program(deployed: Deployed, example: Tensor, path: Path, about: dict[str, str]) -> None:
-    program = torch.export.export(deployed, (example,), dynamic_shapes=_dynamic(deployed))
-    torch.export.save(program, path, extra_files={"metadata.json": json.dumps(about)})
+    torch.export.save(_program(deployed, example), path,
+                      extra_files={"metadata.json": json.dumps(about)})
 
 
 _WRITERS = {"onnx": _write_onnx, "torchscript": _write_torchscript,
@@ -167,6 +174,40 @@ def onnx_session(path: Path):
                                             providers=["CPUExecutionProvider"])
     except Exception as error:  # its own errors, which share no class
         raise UserError(f"onnxruntime does not run {path}: {error}") from None
+
+
+def write_and_open(deployed: Deployed, own: Tensor, other: Sequence[Tensor], path: Path, kind: str,
+                   about: dict[str, str]) -> Run:
+    """Export to a file that takes images like ``own``, and of as many sizes as possible; what runs
+    it.
+
+    torch takes height and width for one number where an example's are equal. Of another size, it
+    may find that the file takes larger images only, and then the file is written again of ``own``.
+
+    Args:
+        own: images of the size that the file is for.
+        other: images of another size, none where the network does not take them.
+
+    Raises:
+        UserError: see ``write`` and ``runner``.
+    """
+    for example in (*other, own):
+        write(deployed, example, path, kind, about)
+        run = runner(path, kind)
+        if example is own or takes(run, [own]):
+            break
+    return run
+
+
+def takes(run: Run, batches: Iterable[Tensor]) -> bool:
+    """Whether a file runs on images."""
+    try:
+        with torch.inference_mode():
+            for images in batches:
+                run(images)
+    except Exception:  # of three runtimes
+        return False
+    return True
 
 
 def largest_difference(reference: Deployed, run: Run, batches: Iterable[Tensor]) -> float:

@@ -7,8 +7,8 @@
     python -m report curves --data ECSSD      the figures alone, as PDF and PNG
     python -m report run checkpoints/cpd_vgg  a training's loss, rate and validation, as a figure
     python -m report records                  docs/records/*.json → docs/reproduction.md
-    python -m report zoo                      all networks: docs/zoo.md, the README's table, and the
-                                              speeds in docs/performance.md
+    python -m report zoo                      all networks: docs/zoo.md, the README's table, the
+                                              speeds in docs/performance.md, docs/export.md's table
     python -m report explain --config u2netp --official --input photo.jpg
                                               what a network has inside while it makes a map
 

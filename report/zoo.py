@@ -1,8 +1,8 @@
 """The table of networks: what each is, what it costs, and what is shown of it.
 
 ``python -m report zoo`` writes it from recipes, tests, records and measured speeds: whole as
-docs/zoo.md, some of its columns between two markers of README.md. The speeds have a table of their
-own in docs/performance.md.
+docs/zoo.md, some of its columns between two markers of README.md. The speeds have tables of their
+own in docs/performance.md, and the exports in docs/export.md.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from utils.origin import changes_maps
 from utils.paths import CONFIGS, DOCS, ROOT
 from utils.schema import sides
 
-from . import speeds
+from . import exports, inference, speeds
 from .records import differences, is_trained, read_records
 from .tables import piped
 
@@ -260,18 +260,25 @@ def documents(networks: Sequence[Entry]) -> dict[Path, str]:
     """The pages that hold the table or the speeds → what they say now."""
     return {DOCS / "zoo.md": _HEAD + table(networks, COLUMNS, "../"),
             ROOT / "README.md": filled(ROOT / "README.md", "zoo", table(networks, SHORT)),
-            DOCS / "performance.md": filled(DOCS / "performance.md", "speeds",
-                                             speeds.table(speeds.read_speeds()))}
+            DOCS / "export.md": filled(DOCS / "export.md", "exports",
+                                       exports.table(exports.read_exports())),
+            DOCS / "performance.md": filled(
+                DOCS / "performance.md", "inference", inference.table(inference.read_inference()),
+                filled(DOCS / "performance.md", "speeds", speeds.table(speeds.read_speeds())))}
 
 
-def filled(path: Path, name: str, content: str) -> str:
+def filled(path: Path, name: str, content: str, text: str | None = None) -> str:
     """A page with this content between the markers of that name.
+
+    Args:
+        text: of the page, where it is not what the file holds.
 
     Raises:
         UserError: the page has not both markers.
     """
     begin, end = (f"<!-- {name}: {word} -->\n" for word in ("begin", "end"))
-    before, first, rest = path.read_text(encoding="utf-8").partition(begin)
+    text = path.read_text(encoding="utf-8") if text is None else text
+    before, first, rest = text.partition(begin)
     _, second, after = rest.partition(end)
     if not first or not second:
         raise UserError(f"{path} lacks the line {(end if first else begin).strip()}; the table "

@@ -27,9 +27,10 @@ if TYPE_CHECKING:  # scoring, which asks for the commit, does without torch
     import torch
     from omegaconf import DictConfig
 
-#: What reproduce.py, ``benchmarks.train --save`` and ``python -m report records`` write: a record
-#: must not make the next one say that the code was changed.
-_WRITTEN = ("docs/records", "docs/reproduction.md", "docs/benchmarks.json")
+#: What reproduce.py, the benchmarks' ``--save``, the test of every export and ``python -m report
+#: records`` write: a record must not make the next one say that the code was changed.
+_WRITTEN = ("docs/records", "docs/reproduction.md", "docs/benchmarks.json", "docs/exports.json",
+            "docs/inference.json")
 #: Keys of these groups change maps, but for those that begin as the second ones do.
 _GROUPS = ("model.", "data.", "test.", "weights.")
 _IDLE = ("data.root", "data.workers", "data.cache", "data.train", "data.edge_train", "data.mask",

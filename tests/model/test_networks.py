@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 import model
+from tests.model.calm import keep_positive, settle, size_of
 from tests.model.reference import unfilled_network
 from tests.model.released import RELEASED, Released
 from utils.config import load_config
@@ -191,26 +192,11 @@ def test_every_released_key_has_exactly_one_place(golden_network):
 
 @pytest.fixture(scope="module", params=VALUES)
 def random_network(request) -> tuple[Released, model.Network]:
-    """A network whose batch norms keep most features positive. Ordinary random weights amplify
-    rounding until it decides the output, which is then no measure of anything."""
+    """A network whose batch norms keep most features positive, see ``keep_positive``."""
     torch.manual_seed(0)
     released = RELEASED[request.param]
     in_torch = model.network_class(request.param).in_torch
-    network = model.build(request.param, **in_torch | released.thin).train()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.constant_(module.weight, 0.1)
-            nn.init.constant_(module.bias, 0.3)
-    return released, network
-
-
-def size_of(network: model.Network, more: int = 0, wider: int = 0) -> tuple[int, int]:
-    """Height and width, in pixels, of an image that is about ``more`` higher than the smallest and
-    ``wider`` wider, as far as the network takes such images."""
-    if network.fixed_side:
-        return network.fixed_side, network.fixed_side
-    side, step = network.smallest_side, network.multiple
-    return tuple(-(-(side + extra) // step) * step for extra in (more, wider))
+    return released, keep_positive(model.build(request.param, **in_torch | released.thin).train())
 
 
 @pytest.fixture(scope="module")
@@ -245,13 +231,7 @@ def test_gradients_reach_every_parameter_and_are_finite(random_network, gradient
 def evaluation_network(random_network, gradients) -> tuple[Released, model.Network]:
     """The network in evaluation mode, with batch norms that have seen one batch."""
     released, network = random_network
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
-    torch.manual_seed(0)
-    with torch.no_grad():
-        network.train()(torch.randn(2, 3, *size_of(network, 32, 32)))
-    return released, network.eval()
+    return released, settle(network)
 
 
 def distance(outputs: dict, expected: dict) -> dict[str, float]:

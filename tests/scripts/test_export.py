@@ -120,7 +120,7 @@ def test_a_file_that_differs_is_not_kept(trained, tmp_path, monkeypatch, capsys)
         run = right(path, kind)
         return lambda images: (run(images)[0], run(images)[1] + 0.002)
 
-    monkeypatch.setattr(export_script, "runner", wrong)
+    monkeypatch.setattr(engine.export, "runner", wrong)
     assert export(trained, tmp_path / "net.pt", "--format", "torchscript") == 2
     error = capsys.readouterr().err
     assert "differs by 0.002 from the network's, which is more than 0.001" in error

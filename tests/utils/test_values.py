@@ -19,7 +19,7 @@ from utils.schema import kind_of, options
 from utils.values import YAML_BYTES, read_json, read_word, read_yaml
 
 TEXTS = [key for key, _ in options() if kind_of(key) is str]
-LISTS = [key for key, _ in options() if kind_of(key) == list[str]]
+LISTS = [key for key, option in options() if kind_of(key) == list[str] and not option.choices]
 
 #: What YAML would make something else of.
 TRAPS = ["2024_05_01", "on", "null", "~", "1e3", "0x10", "010", "12:30:45", "2024-05-01", "true",
