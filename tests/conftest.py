@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib.util
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -45,6 +47,11 @@ def golden(shared):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.folder = shared / "golden"
+    # Networks share trunks, whose large tensors take long to fill.
+    fill = module.golden_tensor
+    kept = functools.lru_cache(128)(fill)
+    module.golden_tensor = lambda key, shape: kept(key, tuple(shape)) \
+        if math.prod(shape) > 100_000 else fill(key, shape)
     return module
 
 

@@ -23,7 +23,7 @@ from utils.config import load_config
 from utils.schema import DataConfig
 
 #: Two validations, of which the second follows on a step more.
-VALIDATED = ("val.data=[TINY-TE]", "train.steps=3", "train.batch=5")
+VALIDATED = ("val.data=[TINY-TE]", "train.board=[hparams]", "train.steps=3", "train.batch=5")
 
 
 def trained_in(root: Path, sets: Path, *more: str) -> Path:

@@ -62,7 +62,7 @@ def test_a_resumed_run_ends_with_the_same_weights(made_sets, runs, three_epochs)
 #: Everything that a checkpoint has to hold beside weights: an average, a plateau, parts, bf16, and
 #: the random numbers of dropout.
 RICH = ["model.name=tracer_vgg", "model.options={trunk: vgg16, width: 0.0625, widths: [8, 8, 8]}",
-        "loss.name=tracer", "loss.variant=paper", "data.edges=mask",
+        "loss.name=tracer", "loss.variant=paper", "data.edges=mask", "optim.name=adam",
         "data.size=64", "train.ema=0.9", "optim.schedule=plateau", "optim.patience=1",
         "train.accumulate=2", "train.precision=bf16", "val.fraction=0.2", "optim.warmup=3"]
 
