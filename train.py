@@ -14,7 +14,6 @@ origin.json (command, commit, versions), log.csv, TensorBoard events, and final/
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import tempfile
 import time
@@ -22,41 +21,35 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
 import model
 from data import Pair
 from data.fingerprint import fingerprint
 from data.joint import find_edge_pairs
-from data.loader import evaluation_loader, training_loader
-from data.masks import mask_of
+from data.loader import training_loader
 from data.native import require_one_by_one, require_sizes
 from data.split import codings_of, find_data
 from engine.checkpoint import checkpoint_to_resume, require_same_pairs
 from engine.contents import part_of, require_alike
-from engine.embeddings import Embeddings
 from engine.forecast import forecast
 from engine.log import NoLog, RunLog
 from engine.norm import synchronise
 from engine.optimizer import add_l1, clip_gradients
 from engine.precision import Precision
-from engine.prediction import forward, maps_of
-from engine.run import Run, Validated, is_trained
+from engine.run import Run, is_trained
 from engine.seed import set_seed
 from engine.step import StepResult
 from engine.summary import print_summary
+from engine.validation import validate
 from engine.views import require_views
-from metrics import Evaluator
 from report.board import Board, remove_board, require_board
 from report.picture import batch_grid
-from scoring.folders import known_pixels
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, reports_errors
 from utils.files import write_text
 from utils.lock import locked
-from utils.option import NATIVE
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS
 from utils.stop import stop_signals
@@ -296,49 +289,6 @@ def show(run: Run, validation: list[Pair]) -> None:
     if board and run.world.main:
         Board(run.folder, run.config, run.progress.step, run.tested, run.loader.data.usual_size,
               run.validated).write()
-
-
-def validate(network: nn.Module, pairs: list[Pair], run: Run) -> Validated:
-    """The maps that test.py would write for ``pairs``, scored as eval.py would score them, and
-    with val.watch=loss their mean ``loss``; each process predicts its share of them."""
-    config, world, with_loss = run.config, run.world, run.config.val.watch == "loss"
-    world.share_buffers(network)
-    evaluator, total, not_finite = Evaluator(measures=("MAE", "F")), 0.0, []
-    embeddings = Embeddings(network, len(pairs), config.data,
-                            "projector" in config.train.board)
-    if mine := range(len(pairs))[world.rank::world.size]:
-        chosen = [pairs[n] if with_loss else
-                  Pair(pairs[n].name, pairs[n].image, size=pairs[n].size) for n in mine]
-        precision = Precision(config.test.precision, run.precision.device)
-        # A loss that counts pixels over a batch is to count each image's, as in training.
-        size = 1 if with_loss and config.data.size == NATIVE else config.test.batch
-        for batch in evaluation_loader(chosen, config.data, size, precision.device,
-                                       run.objective.targets if with_loss else ()):
-            numbers = [mine[index] for index in batch["index"]]
-            with embeddings.of(numbers, batch["image"]):
-                logits, loss = forward(network, batch, precision,
-                                       run.objective if with_loss else None,
-                                       flip=config.test.flip, scales=config.test.scales)
-            total += loss * len(batch["name"])
-            not_finite += [] if math.isfinite(loss) else batch["name"]
-            maps = maps_of(logits, batch, config.test.resize, config.test.minmax,
-                           config.test.align_corners, config.test.bytes == "cut")
-            for number, saliency in zip(numbers, maps, strict=True):
-                # The number names the map, as two sets may share a stem.
-                evaluator.update(str(number),
-                                 *known_pixels(saliency, mask_of(pairs[number])))
-    evaluator.flush()
-    evaluators, totals, names, points = zip(*world.gather(
-        (evaluator, total, not_finite, embeddings.points)), strict=True)
-    if names := [name for share in names for name in share]:
-        raise UserError(f"the validation's loss is not finite on the images {', '.join(names)}, so "
-                        "no weights are better than others. Where a mask or its edges are empty, "
-                        "loss.variant=paper is finite (TRACER); val.watch=MAE needs no loss.")
-    for share in evaluators[1:]:
-        evaluators[0].merge(share)
-    scores = evaluators[0].compute() | ({"loss": sum(totals) / len(pairs)} if with_loss else {})
-    return Validated(run.progress.step, pairs, scores, evaluators[0], embeddings.stage,
-                     {number: point for share in points for number, point in share.items()})
 
 
 if __name__ == "__main__":

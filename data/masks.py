@@ -119,6 +119,13 @@ class Mask:
     void: np.ndarray | None = None
     remark: str = ""
 
+    def known(self, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A map (H, W) and its truth, both (1, N) of the N pixels that are not void where some
+        are."""
+        if self.void is None:
+            return prediction, self.values
+        return prediction[~self.void][None], self.values[~self.void][None]
+
 
 def mask_of(pair: Pair, part: str = "mask") -> Mask:
     """The mask of a pair, or another of its files that is one; see ``read_mask``."""

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from data.affixes import NONE, Affix
 from data.decode import upright_size
-from data.masks import Mask, mask_of
+from data.masks import mask_of
 from data.pairing import Pair, assign
 from data.sizes import Size, turned
 from metrics import CORE, MEASURES, PROFILES, Evaluator
@@ -109,13 +109,6 @@ def read_truth(pair: Pair) -> np.ndarray:
         UnreadableError: a file that does not decode, or not as the coding of its set.
     """
     return mask_of(pair).values
-
-
-def known_pixels(prediction: np.ndarray, mask: Mask) -> tuple[np.ndarray, np.ndarray]:
-    """A map and its truth, uint8 (H, W), or (1, N) of the N pixels that are not void."""
-    if mask.void is None:
-        return prediction, mask.values
-    return prediction[~mask.void][None], mask.values[~mask.void][None]
 
 
 def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
@@ -248,7 +241,7 @@ def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
         _require_fitting(path, prediction.shape[::-1], truth.shape[::-1], resize)
         if resized:
             prediction = cv2.resize(prediction, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        prediction, truth = known_pixels(prediction, mask)
+        prediction, truth = mask.known(prediction)
         if not truth.size:
             raise UnreadableError(f"{pair.mask}: all pixels are void")
         return LoadedPair(pair.name, digest, prediction, truth, resized, remark=mask.remark)

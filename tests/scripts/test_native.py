@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 import engine.predictor
+import engine.validation
 import test as test_script
-import train as train_script
 from tests.small_runs import equal, train, weights
 from utils.maps import read_map
 
@@ -61,7 +61,7 @@ def test_maps_are_those_of_images_one_by_one_at_their_own_sizes(alike, runs, tmp
 
 def test_a_validation_scores_each_map_with_its_own_mask(alike, runs, monkeypatch):
     """Batches of one size are not in the pairs' order."""
-    monkeypatch.setattr(train_script, "maps_of", lambda logits, batch, *_: (
+    monkeypatch.setattr(engine.validation, "maps_of", lambda logits, batch, *_: (
         read_map(alike / f"TINY-TE/masks/{name}.png") for name in batch["name"]))
     assert train(alike, *NATIVE, "train.steps=1", "val.data=[TINY-TE]") == 0
     assert torch.load(runs / "trial/best.pt", weights_only=True)["at"]["best"] == 0

@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -243,6 +244,15 @@ def test_a_stop_while_testing_goes_on(again, reproduce, monkeypatch, capsys):
     assert times["train"] is None and times["test"] is None and times["eval"] is not None
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Ctrl-C interrupts, also where pytest runs in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_stale_maps_are_gone_before_new_ones_are_made(again, reproduce, monkeypatch):
     """A kill would leave them among the new ones, and the origin would be that of the new."""
     monkeypatch.setattr(test_script, "save_map", lambda *_: os.kill(os.getpid(), signal.SIGINT))
