@@ -13,6 +13,26 @@ from utils.values import read_json
 Rows = dict[str, dict[str, dict]]
 
 
+def read_rows(path: Path, command: str) -> object:
+    """What a file of rows holds; an empty dict where the file is missing.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as rows of {command}: {error}") from None
+
+
+def lacking(row: object, keys: Mapping[str, type]) -> list[str]:
+    """The keys that a row has not, or not of their types."""
+    return [key for key, kind in keys.items()
+            if not isinstance(row, dict) or not isinstance(row.get(key), kind)]
+
+
 def read_kept(path: Path, keys: Mapping[str, type], command: str) -> Rows:
     """The rows; none where the file is missing.
 
@@ -23,23 +43,17 @@ def read_kept(path: Path, keys: Mapping[str, type], command: str) -> Rows:
     Raises:
         UserError: the file cannot be read, or a row has not all of ``keys``.
     """
-    try:
-        rows = read_json(path)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as rows of {command}: {error}") from None
-    for name, parts in _items(rows):
-        for part, row in _items(parts):
-            lacking = [key for key, kind in keys.items()
-                       if not isinstance(row, dict) or not isinstance(row.get(key), kind)]
-            if lacking:
-                raise UserError(f"{path}: the row {name!r}, {part!r} lacks {', '.join(lacking)}; "
+    rows = read_rows(path, command)
+    for name, parts in items(rows):
+        for part, row in items(parts):
+            if missing := lacking(row, keys):
+                raise UserError(f"{path}: the row {name!r}, {part!r} lacks {', '.join(missing)}; "
                                 f"make it anew with {command}")
     return rows
 
 
-def _items(value: object) -> list[tuple]:
+def items(value: object) -> list[tuple]:
+    """Key and value of a table; of what is none, itself under no key."""
     return list(value.items()) if isinstance(value, dict) else [("", value)]
 
 

@@ -14,8 +14,8 @@ from utils.errors import UserError
 from utils.files import write_text
 from utils.origin import short_commit
 from utils.paths import DOCS
-from utils.values import read_json
 
+from .kept import items, lacking, read_rows
 from .tables import piped
 
 PATH = DOCS / "benchmarks.json"
@@ -27,6 +27,7 @@ KEYS = {"size": str, "batch": int, "training": dict, "inference": dict, "memory"
         "commit": str}
 #: The parts of a step, in order.
 STEP = ("data", "forward", "backward", "update")
+_COMMAND = "python -m benchmarks.train --save FILE"
 _SIDES = ("plain", "here", "ratio")
 #: Where and when a row was measured.
 _SESSION = ("date", "commit", "machine", "cores", "device", "torch")
@@ -38,22 +39,16 @@ def read_speeds(path: Path = PATH) -> dict[str, dict]:
     Raises:
         UserError: the file cannot be read, or a row has not all of ``KEYS``.
     """
-    try:
-        rows = read_json(path)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as speeds: {error}") from None
-    for name, row in rows.items() if isinstance(rows, dict) else [("", rows)]:
-        lacking = [key for key, kind in KEYS.items()
-                   if not isinstance(row, dict) or not isinstance(row.get(key), kind)]
-        lacking += [f"{key}.{side}" for key, sides in
+    rows = read_rows(path, _COMMAND)
+    for name, row in items(rows):
+        missing = lacking(row, KEYS)
+        missing += [f"{key}.{side}" for key, sides in
                     {"training": _SIDES, "inference": _SIDES, "seconds": STEP}.items()
-                    for side in sides if key not in lacking
+                    for side in sides if key not in missing
                     and not isinstance(row[key].get(side), float)]
-        if lacking:
-            raise UserError(f"{path}: the row {name!r} lacks {', '.join(lacking)}; measure it anew "
-                            "with python -m benchmarks.train --save FILE")
+        if missing:
+            raise UserError(f"{path}: the row {name!r} lacks {', '.join(missing)}; measure it anew "
+                            f"with {_COMMAND}")
     return rows
 
 

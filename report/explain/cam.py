@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from utils.errors import UserError, nearest
 
-from .look import tensors_in
+from .look import feature_maps_in
 
 INSTALL = "pip install grad-cam"
 #: --method → its class in the library. Left out are Ablation-CAM, which divides by the score, and
@@ -164,9 +164,9 @@ class _Tapped(nn.Module):
 
 
 def _replaced(output: object, replace: Callable[[Tensor], Tensor]) -> object:
-    """What a layer gives, with each feature map replaced, in the order of ``tensors_in``."""
+    """What a layer gives, with each feature map replaced, in the order of ``feature_maps_in``."""
     if isinstance(output, Tensor):
-        return replace(output) if tensors_in(output) else output
+        return replace(output) if feature_maps_in(output) else output
     if isinstance(output, Mapping):
         return {key: _replaced(value, replace) for key, value in output.items()}
     if isinstance(output, (list, tuple)):

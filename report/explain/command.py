@@ -17,7 +17,7 @@ from utils.maps import require_writable_names
 from utils.world import World
 
 from .cam import INSTALL, Layer, cam_of, is_installed, method
-from .look import Look, deepest, joined, look, named_layer, principal_components, stages_of
+from .look import Look, joined, look, named_layer, principal_components, stages_of
 from .sheet import TILE, Tile, cam_on, coloured, grey, save_sheet
 from .target import OBJECT, Target, weights_of
 
@@ -51,7 +51,7 @@ def explain(args: argparse.Namespace) -> None:
         tiles = [Tile(photo, "input", _size(seen.saliency)),
                  Tile(grey(seen.saliency), "map", output)]
         if kind is not None:
-            name = args.layer or deepest(seen.layers)
+            name = args.layer or predictor.network.deepest_stage()
             region = target.region(pair, seen.saliency)
             layer = Layer(name, layers[name], len(seen.layers.get(name, ())))
             cam, share = explained(predictor, seen, kind, layer, region)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from data import Pair
 from engine.predictor import Predictor
-from engine.summary import parts_of
+from engine.summary import parts_of, tensors_in
 from utils.errors import UserError
 
 _SHOWN_NAMES = 5  # of layers that are called nearly as a word
@@ -62,7 +62,7 @@ def _watched(network: nn.Module, layers: Mapping[str, nn.Module], seen: Look) ->
     def keep(name: str) -> Callable:
         def hook(_: nn.Module, args: tuple, output: object) -> None:
             if not seen.outputs and name not in seen.layers:
-                seen.layers[name] = [x.float().clone() for x in tensors_in(output)]
+                seen.layers[name] = [x.float().clone() for x in feature_maps_in(output)]
         return hook
 
     def end(_: nn.Module, args: tuple, outputs: dict[str, Tensor]) -> None:
@@ -78,15 +78,10 @@ def _watched(network: nn.Module, layers: Mapping[str, nn.Module], seen: Look) ->
             hook.remove()
 
 
-def tensors_in(output: object) -> list[Tensor]:
+def feature_maps_in(output: object) -> list[Tensor]:
     """The feature maps (N, C, h, w) in what a layer gives: itself, or those in a list, a tuple or
     a dict, such as the branches of octave convolutions."""
-    if isinstance(output, Tensor):
-        return [output] if output.ndim == 4 and output.is_floating_point() else []
-    if isinstance(output, Mapping):
-        output = list(output.values())
-    return [x for part in output for x in tensors_in(part)] \
-        if isinstance(output, (list, tuple)) else []
+    return [x for x in tensors_in(output) if x.ndim == 4 and x.is_floating_point()]
 
 
 def stages_of(network: nn.Module) -> dict[str, nn.Module]:
@@ -113,19 +108,6 @@ def named_layer(network: nn.Module, name: str) -> nn.Module:
     nearly = f"nearest: {', '.join(near[:_SHOWN_NAMES])}; " if near else ""
     raise UserError(f"--layer {name}: {type(network).__name__} has no layer of this name; {nearly}"
                     f"its stages: {', '.join(stages_of(network))}")
-
-
-def deepest(layers: Mapping[str, list[Tensor]]) -> str:
-    """The trunk's last stage: of those with the smallest maps, the last that is called.
-
-    Raises:
-        UserError: none gives feature maps.
-    """
-    sides = {name: maps[0].shape[-2:].numel() for name, maps in layers.items() if maps}
-    if not sides:
-        raise UserError("none of the network's stages gives feature maps; name a layer that does "
-                        "with --layer")
-    return [name for name, side in sides.items() if side == min(sides.values())][-1]
 
 
 def joined(maps: list[Tensor]) -> Tensor:

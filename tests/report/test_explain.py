@@ -14,12 +14,11 @@ from model.base import Network
 from report.explain.cam import METHODS, Layer, cam_of, method
 from report.explain.look import (
     Look,
-    deepest,
+    feature_maps_in,
     joined,
     named_layer,
     principal_components,
     stages_of,
-    tensors_in,
 )
 from report.explain.sheet import TILE, Tile, cam_on, coloured, save_sheet
 from report.explain.target import Target, weights_of
@@ -114,11 +113,6 @@ def test_stages_are_the_trunks_or_the_networks_own():
     thin = model.build("ras_v2", trunk="vgg16", width=0.0625)
     assert list(stages_of(thin)) == [f"trunk.{stage}" for stage in (
         "conv1", "conv2", "conv3", "conv4", "conv5", "pool5")]
-    maps = {"a": [torch.zeros(1, 1, 8, 8)], "list": [], "b": [torch.zeros(1, 1, 2, 4)],
-            "c": [torch.zeros(1, 1, 4, 2)], "d": [torch.zeros(1, 1, 4, 4)]}
-    assert deepest(maps) == "c"
-    with pytest.raises(UserError, match="--layer"):
-        deepest({"list": []})
 
 
 def test_unknown_layers_are_answered_with_near_names():
@@ -133,7 +127,7 @@ def test_unknown_layers_are_answered_with_near_names():
 
 def test_branches_become_one_layer():
     first, second = torch.rand(1, 2, 4, 6), torch.rand(1, 3, 2, 3)
-    features = joined(tensors_in({"a": [first], "b": (second, "word", torch.rand(3))}))
+    features = joined(feature_maps_in({"a": [first], "b": (second, "word", torch.rand(3))}))
     assert features.shape == (5, 4, 6) and torch.equal(features[:2], first[0])
     assert torch.equal(features[2:, ::2, ::2], second[0])
 

@@ -42,7 +42,7 @@ def test_rows_are_kept_until_their_recipe_is_measured_again(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    ("{", "cannot be read as speeds"), ("[]", "lacks size, batch"),
+    ("{", "cannot be read as rows of"), ("[]", "lacks size, batch"),
     (json.dumps({"wssa": ROW | {"training": {"plain": 1.0}, "torch": None}}),
      r"the row 'wssa' lacks torch, training\.here, training\.ratio;"),
 ])
@@ -88,7 +88,7 @@ def test_only_what_recipes_give_is_kept(words, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("file", "message"), [
-    ("none/speeds.json", "no folder .*none"), ("speeds.json", "cannot be read as speeds")])
+    ("none/speeds.json", "no folder .*none"), ("speeds.json", "cannot be read as rows of")])
 def test_a_file_that_cannot_be_kept_is_an_error_before_anything_is_measured(
         tmp_path, monkeypatch, capsys, file, message):
     monkeypatch.setattr(benchmark, "in_a_process", None)
