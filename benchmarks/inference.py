@@ -6,12 +6,12 @@
 
 Each runtime is a process of its own, and runs the same network with the same random weights. First
 the network alone: batches of ``test.batch``, then images one by one. Then end to end, as test.py
-does it: made photos of 400×300 are decoded, resized, predicted, and their maps written, first all
-of them in batches, then one by one by ``engine.Predictor``. Calls before those that are timed warm
-up. The command prints a Markdown row for each: images a second, the ratio to torch in float32, the
-median and the 95th percentile of one image's milliseconds, the peak memory of the process, and how
-far its logits are from those of torch in float32. A runtime that is not installed is named and left
-out.
+does it: made photos of 400×300 are decoded, resized, predicted, and their maps written, first in
+batches, where the start of the loader's processes is left out, then one by one by
+``engine.Predictor``. Calls before those that are timed warm up. The command prints a Markdown row
+for each: images a second, the ratio to torch in float32, the median and the 95th percentile of one
+image's milliseconds, the peak memory of the process, and how far its logits are from those of torch
+in float32. A runtime that is not installed is named and left out.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ from .train import name_of
 
 PACKAGES = tuple(dict.fromkeys(runtime.package for runtime in RUNTIMES.values()))
 WARM_UP = 2  # calls that are not timed
+LONG_ENOUGH = 8  # seconds of the network alone, beside which the loader's start varies little
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -134,17 +135,29 @@ def measure(path: Path, overrides: list[str], name: str, runs: int, folder: Path
     batches = seconds(predict, [images] * (max(1, runs // 4) + WARM_UP))
     singles = seconds(predict, [single] * (runs + WARM_UP))
     photos = sorted((folder / "images").iterdir())
-    ends = seconds(partial(write_maps, predictor, folder=folder),
-                   [photos[:batch]] * WARM_UP + [photos])
+    rate = end_to_end(partial(write_maps, predictor, folder=folder), photos,
+                      batch / float(np.median(batches)))
     end_singles = seconds(partial(write_map, predictor, folder=folder),
                           (photos * (runs + WARM_UP))[:runs + WARM_UP])
     network_alone, whole = 1000 * np.array(singles), 1000 * np.array(end_singles)
-    return {"images": {"model": batch / float(np.median(batches)), "end": len(photos) / ends[0]},
+    return {"images": {"model": batch / float(np.median(batches)), "end": rate},
             "latency": {"model": float(np.median(network_alone)), "end": float(np.median(whole))},
             "slow": {"model": float(np.percentile(network_alone, 95)),
                      "end": float(np.percentile(whole, 95))},
             "memory": peak_mib(torch.device("cpu")), "threads": torch.get_num_threads(),
             "size": str(config.data.size), "batch": batch, "logits": predict(single).numpy()}
+
+
+def end_to_end(predict: Callable[[list[Path]], object], photos: list[Path], rate: float) -> float:
+    """Photos a second, from file to file. Of the photos once and of them many times, the difference
+    is taken: what is done once, such as the start of the loader's processes, does not count.
+
+    Args:
+        rate: of the network alone, images a second, by which it is chosen how many they are.
+    """
+    times = 1 + max(1, round(LONG_ENOUGH * rate / len(photos)))
+    once, often = seconds(predict, [photos[:1]] * WARM_UP + [photos, photos * times])
+    return (times - 1) * len(photos) / (often - once)
 
 
 def write_maps(predictor: Predictor, photos: list[Path], folder: Path) -> None:

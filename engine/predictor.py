@@ -16,7 +16,7 @@ from data.decode import original_size, rgb_of, upright_size
 from data.layers import decode_photo, finish, squash
 from data.loader import collate, evaluation_loader
 from data.native import require_sizes_of
-from utils.device import select_device, set_threads
+from utils.device import keep_freed_memory, select_device, set_threads
 from utils.errors import UserError, note_once
 from utils.maps import to_bytes, to_unit
 from utils.option import NATIVE
@@ -66,6 +66,8 @@ class Predictor:
         if self.config.threads is not None:
             set_threads(self.config.threads)
         self.precision = Precision(precision or self.config.test.precision, _device(device))
+        if self.precision.device.type == "cpu":
+            keep_freed_memory()
         require_views(self.config)
         self.network = self.precision.place(trained.build()).eval()
 

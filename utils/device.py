@@ -66,11 +66,10 @@ def set_threads(wanted: int | None) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what a training step frees for the next step (CPU, Linux).
+    """Let glibc keep what a step or a prediction frees for the next (CPU, Linux).
 
     By default every large tensor is mapped from and returned to the kernel, which must zero its
-    pages each time. `python -m benchmarks.train --without memory` measures what that costs: 8 % of
-    a training step of CPD-VGG in the last run on two cores. Without glibc this does nothing.
+    pages each time. docs/performance.md says what that costs. Without glibc this does nothing.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
