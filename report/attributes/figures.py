@@ -32,14 +32,15 @@ def draw_groups(dataset: str, measure: str, means: Sequence[Mapping],
     Args:
         means: records of ``group_means``.
         numbers: method → number, which gives it its look; those of the records, in their order.
-        zero: draw the line of no difference.
+        zero: the records are of the advantages of a method; the line of no difference is drawn.
     """
     own = [record for record in means if record["measure"] == measure]
     names = list(dict.fromkeys(record["attribute"] for record in own))
     methods = [name for name in numbers if any(r["method"] == name for r in own)]
     with settings(f"{dataset} groups {measure}"):
-        drawing, panels = _sheet(f"{one_line(dataset)}: {measure} by quartile and by flag",
-                                 names, keys=len(methods))
+        what = f"advantage in {measure}" if zero else measure
+        drawing, panels = _sheet(f"{one_line(dataset)}: {what} by quartile and by flag", names,
+                                 keys=len(methods))
         limits = _limits([value for r in own for value in (r["low"], r["high"])] + [0] * zero)
         for panel, name in zip(panels, names, strict=True):
             of_name = [record for record in own if record["attribute"] == name]
@@ -54,9 +55,9 @@ def draw_groups(dataset: str, measure: str, means: Sequence[Mapping],
             if zero:
                 panel.axhline(0, color=INK, linewidth=0.7)
         _legend(drawing, methods, numbers)
-    what = f"Mean {measure} of the images of each quartile of an attribute, or of each flag, " \
-           "with its 95 % bootstrap interval; below each its median value."
-    return Figure(f"quartiles_{measure}", f"{measure} by attribute", what, drawing)
+    return Figure(f"quartiles_{measure}", f"{what} by attribute",
+                  f"Mean {what} of the images of each quartile of an attribute, or of each flag, "
+                  "with its 95 % bootstrap interval; below each its median value.", drawing)
 
 
 def draw_scatter(dataset: str, method: str, number: int, measure: str, scores: Scores,
@@ -98,7 +99,7 @@ def _sheet(title: str, names: Sequence[str], keys: int = 0):
     head = _HEAD + 0.2 * math.ceil(keys / _COLUMNS)
     width, height = _COLUMNS * _PANEL[0], rows * _PANEL[1] + head
     drawing = matplotlib.figure.Figure(figsize=(width, height))
-    drawing.text(0.07 * _PANEL[0] / width, 1 - 0.08 / height, title, fontsize=10, va="top")
+    drawing.text(0.02 * _PANEL[0] / width, 1 - 0.08 / height, title, fontsize=10, va="top")
     panels = []
     for place, name in enumerate(names):
         row, column = divmod(place, _COLUMNS)
