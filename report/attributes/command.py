@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from metrics import CORE, PROFILES
 from utils.errors import UserError, list_problems, nearest
 from utils.files import written_whole
 from utils.paths import RESULTS
 
+from ..methods import Method, SetScores
 from ..table import require_format
 from ..tables import csv_text, print_table, require_own_files, write, write_all
-
-if TYPE_CHECKING:
-    from ..methods import Method, SetScores
-    from .kept import SetAttributes
-    from .output import Report
+from .analysis import advantages, correlations, group_means
+from .kept import SetAttributes, file_stem, kept_path, read_attributes
+from .output import (
+    FORMATS,
+    STRONGEST,
+    Report,
+    attribute_rows,
+    correlations_tables,
+    differences_table,
+    group_tables,
+    printed,
+    strongest_table,
+)
 
 FIGURES = ("pdf", "png", "svg")
 MEASURES = ("MAE", "maxF", "Sm")
@@ -55,8 +62,6 @@ def run(args: argparse.Namespace, score: Callable[[], tuple[list[SetScores], int
         UserError: unknown measures, methods or formats; files that cannot be written.
     """
     _require(args)
-    from .output import FORMATS, Report
-
     sets, refused = score()
     _require_methods(args.compare, sets)
     report = Report()
@@ -97,10 +102,7 @@ def _require_methods(compared: Sequence[str] | None, sets: Sequence[SetScores]) 
 def _tell(args: argparse.Namespace, scores: SetScores, folder: Path,
           report: Report) -> Iterator[Path]:
     """Print and write what there is on a set; gives the files' paths."""
-    from .analysis import correlations, group_means
-    from .output import attribute_rows, correlations_tables, group_tables, strongest_table
-
-    attributes = _attributes(args, scores, folder)
+    attributes = _attributes(args, scores)
     yield _write(folder / "attributes.csv", csv_text(attribute_rows(attributes)))
     measures, name = _measures(args.measures, scores), scores.name
     correlated, means = [], []
@@ -121,11 +123,9 @@ def _tell(args: argparse.Namespace, scores: SetScores, folder: Path,
         yield from _draw(args.formats, scores, attributes, means, folder)
 
 
-def _attributes(args: argparse.Namespace, scores: SetScores, folder: Path) -> SetAttributes:
-    from .kept import read_attributes
-
+def _attributes(args: argparse.Namespace, scores: SetScores) -> SetAttributes:
     start = time.perf_counter()
-    kept_in = folder.with_name(f"{folder.name}.json")
+    kept_in = kept_path(args.out, scores.name)
     attributes = read_attributes(scores.pairs, PROFILES[args.profile], kept_in)
     kept = len(attributes.values) - attributes.computed
     print(f"{scores.name}: attributes of {len(attributes.values)} images"
@@ -139,9 +139,7 @@ def _attributes(args: argparse.Namespace, scores: SetScores, folder: Path) -> Se
 def _compare(args: argparse.Namespace, scores: SetScores, attributes: SetAttributes,
              methods: Sequence[Method], folder: Path, report: Report) -> Iterator[Path]:
     """Where the first of two methods beats the second."""
-    from .analysis import advantages, correlations, group_means
-    from .figures import draw_groups
-    from .output import STRONGEST, differences_table
+    from .figures import draw_groups  # Matplotlib, which a run without figures does without
 
     a, b = (method.name for method in methods)
     measures, title = _measures(args.measures, scores), f"{a} against {b}"
@@ -188,8 +186,6 @@ def _figure(figure, kinds: Sequence[str], stem: Path) -> Iterator[Path]:
 def _records(report: Report, dataset: str, folder: Path, parts: dict[str, list[dict]],
              stem: str = "") -> Iterator[Path]:
     """Take records into the report, and write each part as a CSV file."""
-    from .output import printed
-
     for part, records in parts.items():
         report.add(part, dataset, records)
         name = f"{stem}_{part.removeprefix('difference_')}" if stem else part
@@ -208,11 +204,6 @@ def _measures(wanted: Sequence[str] | None, scores: SetScores) -> list[str]:
 
 def _folders(out: Path, sets: Sequence[SetScores]) -> list[Path]:
     return [out / name for name in distinct(file_stem(scores.name) for scores in sets)]
-
-
-def file_stem(name: str) -> str:
-    """A name that may be part of a file's."""
-    return re.sub(r"[^\w.+-]", "_", name).lstrip(".") or "_"
 
 
 def distinct(names: Iterable[str]) -> list[str]:

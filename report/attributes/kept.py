@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -97,6 +98,17 @@ def read_attributes(pairs: Sequence[Pair], profile: Profile, path: Path) -> SetA
     return SetAttributes(values, sum(part.is_new for part in measured),
                          [*_notes(pairs, values), *(part.problem for part in measured
                                                     if part.problem)])
+
+
+def kept_path(folder: Path, dataset: str) -> Path:
+    """The file that keeps the attributes of a data set, in ``results/_attributes`` or where else
+    they go. Sets whose names give the same file share it."""
+    return folder / f"{file_stem(dataset)}.json"
+
+
+def file_stem(name: str) -> str:
+    """A name that may be part of a file's."""
+    return re.sub(r"[^\w.+-]", "_", name).lstrip(".") or "_"
 
 
 def definitions() -> str:

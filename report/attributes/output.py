@@ -12,6 +12,7 @@ from metrics import lower_is_better
 from ..tables import Table, cells, csv_text, latex_file, markdown
 from .analysis import ranked
 from .kept import SetAttributes
+from .statistics import FEWEST
 from .table import ATTRIBUTES
 
 STRONGEST = 3  # attributes of each measure that are printed
@@ -79,7 +80,7 @@ def strongest_table(dataset: str, correlated: Sequence[Mapping],
                       for record in [r for r in own if r["measure"] == measure][:STRONGEST]])
     return Table(f"{dataset}: the attributes that scores hang on most",
                  ["method", "measure", "attribute", "Spearman", "Pearson", "lowest values", "mean",
-                  "highest values", "mean"], lines, words=3, notes=_notes(correlated))
+                  "highest values", "mean"], lines, words=3, notes=_notes(correlated, any(lines)))
 
 
 def _strong_line(record: Mapping, means: Sequence[Mapping]) -> list:
@@ -91,8 +92,11 @@ def _strong_line(record: Mapping, means: Sequence[Mapping]) -> list:
                  first["values"], f"{first['mean']:.4f}", last["values"], f"{last['mean']:.4f}")
 
 
-def _notes(correlated: Sequence[Mapping]) -> list[str]:
+def _notes(correlated: Sequence[Mapping], defined: bool = True) -> list[str]:
     images = max((record["images"] for record in correlated), default=0)
+    if not defined:
+        return [f"no correlation is defined: {images} images are fewer than {FEWEST}, or neither "
+                "scores nor attributes vary"]
     notes = ["scores are of single images, so the mean of maxF is not the maxF of the set's curve"]
     if images > 2:
         notes.append(f"of {images} images without any connection, 95 of 100 correlations are "

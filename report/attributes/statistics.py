@@ -81,8 +81,13 @@ def _group(attribute: Attribute, values: np.ndarray, members: np.ndarray) -> Gro
     if attribute.kind == FLAG:
         label = "yes" if low else "no"
     else:
-        label = f"{low:.3g}" if low == high else f"{low:.3g} – {high:.3g}"
+        label = brief(low) if low == high else f"{brief(low)} – {brief(high)}"
     return Group(label, low, high, float(np.median(own)), members)
+
+
+def brief(value: float) -> str:
+    """Three digits; four decimals of what is smaller than 0.001."""
+    return f"{value:.4f}" if 0 < value < 0.001 else f"{value:.3g}"
 
 
 def mean_interval(scores: np.ndarray) -> np.ndarray:

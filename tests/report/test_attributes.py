@@ -203,6 +203,23 @@ def test_another_size_changes_attributes_by_no_more_than_the_docs_tell(scale):
                          else ATTRIBUTES[name].stable)} == set()
 
 
+def test_values_do_not_depend_on_where_arrays_lie_in_memory():
+    """Else figures would differ from one run to the next."""
+    image, mask = draw_pair(np.random.default_rng(2))
+    mask = mask > 0
+    room = np.empty(image.size + 64, np.uint8)
+    for offset in (1, 8, 13, 24, 33, 60):
+        moved = room[offset:offset + image.size].reshape(image.shape)
+        moved[...] = image
+        for attribute in ATTRIBUTES.values():
+            arrays = {"image": image, "mask": mask, "given": mask}
+            first = attribute.compute(*(arrays[name] for name in attribute.needs))
+            arrays["image"] = moved
+            assert attribute.compute(*(arrays[name] for name in attribute.needs)) == first
+    masks = [np.pad(mask, (0, n))[:mask.shape[0], :mask.shape[1]] for n in range(6)]
+    assert len({shape.complexity(np.pad(own, 1)) for own in masks}) == 1
+
+
 def test_the_docs_have_the_table():
     assert definitions_table() in (DOCS / "attributes.md").read_text(encoding="utf-8")
     assert SIDE == 256
