@@ -5,6 +5,7 @@
     python -m report page                     results/<method>/<set>/ → results/report.html
     python -m report page --pred maps/WSSA/ECSSD --gt ECSSD/ground_truth_mask
     python -m report curves --data ECSSD      the figures alone, as PDF and PNG
+    python -m report attributes --data ECSSD  what is hard about the images, and for which method
     python -m report run checkpoints/cpd_vgg  a training's loss, rate and validation, as a figure
     python -m report records                  docs/records/*.json → docs/reproduction.md
     python -m report zoo                      all networks: docs/zoo.md, the README's table, the
@@ -12,9 +13,9 @@
     python -m report explain --config u2netp --official --input photo.jpg
                                               what a network has inside while it makes a map
 
-table reads results/scores.json. page and curves score maps as eval.py does, and need neither a
-checkpoint nor a recipe; what is wrong with maps is listed, and shown on the page, and the exit
-status is 0 only when every map could be scored.
+table reads results/scores.json. page, curves and attributes score maps as eval.py does, and need
+neither a checkpoint nor a recipe; what is wrong with maps is listed, and shown on the page, and the
+exit status is 0 only when every map could be scored.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from utils.files import written_whole
 from utils.paths import DOCS, RESULTS, absolute_spec
 from utils.stop import terminable
 
+from .attributes import command as attributes_command
 from .methods import SetScores, score_sets
 from .recipes import Recipes
 from .records import document, read_records
@@ -40,6 +42,7 @@ from .table import print_report, require_format
 from .tables import require_own_files, write
 
 FORMATS = ("pdf", "png", "svg")  # of figures
+SCORING = ("page", "curves", "attributes")  # commands that score maps
 
 
 @reports_errors
@@ -52,14 +55,15 @@ def main(argv: list[str] | None = None) -> int:
     explains = words[:1] == ["explain"]
     keys = split_overrides([word for word in words if explains or word.startswith("data.")])[1]
     args = _parser().parse_args([word for word in words if word not in keys])
-    if args.command in ("page", "curves"):
+    if args.command in SCORING:
         settle(args, keys)
     elif explains:
         args.overrides = keys
     elif keys:
-        raise UserError(f"{keys[0]}: {args.command} reads no masks; page and curves do")
-    commands = {"table": _table, "page": _page, "curves": _curves, "run": _run,
-                "records": _records, "zoo": _zoo, "explain": _explain}
+        raise UserError(f"{keys[0]}: {args.command} reads no masks; {', '.join(SCORING)} do")
+    commands = {"table": _table, "page": _page, "curves": _curves,
+                "attributes": lambda args: attributes_command.run(args, lambda: _score(args, None)),
+                "run": _run, "records": _records, "zoo": _zoo, "explain": _explain}
     if refused := commands[args.command](args):
         raise UserError(f"{refused} scores are not given, because the maps or masks above are "
                         "missing, too many or unusable; mend them, or score the others with "
@@ -169,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
                                               "sets with ranks and averages, what was scored")
     page = commands.add_parser("page", help="an HTML page with scores, curves and all pictures")
     curves = commands.add_parser("curves", help="curves and distributions as figures for papers")
+    attributes = commands.add_parser("attributes", help="which attributes of images, such as size "
+                                     "or contrast of the object, cost which method most")
+    attributes_command.add_arguments(attributes)
     run = commands.add_parser("run", help="a run of train.py as a figure: loss terms, learning "
                                           "rate, validation")
     records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
@@ -176,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
                                     "and the tables of README.md and docs/performance.md")
     _add_explain(commands.add_parser("explain", help="a sheet of each image: its map, the side "
                                      "outputs, the trunk's stages, and what decided"))
-    for command in (table, page, curves):
+    for command in (table, page, curves, attributes):
         add_choice(command)
         command.add_argument("--methods", nargs="+", action="extend", metavar="NAME",
                              help="only these methods, in this order")
@@ -185,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
                              help="whose reported numbers a method is held against, a name in "
                                   "configs/ or a YAML file (default: the recipe that is called "
                                   "like the method, else the one that test.py ran)")
-    for command in (page, curves):
+    for command in (page, curves, attributes):
         add_maps(command)
         add_names(command)
         command.set_defaults(pred=RESULTS)

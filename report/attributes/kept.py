@@ -1,0 +1,216 @@
+"""Attributes of a set's images, computed once: a file keeps them for the same photos and masks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from data import Pair, decode_image
+from data.decode import original_size
+from data.sizes import nearly
+from metrics.profiles import Profile
+from scoring import read_truth
+from utils.errors import UserError
+from utils.files import write_text
+from utils.images import UnreadableError, stored_shape
+from utils.machine import cores
+from utils.values import read_json
+
+from .table import ATTRIBUTES, SIDE, measure
+
+Values = dict[str, float]  # attribute → value, NaN where the image does not have it
+_DEFINITIONS = ("shape.py", "appearance.py", "table.py")
+
+
+@dataclass
+class SetAttributes:
+    """Attributes of a set's images.
+
+    Attributes:
+        values: image → attribute → value, of the images whose mask can be read; all attributes are
+            keys, and NaN are those that an image does not have.
+        computed: number of images that were not kept.
+        notes: sentences on what is left out.
+    """
+
+    values: dict[str, Values]
+    computed: int
+    notes: list[str] = field(default_factory=list)
+
+    def column(self, name: str, images: Sequence[str]) -> np.ndarray:
+        """An attribute of these images, float64 (N,); NaN of an image that has no values."""
+        return np.array([self.values[image][name] if image in self.values else math.nan
+                         for image in images], dtype=np.float64)
+
+
+@dataclass
+class _Measured:
+    """Attributes of an image, the key that they are kept under, if they are, and what is wrong with
+    its files."""
+
+    key: str = ""
+    values: Values | None = None
+    is_new: bool = False
+    problem: str = ""
+
+
+def read_attributes(pairs: Sequence[Pair], profile: Profile, path: Path) -> SetAttributes:
+    """The attributes of all pairs, on all cores, of those that ``path`` does not keep; it keeps
+    them afterwards.
+
+    They are kept under a digest of what photo and mask hold, never of their paths or times, so
+    that a set may lie elsewhere and a file that changed is measured again. Another version of the
+    definitions measures all anew.
+
+    Args:
+        profile: what counts as foreground in a mask.
+        path: JSON; one that is missing or damaged keeps nothing.
+
+    Raises:
+        UserError: ``path`` cannot be written.
+    """
+    version = definitions()
+    kept = _read(path, version)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # else OpenCV starts threads inside those that measure
+    try:
+        with ThreadPoolExecutor(cores()) as pool:
+            measured = list(tqdm(pool.map(lambda pair: _measure(pair, profile, kept), pairs),
+                                 total=len(pairs), unit="image", desc="attributes", disable=None,
+                                 leave=False))
+    finally:
+        cv2.setNumThreads(threads)
+    if new := {part.key: part.values for part in measured
+               if part.is_new and part.key}:
+        _write(path, version, kept | new)
+    values = {pair.name: part.values for pair, part in zip(pairs, measured, strict=True)
+              if part.values is not None}
+    return SetAttributes(values, sum(part.is_new for part in measured),
+                         [*_notes(pairs, values), *(part.problem for part in measured
+                                                    if part.problem)])
+
+
+def kept_path(folder: Path, dataset: str) -> Path:
+    """The file that keeps the attributes of a data set, in ``results/_attributes`` or where else
+    they go. Sets whose names give the same file share it."""
+    return folder / f"{file_stem(dataset)}.json"
+
+
+def file_stem(name: str) -> str:
+    """A name that may be part of a file's."""
+    return re.sub(r"[^\w.+-]", "_", name).lstrip(".") or "_"
+
+
+def definitions() -> str:
+    """Tells apart versions of the definitions: of their source text, and of OpenCV."""
+    digest = hashlib.blake2b(cv2.__version__.encode(), digest_size=16)
+    for name in _DEFINITIONS:
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    return digest.hexdigest()
+
+
+def _measure(pair: Pair, profile: Profile, kept: dict[str, Values]) -> _Measured:
+    try:
+        photo, problem = _photo_bytes(pair)
+        key = _key(pair, photo, profile)
+        if key in kept:
+            return _Measured(key, kept[key], problem=problem)
+        truth = read_truth(pair)
+    except UnreadableError as error:
+        return _Measured(problem=f"no attributes: {error}")
+    image = None
+    if photo:
+        try:
+            image = _photo(pair, truth.shape)
+        except UnreadableError as error:
+            problem = f"without the attributes of its photo: {error}"
+    values = measure(image, truth > profile.foreground_above)
+    # Of a photo with a problem nothing is kept, so that the problem is told again.
+    return _Measured("" if problem else key, values, True, problem)
+
+
+def _photo_bytes(pair: Pair) -> tuple[bytes, str]:
+    """The photo's file; empty where there is none, or with a sentence where it cannot be read."""
+    if pair.image is None:
+        return b"", ""
+    try:
+        return pair.image.read_bytes(), ""
+    except OSError as error:
+        return b"", f"without the attributes of its photo: {pair.image}: {error.strerror}"
+
+
+def _photo(pair: Pair, size: tuple[int, int]) -> np.ndarray:
+    """The photo, RGB uint8, large ones smaller already.
+
+    Raises:
+        UnreadableError: it does not decode, or has other proportions than its mask of ``size``.
+    """
+    photo = decode_image(pair.image, SIDE)
+    width, height = original_size(photo)
+    if not nearly(size, (height, width)):
+        raise UnreadableError(f"{pair.image} is {width}×{height}, its mask {size[1]}×{size[0]}")
+    return np.asarray(photo)
+
+
+def _key(pair: Pair, photo: bytes, profile: Profile) -> str:
+    """Digest of what decides the attributes: what the files hold, how the mask is turned, coded
+    and cut."""
+    turn = stored_shape(pair.image) if photo else None  # the mask follows its image
+    coding = pair.codings.get("mask")
+    words = f"{turn} {coding.key if coding else ''} {profile.foreground_above}"
+    try:
+        mask = pair.mask.read_bytes()
+    except OSError as error:
+        raise UnreadableError.of(pair.mask, error) from None
+    digest = hashlib.blake2b(digest_size=16)
+    for content in (words.encode(), photo, mask):
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()
+
+
+def _notes(pairs: Sequence[Pair], values: dict[str, Values]) -> list[str]:
+    """Which images lack which attributes, because they have no photo or no object."""
+    notes = []
+    if bare := sum(pair.image is None for pair in pairs):
+        names = ", ".join(attribute.name for attribute in ATTRIBUTES.values() if attribute.of_photo)
+        which = "no image has a photo" if bare == len(pairs) else f"{bare} images have no photo"
+        notes.append(f"{which}, so these attributes are left out: {names}; --data and --root name "
+                     "sets with photos")
+    if empty := sum(math.isnan(own["size"]) for own in values.values()):
+        notes.append(f"{empty} images have no object: they count only for attributes of the whole "
+                     "photo")
+    return notes
+
+
+def _read(path: Path, version: str) -> dict[str, Values]:
+    """What a file keeps of this version of the definitions; nothing of a damaged file, which is
+    made anew."""
+    try:
+        content = read_json(path)
+        rows = content["images"] if content["version"] == version else {}
+        return {key: {name: math.nan if row[name] is None else float(row[name])
+                      for name in ATTRIBUTES} for key, row in rows.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _write(path: Path, version: str, kept: dict[str, Values]) -> None:
+    lines = [f'"{key}": ' + json.dumps({name: None if math.isnan(value) else value
+                                        for name, value in kept[key].items()})
+             for key in sorted(kept)]
+    text = f'{{"version": "{version}",\n"images": {{\n' + ",\n".join(lines) + "\n}}\n"
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise UserError(f"cannot keep attributes in {path}: {error.strerror}; --out names another "
+                        "folder") from None

@@ -1,0 +1,199 @@
+"""What is printed and saved of a set's attributes: tables for people, records for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from metrics import lower_is_better
+
+from ..tables import Table, cells, csv_text, latex_file, markdown
+from .analysis import ranked
+from .kept import SetAttributes
+from .statistics import FEWEST
+from .table import ATTRIBUTES
+
+STRONGEST = 3  # attributes of each measure that are printed
+
+
+@dataclass
+class Report:
+    """All that is saved: tables, and the same numbers as records, part → list of mappings."""
+
+    tables: list[Table] = field(default_factory=list)
+    records: dict[str, list[dict]] = field(default_factory=dict)
+
+    def add(self, part: str, dataset: str, records: Sequence[Mapping]) -> None:
+        """Records of a data set, which is named in each."""
+        self.records.setdefault(part, []).extend({"dataset": dataset} | r for r in records)
+
+
+def as_csv(report: Report) -> str:
+    """A line for each number; the column ``part`` names the kind of its record."""
+    return csv_text([{"part": part} | printed(record)
+                     for part, records in report.records.items() for record in records])
+
+
+def as_json(report: Report) -> str:
+    records = {part: [{key: None if is_nan(value) else value for key, value in record.items()}
+                      for record in records] for part, records in report.records.items()}
+    notes = list(dict.fromkeys(note for table in report.tables for note in table.notes))
+    return json.dumps(records | {"notes": notes}, indent=1) + "\n"
+
+
+#: A file's extension → the report in its format.
+FORMATS: dict[str, Callable[[Report], str]] = {
+    ".md": lambda report: "\n".join(map(markdown, report.tables)),
+    ".tex": lambda report: latex_file(report.tables), ".csv": as_csv, ".json": as_json}
+
+
+def printed(record: Mapping) -> dict:
+    """A record for a CSV file: six digits; empty where a number is not defined."""
+    return {key: number(value) if isinstance(value, float) else value
+            for key, value in record.items()}
+
+
+def number(value: float) -> str:
+    """Six digits; empty for NaN."""
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+def is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def attribute_rows(attributes: SetAttributes) -> list[dict]:
+    """A row for each image: ``image`` and all attributes."""
+    return [printed({"image": image} | values) for image, values in attributes.values.items()]
+
+
+def strongest_table(dataset: str, correlated: Sequence[Mapping],
+                    means: Sequence[Mapping]) -> Table:
+    """For each method and measure the attributes that it hangs on most."""
+    lines = []
+    for method in dict.fromkeys(record["method"] for record in correlated):
+        own = ranked([record for record in correlated if record["method"] == method])
+        measures = dict.fromkeys(r["measure"] for r in correlated if r["method"] == method)
+        lines.append([_strong_line(record, means) for measure in measures
+                      for record in [r for r in own if r["measure"] == measure][:STRONGEST]])
+    return Table(f"{dataset}: the attributes that scores hang on most",
+                 ["method", "measure", "attribute", "Spearman", "Pearson", "lowest values", "mean",
+                  "highest values", "mean"], lines, words=3, notes=_notes(correlated, any(lines)))
+
+
+def _strong_line(record: Mapping, means: Sequence[Mapping]) -> list:
+    same = [group for group in means if all(group[key] == record[key]
+                                            for key in ("method", "measure", "attribute"))]
+    first, last = same[0], same[-1]
+    return cells(record["method"], record["measure"], ATTRIBUTES[record["attribute"]].label,
+                 signed(record["spearman"]), signed(record["pearson"]),
+                 first["values"], f"{first['mean']:.4f}", last["values"], f"{last['mean']:.4f}")
+
+
+def _notes(correlated: Sequence[Mapping], defined: bool = True) -> list[str]:
+    images = max((record["images"] for record in correlated), default=0)
+    if not defined:
+        return [f"no correlation is defined: {images} images are fewer than {FEWEST}, or neither "
+                "scores nor attributes vary"]
+    notes = ["scores are of single images, so the mean of maxF is not the maxF of the set's curve"]
+    if images > 2:
+        notes.append(f"of {images} images without any connection, 95 of 100 correlations are "
+                     f"within ±{1.96 / math.sqrt(images - 1):.2f}")
+    return notes
+
+
+def correlations_tables(dataset: str, correlated: Sequence[Mapping]) -> list[Table]:
+    """For each method, all attributes with all measures."""
+    tables = []
+    for method in dict.fromkeys(record["method"] for record in correlated):
+        own = [record for record in correlated if record["method"] == method]
+        measures = list(dict.fromkeys(record["measure"] for record in own))
+        lines = []
+        for name in dict.fromkeys(record["attribute"] for record in own):
+            of_name = [record for record in own if record["attribute"] == name]
+            lines.append(cells(ATTRIBUTES[name].label, str(of_name[0]["images"]),
+                               *(signed(record[kind]) for record in of_name
+                                 for kind in ("spearman", "pearson"))))
+        tables.append(Table(f"{dataset}, {method}: correlation of attributes and scores",
+                            ["attribute", "images", *(f"{measure} {kind}" for measure in measures
+                                                      for kind in ("Spearman", "Pearson"))],
+                            [lines], notes=_notes(own)))
+    return tables
+
+
+def group_tables(dataset: str, means: Sequence[Mapping]) -> list[Table]:
+    """For each method, mean scores by quartile and by flag."""
+    tables = []
+    for method in dict.fromkeys(record["method"] for record in means):
+        own = [record for record in means if record["method"] == method]
+        measures = list(dict.fromkeys(record["measure"] for record in own))
+        groups = []
+        for name in dict.fromkeys(record["attribute"] for record in own):
+            of_name = [record for record in own if record["attribute"] == name]
+            groups.append([cells(ATTRIBUTES[name].label, same[0]["values"], str(same[0]["images"]),
+                                 *map(interval, same))
+                           for k in dict.fromkeys(record["group"] for record in of_name)
+                           for same in [[r for r in of_name if r["group"] == k]]])
+        tables.append(Table(f"{dataset}, {method}: scores by attribute",
+                            ["attribute", "values", "images", *measures], groups, words=2,
+                            notes=["mean score of the images by quartile of the attribute, equal "
+                                   "values together, or by flag; in brackets its 95 % interval "
+                                   "(bootstrap over the group's images)"]))
+    return tables
+
+
+def differences_table(a: str, b: str, dataset: str, correlated: Sequence[Mapping],
+                      means: Sequence[Mapping], most: int | None = None) -> Table:
+    """Where A beats B: attributes by how much the difference hangs on them.
+
+    Args:
+        most: attributes of each measure that are shown; None for all.
+    """
+    groups = []
+    for measure in dict.fromkeys(record["measure"] for record in correlated):
+        lines = []
+        for record in ranked([r for r in correlated if r["measure"] == measure])[:most]:
+            same = [group for group in means if group["measure"] == measure
+                    and group["attribute"] == record["attribute"]]
+            lines.append(cells(measure, ATTRIBUTES[record["attribute"]].label,
+                               signed(record["spearman"]), signed(record["pearson"]),
+                               same[0]["values"], interval(same[0], sign=True),
+                               same[-1]["values"], interval(same[-1], sign=True)))
+        groups.append(lines)
+    errors = [m for m in dict.fromkeys(r["measure"] for r in correlated) if lower_is_better(m)]
+    turned = f"; of {', '.join(errors)}, where less is better, {b} − {a}" if errors else ""
+    images = max((record["images"] for record in correlated), default=0)
+    return Table(f"{dataset}: where {a} beats {b}, {images} images",
+                 ["measure", "attribute", "Spearman", "Pearson", "lowest values", "advantage",
+                  "highest values", "advantage"], groups, words=2,
+                 notes=[f"advantage: mean of {a} − {b}{turned}; above 0 {a} is better; in brackets "
+                        "its 95 % interval (bootstrap over the group's images)",
+                        f"a positive correlation: the more of the attribute, the better {a} does "
+                        f"against {b}"])
+
+
+def interval(record: Mapping, sign: bool = False) -> str:
+    """``0.0592 [0.0551, 0.0634]``."""
+    form = "+.4f" if sign else ".4f"
+    return f"{record['mean']:{form}} [{record['low']:{form}}, {record['high']:{form}}]"
+
+
+def signed(value: float) -> str:
+    """A correlation with two digits; a dash where it is not defined."""
+    return "–" if math.isnan(value) else f"{value:+.2f}"
+
+
+def definitions_table() -> str:
+    """The table of attributes as Markdown, for docs/attributes.md."""
+    lines = ["| attribute | | of | formula | unit | stable within | source |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]
+    for attribute in ATTRIBUTES.values():
+        of = " and ".join(dict.fromkeys({"given": "mask"}.get(name, name)
+                                        for name in attribute.needs)).replace("image", "photo")
+        stable = f"{attribute.stable:g}" if attribute.kind == "number" and not attribute.counts \
+            else f"{attribute.stable:.1%} of images change"
+        lines.append(f"| `{attribute.name}` | {attribute.sentence} | {of} | {attribute.formula} | "
+                     f"{attribute.unit or attribute.kind} | {stable} | {attribute.source} |")
+    return "\n".join(lines) + "\n"
