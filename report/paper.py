@@ -1,0 +1,386 @@
+"""``python -m report table --layout paper``: a paper's table, methods × (data sets × measures).
+
+What stands in it is decided here; ``paper_formats`` writes it. Rows are methods that were scored,
+and methods whose numbers a recipe reports. Best and second best are of each column, as printed.
+A number takes no part in that, and has a sign, where it cannot be held against the others: it is
+of a part of the images, follows other definitions, or nobody has verified it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from data.catalog import canonical, same_set
+from metrics import MEASURES, PROFILES
+from scoring.scores import Row, earlier_of, measures_of
+from utils.errors import UserError, list_problems, nearest
+from utils.origin import short_commit
+from utils.recipes import recipe_path
+from utils.schema import ReportedNumber
+
+from .comparison import is_partial
+from .labels import Label, read_labels
+from .protocols import PROTOCOLS, same_definition
+from .recipes import Recipe, Recipes
+from .standings import marks
+from .tables import images_text
+
+LAYOUTS = ("report", "paper")
+COLUMNS = ("maxF", "wF", "Sm", "MAE")
+DASH, PUBLISHED, UNRANKED = "–", "†", "‡"
+_DIGITS = (2, 6)
+_VENUE = re.compile(r",\s*([^,]+\s(?:19|20)\d\d)(?:,|$)")
+#: Options that the other layout does not take, with their defaults.
+_OWN = {"columns": None, "published": None, "venue": None, "digits": 3, "allow_partial": False}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A cell: ``text`` as printed, such as .936, and the number itself, None where it is missing.
+
+    Attributes:
+        mark: best, second best, or nothing.
+        unranked: whether it takes no part in best and second best.
+    """
+
+    text: str = DASH
+    value: float | None = None
+    mark: str = ""
+    unranked: bool = False
+
+
+@dataclass
+class PaperRow:
+    """A row: a method's numbers, set by set.
+
+    Attributes:
+        published: whether the numbers are those that a recipe reports.
+        sources: a line for each thing that a reader has to know to trace the numbers.
+        doubts: (reason, number in words) of those that are not ranked.
+    """
+
+    label: Label
+    venue: str
+    published: bool
+    numbers: list[Number] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    doubts: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class PaperTable:
+    """A paper's table. Every row has a number for each set and each measure of it, in order."""
+
+    profile: str
+    sets: list[str]
+    measures: list[str]
+    rows: list[PaperRow]
+
+    @property
+    def has_venues(self) -> bool:
+        return any(row.venue for row in self.rows)
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        return [(name, measure) for name in self.sets for measure in self.measures]
+
+    def notes(self) -> list[str]:
+        """Sentences below the table."""
+        notes = ["best in bold, second best underlined"] if len(self.rows) > 1 else []
+        if any(row.published for row in self.rows):
+            notes.append(f"{PUBLISHED} numbers as published, not scored anew")
+        doubts: dict[str, list[str]] = {}
+        for row in self.rows:
+            for reason, words in row.doubts:
+                doubts.setdefault(reason, []).append(f"{row.label.text} {words}")
+        notes += [f"{UNRANKED} {reason}, so not ranked: {'; '.join(numbers)}"
+                  for reason, numbers in doubts.items()]
+        if missing := [words for row in self.rows if (words := self._missing(row))]:
+            notes.append(f"{DASH} no number: {'; '.join(missing)}")
+        return notes
+
+    def _missing(self, row: PaperRow) -> str:
+        lacking: dict[str, list[str]] = {}
+        for (name, measure), number in zip(self.columns, row.numbers, strict=True):
+            if number.value is None:
+                lacking.setdefault(name, []).append(measure)
+        return ", ".join(f"{row.label.text} on {name}" + (
+            "" if len(measures) == len(self.measures) else f" in {' '.join(measures)}")
+            for name, measures in lacking.items())
+
+    def provenance(self) -> list[str]:
+        """Lines on where the numbers are from; no path of this machine is among them."""
+        head = [f"profile {self.profile}: {PROFILES[self.profile].source}"]
+        return head + [f"{row.label.text}{f' {PUBLISHED}' * row.published}, {line}"
+                       for row in self.rows for line in row.sources]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``report table`` that are of this layout."""
+    add = parser.add_argument
+    add("--layout", choices=LAYOUTS, default="report",
+        help="paper: one table for a paper, methods × (sets × measures), saved as .tex, .md, .csv "
+             "or .xlsx (default: report, all tables)")
+    add("--sets", nargs="+", action="extend", dest="data", metavar="SET", help="the same as --data")
+    add("--columns", nargs="+", action="extend", metavar="MEASURE",
+        help=f"of --layout paper: the measures of each set (default: {' '.join(COLUMNS)})")
+    add("--published", nargs="+", action="extend", metavar="RECIPE[=LABEL]",
+        help="of --layout paper: rows of the numbers that recipes report, marked with †; they "
+             "stand before the others")
+    add("--venue", nargs="+", action="extend", metavar="NAME=TEXT",
+        help="of --layout paper: where a method or recipe of a row was published (default: as its "
+             "recipe says); --venue none leaves the column out")
+    add("--digits", type=int, default=_OWN["digits"], metavar="N",
+        help="of --layout paper: digits after the point (default: 3)")
+    add("--allow-partial", action="store_true",
+        help="of --layout paper: show scores of a part of a set's images too, marked with ‡")
+
+
+def require_layout(args: argparse.Namespace) -> None:
+    """Refuse options that the chosen layout does not take.
+
+    Raises:
+        UserError: names such an option.
+    """
+    if args.layout == "paper":
+        if args.closest:
+            raise UserError("--closest is a table of its own; leave --layout paper out")
+        return
+    for name, default in _OWN.items():
+        if getattr(args, name) != default:
+            raise UserError(f"--{name.replace('_', '-')} is an option of --layout paper; give that "
+                            "too")
+
+
+def paper_table(args: argparse.Namespace, rows: Sequence[Row]) -> PaperTable:
+    """The table that the command line asks for, of the rows of ``results/scores.json``.
+
+    Raises:
+        UserError: names that are unknown, nothing to show, or scores of a part of the images that
+            are not asked for.
+    """
+    low, high = _DIGITS
+    if not low <= args.digits <= high:
+        raise UserError(f"--digits {args.digits}: tables have {low} to {high}")
+    scored = _methods(args, rows)
+    recipes = {label.name: (label, Recipe(recipe_path(label.name)))
+               for label in read_labels("--published", args.published or ())}
+    reported = [number for _, recipe in recipes.values() for number in recipe.reported]
+    mine = [row for row in rows if row["profile"] == args.profile
+            and row["method"] in {label.name for label in scored}]
+    sets = _sets(args.data, [row["dataset"] for row in mine], [n.dataset for n in reported])
+    measures = _measures(args.columns, mine, reported)
+    named = Recipes(args.reported)
+    named.require([label.name for label in scored])
+    venues = _venues(args.venue, [*recipes, *(label.name for label in scored)])
+    table = PaperTable(args.profile, sets, measures, [])
+    for name, (label, recipe) in recipes.items():
+        if not label.given:
+            label = Label.plain(name, (recipe.paper or recipe.name).partition(",")[0])
+        row = PaperRow(label, venues.get(name, venue_of(recipe.paper)), True)
+        table.rows.append(_of_recipe(row, table, recipe, args.digits))
+    for label in scored:
+        # The recipe that made the maps says nothing of where this method was published.
+        recipe = named.of(label.name, None)
+        row = PaperRow(label, venues.get(label.name, venue_of(recipe.paper) if recipe else ""),
+                       False)
+        table.rows.append(_of_scores(row, table, mine, args.digits))
+    if args.venue == ["none"]:
+        table.rows = [replace(row, venue="") for row in table.rows]
+    _require_whole(table, args.allow_partial)
+    _require_numbers(table)
+    _mark(table)
+    return table
+
+
+def venue_of(paper: str) -> str:
+    """Where a recipe's paper was published, ``CVPR 2019``; empty where that does not stand there.
+
+    Args:
+        paper: such as "CPD-VGG, CVPR 2019, arXiv 1904.08739".
+    """
+    match = _VENUE.search(paper)
+    return match[1].strip() if match else ""
+
+
+def _methods(args: argparse.Namespace, rows: Sequence[Row]) -> list[Label]:
+    """The methods that were scored and are to be shown: without ``--methods`` all, but where rows
+    of published numbers were asked for alone."""
+    profiles: dict[str, list[str]] = {}
+    for row in rows:
+        profiles.setdefault(row["method"], []).append(row["profile"])
+    known = [name for name, own in profiles.items() if args.profile in own]
+    labels = read_labels("--methods", args.methods or ([] if args.published else known), profiles)
+    for label in labels:
+        if label.name not in profiles:
+            where = f"; {nearest(label.name, profiles)}" if profiles else ""
+            raise UserError(f"--methods {label.name}: no scores of it are kept{where}; --published "
+                            "RECIPE shows the numbers that a recipe reports")
+        if label.name not in known:
+            raise UserError(f"--methods {label.name}: no scores under the profile {args.profile}; "
+                            f"--profile shows those under {', '.join(set(profiles[label.name]))}")
+    if not labels and not args.published:
+        raise UserError("there are no scores to make a table of; score some maps first, or name "
+                        "recipes with --published")
+    return labels
+
+
+def _sets(given: Sequence[str] | None, scored: Sequence[str],
+          reported: Sequence[str]) -> list[str]:
+    known = list(dict.fromkeys([*scored, *reported]))
+    if not given:
+        return list(dict.fromkeys(scored or reported))
+    names = [canonical(Path(spec).name) for spec in given]
+    for name in names:
+        if not any(same_set(name, each) for each in known):
+            raise UserError(f"--sets {name}: no row has numbers on it; {nearest(name, known)}")
+    return list(dict.fromkeys(names))
+
+
+def _measures(given: Sequence[str] | None, rows: Sequence[Row],
+              reported: Sequence[ReportedNumber]) -> list[str]:
+    published = {PROTOCOLS[number.protocol].measure(number.measure) for number in reported}
+    known = list(dict.fromkeys([*measures_of(rows), *published]))
+    if not given:
+        return [name for name in COLUMNS if name in known] or known
+    every = [column for measure in MEASURES.values() for column in measure.columns]
+    for name in given:
+        if name not in known:
+            why = f"no row has it; eval.py --measures scores it; those that rows have: " \
+                  f"{', '.join(known)}" if name in every else nearest(name, known)
+            raise UserError(f"--columns {name}: {why}")
+    return list(dict.fromkeys(given))
+
+
+def _venues(words: Sequence[str] | None, known: Sequence[str]) -> dict[str, str]:
+    venues = {}
+    for word in words or () if words != ["none"] else ():
+        name, equals, text = word.rpartition("=") if word.rpartition("=")[0] in known \
+            else word.partition("=")
+        if not equals:
+            raise UserError(f"--venue {word}: give NAME=TEXT, such as {known[0]}='CVPR 19'")
+        if name not in known:
+            raise UserError(f"--venue {word}: no row is of {name}; {nearest(name, known)}")
+        venues[name] = text
+    return venues
+
+
+def printed(value: float, digits: int) -> str:
+    """A score as papers print it, without the zero before the point."""
+    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.{digits}f}")
+
+
+def _of_scores(row: PaperRow, table: PaperTable, rows: Sequence[Row], digits: int) -> PaperRow:
+    """The row of a method that was scored."""
+    for name in table.sets:
+        scores = next((each for each in rows if each["method"] == row.label.name
+                       and each["profile"] == table.profile and same_set(each["dataset"], name)),
+                      None)
+        if scores is None:
+            row.numbers += [Number()] * len(table.measures)
+            continue
+        partial = is_partial(scores) or scores["images"] < scores["expected"]
+        row.numbers += [Number(printed(scores[measure], digits), scores[measure], unranked=partial)
+                        if measure in scores else Number() for measure in table.measures]
+        if partial:
+            row.doubts.append(("of a part of the set's images", f"on {name} ({_images(scores)})"))
+        row.sources.append(f"on {name}: {'; '.join(_traced(scores))}")
+    return row
+
+
+def _images(scores: Row) -> str:
+    """``20/1000`` where the score is of a part, also of a set that lies on disk in part."""
+    return images_text(scores) if scores["images"] != scores["expected"] or not is_partial(scores) \
+        else f"{images_text(scores)}, which are not those of the published set"
+
+
+def _traced(scores: Row) -> list[str]:
+    """What is known of a row of scores: images, when and by which code, and what made the maps."""
+    when, origin = scores.get("scored") or {}, scores.get("origin") or {}
+    parts = [f"method {scores['method']}, {_images(scores)} images"]
+    if when:
+        commits = dict.fromkeys(str(each.get("commit", "")) for each in
+                                (when, *earlier_of(scores).values()))
+        parts.append(f"scored {str(when.get('date', ''))[:10]} by commit "
+                     f"{', '.join(map(short_commit, commits))}")
+    if not origin:
+        return [*parts, "who made the maps is not recorded"]
+    checkpoint = "/".join(Path(str(origin.get("checkpoint", ""))).parts[-2:])
+    parts.append(f"maps of {checkpoint}, SHA-256 {str(origin.get('sha256', ''))[:12]}, by commit "
+                 f"{short_commit(str(origin.get('commit', '')))}")
+    if not origin.get("finished"):
+        parts.append("the run that made the maps is unfinished")
+    return parts + ([f"{origin['kept']} maps are of an earlier run"] if origin.get("kept") else [])
+
+
+def _of_recipe(row: PaperRow, table: PaperTable, recipe: Recipe, digits: int) -> PaperRow:
+    """The row of the numbers that a recipe reports. Of several for a cell, a verified one, one
+    that follows the table's definitions, and the first are preferred, in this order."""
+    doubts: dict[tuple[str, str], list[str]] = {}
+    sources: dict[tuple[str, str], list[str]] = {}
+    for name, measure in table.columns:
+        choices = [number for number in recipe.reported if same_set(number.dataset, name)
+                   and PROTOCOLS[number.protocol].measure(number.measure) == measure]
+        if not choices:
+            row.numbers.append(Number())
+            continue
+        best = min(choices, key=lambda number: (not number.verified,
+                                                bool(_foreign(number, table.profile))))
+        text = printed(best.value, min(digits, best.digits))
+        reason = _foreign(best, table.profile) if best.verified else "not verified"
+        if reason:
+            doubts.setdefault((reason, measure), []).append(name)
+        row.numbers.append(Number(text, best.value, unranked=bool(reason)))
+        renamed = f" (there {best.measure})" * (best.measure != measure)
+        source = f"{best.source} (protocol {best.protocol})" + ", not verified" * (
+            not best.verified)
+        sources.setdefault((name, source), []).append(f"{measure} {text}{renamed}")
+    row.doubts += [(reason, f"{measure} on {', '.join(names)}")
+                   for (reason, measure), names in doubts.items()]
+    row.sources += [f"on {name}: recipe {recipe.name}, {', '.join(numbers)} from {source}"
+                    for (name, source), numbers in sources.items()]
+    return row
+
+
+def _foreign(number: ReportedNumber, profile: str) -> str:
+    """Why a reported number cannot be held against scores under a profile; empty where it can."""
+    protocol = PROTOCOLS[number.protocol]
+    same = same_definition(protocol.measure(number.measure), PROFILES[protocol.profile],
+                           PROFILES[profile])
+    return "" if same else f"by other definitions (those of profile {protocol.profile})"
+
+
+def _require_whole(table: PaperTable, allowed: bool) -> None:
+    partial = [f"{row.label.text} {words}" for row in table.rows if not row.published
+               for _, words in row.doubts]
+    if partial and not allowed:
+        raise UserError(list_problems("these scores are of a part of the set's images", partial,
+                                      "Score all images, leave the methods or sets out, or mark "
+                                      "the numbers with --allow-partial."))
+
+
+def _require_numbers(table: PaperTable) -> None:
+    """Refuse rows and columns without any number: a name was hardly meant so."""
+    for row in table.rows:
+        if all(number.value is None for number in row.numbers):
+            raise UserError(f"{row.label.name} has no numbers on {', '.join(table.sets)} in "
+                            f"{' '.join(table.measures)}" + (
+                                "" if row.published else f" under the profile {table.profile}"))
+    for place, (name, measure) in enumerate(table.columns):
+        if all(row.numbers[place].value is None for row in table.rows):
+            raise UserError(f"no row has {measure} on {name} under the profile {table.profile}; "
+                            "leave the set or the column out")
+
+
+def _mark(table: PaperTable) -> None:
+    """Best and second best of each column, as printed."""
+    for place, (_, measure) in enumerate(table.columns):
+        ranked = {str(line): row.numbers[place].text for line, row in enumerate(table.rows)
+                  if row.numbers[place].value is not None and not row.numbers[place].unranked}
+        for line, mark in marks(ranked, measure).items():
+            numbers = table.rows[int(line)].numbers
+            numbers[place] = replace(numbers[place], mark=mark)
