@@ -129,7 +129,9 @@ def by_name(words: Sequence[str], sets: Mapping[str, Sequence[Pair]]) -> list[Im
     for word in words:
         images = known.get(word, [])
         if not images:
-            hint = guess(word, known) or "names are those of the files, without extension"
+            padded = next((name for name in known if name.lstrip("0") == word.lstrip("0")), None)
+            hint = f"did you mean {padded!r}?" if padded else guess(word, known) or \
+                "names are those of the files, without extension"
             raise UserError(f"--images {word}: no such image in {', '.join(sets)}; {hint}")
         if len(images) > 1:
             raise UserError(f"--images {word}: several sets have it; name "

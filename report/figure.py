@@ -164,9 +164,9 @@ def _scored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
 
 def _unscored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
     """The same maps, found but not scored."""
-    jobs, absent = find_jobs(args.pred, args.gt, [absolute_spec(spec) for spec in args.data or ()],
-                             args.root, [label.name for label in labels] or None, names=args.name,
-                             dataset=args.set, words=args.words)
+    jobs, _ = find_jobs(args.pred, args.gt, [absolute_spec(spec) for spec in args.data or ()],
+                        args.root, [label.name for label in labels] or None, names=args.name,
+                        dataset=args.set, words=args.words)
     if not jobs:
         raise UserError(f"no maps in {args.pred} that could be shown, see above")
     decide_codings(jobs, ScoringOptions(measures=("MAE",)).under(args.profile))
@@ -177,12 +177,9 @@ def _unscored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
         listing = list_images(job.maps, job.masks.recursive)
         maps[job.cell], _, notes = assign(listing, job.pairs, args.affix)
         note_once(listing.note, *notes)
-    cells = [*(job.cell for job in jobs), *(absent if labels else ())]  # asked for by name
-    own = list(dict.fromkeys(method for method, _ in cells))
-    if not args.gt:
-        order = _names(args, labels)
-        own.sort(key=lambda method: order.index(method) if method in order else len(order))
-    return Material({job.dataset: job.pairs for job in jobs}, own, maps, [])
+    own = dict.fromkeys(_names(args, labels) if labels and not args.gt else
+                        (job.method for job in jobs))
+    return Material({job.dataset: job.pairs for job in jobs}, list(own), maps, [])
 
 
 def _names(args: argparse.Namespace, labels: Sequence[Label]) -> list[str]:

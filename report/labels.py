@@ -81,6 +81,6 @@ def plain_text(latex: str) -> str:
     text = re.sub(r"\\([a-zA-Z]+)\*?(?![a-zA-Z{])\s?",
                   lambda match: _SYMBOLS.get(match[1], ""), text)
     text = re.sub(r"\\[a-zA-Z]+\*?(?=\{)", "", text)
-    kept = re.sub(r"(?<!\\)[${}]|(?<!\\)[\^_](?=\{|\w)", "", text)
+    kept = re.sub(r"(?<!\\)[${}]|(?<!\\)[\^_](?=[{\w†‡⋆*])", "", text)
     kept = re.sub(r"\\([&%$#_{}])", r"\1", kept).replace("--", "–")
     return one_line(" ".join(re.sub(r"\\[,;: ]|~", " ", kept).split()))

@@ -60,8 +60,7 @@ def draw_mosaic(names: Sequence[str], samples: Sequence[Sample], width: float, d
                 axes = drawing.add_axes((cell.left / whole, 1 - (cell.top + cell.height) / high,
                                          cell.width / whole, cell.height / high))
                 axes.set_axis_off()
-                axes.imshow(_resized(picture, cell), cmap="gray", vmin=0, vmax=255,
-                            aspect="auto", interpolation="none")
+                axes.imshow(_resized(picture, cell), aspect="auto", interpolation="none")
         # The first row has a cell of each name; a picture may be narrower than its column.
         for name, cell in zip(names, cells[0], strict=True):
             room = (cell.height if transpose else (whole - _GAP * dpi * (len(names) - 1))
@@ -85,7 +84,7 @@ def _rows(samples: Sequence[Sample], columns: int, width: int,
     for sample in samples:
         form = sample.shape[0] / sample.shape[1]
         high = max(1, round(room * min(form, _TALLEST)))
-        wide = min(room, max(1, round(high / form)))
+        wide = room if form <= _TALLEST else max(1, round(high / form))
         cells.append([_Cell(round(column * pitch) + (room - wide) // 2, top, wide, high)
                       for column in range(columns)])
         top += high + gap
@@ -109,10 +108,12 @@ def _columns(samples: Sequence[Sample], rows: int, width: int,
 
 
 def _resized(picture: Image.Image, cell: _Cell) -> np.ndarray:
-    """The picture as large as its cell: photos sharply, masks and maps without ringing."""
+    """The picture as large as its cell, uint8 (h, w, 3): photos sharply, masks and maps without
+    ringing."""
     size = cell.width, cell.height
     method = Image.Resampling.LANCZOS if picture.mode == "RGB" else Image.Resampling.BILINEAR
-    return np.asarray(picture if picture.size == size else picture.resize(size, method))
+    resized = picture if picture.size == size else picture.resize(size, method)
+    return np.asarray(resized.convert("RGB"))  # a colour map would round greys otherwise
 
 
 def fitted(text: str, room: float) -> tuple[str, float]:

@@ -61,6 +61,7 @@ class PaperRow:
         published: whether the numbers are those that a recipe reports.
         sources: a line for each thing that a reader has to know to trace the numbers.
         doubts: (reason, number in words) of those that are not ranked.
+        protocols: how the published numbers were made, keys of ``PROTOCOLS``.
     """
 
     label: Label
@@ -69,6 +70,7 @@ class PaperRow:
     numbers: list[Number] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     doubts: list[tuple[str, str]] = field(default_factory=list)
+    protocols: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -115,8 +117,10 @@ class PaperTable:
     def provenance(self) -> list[str]:
         """Lines on where the numbers are from; no path of this machine is among them."""
         head = [f"profile {self.profile}: {PROFILES[self.profile].source}"]
-        return head + [f"{row.label.text}{f' {PUBLISHED}' * row.published}, {line}"
-                       for row in self.rows for line in row.sources]
+        head += [f"{row.label.text}{f' {PUBLISHED}' * row.published}, {line}"
+                 for row in self.rows for line in row.sources]
+        return head + [f"protocol {name}: {PROTOCOLS[name].text}"
+                       for name in sorted(set().union(*(row.protocols for row in self.rows)))]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -335,6 +339,7 @@ def _of_recipe(row: PaperRow, table: PaperTable, recipe: Recipe, digits: int) ->
         if reason:
             doubts.setdefault((reason, measure), []).append(name)
         row.numbers.append(Number(text, best.value, unranked=bool(reason)))
+        row.protocols.add(best.protocol)
         renamed = f" (there {best.measure})" * (best.measure != measure)
         source = f"{best.source} (protocol {best.protocol})" + ", not verified" * (
             not best.verified)
@@ -364,16 +369,19 @@ def _require_whole(table: PaperTable, allowed: bool) -> None:
 
 
 def _require_numbers(table: PaperTable) -> None:
-    """Refuse rows and columns without any number: a name was hardly meant so."""
+    """Refuse rows, sets and measures without any number: a name was hardly meant so."""
     for row in table.rows:
         if all(number.value is None for number in row.numbers):
             raise UserError(f"{row.label.name} has no numbers on {', '.join(table.sets)} in "
                             f"{' '.join(table.measures)}" + (
                                 "" if row.published else f" under the profile {table.profile}"))
-    for place, (name, measure) in enumerate(table.columns):
-        if all(row.numbers[place].value is None for row in table.rows):
-            raise UserError(f"no row has {measure} on {name} under the profile {table.profile}; "
-                            "leave the set or the column out")
+    full = [column for place, column in enumerate(table.columns)
+            if any(row.numbers[place].value is not None for row in table.rows)]
+    for option, names, place in (("--sets", table.sets, 0), ("--columns", table.measures, 1)):
+        for name in names:
+            if name not in {column[place] for column in full}:
+                raise UserError(f"{option} {name}: no row has numbers of it under the profile "
+                                f"{table.profile}; leave it out")
 
 
 def _mark(table: PaperTable) -> None:
