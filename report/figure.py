@@ -27,7 +27,7 @@ from utils.paths import RESULTS, absolute_spec
 from .chosen import ORDERS, Image, by_name, by_order, require_order
 from .labels import Label, read_labels
 from .methods import SetScores, score_sets
-from .paper import printed
+from .paper_rows import printed
 from .tables import require_own_files
 
 FORMATS = ("pdf", "png", "svg")
@@ -157,6 +157,8 @@ def _scored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
         raise UserError("--by chooses among the images that all methods have: mend the maps or "
                         "masks above, or choose among the others with --allow-missing")
     methods = list(dict.fromkeys(method.name for scores in sets for method in scores.methods))
+    if absent := [name for name in _names(args, labels) if name not in methods and not args.gt]:
+        raise UserError(f"--methods: {', '.join(absent)} has no maps of {sets[0].name}")
     return Material({scores.name: scores.pairs for scores in sets}, methods,
                     {(method.name, scores.name): method.maps for scores in sets
                      for method in scores.methods}, sets)

@@ -9,7 +9,7 @@ from pathlib import Path
 from metrics import lower_is_better
 from utils.errors import UserError
 
-from .paper import DASH, PUBLISHED, UNRANKED, Number, PaperTable
+from .paper_rows import DASH, PUBLISHED, UNRANKED, Number, PaperRow, PaperTable
 from .tables import (
     BEST,
     SECOND,
@@ -45,7 +45,7 @@ def as_table(table: PaperTable) -> Table:
     return Table("", [*words, *headings], [lines], words=len(words), notes=table.notes())
 
 
-def _name(row) -> str:
+def _name(row: PaperRow) -> str:
     return f"{row.label.text} {PUBLISHED}" if row.published else row.label.text
 
 

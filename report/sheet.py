@@ -36,15 +36,23 @@ def save_sheet(path: Path, rows: Sequence[Sequence[Tile]],
     """
     sizes = [_size(shape) for shape in shapes]
     pitch = TILE + _GAP
-    texts = [_LINE * max((tile.title != "") + (tile.figures != "") for tile in tiles)
+    # Pixels of each row's titles and of its lines of figures.
+    lines = [tuple(_LINE * any(texts) for texts in zip(*((tile.title, tile.figures)
+                                                         for tile in tiles), strict=True))
              for tiles in rows]
-    high = _GAP + sum(height + text + _GAP for (_, height), text in zip(sizes, texts, strict=True))
+    high = _GAP + sum(height + sum(text) + _GAP
+                      for (_, height), text in zip(sizes, lines, strict=True))
     sheet = Image.new("RGB", (_GAP + pitch * max(map(len, rows)), high), _PAPER)
     pen, top = ImageDraw.Draw(sheet), _GAP
-    for tiles, size, text in zip(rows, sizes, texts, strict=True):
+    for tiles, size, (titles, figures) in zip(rows, sizes, lines, strict=True):
         for column, tile in enumerate(tiles):
-            _paste(sheet, pen, tile, (_GAP + column * pitch, top), size, text)
-        top += text + size[1] + _GAP
+            left, below = _GAP + column * pitch, top + titles + figures
+            _write(pen, (left, top), tile.title, 12, _INK)
+            _write(pen, (left, top + titles), tile.figures, 10, _PALE)
+            if tile.picture is not None:
+                picture = tile.picture.convert("RGB").resize(size, Image.Resampling.BOX)
+                sheet.paste(picture, (left, below))
+        top += titles + figures + size[1] + _GAP
     with written_whole(path, "wb") as file:
         sheet.save(file, "PNG", optimize=True)
 
@@ -55,19 +63,15 @@ def _size(shape: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(scale * shape[1])), max(1, round(scale * shape[0]))
 
 
-def _paste(sheet: Image.Image, pen: ImageDraw.ImageDraw, tile: Tile, place: tuple[int, int],
-           size: tuple[int, int], text: int) -> None:
-    """Put a tile on a sheet, its picture below ``text`` pixels of words."""
-    left, top = place
-    lines = [(words, points, ink) for words, points, ink in ((tile.title, 12, _INK),
-                                                             (tile.figures, 10, _PALE)) if words]
-    for number, (words, points, ink) in enumerate(lines):
-        font = _font(points)
-        pen.text((left, top + text - _LINE * (len(lines) - number)), _fitting(words, font, TILE),
-                 ink, font)
-    if tile.picture is not None:
-        picture = tile.picture.convert("RGB")
-        sheet.paste(picture.resize(size, Image.Resampling.BOX), (left, top + text))
+def _write(pen: ImageDraw.ImageDraw, place: tuple[int, int], text: str, points: int,
+           ink: tuple[int, int, int]) -> None:
+    """Write a line that is no wider than a tile; a longer one loses its beginning."""
+    from .tables import one_line  # with all that tables need, which test.py does without
+
+    font, text = _font(points), one_line(text)  # a file's name may hold anything
+    while font.getlength(text) > TILE and len(text) > 1:
+        text = f"…{text.removeprefix('…')[1:]}"
+    pen.text(place, text, ink, font)
 
 
 @functools.cache
@@ -75,10 +79,3 @@ def _font(points: int) -> ImageFont.FreeTypeFont:
     import matplotlib  # which has a font with it, and takes a while
 
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), points)
-
-
-def _fitting(text: str, font: ImageFont.ImageFont, width: int) -> str:
-    """A text that is at most as wide as this, in pixels; a longer one loses its beginning."""
-    while font.getlength(text) > width and len(text) > 1:
-        text = f"…{text.removeprefix('…')[1:]}"
-    return text

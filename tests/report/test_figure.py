@@ -211,6 +211,8 @@ def test_missing_and_wrong_maps_are_all_named(made, figure, tmp_path, capsys):
     assert not (tmp_path / "f.png").exists()
     assert figure("--by", "worst", "--methods", "bad", "exact") == 2
     assert "mend the maps or masks above" in capsys.readouterr().err
+    assert figure("--by", "worst", "--methods", "none", "exact") == 2
+    assert f"--methods: none has no maps of {SET}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words, message", [

@@ -11,7 +11,8 @@ import sys
 import pytest
 
 from report import __main__ as report_script
-from report.paper import printed, venue_of
+from report.paper import venue_of
+from report.paper_rows import printed
 
 from .made_rows import row
 

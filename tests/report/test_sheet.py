@@ -16,7 +16,7 @@ RED = (200, 0, 0)
 def test_a_sheet_has_a_tile_for_each_picture_in_its_rows_form(tmp_path):
     photo = Image.new("RGB", (40, 20), RED)
     path = tmp_path / "new/sheet.png"
-    save_sheet(path, [[Tile(photo, "a" * 99), Tile(photo, "map", "b" * 99)],
+    save_sheet(path, [[Tile(photo, "a" * 99), Tile(photo, "map", "\udcff\n" * 99)],
                       [Tile(photo), Tile(None, "none")]], [(20, 40), (40, 40)])
     sheet = np.asarray(Image.open(path))
     red = (sheet == RED).all(axis=-1)
@@ -39,8 +39,8 @@ def rows(monkeypatch) -> list:
 
 def test_samples_carry_their_names_and_columns_their_method(tmp_path, rows):
     photo, grey = Image.new("RGB", (40, 20)), Image.new("L", (40, 20))
-    samples = [SheetRow("0001", photo, grey), SheetRow("b/0002", photo.resize((10, 30)), grey, grey)]
-    path = save_samples(tmp_path / "a.png", samples, "cpd_vgg")
+    narrow = SheetRow("b/0002", photo.resize((10, 30)), grey, grey)
+    path = save_samples(tmp_path / "a.png", [SheetRow("0001", photo, grey), narrow], "cpd_vgg")
     assert path == tmp_path / "a.png"
     assert rows == [([
         [("input", "0001", True), ("ground truth", "", False), ("cpd_vgg", "", True),
