@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of --layout paper: the measures of each set (default: {' '.join(COLUMNS)})")
     add("--published", nargs="+", action="extend", metavar="RECIPE[=LABEL]",
         help="of --layout paper: rows of the numbers that recipes report, marked with †; they "
-             "stand before the others")
+             "stand before those of --methods, and without these alone")
     add("--venue", nargs="+", action="extend", metavar="NAME=TEXT",
         help="of --layout paper: where a method or recipe of a row was published (default: as its "
              "recipe says); --venue none leaves the column out")
