@@ -67,6 +67,11 @@ def _problem(latex: str) -> str:
         return "has a line break"
     if unescaped := re.search(r"[&%#]", bare):
         return f"has a bare {unescaped[0]}; LaTeX sets it as \\{unescaped[0]}"
+    # Keys of citations may have underscores.
+    words = re.sub(r"\$[^$]*\$|\\\(.*?\\\)|\\.", "", _DROPPED.sub("", latex))
+    if unescaped := re.search(r"[_^]", words):
+        return f"has a {unescaped[0]} outside of $…$" + (
+            "; LaTeX sets it as \\_" if unescaped[0] == "_" else "")
     depths = [bare[:end].count("{") - bare[:end].count("}") for end in range(1, len(bare) + 1)]
     if depths and (depths[-1] or min(depths) < 0):
         return "has braces without a partner"

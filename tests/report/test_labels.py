@@ -21,15 +21,16 @@ def test_latex_becomes_a_text_without_commands(latex, text):
 def test_labels_are_latex_and_names_alone_are_set_as_they_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x=y").mkdir()
-    labels = read_labels("--methods", [r"a=A~\cite{a}", "b_1", "c=d", "x=y", "e=$e=1$"],
+    labels = read_labels("--methods", [r"a=A~\cite{a_1}", "b_1", "c=d", "x=y", "e=$e_1$\\_"],
                          known=["c=d"])
     assert [(label.name, label.latex, label.text, label.given) for label in labels] == [
-        ("a", r"A~\cite{a}", "A", True), ("b_1", r"b\_1", "b_1", False),
-        ("c=d", "c=d", "c=d", False), ("x=y", "x=y", "x=y", False), ("e", "$e=1$", "e=1", True)]
+        ("a", r"A~\cite{a_1}", "A", True), ("b_1", r"b\_1", "b_1", False),
+        ("c=d", "c=d", "c=d", False), ("x=y", "x=y", "x=y", False), ("e", r"$e_1$\_", "e1_", True)]
 
 
 @pytest.mark.parametrize("words, message", [
     (["a=A & B"], r"bare &; LaTeX sets it as \\&"), (["a=50%"], "bare %"), (["a=#1"], "bare #"),
+    (["a=b_1"], r"a _ outside of \$…\$; LaTeX sets it as \\_"), (["a=$x$^2"], r"a \^ outside of"),
     (["a={A"], "braces without a partner"), (["a=}A{"], "braces without a partner"),
     (["a=$x"], r"\$ without a partner"), (["a=A\\\\B"], "line break"), (["a=A\nB"], "line break"),
     (["a", "a=A"], "a is named twice")])
