@@ -40,7 +40,7 @@ from model import network_class
 from report.cutouts import drop_pictures, kinds_in, picture_folder, save_pictures
 from report.film import part_films, predict_films
 from report.live import camera_in, show_camera
-from report.picture import SHOWN, SheetRow, save_sheet, small
+from report.picture import SHOWN, SheetRow, save_samples, small
 from utils.cli import parse_with_overrides
 from utils.config import help_text
 from utils.device import select_device, set_threads
@@ -89,8 +89,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--skip-existing", action="store_true",
                         help="keep maps of the same images, weights and settings that are whole")
     parser.add_argument("--show", action="store_true",
-                        help="also a sheet <out>/<name>/<set>.png: input, ground truth, "
-                             "prediction, overlay")
+                        help="also a sheet <out>/<name>/<set>.png: input with its name, ground "
+                             "truth, prediction, overlay")
     parser.add_argument("--rows", type=int, default=8, metavar="N",
                         help="rows of the sheet, spread over the set (default: 8)")
     args = parse_with_overrides(parser, argv, lists=("data", "input", "save"))
@@ -240,9 +240,9 @@ def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:
                           np.where(mask.void, np.uint8(128), mask.values))
             if mask.remark:
                 print(f"note: {mask.remark}", file=sys.stderr)
-        sheet.append(SheetRow(small(decode_image(pair.image, SHOWN)),
+        sheet.append(SheetRow(pair.name, small(decode_image(pair.image, SHOWN)),
                               small(read_map(folder / f"{pair.name}.png")), truth))
-    return save_sheet(folder.with_name(f"{folder.name}.png"), sheet)
+    return save_samples(folder.with_name(f"{folder.name}.png"), sheet, folder.parent.name)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@
     python -m report page --pred maps/WSSA/ECSSD --gt ECSSD/ground_truth_mask
     python -m report curves --data ECSSD      the figures alone, as PDF and PNG
     python -m report attributes --data ECSSD  what is hard about the images, and for which method
+    python -m report table --layout paper --sets ECSSD --columns maxF MAE --save table.tex
+                                              one table for a paper
+    python -m report figure --data ECSSD --by worst
+                                              images, truths and maps as one figure for a paper
     python -m report run checkpoints/cpd_vgg  a training's loss, rate and validation, as a figure
     python -m report records                  docs/records/*.json → docs/reproduction.md
     python -m report zoo                      all networks: docs/zoo.md, the README's table, the
@@ -13,9 +17,10 @@
     python -m report explain --config u2netp --official --input photo.jpg
                                               what a network has inside while it makes a map
 
-table reads results/scores.json. page, curves and attributes score maps as eval.py does, and need
-neither a checkpoint nor a recipe; what is wrong with maps is listed, and shown on the page, and the
-exit status is 0 only when every map could be scored.
+table reads results/scores.json. page, curves and attributes score maps as eval.py does, and figure
+where it chooses images by their scores; they need neither a checkpoint nor a recipe. What is wrong
+with maps is listed, and shown on the page, and the exit status is 0 only when every map could be
+scored.
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ from utils.files import written_whole
 from utils.paths import DOCS, RESULTS, absolute_spec
 from utils.stop import terminable
 
+from . import figure, paper, paper_formats
 from .attributes import command as attributes_command
 from .methods import SetScores, score_sets
 from .recipes import Recipes
@@ -42,7 +48,7 @@ from .table import print_report, require_format
 from .tables import require_own_files, write
 
 FORMATS = ("pdf", "png", "svg")  # of figures
-SCORING = ("page", "curves", "attributes")  # commands that score maps
+SCORING = ("page", "curves", "attributes", "figure")  # commands that score maps
 
 
 @reports_errors
@@ -63,7 +69,8 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"{keys[0]}: {args.command} reads no masks; {', '.join(SCORING)} do")
     commands = {"table": _table, "page": _page, "curves": _curves,
                 "attributes": lambda args: attributes_command.run(args, lambda: _score(args, None)),
-                "run": _run, "records": _records, "zoo": _zoo, "explain": _explain}
+                "run": _run, "figure": figure.write_figure, "records": _records, "zoo": _zoo,
+                "explain": _explain}
     if refused := commands[args.command](args):
         raise UserError(f"{refused} scores are not given, because the maps or masks above are "
                         "missing, too many or unusable; mend them, or score the others with "
@@ -72,11 +79,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _table(args: argparse.Namespace) -> None:
+    paper.require_layout(args)
+    require = paper_formats.require_format if args.layout == "paper" else require_format
     for path in args.save or ():
-        require_format(path)
+        require(path)
     require_own_files({RESULTS / "scores.json": "all scores are kept there"},
                       [("--save", path) for path in args.save or ()])
-    rows, recipes = read_scores(RESULTS / "scores.json"), Recipes(args.reported)
+    rows = read_scores(RESULTS / "scores.json")
+    if args.layout == "paper":
+        paper_formats.print_paper(paper.paper_table(args, rows), args.save or ())
+        return
+    recipes = Recipes(args.reported)
     methods = list(dict.fromkeys(row["method"] for row in rows))
     for name in args.methods or ():
         if name not in methods:
@@ -113,12 +126,12 @@ def _curves(args: argparse.Namespace) -> int:
     sets, refused = _score(args, None)
     args.out.mkdir(parents=True, exist_ok=True)
     for scores in sets:
-        for figure in draw_set(scores, scores.object_sizes(PROFILES[args.profile])):
+        for drawn in draw_set(scores, scores.object_sizes(PROFILES[args.profile])):
             for kind in args.formats:
-                stem = re.sub(r"[^\w.+-]", "_", f"{scores.name}_{figure.key}")
+                stem = re.sub(r"[^\w.+-]", "_", f"{scores.name}_{drawn.key}")
                 path = args.out / f"{stem}.{kind}"
                 with written_whole(path, "wb") as file:
-                    file.write(to_bytes(figure, kind))
+                    file.write(to_bytes(drawn, kind))
                 print(path)
     return refused
 
@@ -131,9 +144,9 @@ def _run(args: argparse.Namespace) -> None:
     kind = path.suffix.removeprefix(".")
     if kind not in FORMATS:
         raise UserError(f"--out {path}: a figure's name ends in .{', .'.join(FORMATS)}")
-    figure = draw_run(args.folder)
+    drawn = draw_run(args.folder)
     with written_whole(path, "wb") as file:
-        file.write(to_bytes(figure, kind))
+        file.write(to_bytes(drawn, kind))
     print(path)
 
 
@@ -176,6 +189,8 @@ def _parser() -> argparse.ArgumentParser:
     attributes = commands.add_parser("attributes", help="which attributes of images, such as size "
                                      "or contrast of the object, cost which method most")
     attributes_command.add_arguments(attributes)
+    figures = commands.add_parser("figure", help="images, truths and methods' maps as a figure")
+    figure.add_arguments(figures)
     run = commands.add_parser("run", help="a run of train.py as a figure: loss terms, learning "
                                           "rate, validation")
     records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
@@ -183,10 +198,13 @@ def _parser() -> argparse.ArgumentParser:
                                     "and the tables of README.md and docs/performance.md")
     _add_explain(commands.add_parser("explain", help="a sheet of each image: its map, the side "
                                      "outputs, the trunk's stages, and what decided"))
+    paper.add_arguments(table)
     for command in (table, page, curves, attributes):
         add_choice(command)
         command.add_argument("--methods", nargs="+", action="extend", metavar="NAME",
-                             help="only these methods, in this order")
+                             help="only these methods, in this order; with --layout paper "
+                                  "NAME=LABEL says in LaTeX what it is called" if command is table
+                             else "only these methods, in this order")
     for command in (table, page):
         command.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
                              help="whose reported numbers a method is held against, a name in "
@@ -196,10 +214,12 @@ def _parser() -> argparse.ArgumentParser:
         add_maps(command)
         add_names(command)
         command.set_defaults(pred=RESULTS)
+    for command in (page, curves, figures):
         command.epilog = (f"key=value words of {', '.join(SCORING_KEYS)} say how masks are read, "
                           "as for eval.py.")
     table.add_argument("--save", nargs="+", action="extend", type=Path, metavar="FILE",
-                       help="write the tables: .md, .tex (booktabs), .csv or .json")
+                       help="write the tables: .md, .tex (booktabs), .csv or .json; with --layout "
+                            "paper .tex, .md, .csv or .xlsx")
     table.add_argument("--closest", action="store_true",
                        help="which measure, under the profiles that were scored, the reported "
                             "numbers agree with best (eval.py --closest scores under all)")

@@ -226,11 +226,11 @@ def size_curve(scores: Mapping[str, float], areas: Mapping[str, float]) -> np.nd
     return np.array([part.mean(axis=0) for part in np.array_split(values, groups)]).T
 
 
-def to_bytes(figure: Figure, kind: str) -> bytes:
-    """The figure as ``pdf``, ``png`` (200 dpi) or ``svg``."""
+def to_bytes(figure: Figure, kind: str, dpi: int = 200) -> bytes:
+    """The figure as ``pdf``, ``png`` or ``svg``; ``dpi`` is that of pixels."""
     file = io.BytesIO()
     with settings(figure.key):
-        figure.drawing.savefig(file, format=kind, dpi=200, metadata=_PLAIN[kind])
+        figure.drawing.savefig(file, format=kind, dpi=dpi, metadata=_PLAIN[kind])
     return file.getvalue()
 
 

@@ -9,17 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
 from data.transforms import denormalise
-from utils.files import written_whole
 from utils.schema import DataConfig
 
-TILE = 160  # pixels, the longer side of every picture on the sheet
+from .sheet import TILE, Tile, save_sheet
+
 SHOWN = 10 * TILE  # pixels of a picture that is kept for it
-GAP = 6
-HEADER = 18
 
 
 @dataclass
@@ -27,6 +25,7 @@ class SheetRow:
     """One row of a contact sheet; ``truth`` is None for a photo without ground truth. Maps may have
     a few pixels more or less than the image."""
 
+    name: str
     image: Image.Image  # RGB
     prediction: Image.Image  # grey
     truth: Image.Image | None = None  # grey
@@ -39,35 +38,28 @@ def small(picture: Image.Image | np.ndarray) -> Image.Image:
     return picture
 
 
-def save_sheet(path: Path, rows: Sequence[SheetRow]) -> Path:
-    """Write a contact sheet as PNG with a row for each sample; returns the path.
+def save_samples(path: Path, rows: Sequence[SheetRow], method: str) -> Path:
+    """Write a contact sheet as PNG with a row for each sample, under its name; returns the path.
 
     The column of ground truth is there if any row has one; the overlay is the image with red laid
     over it as strongly as the map is bright.
+
+    Args:
+        method: whose maps are shown.
     """
     columns: dict[str, list[Image.Image | None]] = {
         "input": [row.image for row in rows],
         "ground truth": [row.truth for row in rows],
-        "prediction": [row.prediction for row in rows],
-        "overlay": [Image.composite(
+        method: [row.prediction for row in rows],
+        f"{method}, overlay": [Image.composite(
             Image.new("RGB", row.image.size, (255, 32, 32)), row.image,
             row.prediction.point(lambda grey: int(grey * 0.6)).resize(row.image.size))
             for row in rows]}
-    columns = {title: tiles for title, tiles in columns.items() if any(tiles)}
-    pitch = TILE + GAP
-    sheet = Image.new("RGB", (len(columns) * pitch + GAP, len(rows) * pitch + HEADER + GAP),
-                      (128, 128, 128))
-    pen = ImageDraw.Draw(sheet)
-    for column, (title, tiles) in enumerate(columns.items()):
-        pen.text((GAP + column * pitch, 4), title, fill=(255, 255, 255))
-        for line, tile in enumerate(tiles):
-            if tile is not None:
-                tile = tile.convert("RGB")
-                tile.thumbnail((TILE, TILE))
-                sheet.paste(tile, (GAP + column * pitch + (TILE - tile.width) // 2,
-                                   HEADER + GAP + line * pitch + (TILE - tile.height) // 2))
-    with written_whole(path, "wb") as file:
-        sheet.save(file, "PNG")
+    columns = {title: pictures for title, pictures in columns.items() if any(pictures)}
+    tiles = [[Tile(pictures[line], "" if line else title, "" if column else row.name)
+              for column, (title, pictures) in enumerate(columns.items())]
+             for line, row in enumerate(rows)]
+    save_sheet(path, tiles, [row.image.size[::-1] for row in rows])
     return path
 
 

@@ -76,6 +76,22 @@ PROTOCOLS = {
 }
 
 
+#: Column → what of a profile decides it, beside what is taken for foreground, and stretching.
+_DECIDES = {"MAE": (), "wF": (), "adpF": (), "meanF": ("cuts",),
+            "maxF": ("cuts", "max_f", "precision_of_none"), "Sm": ("split_offset",),
+            "maxE": ("cuts", "e_strict"), "meanE": ("cuts", "e_strict"),
+            "adpE": ("e_strict", "e_capped")}
+
+
+def same_definition(column: str, a: Profile, b: Profile) -> bool:
+    """Whether a column's scores under two profiles are the same number of the same maps."""
+    if a != b and (column not in _DECIDES or column not in columns_of(a)
+                   or column not in columns_of(b)):
+        return False
+    deciding = ("foreground_above", "stretch", *_DECIDES.get(column, ()))
+    return all(getattr(a, key) == getattr(b, key) for key in deciding)
+
+
 def columns_of(profile: Profile) -> list[str]:
     """Columns of the core measures that a profile defines."""
     return [column for measure in profile.measures if measure in CORE

@@ -17,7 +17,7 @@ from rich.text import Text
 from metrics.compare import Difference
 from scoring.scores import measures_of
 from utils.errors import UserError
-from utils.files import write_text
+from utils.files import write_text, written_whole
 from utils.images import SUFFIXES
 
 #: How a cell is marked: best or second best of its column, or a number that nobody has verified.
@@ -31,10 +31,13 @@ _LATEX = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", UNSURE: r"\textco
 PREAMBLE = r"% \usepackage{amssymb, booktabs, graphicx, xcolor}"
 #: Width of a LaTeX table: its own, or that of the line where it would run over the margin.
 _WIDTH = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
+RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _SIGNS = str.maketrans({
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"}, "✓": r"$\checkmark$",
-    "–": r"\textendash{}", "…": r"\dots{}", "|": r"\textbar{}", "←": r"$\leftarrow$",
+    **{sign: f"$^{digit}$" for digit, sign in enumerate(RAISED)}, "×": r"$\times$",
+    "†": r"$\dagger$", "‡": r"$\ddagger$", "–": r"\textendash{}", "…": r"\dots{}",
+    "|": r"\textbar{}", "←": r"$\leftarrow$",
     "<": r"\textless{}", ">": r"\textgreater{}", '"': "''",
     "[": "{[}", "*": "{*}",  # LaTeX reads these two as options after the end of a row
     "`": "{`}"})  # and this as another sign after ?, ! and its like
@@ -152,27 +155,52 @@ def piped(texts: Iterable[str]) -> str:
 def latex(table: Table) -> str:
     """A ``table`` with booktabs rules, made smaller where the line is too short for it, with the
     notes below it in small type."""
-    columns = "l" * table.words + "r" * (len(table.headings) - table.words)
-    lines = [r"\begin{table}", r"\centering", rf"\caption{{{escape_latex(table.title)}}}",
-             rf"\resizebox{{{_WIDTH}}}{{!}}{{%",
-             rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
-             " & ".join(map(escape_latex, table.headings)) + r" \\"]
+    lines = [latex_row(map(escape_latex, table.headings))]
     for group in table.groups:
         lines.append(r"\midrule")
-        lines += [" & ".join(_LATEX[cell.mark].format(escape_latex(cell.text)) if cell.text else ""
-                             for cell in row) + r" \\" for row in group]
-    lines += [r"\bottomrule", r"\end{tabular}}"]
-    if table.notes:
-        lines += ["", r"\smallskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright",
-                  *(f"{escape_latex(note)}\\par" for note in table.notes), r"\end{minipage}"]
-    return "\n".join([*lines, r"\end{table}", ""])
+        lines += [latex_row(latex_cell(cell.text and escape_latex(cell.text), cell.mark)
+                            for cell in row) for row in group]
+    columns = "l" * table.words + "r" * (len(table.headings) - table.words)
+    return latex_frame(table.title, columns, lines, table.notes)
+
+
+def latex_cell(text: str, mark: str) -> str:
+    """A cell of LaTeX, marked unless it is empty."""
+    return _LATEX[mark].format(text) if text else ""
+
+
+def latex_row(texts: Iterable[str]) -> str:
+    """A row of cells of LaTeX."""
+    return " & ".join(texts) + r" \\"
+
+
+def latex_frame(title: str, columns: str, lines: Sequence[str], notes: Sequence[str],
+                kind: str = "table") -> str:
+    """The ``lines`` between the outer rules as a float of a ``kind``, with caption and notes.
+
+    Args:
+        title, notes: texts, which are set as they are.
+        columns: their kinds, as ``tabular`` takes them.
+    """
+    text = [rf"\begin{{{kind}}}", r"\centering", rf"\caption{{{escape_latex(title)}}}\smallskip",
+            rf"\resizebox{{{_WIDTH}}}{{!}}{{%", rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
+            *lines, r"\bottomrule", r"\end{tabular}}"]
+    if notes:
+        text += ["", r"\smallskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright",
+                 *(f"{escape_latex(note)}\\par" for note in notes), r"\end{minipage}"]
+    return "\n".join([*text, rf"\end{{{kind}}}", ""])
 
 
 def latex_file(tables: Iterable[Table]) -> str:
     """All tables, to be ``\\input`` in a document with the packages that the first line names."""
-    text = "\n".join(map(latex, tables))
+    return latex_document("\n".join(map(latex, tables)))
+
+
+def latex_document(text: str, comments: Iterable[str] = ()) -> str:
+    """Tables in LaTeX, after the packages that they need, in comments."""
     hint = "" if text.isascii() else "% Has letters that pdflatex may not know; lualatex does.\n"
-    return f"{PREAMBLE}\n{hint}{text}"
+    lines = "".join(f"% {one_line(comment)}\n" for comment in comments)
+    return f"{PREAMBLE}\n{hint}{lines}{text}"
 
 
 def one_line(text: str) -> str:
@@ -217,30 +245,34 @@ def _no_formula(value: object) -> object:
     return value
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write a file, whole or not at all, and make the folders that lead to it.
 
     Raises:
         UserError: it cannot be written.
     """
     try:
-        write_text(path, encodable(text))
+        if isinstance(content, bytes):
+            with written_whole(path, "wb") as file:
+                file.write(content)
+        else:
+            write_text(path, encodable(content))
     except OSError as error:
         parents = map(str, path.absolute().parents)
         where = f"{error.filename}: " if error.filename in parents else ""
         raise UserError(f"cannot write {path}: {where}{error.strerror}") from None
 
 
-def write_all(files: Iterable[tuple[Path, str]]) -> list[str]:
-    """Write texts to files; one that cannot be written does not stop the others.
+def write_all(files: Iterable[tuple[Path, str | bytes]]) -> list[str]:
+    """Write contents to files; one that cannot be written does not stop the others.
 
     Returns:
         A message for each that could not be written.
     """
     failures = []
-    for path, text in files:
+    for path, content in files:
         try:
-            write(path, text)
+            write(path, content)
         except UserError as error:
             failures.append(str(error))
     return failures

@@ -16,9 +16,10 @@ from utils.errors import UserError, note_once
 from utils.maps import require_writable_names
 from utils.world import World
 
+from ..sheet import TILE, Tile, save_sheet
 from .cam import INSTALL, Layer, cam_of, is_installed, method
 from .look import Look, joined, look, named_layer, principal_components, stages_of
-from .sheet import TILE, Tile, cam_on, coloured, grey, save_sheet
+from .pictures import cam_on, coloured, grey
 from .target import OBJECT, Target, weights_of
 
 _DEFAULT_METHOD = "gradcam"
@@ -59,7 +60,8 @@ def explain(args: argparse.Namespace) -> None:
             report = f": {kind.__name__} of {name}, {share}"
         tiles += [Tile(grey(logits.sigmoid()[0, 0].cpu().numpy()), name, _size(logits))
                   for name, logits in seen.outputs.items() if name != output]
-        save_sheet(path, [tiles, *stage_rows(seen)], seen.saliency.shape)
+        rows = [tiles, *stage_rows(seen)]
+        save_sheet(path, rows, [seen.saliency.shape] * len(rows))
         print(f"{path}{report}")
 
 

@@ -1,0 +1,142 @@
+"""Which images a figure shows: named ones, or those that stand at one end of an order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from data.pairing import Pair
+from metrics import lower_is_better
+from utils.errors import UserError, guess, nearest
+
+from .methods import SetScores
+
+#: A data set's name and an image's name in it.
+Image = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The images that can be chosen from: those that every method has a score of.
+
+    Attributes:
+        pairs: image → its files.
+        scores: image → method → score of the image in the chosen measure.
+        lower: whether the measure is an error.
+        of: the method whose scores decide; None for the mean of all methods.
+    """
+
+    pairs: Mapping[Image, Pair]
+    scores: Mapping[Image, Mapping[str, float]]
+    lower: bool
+    of: str | None = None
+
+    def error(self, image: Image) -> float:
+        """How bad the scores of an image are: the greater, the worse."""
+        scores = self.scores[image]
+        score = scores[self.of] if self.of else sum(scores.values()) / len(scores)
+        return score if self.lower else -score
+
+    def best_first(self) -> list[Image]:
+        return sorted(self.scores, key=lambda image: (self.error(image), image))
+
+
+def _median(candidates: Candidates, count: int) -> list[Image]:
+    images = candidates.best_first()
+    start = max(0, (len(images) - count) // 2)
+    return images[start:start + count]
+
+
+def _furthest(candidates: Candidates, count: int) -> list[Image]:
+    if candidates.of or any(len(scores) < 2 for scores in candidates.scores.values()):
+        raise UserError("--by furthest: these are the images on which the methods shown are "
+                        "furthest apart; show two or more, and leave --of out")
+
+    def apart(image: Image) -> float:
+        scores = candidates.scores[image].values()
+        return max(scores) - min(scores)
+
+    return sorted(candidates.scores, key=lambda image: (-apart(image), image))[:count]
+
+
+#: The word of ``--by`` → the images that it chooses, in the order in which they are shown. Orders
+#: by what images are, not by their scores, are to be added here.
+ORDERS: dict[str, Callable[[Candidates, int], list[Image]]] = {
+    "worst": lambda candidates, count: sorted(
+        candidates.scores, key=lambda image: (-candidates.error(image), image))[:count],
+    "best": lambda candidates, count: candidates.best_first()[:count],
+    "median": _median,
+    "furthest": _furthest,
+}
+
+
+def by_order(sets: Sequence[SetScores], by: str, count: int, measure: str,
+             of: str | None) -> tuple[list[Image], Candidates]:
+    """The images at one end of an order of all sets, and what they were chosen from.
+
+    Args:
+        by: a key of ``ORDERS``.
+        of: see ``Candidates``.
+
+    Raises:
+        UserError: no such order, measure or method, or no image that all methods have.
+    """
+    require_order(by)
+    methods = list(dict.fromkeys(method.name for scores in sets for method in scores.methods))
+    if of is not None and of not in methods:
+        raise UserError(f"--of {of}: no such method is shown; {nearest(of, methods)}")
+    pairs, rows = {}, {}
+    for scores in sets:
+        per_image = {method.name: method.evaluator.per_image for method in scores.methods}
+        for pair in scores.pairs:
+            own = {name: images[pair.name] for name, images in per_image.items()
+                   if pair.name in images}
+            if len(own) == len(methods):
+                pairs[scores.name, pair.name], rows[scores.name, pair.name] = pair, own
+    if not rows:
+        raise UserError("--by: there is no image that all methods have a score of")
+    known = list(next(iter(next(iter(rows.values())).values())))
+    if measure not in known:
+        raise UserError(f"--measure {measure}: images have no such score; "
+                        f"{nearest(measure, known)}")
+    candidates = Candidates(pairs, {image: {name: row[measure] for name, row in own.items()}
+                                    for image, own in rows.items()}, lower_is_better(measure), of)
+    return ORDERS[by](candidates, count), candidates
+
+
+def require_order(by: str) -> None:
+    """Refuse a word that names no order, before anything is scored.
+
+    Raises:
+        UserError: names those that there are.
+    """
+    if by not in ORDERS:
+        raise UserError(f"--by {by}: no such order; {nearest(by, ORDERS)}")
+
+
+def by_name(words: Sequence[str], sets: Mapping[str, Sequence[Pair]]) -> list[Image]:
+    """The images of these names, each ``NAME`` or, where several sets have it, ``SET/NAME``.
+
+    Raises:
+        UserError: no such image, several, or one that is named twice.
+    """
+    known: dict[str, list[Image]] = {}
+    for dataset, pairs in sets.items():
+        for pair in pairs:
+            known.setdefault(pair.name, []).append((dataset, pair.name))
+            known.setdefault(f"{dataset}/{pair.name}", []).append((dataset, pair.name))
+    chosen = []
+    for word in words:
+        images = known.get(word, [])
+        if not images:
+            padded = next((name for name in known if name.lstrip("0") == word.lstrip("0")), None)
+            hint = f"did you mean {padded!r}?" if padded else guess(word, known) or \
+                "names are those of the files, without extension"
+            raise UserError(f"--images {word}: no such image in {', '.join(sets)}; {hint}")
+        if len(images) > 1:
+            raise UserError(f"--images {word}: several sets have it; name "
+                            f"{' or '.join('/'.join(image) for image in images)}")
+        if images[0] in chosen:
+            raise UserError(f"--images {word}: it is named twice")
+        chosen.append(images[0])
+    return chosen
