@@ -12,6 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from utils.files import written_whole
 
+from .about import About
+
 TILE = 200  # pixels, the longer side of a picture
 _GAP, _TEXT = 8, 30  # pixels: between tiles, of the two lines above each
 _FONT = Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")
@@ -27,12 +29,14 @@ class Tile:
     figures: str = ""
 
 
-def save_sheet(path: Path, rows: Sequence[Sequence[Tile]], shape: tuple[int, int]) -> None:
+def save_sheet(path: Path, rows: Sequence[Sequence[Tile]], shape: tuple[int, int],
+               about: About) -> None:
     """Write a sheet as PNG, whole or not at all.
 
     Args:
         shape: height and width of the photo; all tiles get its form. Pixels of feature maps that
             are enlarged stay squares of one colour.
+        about: what it is of, which the file keeps.
     """
     scale = TILE / max(shape)
     height, width = (max(1, round(scale * side)) for side in shape)
@@ -49,7 +53,7 @@ def save_sheet(path: Path, rows: Sequence[Sequence[Tile]], shape: tuple[int, int
             picture = tile.picture.convert("RGB")
             sheet.paste(picture.resize((width, height), Image.Resampling.BOX), (left, top + _TEXT))
     with written_whole(path, "wb") as file:
-        sheet.save(file, "PNG", optimize=True)
+        sheet.save(file, "PNG", optimize=True, pnginfo=about.in_png())
 
 
 def _fitting(text: str, font: ImageFont.ImageFont, width: int) -> str:

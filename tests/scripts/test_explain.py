@@ -26,7 +26,7 @@ def rows(monkeypatch) -> list:
     """The rows of tiles of each sheet that is written."""
     kept, save = [], command.save_sheet
     monkeypatch.setattr(command, "save_sheet",
-                        lambda path, tiles, shape: (kept.append(tiles), save(path, tiles, shape)))
+                        lambda path, tiles, *more: (kept.append(tiles), save(path, tiles, *more)))
     return kept
 
 
