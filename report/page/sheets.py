@@ -56,12 +56,11 @@ class Sheets:
     def __init__(self, choices: Sequence[str] = ()):
         self._of: dict[str, list[Sheet]] = {}
         for choice in choices:
-            method, _, name = ("", "", choice) if Path(choice).is_dir() else choice.rpartition("=")
-            paths = sorted(Path(name).rglob("*.png"))
+            method, folder = _parted(choice)
+            paths = sorted(folder.rglob("*.png"))
             if not paths:
-                raise UserError(f"--explain {choice}: no sheets (.png) in {name}; python -m report "
-                                "explain makes them")
-            method = method or Path(name).resolve().name
+                raise UserError(f"--explain {choice}: no sheets (.png) in {folder}; python -m "
+                                "report explain makes them")
             if method in self._of:
                 raise UserError(f"--explain {choice}: {method} has another folder already")
             self._of[method] = [Sheet(path, *read_about(path)) for path in paths]
@@ -97,6 +96,15 @@ class Sheets:
                 note_once(f"--explain: {len(paths)} of {len(sheets)} sheets of {name} are shown; "
                           "the others are of no image of the page")
         return shown
+
+
+def _parted(choice: str) -> tuple[str, Path]:
+    """Method and folder; either may have a ``=`` in its name."""
+    cuts = [place for place, letter in enumerate(choice) if letter == "="]
+    for method, name in [("", choice), *((choice[:cut], choice[cut + 1:]) for cut in cuts)]:
+        if name and Path(name).is_dir():
+            return method or Path(name).resolve().name, Path(name)
+    raise UserError(f"--explain {choice}: no such folder; expected FOLDER or METHOD=FOLDER")
 
 
 def _digests(scores: SetScores) -> dict[str, list[str]]:
