@@ -11,6 +11,7 @@ from torch import nn
 import model
 from data import Pair
 from model.base import Network
+from report.explain.about import About, read_about
 from report.explain.cam import METHODS, Layer, cam_of, method
 from report.explain.look import (
     Look,
@@ -100,6 +101,16 @@ def test_cams_lie_on_what_decides(image, name):
     assert low < 0.6 and high > 0.9 and (has_free_sign or cam[INSIDE].min() == high)
 
 
+@pytest.mark.filterwarnings("error:.*(overflow|invalid value)")
+def test_a_cam_that_is_not_finite_is_refused(image):
+    network = Contrast().eval()
+    network.difference.weight.data *= 1e38
+    with pytest.raises(UserError, match=r"GradCAM of stages.colours gives no numbers: the layer's "
+                                        "values or gradients are too large"):
+        explained(network, image)
+    assert not network.stages["colours"]._forward_hooks
+
+
 def test_a_layer_without_influence_or_maps_is_refused(image):
     network = Contrast().eval()
     with pytest.raises(UserError, match=r"--layer stages.unused: the output saliency does not dep"):
@@ -186,8 +197,10 @@ def test_a_sheet_has_a_tile_for_each_picture(tmp_path):
     values[0, 0] = 1e9  # an outlier does not make the rest dark
     shown = np.asarray(coloured(values))
     assert shown[5, 0].tolist() != shown[9, 0].tolist()
-    path = tmp_path / "new/sheet.png"
-    save_sheet(path, [[Tile(photo, "a" * 99), Tile(photo, "map")], [Tile(photo, "c")]], (20, 40))
+    path, about = tmp_path / "new/sheet.png", About("1", "2", "3", "input, “map”")
+    save_sheet(path, [[Tile(photo, "a" * 99), Tile(photo, "map")], [Tile(photo, "c")]], (20, 40),
+               about)
+    assert read_about(path) == (about, Image.open(path).size)
     sheet = np.asarray(Image.open(path))
     red = (sheet == (200, 0, 0)).all(axis=-1)
     assert red.sum() == 3 * TILE * TILE // 2 and not Look().layers
