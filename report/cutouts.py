@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -25,7 +26,8 @@ from utils.maps import read_map
 RED = np.array([255, 32, 32], np.float32)
 _PART = 2**21  # pixels that are floats at a time
 LARGE = 2**24  # pixels of a photo, above which photos are made pictures of one after another
-_ALONE = Lock()
+_COSTLY = 2**21  # pixels, of which PyMatting takes 95 bytes each; larger photos wait for each other
+_ALONE, _ESTIMATE_ALONE = Lock(), Lock()
 BLURRED = 0.02  # deviation of the Gaussian of ``blur``, as a share of the picture's longer side
 
 
@@ -101,7 +103,8 @@ def object_colours(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     if estimate is None or not ((saliency > 0) & (saliency < 255)).any():
         return image
     threads = torch.get_num_threads()
-    colours = estimate(image / 255.0, saliency / 255.0)
+    with _ESTIMATE_ALONE if saliency.size > _COSTLY else nullcontext():
+        colours = estimate(image / 255.0, saliency / 255.0)
     torch.set_num_threads(threads)  # PyMatting's compiler sets another number for the process
     return np.round(255 * colours).clip(0, 255).astype(np.uint8)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import imageio.v3 as iio
 import numpy as np
@@ -62,6 +65,28 @@ def test_the_colours_of_an_edge_are_the_objects(photo):
     assert np.abs(image[edge].astype(int) - GREEN).max() > 80
     assert np.abs(object_colours(image, saliency)[edge].astype(int) - GREEN).max() < 20
     assert torch.get_num_threads() == threads
+
+
+def test_colours_of_large_photos_are_estimated_one_photo_at_a_time(photo, monkeypatch):
+    """PyMatting takes 1.6 GB for 16 megapixels."""
+    at_work, most, both = [], [], Barrier(2)
+
+    def estimate(image, saliency):
+        at_work.append(None)
+        most.append(len(at_work))
+        if saliency.size <= cutouts._COSTLY:
+            both.wait(timeout=10)  # two are there
+        time.sleep(0.01)
+        at_work.pop()
+        return image
+
+    monkeypatch.setattr(cutouts, "_estimator", lambda: estimate)
+    for costly, expected in ((cutouts._COSTLY, 2), (100, 1)):
+        monkeypatch.setattr(cutouts, "_COSTLY", costly)
+        most.clear()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: object_colours(*photo), range(2)))
+        assert max(most) == expected
 
 
 @pytest.mark.usefixtures("without_pymatting")
