@@ -102,10 +102,10 @@ def object_colours(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
         return image
     if estimate is None or not ((saliency > 0) & (saliency < 255)).any():
         return image
-    threads = torch.get_num_threads()
     with _ESTIMATE_ALONE if saliency.size > _COSTLY else nullcontext():
+        threads = torch.get_num_threads()
         colours = estimate(image / 255.0, saliency / 255.0)
-    torch.set_num_threads(threads)  # PyMatting's compiler sets another number for the process
+        torch.set_num_threads(threads)  # PyMatting's compiler sets another number for the process
     return np.round(255 * colours).clip(0, 255).astype(np.uint8)
 
 

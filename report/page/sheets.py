@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data import decode_image
@@ -135,4 +135,4 @@ def _judged(sheet: Sheet, method: Method) -> Sheet:
     else:
         return sheet
     note_once(f"--explain: {method.name} on {method.scored.job.dataset}: {doubt}; the page says so")
-    return Sheet(sheet.path, about, sheet.size, doubt)
+    return replace(sheet, doubt=doubt)
