@@ -94,7 +94,7 @@ class Sheets:
                                 "image of the page; they are recognised by the photos' contents")
             if len(paths) < len(sheets):
                 note_once(f"--explain: {len(paths)} of {len(sheets)} sheets of {name} are shown; "
-                          "the others are of no image of the page")
+                          "the others are of no image of the page, or of one that has another")
         return shown
 
 
