@@ -31,6 +31,7 @@ from .trained import Trained
 FORMATS = {"onnx": ".onnx", "torchscript": ".pt", "torch_export": ".pt2"}
 OPSET = 18  # of ONNX
 TOLERANCE = 1e-3  # of a probability
+_ONNX_BYTES = 2**31 - 2**24  # of weights; Protobuf's messages end at 2 GB, the graph included
 NORMALISED = "normalised (N, 3, H, W)"  # images that a file takes
 Run = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -113,6 +114,11 @@ def _program(deployed: Deployed, example: Tensor) -> torch.export.ExportedProgra
 
 
 def _write_onnx(deployed: Deployed, example: Tensor, path: Path, about: dict[str, str]) -> None:
+    size = sum(tensor.nbytes for tensor in deployed.state_dict().values())
+    if size > _ONNX_BYTES:
+        raise UserError(f"the network has {size / 1e9:.1f} GB of weights, and an ONNX file holds "
+                        "at most 2 GB; --format torch_export has no such limit, and --precision "
+                        "fp16 halves them")
     import onnx
     import onnxscript  # noqa: F401  torch says less clearly that it is missing
 

@@ -103,6 +103,7 @@ def _table(args: argparse.Namespace) -> None:
 
 def _page(args: argparse.Namespace) -> int:
     from .page.page import write_page
+    from .page.sheets import Sheets
 
     # Before anything is scored, which may take a while.
     if not 32 <= args.size <= 2048:
@@ -110,9 +111,11 @@ def _page(args: argparse.Namespace) -> int:
     if args.out.is_dir():
         raise UserError(f"--out {args.out} is a folder; name the page's file, for example "
                         f"{args.out / 'report.html'}")
+    sheets = Sheets(args.explain)
     sets, refused = _score(args, Recipes(args.reported))
+    shown = sheets.shown(sets)
     with terminable():  # so that half a page's pictures do not stay behind
-        store = write_page(args.out, sets, args.profile, args.size)
+        store = write_page(args.out, sets, args.profile, args.size, sheets=shown)
     megabytes = args.out.stat().st_size / 1e6
     beside = "" if store.embedded else f", its pictures in {store.folder}/ " \
                                        f"({store.bytes / 1e6:.1f} MB): move them together"
@@ -214,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
         add_maps(command)
         add_names(command)
         command.set_defaults(pred=RESULTS)
-    for command in (page, curves, figures):
+    for command in (page, curves, attributes, figures):
         command.epilog = (f"key=value words of {', '.join(SCORING_KEYS)} say how masks are read, "
                           "as for eval.py.")
     table.add_argument("--save", nargs="+", action="extend", type=Path, metavar="FILE",
@@ -228,6 +231,9 @@ def _parser() -> argparse.ArgumentParser:
                            "for one file lie beside it, in _report/")
     page.add_argument("--size", type=int, default=320, metavar="PIXELS",
                       help="longer side of the pictures (default: 320)")
+    page.add_argument("--explain", nargs="+", action="extend", metavar="[METHOD=]FOLDER",
+                      default=[], help="sheets that explain made, such as results/_explain/u2netp; "
+                                       "they are shown on their images' pages")
     curves.add_argument("--out", type=Path, default=RESULTS / "_curves", metavar="DIR",
                         help="folder for the figures (default: results/_curves)")
     curves.add_argument("--formats", nargs="+", choices=FORMATS, default=["pdf", "png"])

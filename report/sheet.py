@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from utils.files import written_whole
 
@@ -27,12 +28,13 @@ class Tile:
 
 
 def save_sheet(path: Path, rows: Sequence[Sequence[Tile]],
-               shapes: Sequence[tuple[int, int]]) -> None:
+               shapes: Sequence[tuple[int, int]], about: PngInfo | None = None) -> None:
     """Write a sheet as PNG, whole or not at all.
 
     Args:
         shapes: of each row, height and width of the photo; all its tiles get that form. Pixels of
             feature maps that are enlarged stay squares of one colour.
+        about: text that the file keeps with it.
     """
     sizes = [_size(shape) for shape in shapes]
     pitch = TILE + _GAP
@@ -54,7 +56,7 @@ def save_sheet(path: Path, rows: Sequence[Sequence[Tile]],
                 sheet.paste(picture, (left, below))
         top += titles + figures + size[1] + _GAP
     with written_whole(path, "wb") as file:
-        sheet.save(file, "PNG", optimize=True)
+        sheet.save(file, "PNG", optimize=True, pnginfo=about)
 
 
 def _size(shape: tuple[int, int]) -> tuple[int, int]:

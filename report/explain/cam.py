@@ -98,7 +98,8 @@ def cam_of(kind: type, network: nn.Module, layer: Layer, image: Tensor, output: 
         total = 1 if maker.uses_gradients else weights.sum()
         shares = torch.from_numpy(weights / total).to(image.device)
         try:
-            cam = maker(image, [lambda logits: (logits[0] * shares).sum()])
+            with np.errstate(all="ignore"):  # what is not finite is refused below
+                cam = maker(image, [lambda logits: (logits[0] * shares).sum()])
         finally:
             maker.activations_and_grads.release()
     if not np.isfinite(cam).all():

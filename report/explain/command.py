@@ -13,10 +13,13 @@ from engine.predictor import Predictor
 from engine.trained import TrainedElsewhere, choose
 from utils.device import select_device
 from utils.errors import UserError, note_once
+from utils.files import sha256_of
 from utils.maps import require_writable_names
+from utils.origin import settings_of
 from utils.world import World
 
 from ..sheet import TILE, Tile, save_sheet
+from .about import About
 from .cam import INSTALL, Layer, cam_of, is_installed, method
 from .look import Look, joined, look, named_layer, principal_components, stages_of
 from .pictures import cam_on, coloured, grey
@@ -57,12 +60,21 @@ def explain(args: argparse.Namespace) -> None:
             layer = Layer(name, layers[name], len(seen.layers.get(name, ())))
             cam, share = explained(predictor, seen, kind, layer, region)
             tiles.append(Tile(cam_on(photo, cam, region), kind.__name__, f"{name}, {share}"))
-            report = f": {kind.__name__} of {name}, {share}"
+            report = f"{kind.__name__} of {name}, {share}"
         tiles += [Tile(grey(logits.sigmoid()[0, 0].cpu().numpy()), name, _size(logits))
                   for name, logits in seen.outputs.items() if name != output]
         rows = [tiles, *stage_rows(seen)]
-        save_sheet(path, rows, [seen.saliency.shape] * len(rows))
-        print(f"{path}{report}")
+        about = About(trained.sha256, settings_of(predictor.config), sha256_of(pair.image),
+                      "; ".join(filter(None, [in_words(rows), report])))
+        save_sheet(path, rows, [seen.saliency.shape] * len(rows), about.in_png())
+        print(f"{path}: {report}" if report else path)
+
+
+def in_words(rows: list[list[Tile]]) -> str:
+    """What the rows of a sheet show."""
+    first, *stages = ([tile.title for tile in row] for row in rows)
+    words = ", ".join(first)
+    return f"{words}; mean and principal components of {', '.join(stages[0])}" if stages else words
 
 
 def stage_rows(seen: Look) -> list[list[Tile]]:

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import jinja2
 from markupsafe import Markup
@@ -24,12 +25,13 @@ from ..curves import draw_set, inline_svg
 from ..methods import SetScores
 from ..standings import marks
 from ..tables import Table, images_text
+from .sheets import Shown
 from .thumbnails import Pictures, make_pictures
 
 #: Bytes of pictures, as they stand in the page, up to which they are put into it. With tables and
 #: curves it stays under 60 MB then.
 EMBED_LIMIT = 55_000_000
-_PICTURE = re.compile(r"\d+-(image|truth|\d+)\.jpg")
+_PICTURE = re.compile(r"\d+-(image|truth|(explain)?\d+)\.jpg")
 
 
 class PictureStore:
@@ -99,11 +101,12 @@ def require_own(folder: Path) -> None:
 
 
 def write_page(path: Path, sets: Sequence[SetScores], profile: str, longer: int,
-               limit: int = EMBED_LIMIT) -> PictureStore:
+               limit: int = EMBED_LIMIT, sheets: Shown = MappingProxyType({})) -> PictureStore:
     """Write the page and, when there are too many pictures for it, ``_<stem>/`` beside it.
 
     Args:
         longer: the longer side of a picture, in pixels.
+        sheets: what ``report explain`` saw, for the images' own pages.
 
     Raises:
         UserError: the folder beside it is taken.
@@ -114,7 +117,7 @@ def write_page(path: Path, sets: Sequence[SetScores], profile: str, longer: int,
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     try:
-        parts = [_describe(number, scores, profile, longer, store)
+        parts = [_describe(number, scores, profile, longer, store, sheets)
                  for number, scores in enumerate(sets)]
         rows = [row for part in parts for row in part["rows"]]
         page = environment.get_template("page.html").stream(
@@ -147,10 +150,10 @@ def paper_tables(sets: Sequence[SetScores]) -> list[Table]:
 
 
 def _describe(number: int, scores: SetScores, profile: str, longer: int,
-              store: PictureStore) -> dict:
+              store: PictureStore, sheets: Shown) -> dict:
     """Make a set's pictures, and all that the template shows beside them."""
     pictures = []
-    for image, thumbnails in enumerate(make_pictures(scores, PROFILES[profile], longer)):
+    for image, thumbnails in enumerate(make_pictures(scores, PROFILES[profile], longer, sheets)):
         store.add(number, image, thumbnails.files)
         thumbnails.files = dict.fromkeys(thumbnails.files, b"")  # the store has their content
         pictures.append(thumbnails)
@@ -163,7 +166,7 @@ def _describe(number: int, scores: SetScores, profile: str, longer: int,
     problems = {method.name: method.problems for method in scores.methods if method.problems}
     problems |= {name: [f"no maps of {scores.name}"] for name in scores.absent}
     return {"name": scores.name, "rows": summary_rows(scores), "figures": figures,
-            "problems": problems, "data": gallery_data(scores, pictures)}
+            "problems": problems, "data": gallery_data(scores, pictures, sheets)}
 
 
 def summary_rows(scores: SetScores) -> list[dict]:
@@ -187,11 +190,11 @@ def summary_rows(scores: SetScores) -> list[dict]:
     return rows
 
 
-def gallery_data(scores: SetScores, pictures: Sequence[Pictures]) -> dict:
+def gallery_data(scores: SetScores, pictures: Sequence[Pictures], sheets: Shown) -> dict:
     """What the gallery sorts and filters by; lists go over the images in the set's order.
 
     ``scores`` and ``reasons`` hold a list for each method: an image's numbers (``measures``), or
-    why it has none.
+    why it has none. ``sheets`` has what stands below an image's sheet, for each method.
     """
     measures = list(next((row for method in scores.methods
                           for row in method.evaluator.per_image.values()), {}))
@@ -207,4 +210,9 @@ def gallery_data(scores: SetScores, pictures: Sequence[Pictures]) -> dict:
                     [round(row[measure], 4) if math.isfinite(row[measure]) else None
                      for measure in measures] for name in names] for method in scores.methods],
         "reasons": [{str(i): why for i, name in enumerate(names) if (why := method.why_not(name))}
-                    for method in scores.methods]}
+                    for method in scores.methods],
+        "sheets": [{str(i): {"text": sheet.about.text, "size": sheet.size, "doubt": sheet.doubt,
+                             "weights": sheet.about.sha256[:10]}
+                    for i, name in enumerate(names)
+                    if (sheet := sheets.get((scores.name, method.name), {}).get(name))}
+                   for method in scores.methods]}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from utils.machine import cores
 from utils.maps import read_map, to_bytes
 
 from ..methods import SetScores, foreground_share
+from .sheets import Shown
 
 _QUALITY = {"RGB": 70, "L": 80}  # of JPEG: maps have edges that must not ring, photos have noise
 
@@ -34,7 +36,8 @@ class Pictures:
         size: width and height of the mask; (4, 3) when it cannot be read.
         area: share of the mask's pixels that is foreground, None when it cannot be read.
         files: ``image``, ``truth``, and the number of each method that has a map → JPEG. All have
-            the shape of the mask, so that they can be laid over each other.
+            the shape of the mask, so that they can be laid over each other; but ``explain`` with
+            a method's number is its sheet, of its own size.
     """
 
     size: tuple[int, int] = (4, 3)
@@ -59,7 +62,8 @@ def fit(size: tuple[int, int], longer: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def make_pictures(scores: SetScores, profile: Profile, longer: int) -> Iterator[Pictures]:
+def make_pictures(scores: SetScores, profile: Profile, longer: int,
+                  sheets: Shown = MappingProxyType({})) -> Iterator[Pictures]:
     """The pictures of each image of a set, in its order, made on all cores.
 
     A file that cannot be read has no picture; scoring has listed what is wrong with it.
@@ -83,6 +87,8 @@ def make_pictures(scores: SetScores, profile: Profile, longer: int) -> Iterator[
                 # As it is scored: an error map of anything else would contradict the score.
                 scored = to_bytes(read_map(method.maps[pair.name]) / 255, minmax=profile.stretch)
                 pictures.files[str(number)] = thumbnail(scored, small)
+            if sheet := sheets.get((scores.name, method.name), {}).get(pair.name):
+                pictures.files[f"explain{number}"] = sheet.picture()
         return pictures
 
     with ThreadPoolExecutor(cores()) as pool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from data import Pair
 from report import cutouts
@@ -64,6 +67,28 @@ def test_the_colours_of_an_edge_are_the_objects(photo):
     assert torch.get_num_threads() == threads
 
 
+def test_colours_of_large_photos_are_estimated_one_photo_at_a_time(photo, monkeypatch):
+    """PyMatting takes 1.6 GB for 16 megapixels."""
+    at_work, most, both = [], [], Barrier(2)
+
+    def estimate(image, saliency):
+        at_work.append(None)
+        most.append(len(at_work))
+        if saliency.size <= cutouts._COSTLY:
+            both.wait(timeout=10)  # two are there
+        time.sleep(0.01)
+        at_work.pop()
+        return image
+
+    monkeypatch.setattr(cutouts, "_estimator", lambda: estimate)
+    for costly, expected in ((cutouts._COSTLY, 2), (100, 1)):
+        monkeypatch.setattr(cutouts, "_COSTLY", costly)
+        most.clear()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: object_colours(*photo), range(2)))
+        assert max(most) == expected
+
+
 @pytest.mark.usefixtures("without_pymatting")
 def test_files_have_the_photos_size_and_lie_beside_the_set(photo, tmp_path):
     image, saliency = photo
@@ -91,6 +116,26 @@ def test_large_photos_give_the_same_pictures_part_by_part(photo, monkeypatch):
     monkeypatch.setattr(cutouts, "_PART", 100)  # rows are cut into many parts
     for kind, make in KINDS.items():
         assert np.array_equal(make(image, saliency), expected[kind]), kind
+
+
+@pytest.mark.usefixtures("without_pymatting")
+def test_large_photos_give_the_same_files_in_their_own_memory(photo, tmp_path, monkeypatch, capsys):
+    image, saliency = photo
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    Image.fromarray(image).save(tmp_path / "a.jpg", exif=exif, dpi=(99, 99), icc_profile=b"a",
+                                comment="a comment")
+    expected = {}
+    for large in (cutouts.LARGE, 100):
+        monkeypatch.setattr(cutouts, "LARGE", large)
+        monkeypatch.setattr(cutouts, "_PART", large)
+        folder = tmp_path / f"{large}/SET"
+        save_map(folder / "a.png", saliency[1:])  # as its mask has fewer pixels
+        cutouts.save_pictures([Pair("a", tmp_path / "a.jpg")], folder, list(KINDS))
+        files = {kind: (tmp_path / f"{large}/_{kind}/SET/a.png").read_bytes() for kind in KINDS}
+        expected = expected or files
+        assert files == expected
+    assert "megapixels, half transparent edges keep some" in capsys.readouterr().err
 
 
 def test_pictures_of_earlier_maps_are_removed_with_a_note(tmp_path, capsys):

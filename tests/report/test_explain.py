@@ -11,6 +11,7 @@ from torch import nn
 import model
 from data import Pair
 from model.base import Network
+from report.explain.about import About, read_about
 from report.explain.cam import METHODS, Layer, cam_of, method
 from report.explain.look import (
     Look,
@@ -22,6 +23,7 @@ from report.explain.look import (
 )
 from report.explain.pictures import cam_on, coloured
 from report.explain.target import Target, weights_of
+from report.sheet import Tile, save_sheet
 from utils.errors import UserError
 
 INSIDE = np.s_[2:6, 3:7]  # of the pictures of Contrast
@@ -100,6 +102,16 @@ def test_cams_lie_on_what_decides(image, name):
     assert low < 0.6 and high > 0.9 and (has_free_sign or cam[INSIDE].min() == high)
 
 
+@pytest.mark.filterwarnings("error:.*(overflow|invalid value)")
+def test_a_cam_that_is_not_finite_is_refused(image):
+    network = Contrast().eval()
+    network.difference.weight.data *= 1e38
+    with pytest.raises(UserError, match=r"GradCAM of stages.colours gives no numbers: the layer's "
+                                        "values or gradients are too large"):
+        explained(network, image)
+    assert not network.stages["colours"]._forward_hooks
+
+
 def test_a_layer_without_influence_or_maps_is_refused(image):
     network = Contrast().eval()
     with pytest.raises(UserError, match=r"--layer stages.unused: the output saliency does not dep"):
@@ -175,7 +187,7 @@ def test_what_is_no_part_of_the_photo_is_refused(tmp_path, monkeypatch, word, me
         Target(word).require([Pair("a", tmp_path / "a.png")])
 
 
-def test_a_regions_outline_is_white_and_outliers_do_not_darken_layers():
+def test_a_regions_outline_is_white_and_outliers_do_not_darken_layers(tmp_path):
     photo = Image.new("RGB", (40, 20), (200, 0, 0))
     region = np.zeros((20, 40), bool)
     region[5:15, 10:30] = True
@@ -186,4 +198,7 @@ def test_a_regions_outline_is_white_and_outliers_do_not_darken_layers():
     values[0, 0] = 1e9  # an outlier does not make the rest dark
     shown = np.asarray(coloured(values))
     assert shown[5, 0].tolist() != shown[9, 0].tolist()
+    path, about = tmp_path / "sheet.png", About("1", "2", "3", "input, “map”")
+    save_sheet(path, [[Tile(photo, "map")]], [(20, 40)], about.in_png())
+    assert read_about(path) == (about, Image.open(path).size)
     assert not Look().layers

@@ -18,7 +18,10 @@ from PIL import Image
 
 from report.methods import score_sets
 from report.page.page import write_page
+from report.page.sheets import Sheets
 from tests.made_methods import ODD, ODD_IMAGE, write_maps, write_set
+
+from .made_sheets import TEXT, write_sheet
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, (
@@ -52,8 +55,11 @@ def reports(tmp_path_factory) -> dict[str, Path]:
     (folder / "maps/copy/MANY-TE/07.png").unlink()
     sets, refused = score_sets(folder / "maps", folder / "datasets", data=("MANY-TE", "FEW-TE"))
     assert refused == 1
-    write_page(folder / "one.html", sets, "pysodmetrics", 320)
-    assert not write_page(folder / "a folder.html", sets[1:], "pysodmetrics", 320, 1000).embedded
+    write_sheet(folder / "copy/a.png", folder / "datasets/FEW-TE/images/01.jpg")
+    sheets = Sheets([str(folder / "copy")]).shown(sets)
+    write_page(folder / "one.html", sets, "pysodmetrics", 320, sheets=sheets)
+    assert not write_page(folder / "a folder.html", sets[1:], "pysodmetrics", 320, 1000,
+                          sheets).embedded
     return {"one": folder / "one.html", "beside": folder / "a folder.html"}
 
 
@@ -267,6 +273,36 @@ def test_pictures_show_and_an_image_has_an_address(browser, reports, kind):
     window.page.locator("nav a", has_text="Scores").click()
     window.page.wait_for_selector("#overview:not([hidden])")
     assert window.page.evaluate("scrollY") < 300
+    window.close()
+
+
+@pytest.mark.parametrize("kind, scheme, width", [
+    (kind, *look) for kind, look in zip(("one", "beside"), LOOKS, strict=True)])
+def test_a_sheet_stands_on_its_images_page(browser, reports, kind, scheme, width):
+    window = Window(browser, reports[kind], scheme, (width, 800), "#/FEW-TE/01")
+    assert window.texts("#single h2")[1:] == ["Inside copy"]
+    sheet = window.page.get_by_role("img", name="sheet of copy for 01: " + TEXT)
+    sheet.scroll_into_view_if_needed()
+    assert window.pictures_load()
+    box = window.page.get_by_role("region", name="Inside copy")
+    assert "not recorded" in window.page.locator(".sheet + figcaption b").inner_text()
+    assert window.page.evaluate("document.documentElement.scrollWidth") <= width
+    whole = sheet.evaluate("node => [node.naturalWidth, node.getBoundingClientRect().width]")
+    assert whole[0] == whole[1] > 1000
+    assert box.evaluate("node => node.clientWidth") <= width
+    keep_screenshot(window.page, f"sheet-{scheme}-{width}")
+    if width < 1000:
+        box.focus()
+        window.page.keyboard.press("ArrowRight")  # scrolls, and leads to no other image
+        assert box.evaluate("""async (node) => {
+            for (let frame = 0; frame < 300 && !node.scrollLeft; frame++)
+              await new Promise(requestAnimationFrame);
+            return node.scrollLeft;
+        }""") > 0
+    assert window.texts("#single h1") == ["01"]
+    window.page.keyboard.press("j")
+    window.page.locator("#single h1", has_not_text="01").wait_for()
+    assert window.page.locator(".sheet").count() == 0
     window.close()
 
 

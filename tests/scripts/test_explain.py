@@ -11,6 +11,9 @@ from PIL import Image
 from engine.predictor import Predictor
 from report import __main__ as report_script
 from report.explain import command
+from report.explain.about import read_about
+from utils.files import sha256_of
+from utils.origin import MapsOrigin
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def rows(monkeypatch) -> list:
     """The rows of tiles of each sheet that is written."""
     kept, save = [], command.save_sheet
     monkeypatch.setattr(command, "save_sheet",
-                        lambda path, tiles, shapes: (kept.append(tiles), save(path, tiles, shapes)))
+                        lambda path, tiles, *more: (kept.append(tiles), save(path, tiles, *more)))
     return kept
 
 
@@ -62,6 +65,11 @@ def test_without_the_library_the_rest_is_there(explain, rows, trained, made_sets
     predictor = Predictor(trained, overrides=["test.minmax=false"], device="cpu")
     expected = np.round(255 * predictor(made_sets / "TINY-TE/images/00.jpg"))
     assert np.array_equal(np.asarray(first[1].picture), expected)
+    about, _ = read_about(tmp_path / "trial/00.png")
+    assert about.image == sha256_of(made_sets / "TINY-TE/images/00.jpg")
+    assert about.text.startswith("input, map, side3, side4, side5; mean and principal ")
+    entry = MapsOrigin(trained, sha256_of(trained), predictor.config).entry  # as test.py has it
+    assert (about.sha256, about.settings) == (entry["sha256"], entry["settings"])
     for words in (["--method", "gradcam"], ["--target", "object"]):
         assert explain(*words) == 2
         assert "pip install grad-cam" in capsys.readouterr().err

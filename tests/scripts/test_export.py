@@ -13,6 +13,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from PIL import Image
+from torch import nn
 
 import engine.export
 import engine.exported
@@ -20,10 +21,13 @@ import export as export_script
 from data.layers import finish, squash
 from engine import Predictor
 from engine.export import FORMATS, NORMALISED, onnx_session
+from model.base import Network
+from report import __main__ as report_script
 from tests.small_runs import predict
 from utils.errors import UserError
 from utils.files import sha256_of
 from utils.maps import read_map
+from utils.schema import DataConfig
 
 needs_onnx = pytest.mark.skipif(
     any(not engine.export.is_installed(name) for name in ("onnx", "onnxruntime", "onnxscript")),
@@ -111,6 +115,52 @@ def test_test_py_runs_an_exported_file(trained, exported, made_sets, tmp_path, c
     monkeypatch.setattr(engine.exported, "NORMALISED", "something else")
     assert predict(out, tmp_path) == 2
     assert "export it without --with-normalisation" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("exported", [pytest.param("onnx", marks=needs_onnx)], indirect=True)
+def test_nobody_looks_into_an_exported_file(exported, photos, tmp_path, capsys):
+    _, out, _ = exported
+    assert report_script.main(["explain", "--checkpoint", str(out), "--input", str(photos[0]),
+                               "--gpu", "cpu", "--out", str(tmp_path)]) == 2
+    assert "net.onnx is an exported network, into which nobody can look" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+class OneLayer(Network):
+    """Logits: 1 times the first channel, 2 times the second, 3 times the third."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 1, bias=False)
+        self.conv.weight.data = torch.tensor([1.0, 2, 3]).view(1, 3, 1, 1)
+
+    def forward(self, image):
+        return {"saliency": self.conv(image)}
+
+
+@needs_onnx
+def test_an_onnx_file_normalises(tmp_path):
+    data = DataConfig(channels="bgr", range=255, mean=[50, 100, 150], std=[10, 20, 30])
+    random = torch.Generator().manual_seed(0)
+    images = [torch.randint(0, 256, size, dtype=torch.uint8, generator=random)
+              for size in ((2, 8, 8, 3), (3, 10, 12, 3), (1, 10, 12, 3))]
+    run = engine.export.write_and_open(engine.export.Deployed(OneLayer().eval(), data), images[0],
+                                       images[1:2], tmp_path / "net.onnx", "onnx", {})
+    for pixels in images:
+        logits, saliency = run(pixels)
+        normalised = (pixels.flip(-1) - torch.tensor([50, 100, 150])) / torch.tensor([10, 20, 30])
+        expected = (normalised * torch.tensor([1, 2, 3])).sum(dim=-1)
+        assert torch.allclose(logits[:, 0], expected, atol=1e-4)
+        assert torch.allclose(saliency[:, 0], expected.sigmoid(), atol=1e-5)
+
+
+def test_what_an_onnx_file_cannot_hold_is_refused_before_it_is_made(tmp_path):
+    network = OneLayer()
+    network.more = nn.Parameter(torch.empty(2**29, device="meta"))  # of 4 bytes each
+    with pytest.raises(UserError, match=r"2.1 GB of weights, .* at most 2 GB; --format torch_exp"):
+        engine.export.write(engine.export.Deployed(network.eval()), torch.zeros(2, 3, 8, 8),
+                            tmp_path / "net.onnx", "onnx", {})
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_file_that_differs_is_not_kept(trained, tmp_path, monkeypatch, capsys):

@@ -231,7 +231,7 @@ function showSingle(image) {
     title, element("p", {className: "note",
                          textContent: `${current().name}, ${about(image)}`}),
     tiles(image, current().methods.map((_, method) => method)), element("h2",
-      {textContent: "Scores of this image"}), scoreTable(image));
+      {textContent: "Scores of this image"}), scoreTable(image), ...sheets(image));
   byId("overview").hidden = true;
   byId("single").hidden = false;
   title.focus({preventScroll: true});

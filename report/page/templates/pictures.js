@@ -51,6 +51,26 @@ function errorMap(image, method) {
   return box;
 }
 
+// What `report explain` saw in the methods' networks: a heading and a sheet each.
+function sheets(image) {
+  return current().methods.flatMap((name, method) => {
+    const sheet = current().sheets[method][image];
+    const src = url(image, `explain${method}`);
+    if (!src) return [];
+    const heading = element("h2", {id: `sheet-${method}`, textContent: `Inside ${name}`});
+    const node = element("img", {
+      src, width: sheet.size[0], height: sheet.size[1],
+      alt: `sheet of ${name} for ${current().names[image]}: ${sheet.text}`,
+      loading: "lazy", decoding: "async"});
+    const box = element("div", {className: "scroll sheet", tabIndex: 0}, node);
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-labelledby", heading.id);
+    const caption = element("figcaption", {}, `of the weights ${sheet.weights}`);
+    if (sheet.doubt) caption.append("; ", element("b", {textContent: sheet.doubt}));
+    return [heading, element("figure", {}, box, caption)];
+  });
+}
+
 function tiles(image, methods) {
   const name = current().names[image];
   const source = element("div", {className: "pair"});
