@@ -1,31 +1,32 @@
 """Quality of a depth map, judged by its colour image, without a true depth.
 
 After Le, Jung and Won, "A new depth image quality metric using a pair of color and depth images",
-Multimedia Tools and Applications 2016. Its text is closed. What is known of it: the local distortion
-is taken differently at edge pixels and at other pixels of the depth map, at the others as the
-residual of a pixel against the mean of two opposite neighbours, over directions; each is weighted by
-the Gabor response of the colour image there, and the sum is the score. All formulas and constants
-here are this repository's own, so these are not the paper's numbers; docs/depth.md says what they
-are for, and measures them.
+Multimedia Tools and Applications 2016. Its text is closed. What is known of it: the local
+distortion is taken differently at edge pixels and at other pixels of the depth map, at the others
+as the residual of a pixel against the mean of two opposite neighbours, over directions; each is
+weighted by the Gabor response of the colour image there, and the sum is the score. All formulas and
+constants here are this repository's own, so these are not the paper's numbers; docs/depth.md says
+what they are for, and measures them.
 
     d  depth divided by its spread, four times its mean distance from its median (the range, where
        depths are spread evenly), of the valid pixels
-    g  strongest Gabor response of the colours, as a share of the strongest within RADIUS: how likely
-       a colour edge is, in [0, 1)
+    g  strongest Gabor response of the colours, as a share of the strongest within RADIUS: how
+       likely a colour edge is, in [0, 1)
     w  (1 − g)³, the weight of what the colours do not explain
     C  range of d within RADIUS, at most 1; a pixel is an edge pixel where C > EDGE
-    t  distance of d from the lowest or the highest d within RADIUS, whichever is nearer
     s  steepest slope of d between two opposite neighbours, over four directions
+    t  distance of d from the lowest or the highest d within RADIUS, whichever is nearer, where
+       s > STEEP · C; 0 elsewhere
     r² square of the residual of d against their mean, averaged over the directions
 
     edges² = mean over the pixels of (t² + w · C · s) at edge pixels, 0 at others
     residuals² = mean over the pixels of w · r²
     score = edges + residuals
 
-t is large in ramps: a blurred step spends pixels between its two levels. C · s adds up to the square
-of a step's height along each unit of its length, so that w tells a step upon a colour edge, which
-costs nearly nothing, from one beside it (misaligned) or without it (blocks). r is what noise, blocks
-and coarse levels leave on surfaces; at true edges w takes it away.
+t is large in ramps: a blurred step spends pixels between its two levels. C · s adds up to the
+square of a step's height along each unit of its length, so that w tells a step upon a colour edge,
+which costs nearly nothing, from one beside it (misaligned) or without it (blocks). r is what noise,
+blocks and coarse levels leave on surfaces; at true edges w takes it away.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ import numpy as np
 RADIUS = 8  # pixels around a pixel in which the depth's range and the strongest response are taken
 EDGE = 0.2  # share of the depth's spread
 POWER = 3  # of the weight
+STEEP = 1 / 20  # share of C within a pixel
 #: Offset to one of two opposite neighbours; the second is as far on the other side.
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 ORIENTATIONS = 8  # of the Gabor filters
@@ -88,7 +90,8 @@ def depth_quality(color: np.ndarray, depth: np.ndarray,
         raise ValueError("no valid pixel lies between two valid neighbours, so that none is judged")
     lowest, highest = local_extremes(values, valid)
     contrast = np.minimum(highest - lowest, 1)
-    ramp = np.minimum(values - lowest, highest - values) ** 2
+    steep = slope > STEEP * contrast
+    ramp = np.where(steep, np.minimum(values - lowest, highest - values), 0) ** 2
     weight = (1 - color_edges(color)) ** POWER
     at_edge = judged & (contrast > EDGE)
     edges = np.sqrt((ramp + weight * contrast * slope)[at_edge].sum() / judged.sum())
@@ -166,8 +169,8 @@ def color_edges(color: np.ndarray) -> np.ndarray:
 
 def gabor_response(color: np.ndarray) -> np.ndarray:
     """An image uint8 (H, W) or (H, W, 3) → the amplitude of its strongest Gabor response, over
-    orientations and channels, float32 (H, W); a quadrature pair of filters gives an edge's amplitude
-    wherever in its period it lies."""
+    orientations and channels, float32 (H, W). Two filters a quarter of a period apart give it, so
+    that it does not depend on where in the period an edge lies."""
     pixels = color.astype(np.float32) / 255
     strongest = np.zeros(color.shape[:2], np.float32)
     for number in range(ORIENTATIONS):

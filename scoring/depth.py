@@ -99,8 +99,8 @@ def read_pair(color: Path, depth: Path) -> tuple[np.ndarray, np.ndarray]:
     values = read_depth(depth, color)
     if image.shape[:2] != values.shape:
         sizes = [f"{array.shape[1]}×{array.shape[0]}" for array in (image, values)]
-        raise UserError(f"sizes differ: {color} is {sizes[0]}, {depth} is {sizes[1]}; resize one of "
-                        "them, the depth map without interpolation")
+        raise UserError(f"sizes differ: {color} is {sizes[0]}, {depth} is {sizes[1]}; resize one "
+                        "of them, the depth map without interpolation")
     return image, values
 
 
@@ -119,7 +119,7 @@ def read_depth(path: Path, color: Path | None = None) -> np.ndarray:
     else:
         pixels = np.asarray(file.convert("RGBA"))
         if (pixels[..., :3] != pixels[..., :1]).any() or (pixels[..., 3] != 255).any():
-            raise UnreadableError(f"{path}: has colours or transparent pixels; a depth map is grey, "
-                                  "of 8 or 16 bits")
+            raise UnreadableError(f"{path}: has colours or transparent pixels; a depth map is "
+                                  "grey, of 8 or 16 bits")
         values = pixels[..., 0]
     return upright(np.ascontiguousarray(values), file, color)

@@ -17,8 +17,8 @@ import jinja2
 
 from utils.paths import DOCS, ROOT
 
-#: The rooms from the ground up: packages, scripts, and a package's ``__main__`` that stands above it.
-#: A room imports from lower levels alone.
+#: The rooms from the ground up: packages, scripts, and a package's ``__main__`` that stands above
+#: it. A room imports from lower levels alone.
 LEVELS = (("utils",), ("data", "losses", "metrics"), ("model",), ("engine",), ("scoring",),
           ("report",), ("train", "test", "eval", "export", "metrics/__main__"),
           ("reproduce", "hubconf", "benchmarks", "scripts"))

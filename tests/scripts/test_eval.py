@@ -285,12 +285,12 @@ def test_maps_of_a_set_with_depth_are_scored_as_any(sets, scored, tmp_path, caps
     folder = sets / "RGBD_for_test/NJU2K"
     for name, own in (("images", "RGB"), ("masks", "GT"), ("masks", "depth")):
         shutil.copytree(sets / "TINY-TE" / name, folder / own)
-    scored.rename(scored.with_name("NJU2K"))
     file = tmp_path / "rows.json"
-    for words in (["--data", "RGBD_for_test/NJU2K", "--root", str(sets)],
-                  ["--data", "NJU2K", "--root", str(folder.parent)]):
-        assert eval_script.main(["--pred", str(scored.parents[1]), *words, "--json",
-                                 str(file)]) == 0
+    for name, words in (("NJU2K", ["--data", "NJU2K", "--root", str(folder.parent)]),
+                        ("NJU2K-TE", ["--data", "NJU2K-TE", "--root", str(sets)])):
+        scored = scored.rename(scored.with_name(name))
+        assert eval_script.main(["--pred", str(scored.parents[1]), *words,
+                                 "--json", str(file)]) == 0
         (row,) = json.loads(file.read_text())
         assert (row["images"], row["maxF"]) == (4, 1)
         assert "4 pairs here, the published set has" in capsys.readouterr().err
