@@ -25,7 +25,7 @@ from .pairing import PLAIN, Names, Pair, fit, match
 from .stems import listed
 
 #: Folder names for images and for masks, of all layouts but those that a set has to itself.
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "im", "im_aug", "JPEGImages")
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "im", "im_aug", "JPEGImages", "RGB")
 MASK_FOLDERS = ("masks", "mask", "gts", "gt", "ground_truth_mask", "ground_truth", "gt_aug")
 #: Names of mask folders that may hold something else too, such as texts: only with pictures, and
 #: only where no folder has a name above.

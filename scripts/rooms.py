@@ -17,21 +17,24 @@ import jinja2
 
 from utils.paths import DOCS, ROOT
 
-#: The rooms from the ground up: packages and scripts. A room imports from lower levels alone.
+#: The rooms from the ground up: packages, scripts, and a package's ``__main__`` that stands above
+#: it. A room imports from lower levels alone.
 LEVELS = (("utils",), ("data", "losses", "metrics"), ("model",), ("engine",), ("scoring",),
-          ("report",), ("train", "test", "eval", "export"),
+          ("report",), ("train", "test", "eval", "export", "metrics/__main__"),
           ("reproduce", "hubconf", "benchmarks", "scripts"))
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 #: Rooms that stand on less than their level allows.
 STANDS_ON = {"metrics": (), "model": ("losses", "utils")}
 PICTURE = DOCS / "rooms.svg"
-LEFT, BOX, ROW = 60, 590, 46  # of the picture: margin, width of a box, height of a row
+LEFT, BOX, ROW = 60, 630, 46  # of the picture: margin, width of a box, height of a row
 
 
 def files(room: str) -> list[Path]:
-    """The Python files of a package, or of a script."""
+    """The Python files of a package, without those that are rooms of their own, or of a script."""
     folder, script = ROOT / room, ROOT / f"{room}.py"
-    return sorted(folder.rglob("*.py")) if folder.is_dir() else [script] * script.is_file()
+    if not folder.is_dir():
+        return [script] * script.is_file()
+    return sorted(set(folder.rglob("*.py")) - {ROOT / f"{name}.py" for name in LEVEL})
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
@@ -91,7 +94,7 @@ def draw() -> str:
                              f"{side + out},{end:.0f} {side},{end:.0f}"})
     page = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE)
     return page.render(boxes=boxes.values(), arcs=arcs, left=LEFT, box=BOX, row=ROW,
-                       width=LEFT + BOX + 190, height=ROW * len(column) + 8)
+                       width=LEFT + BOX + 230, height=ROW * len(column) + 8)
 
 
 TEMPLATE = """\
@@ -108,7 +111,7 @@ marker-end="url(#head)"><title>{{ arc.title }}</title></path>
 <rect x="{{ left }}" y="{{ b.y }}" width="{{ box }}" height="{{ row - 8 }}" rx="5" \
 fill="{{ '#f0f4f8' if b.level % 2 else '#e3ecf5' }}" stroke="#486581"/>
 <text x="{{ left + 10 }}" y="{{ b.y + 23 }}" font-size="13" font-weight="bold">{{ b.name }}</text>
-<text x="{{ left + 106 }}" y="{{ b.y + 23 }}" font-size="11">{{ b.text }}</text>
+<text x="{{ left + 136 }}" y="{{ b.y + 23 }}" font-size="11">{{ b.text }}</text>
 {% endfor %}
 </svg>
 """

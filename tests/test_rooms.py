@@ -11,7 +11,9 @@ def test_every_folder_and_script_with_code_is_a_room():
     folders = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("*/**/*.py")}
     hidden = {name for name in folders if name.startswith(".")}
     scripts = {path.stem for path in ROOT.glob("*.py")}
-    assert (folders - hidden - {"tests"}) | scripts == rooms.LEVEL.keys()
+    above = {room for room in rooms.LEVEL if "/" in room}
+    assert (folders - hidden - {"tests"}) | scripts | above == rooms.LEVEL.keys()
+    assert all(rooms.files(room) for room in rooms.LEVEL)
 
 
 def test_no_arrow_runs_up():

@@ -298,3 +298,47 @@ def test_a_field_that_the_catalog_does_not_know_is_named(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=message):
             known_sets()
     known_sets.cache_clear()
+
+
+# --- colour and depth ----------------------------------------------------------------------------
+
+def test_counts_of_the_sets_with_depth():
+    expected = {"NJU2K": 1985, "NJU2K-TR": 1485, "NJU2K-TE": 500, "NLPR": 1000, "NLPR-TR": 700,
+                "NLPR-TE": 300, "RGBD-TR": 2185, "STERE": 1000, "SIP": 929, "DES": 135,
+                "LFSD": 100, "SSD": 80}
+    assert {name: known_sets()[name].pairs for name in expected} == expected
+    assert expected["RGBD-TR"] == expected["NJU2K-TR"] + expected["NLPR-TR"]
+    for name in ("NJU2K", "NLPR"):
+        assert expected[name] == expected[f"{name}-TR"] + expected[f"{name}-TE"]
+
+
+@pytest.mark.parametrize("name, folder", [
+    *((name, name) for name in ("NJU2K", "NLPR", "STERE", "SIP", "DES", "LFSD", "SSD")),
+    *((name, f"RGBD_for_test/{name}") for name in ("STERE", "SIP", "DES", "LFSD", "SSD")),
+    ("NJU2K", "NJUD_FULL"), ("NLPR", "NLPR_FULL"), ("RGBD-TR", "RGBD_for_train"),
+    ("NJU2K-TR", "NJU2K_TRAIN"), ("NJU2K-TE", "NJU2K_TEST"), ("NJU2K-TE", "NJU2K_Test"),
+    ("NJU2K-TR", "NJU2K/trainset"), ("NJU2K-TE", "NJU2K/testset"), ("NLPR-TR", "NLPR/trainset"),
+    ("NLPR-TE", "NLPR/testset"), ("NJU2K-TE", "RGBD_for_test/NJU2K"),
+    ("RGBD_for_test/NLPR", "RGBD_for_test/NLPR"), ("STEREO", "STEREO"), ("DES", "RGBD135"),
+    ("SSD", "SSD100"), ("MINE", "MINE")])
+@pytest.mark.parametrize("images, masks, depth", [("RGB", "GT", "depth"),
+                                                  ("Image", "Mask", "Depth")])
+def test_depth_is_taken_neither_for_images_nor_for_masks(tmp_path, name, folder, images, masks,
+                                                         depth):
+    """Depth has the images' names, in any format, and may be more or fewer files."""
+    here = tmp_path / folder
+    put(here, f"{masks}/a.png", f"{depth}/a.png", f"{depth}/a.bmp", f"{depth}/b.jpg")
+    put(here, f"{images}/a.jpg", pixels=COLOUR)
+    located = locate(name, tmp_path)
+    assert located.problems == []
+    (pair,) = located.pairs
+    assert (pair.image, pair.mask) == (here / f"{images}/a.jpg", here / f"{masks}/a.png")
+
+
+def test_the_folder_of_a_split_is_not_taken_for_the_whole_set(tmp_path):
+    put(tmp_path, "NLPR/testset/RGB/a.jpg", "NLPR/testset/GT/a.png")
+    with pytest.raises(UserError, match="no image folder"):
+        find_pairs("NLPR", tmp_path)
+    assert stems_of("NLPR-TE", tmp_path) == ["a"]
+    assert lookup("RGBD_for_test/NJU2K") is lookup("nju2k-test") is known_sets()["NJU2K-TE"]
+    assert lookup("NJU2K") is known_sets()["NJU2K"]

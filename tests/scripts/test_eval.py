@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 
 import cv2
@@ -277,3 +278,19 @@ def test_two_methods_are_compared(sets, scored, tmp_path, capsys):
     Image.open(sets / "TINY-TR/masks/00.png").save(grey.with_name("TINY-TR") / "00.png")
     assert evaluate(sets, scored, "--compare", "copy", "grey", "--allow-missing") == 2
     assert "both methods need maps of TINY-TE" in capsys.readouterr().err
+
+
+def test_maps_of_a_set_with_depth_are_scored_as_any(sets, scored, tmp_path, capsys):
+    """Its folder of depth beside images and masks changes nothing."""
+    folder = sets / "RGBD_for_test/NJU2K"
+    for name, own in (("images", "RGB"), ("masks", "GT"), ("masks", "depth")):
+        shutil.copytree(sets / "TINY-TE" / name, folder / own)
+    file = tmp_path / "rows.json"
+    for name, words in (("NJU2K", ["--data", "NJU2K", "--root", str(folder.parent)]),
+                        ("NJU2K-TE", ["--data", "NJU2K-TE", "--root", str(sets)])):
+        scored = scored.rename(scored.with_name(name))
+        assert eval_script.main(["--pred", str(scored.parents[1]), *words,
+                                 "--json", str(file)]) == 0
+        (row,) = json.loads(file.read_text())
+        assert (row["images"], row["maxF"]) == (4, 1)
+        assert "4 pairs here, the published set has" in capsys.readouterr().err
