@@ -8,7 +8,8 @@
     torchrun --nproc-per-node 2 train.py --gpu 0,1      on two GPUs (docs/scaling.md)
 
 The run's folder checkpoints/<name>/ holds last.pt, best.pt (with a validation set), config.yaml,
-origin.json (command, commit, versions), log.csv, TensorBoard events, and final/ (train.board).
+origin.json (command, commit, versions), log.csv, train.log (what is printed, with times),
+TensorBoard events, and final/ (train.board).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -53,6 +55,7 @@ from utils.lock import locked
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS
 from utils.stop import stop_signals
+from utils.transcript import keep_in, transcribed
 from utils.weights import initialise, read_file
 from utils.world import World, joined
 
@@ -81,6 +84,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
+    command = ["train.py", *(sys.argv[1:] if argv is None else argv)]
+    with nullcontext() if args.dry_run else transcribed(command):
+        return start(args)
+
+
+def start(args: argparse.Namespace) -> int:
+    """Begin a run, or go on with it, as the arguments ask for. Returns the exit status."""
     config = load_config(args.config, args.overrides)
     device = select_device(args.gpu)
     set_threads(config.threads)
@@ -190,10 +200,12 @@ def start_folder(folder: Path, config: DictConfig, device: torch.device, world: 
     """
     folder.mkdir(parents=True, exist_ok=True)
     if anew:
-        for pattern in ("last.pt", "previous.pt", "best.pt", "log.csv", "events.*"):
+        for pattern in ("last.pt", "previous.pt", "best.pt", "log.csv", "train.log",
+                        "events.*"):
             for path in folder.glob(pattern):
                 path.unlink()
         remove_board(folder)
+    keep_in(folder / "train.log")
     write_origin(folder, device, world.size, masks)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
 
