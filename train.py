@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import model
 from data import Pair
+from data.checked import Checked
 from data.fingerprint import fingerprint
 from data.joint import find_edge_pairs
 from data.loader import training_loader
@@ -156,7 +157,8 @@ def prepare(config: DictConfig, device: torch.device, world: World, args: argpar
     network = model.from_recipe(config)
     with world.main_first():
         model.require_outputs(network, objective)
-    training, validation = find_data(config, world)
+    checked = Checked(CHECKPOINTS / ".checked")
+    training, validation = find_data(config, world, checked)
     edges = find_edge_pairs(config)
     pairs = {use: fingerprint(members, world) for use, members in
              (("training", [*training, *edges]), ("validation", validation))}
@@ -176,7 +178,7 @@ def prepare(config: DictConfig, device: torch.device, world: World, args: argpar
         loader = training_loader(training, config.data, config.train.batch, config.seed, device,
                                  world.rank, world.size, objective.targets, edges)
     loader.data.require_layers(objective.targets)
-    loader.data.require_sound("training data", world)
+    loader.data.require_sound("training data", world, checked)
     require_sizes([*training, *edges, *validation], config.data.size, network.require_size)
     if world.rank:  # dropout must draw other units in each process
         set_seed(config.seed + world.rank)
