@@ -74,7 +74,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--overwrite", action="store_true", help="replace a run of this name")
     parser.add_argument("--dry-run", action="store_true",
                         help="check all files, take two steps, validate on a batch, and print how "
-                        "long the recipe takes and how much memory; nothing is kept")
+                        "long the recipe takes and how much memory; nothing of it is kept")
     args = parse_with_overrides(parser, argv)
     if args.dry_run and (args.resume or args.resume_if_any or args.overwrite):
         raise UserError("--dry-run begins a run that is not kept: leave --resume, --resume-if-any "
