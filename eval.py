@@ -4,6 +4,7 @@
     python eval.py --data ECSSD DUTS-TE --json scores.json --per-image images.csv
     python eval.py --pred WSSA/ECSSD --gt ECSSD/ground_truth_mask    any two folders
     python eval.py --pred maps --gt masks --name WSSA --set ECSSD    and what they are called
+    python eval.py --data ECSSD --limit 20              a quick look at the first 20 images alone
     python eval.py --compare cpd_vgg wssa               is the difference more than chance?
     python eval.py --table --save table.tex table.md    the papers' numbers, ours, the difference
     python eval.py --pred maps --table --reported WSSA=wssa    the same of maps of others
@@ -202,7 +203,8 @@ def scoring_options(args: argparse.Namespace) -> ScoringOptions:
     chosen = tuple(measure for name in args.measures
                    for measure in {"core": CORE, "all": MEASURES}.get(name, (name,)))
     return ScoringOptions(choose_device(args.gpu), measures=chosen,
-                          resize=args.resize, affix=args.affix).under(args.profile)
+                          resize=args.resize, affix=args.affix,
+                          limit=args.limit).under(args.profile)
 
 
 def choose_device(gpu: str) -> object:

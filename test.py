@@ -6,6 +6,7 @@
     python test.py --config configs/cpd_vgg.yaml --checkpoint CPD.pth --data ECSSD
     python test.py --config configs/cpd_vgg.yaml --official --data ECSSD
     python test.py --config u2netp --official --input 0
+    python test.py --data ECSSD --limit 20              a quick look: the first 20 images alone
 
 Maps go to <out>/<name>/<set>/<image stem>.png, at the image's own size (its mask's where the two
 nearly agree); those of --input to <out>/<name>/input/, of a film as a film <stem>.mp4, without its
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ from tqdm import tqdm
 from data import Pair, decode_image, require_sound
 from data.catalog import find_set
 from data.coding import with_coding
-from data.inputs import collect_inputs
+from data.inputs import collect_inputs, first_of
 from data.map_sizes import with_map_sizes
 from data.masks import mask_of
 from data.native import require_sizes
@@ -36,12 +38,13 @@ from engine.existing import begin_folder, image_digests
 from engine.precision import Precision
 from engine.predictor import Predictor
 from engine.trained import Trained, TrainedElsewhere, choose
+from engine.views import views_in
 from model import network_class
 from report.cutouts import drop_pictures, kinds_in, picture_folder, save_pictures
 from report.film import part_films, predict_films
 from report.live import camera_in, show_camera
 from report.picture import SHOWN, SheetRow, save_samples, small
-from utils.cli import parse_with_overrides
+from utils.cli import add_limit, parse_with_overrides
 from utils.config import help_text
 from utils.device import select_device, set_threads
 from utils.errors import UserError, reports_errors
@@ -70,6 +73,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="catalog names, folders, or IMAGES:MASKS (default: the recipe's)")
     parser.add_argument("--input", nargs="+", metavar="PATH",
                         help="images, folders of images, glob patterns, films, or 0 for a camera")
+    add_limit(parser, "images of each set, or of --input")
     parser.add_argument("--recursive", action="store_true",
                         help="read the subfolders of folders too and keep them: "
                              "<out>/<name>/<set>/<subfolder>/<image stem>.png; for sets the same "
@@ -99,28 +103,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def views_in(words: str | None, overrides: Sequence[str]) -> list[str]:
-    """The ``key=value`` words that --tta stands for.
-
-    Raises:
-        UserError: one of its words is neither ``flip`` nor a number, or other ``overrides`` name
-            views, too.
-    """
-    if words is None:
-        return []
-    scales = [word.strip() for word in words.split(",") if word.strip() != "flip"]
-    for word in scales:
-        try:
-            float(word)
-        except ValueError:
-            raise UserError(f"--tta {words}: {word!r} is neither flip nor a factor such as "
-                            "0.75") from None
-    if given := [word for word in overrides if word.startswith(("test.flip=", "test.scales="))]:
-        raise UserError(f"--tta and {given[0]} say the same thing; give one of them")
-    factors = [word for word in scales if float(word) != 1]
-    return [f"test.flip={'flip' in words}".lower(), f"test.scales=[{','.join(['1', *factors])}]"]
-
-
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
@@ -146,15 +128,16 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
     of these ``kinds`` are made of all maps, those that were there as well."""
     config = trained.config
     if (camera := camera_in(args.input or (), kinds, world)) is not None:
-        if args.skip_existing or args.show:
-            note("--skip-existing and --show are for photos; a camera is shown without them")
+        if args.skip_existing or args.show or args.limit:
+            note("--skip-existing, --show and --limit are for photos; a camera is shown without "
+                 "them")
         show_camera(Predictor(trained, device=device), camera, kinds)
         return
     films, inputs = part_films(args.input or (), world)
-    if films and (args.skip_existing or args.show):
-        note("--skip-existing and --show are for photos; films are predicted without them")
-    jobs = [("input", collect_inputs(inputs, world, args.recursive))] if inputs else \
-        [images_of_set(spec, config.data, world, args.show)
+    if films and (args.skip_existing or args.show or args.limit):
+        note("--skip-existing, --show and --limit are for photos; films are predicted without them")
+    jobs = [("input", collect_inputs(inputs, world, args.recursive, limit=args.limit))] \
+        if inputs else [images_of_set(spec, config.data, world, args.show, args.limit)
          for spec in args.data or config.test.data] if not films else []
     names = [name for name, _ in jobs]
     if not names and not films:
@@ -178,7 +161,8 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
             images = image_digests(pairs, world)
             with world.main_first():  # before the other processes write their maps
                 to_do = None if origin is None else \
-                    begin_folder(pairs, folder, origin, images, args.skip_existing)
+                    begin_folder(pairs, folder, origin, images, args.skip_existing,
+                                 args.limit if args.limit == len(pairs) else None)
             to_do = world.gather(to_do)[0]
             if args.skip_existing:
                 print(f"{folder}: {len(pairs) - len(to_do)} maps are there, {len(to_do)} to do")
@@ -194,19 +178,23 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
             print(f"sheet: {show(pairs, folder, args.rows)}")
 
 
-def images_of_set(spec: str, data: DictConfig, world: World,
-                  shown: bool) -> tuple[str, list[Pair]]:
-    """Name and pairs of a data set, every image checked, with the sizes that their maps get. How
-    its masks are coded is printed, and why that is not known: an error where they are ``shown``."""
+def images_of_set(spec: str, data: DictConfig, world: World, shown: bool,
+                  limit: int | None = None) -> tuple[str, list[Pair]]:
+    """Name and pairs of a data set, or the first ``limit`` of them, every image checked, with the
+    sizes that their maps get. How its masks are coded is printed, and why that is not known: an
+    error where they are ``shown``."""
     data_set = find_set(spec, ROOT / data.root, Names.of(data))
     if data_set.count_note and world.main:
         print(f"note: {data_set.count_note}; predicting these", file=sys.stderr)
-    require_sound([Pair(pair.name, pair.image) for pair in data_set.pairs], data_set.name,
-                  world=world)
-    pairs = with_map_sizes(data_set.pairs, data_set.name, quiet=not world.main)
+    chosen = first_of(data_set.pairs, limit, data_set.name)
+    require_sound([Pair(pair.name, pair.image) for pair in chosen], data_set.name, world=world)
+    pairs = with_map_sizes(chosen, data_set.name, quiet=not world.main)
     if world.main:
         try:
-            pairs = with_coding(pairs, data, data_set.name)
+            # Of the masks of all images, as eval.py decides it.
+            coded = with_coding(data_set.pairs, data, data_set.name)
+            pairs = [replace(pair, codings=of_set.codings)
+                     for pair, of_set in zip(pairs, coded, strict=False)]
         except UserError as error:
             if shown:
                 raise

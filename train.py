@@ -8,7 +8,8 @@
     torchrun --nproc-per-node 2 train.py --gpu 0,1      on two GPUs (docs/scaling.md)
 
 The run's folder checkpoints/<name>/ holds last.pt, best.pt (with a validation set), config.yaml,
-origin.json (command, commit, versions), log.csv, TensorBoard events, and final/ (train.board).
+origin.json (command, commit, versions), log.csv, train.log (what is printed, with times),
+TensorBoard events, and final/ (train.board).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -24,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import model
 from data import Pair
+from data.checked import Checked
 from data.fingerprint import fingerprint
 from data.joint import find_edge_pairs
 from data.loader import training_loader
@@ -53,6 +56,7 @@ from utils.lock import locked
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS
 from utils.stop import stop_signals
+from utils.transcript import keep_in, transcribed
 from utils.weights import initialise, read_file
 from utils.world import World, joined
 
@@ -70,7 +74,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--overwrite", action="store_true", help="replace a run of this name")
     parser.add_argument("--dry-run", action="store_true",
                         help="check all files, take two steps, validate on a batch, and print how "
-                        "long the recipe takes and how much memory; nothing is kept")
+                        "long the recipe takes and how much memory; nothing of it is kept")
     args = parse_with_overrides(parser, argv)
     if args.dry_run and (args.resume or args.resume_if_any or args.overwrite):
         raise UserError("--dry-run begins a run that is not kept: leave --resume, --resume-if-any "
@@ -81,6 +85,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
+    command = ["train.py", *(sys.argv[1:] if argv is None else argv)]
+    with nullcontext() if args.dry_run else transcribed(command):
+        return start(args)
+
+
+def start(args: argparse.Namespace) -> int:
+    """Begin a run, or go on with it, as the arguments ask for. Returns the exit status."""
     config = load_config(args.config, args.overrides)
     device = select_device(args.gpu)
     set_threads(config.threads)
@@ -146,7 +157,8 @@ def prepare(config: DictConfig, device: torch.device, world: World, args: argpar
     network = model.from_recipe(config)
     with world.main_first():
         model.require_outputs(network, objective)
-    training, validation = find_data(config, world)
+    checked = Checked(CHECKPOINTS / ".checked")
+    training, validation = find_data(config, world, checked)
     edges = find_edge_pairs(config)
     pairs = {use: fingerprint(members, world) for use, members in
              (("training", [*training, *edges]), ("validation", validation))}
@@ -166,7 +178,7 @@ def prepare(config: DictConfig, device: torch.device, world: World, args: argpar
         loader = training_loader(training, config.data, config.train.batch, config.seed, device,
                                  world.rank, world.size, objective.targets, edges)
     loader.data.require_layers(objective.targets)
-    loader.data.require_sound("training data", world)
+    loader.data.require_sound("training data", world, checked)
     require_sizes([*training, *edges, *validation], config.data.size, network.require_size)
     if world.rank:  # dropout must draw other units in each process
         set_seed(config.seed + world.rank)
@@ -190,10 +202,12 @@ def start_folder(folder: Path, config: DictConfig, device: torch.device, world: 
     """
     folder.mkdir(parents=True, exist_ok=True)
     if anew:
-        for pattern in ("last.pt", "previous.pt", "best.pt", "log.csv", "events.*"):
+        for pattern in ("last.pt", "previous.pt", "best.pt", "log.csv", "train.log",
+                        "events.*"):
             for path in folder.glob(pattern):
                 path.unlink()
         remove_board(folder)
+    keep_in(folder / "train.log")
     write_origin(folder, device, world.size, masks)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
 

@@ -1,4 +1,5 @@
-"""Images that are named one by one: files, folders and patterns, not those of a set."""
+"""Images that are named one by one: files, folders and patterns, not those of a set; and how many
+of them are taken."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from .soundness import require_sound
 
 
 def collect_inputs(inputs: Sequence[str], world: World, recursive: bool = False,
-                   option: str = "--input") -> list[Pair]:
+                   option: str = "--input", limit: int | None = None) -> list[Pair]:
     """Images named by files, folders and glob patterns, each checked; their names must differ.
 
     What lies in a folder, or fits a pattern, and is no picture is left out and printed.
@@ -24,6 +25,7 @@ def collect_inputs(inputs: Sequence[str], world: World, recursive: bool = False,
     Args:
         recursive: those of subfolders too, whose names then begin with these.
         option: what messages call the words.
+        limit: take only so many, the first; the others are not read.
     """
     named: dict[Path, str] = {}
     for entry in inputs:
@@ -39,9 +41,17 @@ def collect_inputs(inputs: Sequence[str], world: World, recursive: bool = False,
         raise UserError(list_problems("maps are named by stem, and these share one", problems,
                                       "Predict them one folder at a time with different --out, or "
                                       "the folder that holds them with --recursive."))
-    pairs = [Pair(name, path) for path, name in named.items()]
+    pairs = first_of([Pair(name, path) for path, name in named.items()], limit, option)
     require_sound(pairs, "input", world=world)
     return pairs
+
+
+def first_of(pairs: list[Pair], limit: int | None, title: str) -> list[Pair]:
+    """The first ``limit`` of the pairs, which is printed; all without a limit."""
+    if limit is None or limit >= len(pairs):
+        return pairs
+    print(f"{title}: the first {limit} of {len(pairs)} images (--limit)")
+    return pairs[:limit]
 
 
 def list_input(entry: str, recursive: bool, option: str) -> list[Listing]:

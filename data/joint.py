@@ -19,6 +19,7 @@ from utils.paths import ROOT
 from utils.world import World
 
 from .catalog import find_set
+from .checked import Checked
 from .coding import with_coding
 from .loader import Draw, SaliencyData
 from .pairing import Names, Pair
@@ -135,7 +136,8 @@ class JointData(Dataset):
         """See ``SaliencyData``."""
         self.saliency.require_layers([name for name in targets if name != "edge"])
 
-    def require_sound(self, title: str, world: World | None = None) -> None:
+    def require_sound(self, title: str, world: World | None = None,
+                      checked: Checked | None = None) -> None:
         """See ``SaliencyData``."""
-        self.saliency.require_sound(title, world)
-        self.edges.require_sound("images and edges of data.edge_train", world)
+        self.saliency.require_sound(title, world, checked)
+        self.edges.require_sound("images and edges of data.edge_train", world, checked)

@@ -9,8 +9,6 @@ the pairs). ``Batches`` finishes what loader processes hand over on the device. 
 from __future__ import annotations
 
 import itertools
-import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,12 +23,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from utils.choices import MASK_EDGES
 from utils.errors import UserError
-from utils.machine import cores, free_shared_memory
 from utils.option import NATIVE
 from utils.schema import DataConfig, sides
 from utils.world import World
 
 from .cache import open_cache
+from .checked import Checked, digest_of
 from .decode import original_size
 from .decoupling import require_known_masks
 from .edges import edge_source
@@ -52,6 +50,7 @@ from .native import of_one_size, own_sizes
 from .pairing import Pair
 from .sizes import Size
 from .soundness import Notes, file_problems, require_sound
+from .workers import SHM_ADVICE, leave_the_group, loader_processes
 
 
 @dataclass(frozen=True)
@@ -171,15 +170,26 @@ class SaliencyData(Dataset):
                 print(f"note: no loss learns from the layer {name}; "
                       f"data.{switch}=none leaves it out")
 
-    def require_sound(self, title: str, world: World | None = None) -> None:
-        """Read every file once, which also fills the cache; see ``soundness.require_sound``."""
-        require_sound(range(len(self)), title, self._problems, world)
+    def require_sound(self, title: str, world: World | None = None,
+                      checked: Checked | None = None) -> None:
+        """Read every file once, which also fills the cache; see ``soundness.require_sound``. Those
+        that were ``checked`` before come into the cache when training asks for them."""
+        require_sound(range(len(self)), title, self._problems, world, checked,
+                      lambda index: digest_of(self.pairs[index], self._way(index)))
         with_map_sizes(self.pairs, title, FITTED if self.own else SQUASHED,
                        quiet=bool(world and not world.main))
 
+    def _way(self, index: int) -> str:
+        """How a pair is checked: ``files`` by themselves, or its layers, with all that decides
+        which they are."""
+        if self.pairs[index].scribble is None and (self._cache is None
+                                                   or index >= self._cache.kept):
+            return "files"
+        return f"layers {self.names} {self.options.target} {self.options.edges}"
+
     def _problems(self, index: int, notes: Notes) -> list[str]:
         pair = self.pairs[index]
-        if pair.scribble is None and (self._cache is None or index >= self._cache.kept):
+        if self._way(index) == "files":
             return file_problems(pair, notes)
         try:
             kept = self._cache is not None and self._cache.holds(index)
@@ -339,37 +349,7 @@ class Batches(DataLoader):
         except RuntimeError as error:
             if "bus error" not in str(error).lower() and "shared memory" not in str(error):
                 raise
-            raise UserError(f"loader processes ran out of shared memory: {_SHM_ADVICE}") from None
-
-
-def leave_the_group(worker: int) -> None:
-    """Leave Ctrl-C and SIGTERM to the main process, which saves the run and ends the loader.
-
-    A terminal and many schedulers send them to all processes of a group. They must not be ignored
-    here: it is by SIGTERM that the main process ends its loaders when it fails.
-    """
-    if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)
-
-
-_AHEAD = 2  # batches that a loader process prepares ahead, torch's default
-_SHM_ADVICE = ("give the container more (docker run --shm-size=1g, or --ipc=host), or lower "
-               "data.workers (0 needs none) or train.batch")
-
-
-def loader_processes(wanted: int | None, batch_bytes: int) -> int:
-    """How many loader processes to start: ``wanted``, or one for each core up to 8; fewer, with a
-    note, where /dev/shm has no room for the batches that they hand over."""
-    count = min(cores(), 8) if wanted is None else wanted
-    free = free_shared_memory()
-    if free is None or count == 0:
-        return count
-    fit = max(0, free // batch_bytes - 1) // (_AHEAD + 1)
-    if fit < count:
-        print(f"note: /dev/shm has {free / 2**20:.0f} MiB free, which is room for {fit} loader "
-              f"processes, not {count}, with batches of {batch_bytes / 2**20:.1f} MiB; "
-              f"{_SHM_ADVICE}", file=sys.stderr)
-    return min(fit, count)
+            raise UserError(f"loader processes ran out of shared memory: {SHM_ADVICE}") from None
 
 
 def training_loader(pairs: Sequence[Pair], config: DictConfig, batch: int, seed: int,

@@ -193,18 +193,22 @@ def match(images: Listing, labels: Listing, part: str = "mask",
             for key in common], problems
 
 
-def assign(maps: Iterable[Path], pairs: Sequence[Pair],
-           affix: Affix | None = None) -> tuple[dict[str, Path], list[str], list[str]]:
+def assign(maps: Iterable[Path], pairs: Sequence[Pair], affix: Affix | None = None,
+           limit: int | None = None) -> tuple[dict[str, Path], list[str], list[str]]:
     """Name of a pair → its map; the problems: maps missing, too many, or of one name; and notes.
 
     Maps that share a name are nobody's.
+
+    Args:
+        affix: what the names of the maps have beyond those of the pairs; none to find out.
+        limit: that only the first so many pairs need maps; those of the others are not too many.
     """
     names = fit([pair.name for pair in pairs], as_listing(maps), "masks", "maps", affix)
     table, problems = by_stem(names.listing, "maps")
     keys = {names.key(pair.name): pair for pair in pairs}
     problems += names.problems
-    problems += [f"no map for {pair.mask}" for key, pair in keys.items()
-                 if key not in table and key not in names.explained]
+    problems += [f"no map for {pair.mask}" for pair in pairs[:limit]
+                 if (key := names.key(pair.name)) not in table and key not in names.explained]
     problems += [f"no mask for {path}" for key, path in table.items()
                  if key not in keys and key not in names.explained]
     number = Counter(map(names.listing.key, names.listing))

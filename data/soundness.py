@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -18,6 +19,7 @@ from utils.errors import UserError, list_problems
 from utils.images import UnreadableError, metadata_damaged, open_image, opened, orientation
 from utils.machine import cores
 
+from .checked import Checked, digest_of
 from .decode import decode_image
 from .depth import bits_of
 from .map_sizes import differing, sizes_differ
@@ -28,6 +30,7 @@ from .sizes import nearly
 if TYPE_CHECKING:
     from utils.world import World  # needs torch, which scoring does without
 
+PATIENCE = 5  # seconds without a word, where no progress bar is
 _DARK = 255 // 8
 _LARGE = 2**24  # bytes of a file
 _ALONE = Lock()
@@ -138,7 +141,8 @@ def small_jpeg(path: Path) -> Image.Image | None:
 
 def require_sound(items: Sequence, title: str,
                   find: Callable[[Any, Notes], list[str]] = file_problems,
-                  world: World | None = None) -> None:
+                  world: World | None = None, checked: Checked | None = None,
+                  digest: Callable[[Any], str | None] = digest_of) -> None:
     """Read every file once, on all cores, and raise one error that lists all that is wrong.
 
     What is no error, but worth knowing, is printed, a line for each kind.
@@ -147,23 +151,56 @@ def require_sound(items: Sequence, title: str,
         items: pairs, or whatever ``find`` takes.
         find: item, notes → what is wrong with it; what is worth knowing goes into the notes.
         world: processes that share the work; all raise the same error.
+        checked: what earlier checks had nothing to tell of, which is not read again; what this one
+            has nothing to tell of is added. How many were not read is printed.
+        digest: by which an item is known there.
 
     Raises:
         UserError: unreadable, truncated or empty files, pairs of different sizes.
     """
     mine = items[world.rank::world.size] if world else items
-    quiet = None if world is None or world.main else True  # None: quiet where no terminal is
-    notes = Notes()
+    known = checked.read() if checked else ()
+
+    def look(item: Any) -> tuple[str | None, list[str], Notes | None]:
+        # What the files are is asked before they are read: they may change in between.
+        key, notes = digest(item) if checked else None, Notes()
+        return (key, [], None) if key in known else (key, find(item, notes), notes)
+
     with ThreadPoolExecutor(cores()) as pool:
-        results = tqdm(pool.map(lambda item: find(item, notes), mine), total=len(mine),
-                       unit="pair", leave=False, desc=f"checking {title}", disable=quiet)
-        problems = [problem for result in results for problem in result]
+        results = list(_shown(pool.map(look, mine), len(mine), title,
+                              world is None or world.main))
+    used = [key for key, _, notes in results if notes is None]
+    new = [key for key, problems, notes in results
+           if key and notes is not None and not problems and not notes.lines()]
+    problems = [problem for _, own, _ in results for problem in own]
+    notes = sum((own for _, _, own in results if own is not None and own.lines()), start=Notes())
     if world:
-        problems = [problem for part in world.gather(problems) for problem in part]
+        used, new, problems = ([each for part in world.gather(own) for each in part]
+                               for own in (used, new, problems))
         notes = sum(world.gather(notes), start=Notes())
-    if not quiet:
+    if world is None or world.main:
+        if used:
+            print(f"{title}: {len(used)} of {len(items)} were checked before, and have not changed "
+                  f"since ({checked.path})")
+        if checked:
+            checked.add(used, new)
         for line in notes.lines():
             print(f"note: {title}: {line}", file=sys.stderr)
     if problems:
         raise UserError(list_problems(f"{title}: files that cannot be used", problems,
                                       "Repair or remove them, image and mask together."))
+
+
+def _shown(results: Iterable, count: int, title: str, main: bool) -> Iterator:
+    """The results as they come, with a progress bar, or where no terminal is with one line if they
+    take long."""
+    start, told = time.monotonic(), not main or sys.stderr.isatty()
+    bar = tqdm(results, total=count, unit="pair", leave=False, desc=f"checking {title}",
+               disable=None if main else True)
+    for number, result in enumerate(bar, start=1):
+        yield result
+        elapsed = time.monotonic() - start
+        if not told and elapsed > PATIENCE:
+            told = True
+            print(f"note: checking {title}: {number} of {count} in {elapsed:.0f} s; about "
+                  f"{(count - number) * elapsed / number:.0f} s left", file=sys.stderr, flush=True)

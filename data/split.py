@@ -11,6 +11,7 @@ from utils.errors import UserError
 from utils.paths import ROOT
 from utils.world import World
 
+from .checked import Checked
 from .edges import edge_source, find_masks
 from .map_sizes import SCORED, with_map_sizes
 from .pairing import Names, Pair
@@ -24,8 +25,13 @@ def codings_of(pairs: Iterable[Pair]) -> dict[str, str]:
             if "mask" in pair.codings}
 
 
-def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]:
-    """Training and validation pairs; how many they are, and counts that surprise, are printed."""
+def find_data(config: DictConfig, world: World,
+              checked: Checked | None = None) -> tuple[list[Pair], list[Pair]]:
+    """Training and validation pairs; how many they are, and counts that surprise, are printed.
+
+    Args:
+        checked: see ``soundness.require_sound``, which reads those of the validation.
+    """
     root = ROOT / config.data.root
     names = Names.of(config.data)
     find, more = (find_scribbles, {}) if config.data.target == "scribble" else \
@@ -48,7 +54,7 @@ def find_data(config: DictConfig, world: World) -> tuple[list[Pair], list[Pair]]
         print(f"edges: {edge_source(config.data.edges, training)}")
     if validation and edges != "none":
         print(f"edges of the validation: {edge_source(edges, validation)}")
-    require_sound(validation, "validation data", world=world)
+    require_sound(validation, "validation data", world=world, checked=checked)
     return training, with_map_sizes(validation, "validation data", SCORED, quiet=not world.main)
 
 

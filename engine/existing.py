@@ -51,7 +51,7 @@ def pairs_to_predict(pairs: Sequence[Pair], folder: Path, origin: MapsOrigin,
 
 
 def begin_folder(pairs: Sequence[Pair], folder: Path, origin: MapsOrigin, images: dict[str, str],
-                 keep: bool) -> list[Pair]:
+                 keep: bool, limit: int | None = None) -> list[Pair]:
     """The pairs to predict, when their folder's entry of the origin is begun; maps that are made
     anew are printed. Those of other weights or images are removed before the first is made: a stop
     would leave them among the new ones, and the records would be those of the new ones.
@@ -59,6 +59,7 @@ def begin_folder(pairs: Sequence[Pair], folder: Path, origin: MapsOrigin, images
     Args:
         images: see ``image_digests``.
         keep: whether maps that would come out the same are kept.
+        limit: that the pairs are the first so many of their set; None where they are all.
 
     Raises:
         UserError: maps of these names lie in the folder that test.py did not make.
@@ -79,7 +80,7 @@ def begin_folder(pairs: Sequence[Pair], folder: Path, origin: MapsOrigin, images
               f"anew, the first is {damaged[0].name}.png", file=sys.stderr)
     write_text(_record(folder), json.dumps(before | images) + "\n")
     left = set(folder.rglob("*.png")) - {map_path(folder, pair) for pair in pairs}
-    origin.begin(folder, len(left) if differs else 0)
+    origin.begin(folder, len(left) if differs else 0, limit)
     return to_do
 
 

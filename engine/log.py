@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from utils.errors import UserError
 from utils.files import naming, written_whole
+from utils.transcript import note_line
 
 from .events import Events
 from .step import StepResult
@@ -80,13 +81,15 @@ class RunLog:
         self.row(step, epoch, **values, images_per_second=speed,
                  memory_mib=peak_memory(result.loss.device))
         texts = {name: f"{value:.3g}" for name, value in values.items()} | {"img/s": f"{speed:.1f}"}
+        left = (self.last_step - step) * elapsed / self._steps
+        line = (f"step {step}/{self.last_step}, epoch {epoch}: "
+                + ", ".join(f"{name} {value}" for name, value in texts.items())
+                + f", {timedelta(seconds=round(left))} left")
         if self._bar.disable:  # not a terminal
-            left = (self.last_step - step) * elapsed / self._steps
-            print(f"step {step}/{self.last_step}, epoch {epoch}: "
-                  + ", ".join(f"{name} {value}" for name, value in texts.items())
-                  + f", {timedelta(seconds=round(left))} left", flush=True)
+            print(line, flush=True)
         else:
             self._bar.set_postfix(texts)
+            note_line(line)
         self.restart_clock()
 
     def validation(self, step: int, epoch: int, scores: Mapping[str, float],

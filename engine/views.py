@@ -16,6 +16,28 @@ from utils.option import NATIVE
 from utils.schema import sides
 
 
+def views_in(words: str | None, overrides: Sequence[str]) -> list[str]:
+    """The ``key=value`` words that --tta stands for.
+
+    Raises:
+        UserError: one of its words is neither ``flip`` nor a number, or other ``overrides`` name
+            views, too.
+    """
+    if words is None:
+        return []
+    scales = [word.strip() for word in words.split(",") if word.strip() != "flip"]
+    for word in scales:
+        try:
+            float(word)
+        except ValueError:
+            raise UserError(f"--tta {words}: {word!r} is neither flip nor a factor such as "
+                            "0.75") from None
+    if given := [word for word in overrides if word.startswith(("test.flip=", "test.scales="))]:
+        raise UserError(f"--tta and {given[0]} say the same thing; give one of them")
+    factors = [word for word in scales if float(word) != 1]
+    return [f"test.flip={'flip' in words}".lower(), f"test.scales=[{','.join(['1', *factors])}]"]
+
+
 def require_views(config: DictConfig) -> None:
     """Raise a UserError unless a recipe's network takes images at all of ``test.scales``; images
     that keep their own sizes are seen to one by one."""

@@ -30,9 +30,16 @@ def high_frequencies(x: Tensor) -> Tensor:
 def disc(height: int, width: int, device: torch.device) -> Tensor:
     """1 at frequencies nearer than ``RADIUS`` to the centre of the spectrum, else 0: (H, W), in the
     order of ``fft2``. For odd sizes the centre is half a step off frequency 0, as released."""
-    down, across = (torch.arange(side, device=device) - side / 2 for side in (height, width))
-    inside = down[:, None] ** 2 + across ** 2 < RADIUS ** 2
-    return torch.fft.ifftshift(inside.float())
+    down, across = (offsets(side, device) for side in (height, width))
+    return (down[:, None] ** 2 + across ** 2 < (2 * RADIUS) ** 2).float()
+
+
+def offsets(side: int, device: torch.device) -> Tensor:
+    """How far each frequency is from the centre, in half steps: (side,), whole numbers in the order
+    of ``fft2``. Both halves are made in their place, since ONNX has no shift by a variable."""
+    middle = 2 * (side // 2) - side
+    return torch.cat([torch.arange(middle, side, 2, device=device),
+                      torch.arange(-side, middle, 2, device=device)])
 
 
 #: ``disc``, made once for each size and device. It is no buffer of a module, because averages of

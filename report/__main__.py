@@ -156,7 +156,7 @@ def _run(args: argparse.Namespace) -> None:
 def _score(args: argparse.Namespace, recipes: Recipes | None) -> tuple[list[SetScores], int]:
     return score_sets(args.pred, args.root, args.gt, [absolute_spec(s) for s in args.data or ()],
                       args.methods, args.profile, args.resize, args.allow_missing, recipes,
-                      args.affix, names=args.name, dataset=args.set, words=args.words)
+                      args.affix, args.limit, names=args.name, dataset=args.set, words=args.words)
 
 
 def _records(args: argparse.Namespace) -> None:

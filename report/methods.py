@@ -77,6 +77,7 @@ class SetScores:
     """All methods that have maps of a data set.
 
     Attributes:
+        pairs: those that were scored.
         absent: names of the report's other methods that were to have maps of it.
     """
 
@@ -106,7 +107,7 @@ def foreground_share(truth: np.ndarray, profile: Profile) -> float:
 def score_sets(pred: Path, root: Path | None, gt: Path | None = None, data: Sequence[str] = (),
                methods: Sequence[str] | None = None, profile: str = "pysodmetrics",
                resize: bool = False, allow_missing: bool = False,
-               recipes: Recipes | None = None, affix: Affix = NONE,
+               recipes: Recipes | None = None, affix: Affix = NONE, limit: int | None = None,
                **choice: object) -> tuple[list[SetScores], int]:
     """Score all maps, and list on stderr what is wrong with them.
 
@@ -115,6 +116,7 @@ def score_sets(pred: Path, root: Path | None, gt: Path | None = None, data: Sequ
         resize: bring maps of another size to the mask's.
         recipes: to hold the methods against their papers' numbers; None to leave that out.
         affix: what the names of maps have beyond those of the masks; none to find out.
+        limit: score, and show, only the first so many images of each set; None for all.
         choice: ``names``, ``dataset`` and ``words`` of ``find_jobs``.
 
     Returns:
@@ -131,7 +133,8 @@ def score_sets(pred: Path, root: Path | None, gt: Path | None = None, data: Sequ
     if any(job.masks.mask_void == "ignore" for job in jobs):
         measures = tuple(name for name in CORE if MEASURES[name].pixelwise)
         note_once(f"void pixels are left out, so these alone are given: {', '.join(measures)}")
-    options = ScoringOptions(measures=measures, resize=resize, affix=affix).under(profile)
+    options = ScoringOptions(measures=measures, resize=resize, affix=affix,
+                             limit=limit).under(profile)
     decide_codings(jobs, options)
     sets: dict[str, SetScores] = {}
     names = list(dict.fromkeys(job.method for job in jobs))
@@ -139,7 +142,8 @@ def score_sets(pred: Path, root: Path | None, gt: Path | None = None, data: Sequ
         recipes.require(names)
     for job in jobs:
         scores = sets.setdefault(job.dataset, SetScores(
-            job.dataset, job.pairs, [], [name for name, where in absent if where == job.dataset]))
+            job.dataset, job.pairs[:limit], [],
+            [name for name, where in absent if where == job.dataset]))
         scored = score_job(job, options)
         method = Method(scored, names.index(job.method), scored.result.maps,
                         scored.is_given(allow_missing),

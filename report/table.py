@@ -141,6 +141,7 @@ def origin_table(rows: Sequence[Row]) -> Table:
         commits = dict.fromkeys(short_commit(str(part.get("commit", ""))) for part in scored)
         if origin:
             state = "complete" if origin.get("finished") else "unfinished"
+            state += f", the first {origin['limit']} alone" if origin.get("limit") else ""
             state += f", {origin['kept']} of an earlier run" if origin.get("kept") else ""
         lines.append(cells(
             *row_cell(row), ", ".join(same["profile"] for same in (row, *others)),

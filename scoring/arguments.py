@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.affixes import Affix
 from metrics import PROFILES
+from utils.cli import add_limit
 from utils.errors import UserError
 from utils.mask_keys import MASK_KEYS, read_words
 from utils.paths import absolute
@@ -27,6 +28,7 @@ def add_maps(parser: argparse.ArgumentParser) -> None:
              "test.py had it from)")
     add("--allow-missing", action="store_true",
         help="score what can be scored; the rows give the number of maps")
+    add_limit(parser, "images of each set; the rows give their number, as 20/1000")
     add("--resize", action="store_true",
         help="bring maps of another size to the ground truth's (bilinear); the rows give their "
              "number")

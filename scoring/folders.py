@@ -75,6 +75,7 @@ class ScoringOptions:
         device, profile, measures: see ``Evaluator``.
         resize: bring maps of another size to their mask's, instead of refusing them.
         affix: what the names of maps have beyond those of the masks; none to find out.
+        limit: score only the maps of the first so many pairs; None for all.
     """
 
     device: object = "cpu"
@@ -82,6 +83,7 @@ class ScoringOptions:
     measures: tuple[str, ...] = CORE
     resize: bool = False
     affix: Affix = NONE
+    limit: int | None = None
 
     def require_measures(self, masks: DataConfig) -> None:
         """Raise a UserError if, as is decided on ``masks``, void pixels are to be left out of
@@ -116,8 +118,9 @@ def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
     """Score every map against the mask of the pair that it is named after.
 
     Missing, extra, unreadable and wrongly sized maps, maps that share a stem, and unreadable
-    masks are listed by file in ``problems``; the scores are those of all other maps. Files are
-    decoded by as many threads as there are cores, which on the CPU score them as well.
+    masks are listed by file in ``problems``; the scores are those of all other maps, or of those
+    of them within the limit. Files are decoded by as many threads as there are cores, which on the
+    CPU score them as well.
 
     Args:
         title: names the folder beside the progress bar.
@@ -126,9 +129,9 @@ def score_folder(maps: Iterable[Path], pairs: Sequence[Pair], title: str = "",
         UserError: a measure needs a package that is not installed.
     """
     options = options or ScoringOptions()
-    table, problems, notes = assign(maps, pairs, options.affix)
+    table, problems, notes = assign(maps, pairs, options.affix, options.limit)
     note_once(*notes)
-    tasks = [(table[pair.name], pair) for pair in pairs if pair.name in table]
+    tasks = [(table[pair.name], pair) for pair in pairs[:options.limit] if pair.name in table]
     result = FolderScores(options.evaluator(), len(pairs), problems, maps=table)
     try:
         with tqdm(total=len(tasks), unit="map", desc=title, disable=None, leave=False) as bar:

@@ -58,6 +58,8 @@ class JobScores:
         row = {"method": self.job.method, "dataset": self.job.dataset,
                "images": self.result.evaluator.images, "expected": self.result.expected,
                "profile": self.options.profile}
+        if self.options.limit and self.options.limit < self.result.expected:
+            row["limit"] = self.options.limit
         if self.options.resize:
             row["resized"] = self.result.resized
         row["empty"] = self.result.empty
@@ -252,7 +254,7 @@ def _masks_alone(folder: Path, names: Names) -> list[Pair]:
         raise UserError(list_problems(f"{folder} is not a folder of masks", problems))
     if not table:
         raise UserError(f"no masks in {folder}; give the folder that holds them")
-    return [Pair(name, None, path) for name, path in table.items()]
+    return [Pair(name, None, path) for name, path in sorted(table.items())]  # as of a set
 
 
 def _renamed(methods: Sequence[str], names: Sequence[str]) -> Sequence[str]:

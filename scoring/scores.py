@@ -8,13 +8,14 @@ A list of rows, one for each method, data set and profile::
       "scored": {"date": "2026-11-21T22:08:28Z", "commit": "e9e1358…"},
       "origin": {"checkpoint": …, "sha256": …, …}}, …]
 
-Measures are not rounded. ``empty`` is the number of truths without foreground. ``origin`` is what
-test.py wrote beside the maps (``utils/origin.py``), null for maps of others. ``content`` is a
-digest of maps and masks. When other maps or masks are scored under the same method and set, with
-whatever profile, all rows of the old ones go: all numbers of a method on a set belong to the same
-maps. When the same maps are scored again, new numbers replace old ones, and the row's other
-measures stay; ``scored.earlier`` tells when those were given. Rows of ``--json``, which lack
-``maps`` and what follows it, can be read too.
+Measures are not rounded. ``limit`` is there where eval.py --limit chose the first so many images:
+such a row never takes the place of others. ``empty`` is the number of truths without foreground.
+``origin`` is what test.py wrote beside the maps (``utils/origin.py``), null for maps of others.
+``content`` is a digest of maps and masks. When other maps or masks are scored under the same
+method and set, with whatever profile, all rows of the old ones go: all numbers of a method on a set
+belong to the same maps. When the same maps are scored again, new numbers replace old ones, and the
+row's other measures stay; ``scored.earlier`` tells when those were given. Rows of ``--json``, which
+lack ``maps`` and what follows it, can be read too.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from utils.values import read_json
 
 from .jobs import Cell, JobScores
 
-_BEFORE = ("method", "dataset", "images", "expected", "profile", "resized", "empty", "masks")
+_BEFORE = ("method", "dataset", "images", "expected", "profile", "limit", "resized", "empty",
+           "masks")
 _AFTER = ("maps", "content", "scored", "origin")
 #: What a row holds beside its measures, before them and after them.
 ABOUT = _BEFORE + _AFTER
@@ -96,9 +98,9 @@ def _problem(row: object) -> str:
     for key, kind in (("method", str), ("dataset", str), ("profile", str), ("images", int)):
         if type(row.get(key)) is not kind:
             return f"has no {key}"
-    for key, kind in (("images", int), ("expected", int), ("resized", int), ("empty", int),
-                      ("masks", str), ("maps", str), ("content", str), ("scored", dict | None),
-                      ("origin", dict | None)):
+    for key, kind in (("images", int), ("expected", int), ("limit", int), ("resized", int),
+                      ("empty", int), ("masks", str), ("maps", str), ("content", str),
+                      ("scored", dict | None), ("origin", dict | None)):
         if key in row and (not isinstance(row[key], kind)
                            or (kind is int and not 0 <= row[key] < 2**53)):
             return f"has a damaged {key!r}"
@@ -111,9 +113,10 @@ def _problem(row: object) -> str:
 
 
 def keep_scores(path: Path, new: Sequence[Row]) -> list[Row]:
-    """Lay new rows over those of ``path``, and return all.
+    """Lay new rows over those of ``path``, and return all, as they are to be shown.
 
-    The file is whole at any moment, and keeps the rows of evaluations that end at the same time.
+    Rows of a ``limit`` are returned and not kept where they would replace rows without. The file
+    is whole at any moment, and keeps the rows of evaluations that end at the same time.
     Where it cannot be written, a note says so and the rows are only returned.
 
     Raises:
@@ -121,14 +124,33 @@ def keep_scores(path: Path, new: Sequence[Row]) -> list[Row]:
     """
     if not new:
         return read_scores(path)
-    rows = []
+    shown = None
     try:
         with _locked(path):
-            rows = lay_over(read_scores(path), new)
+            rows, shown = _kept_and_shown(read_scores(path), new)
             write_text(path, json.dumps(rows, indent=1) + "\n")
     except OSError as error:
         print(f"note: the scores are not kept in {path}: {error.strerror}", file=sys.stderr)
-    return rows or lay_over(read_scores(path), new)
+    return _kept_and_shown(read_scores(path), new)[1] if shown is None else shown
+
+
+def _kept_and_shown(before: Sequence[Row], new: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """The rows to keep, see ``lay_over``, and those to show: of the sets of which rows of a
+    ``limit`` are not kept, because others of other maps stay, the new ones."""
+    staying = {}
+    limited = {row_cell(row): row for row in new if "limit" in row}
+    for row in before:
+        newer = limited.get(row_cell(row))
+        if newer and "limit" not in row and row.get("content") != newer.get("content"):
+            staying[row_cell(row)] = f"{row['images']}/{row['expected']}"
+    for (method, dataset), images in staying.items():
+        few = limited[method, dataset]
+        print(f"note: the scores of {method} on {dataset} of {images} images stay in "
+              f"results/scores.json, and those of {few['images']}/{few['expected']} are not kept; "
+              f"--forget {method}/{dataset} removes them", file=sys.stderr)
+    rows = lay_over(before, [row for row in new if row_cell(row) not in staying])
+    shown = [row for row in rows if row_cell(row) not in staying]
+    return rows, sorted([*shown, *(row for row in new if row_cell(row) in staying)], key=key_of)
 
 
 def forget(path: Path, names: Sequence[str]) -> None:
@@ -206,7 +228,7 @@ def _merged(before: Row, newer: Row) -> Row:
     if earlier and newer.get("scored"):
         row["scored"] = newer["scored"] | {"earlier": earlier}
     order = dict.fromkeys((*_BEFORE, *_COLUMNS, *measures_of([row]), *_AFTER))
-    return {key: row[key] for key in order if key in row}
+    return {key: row[key] for key in order if key in row and (key != "limit" or key in newer)}
 
 
 def earlier_of(row: Row) -> dict[str, dict]:

@@ -29,6 +29,18 @@ def parse_with_overrides(parser: argparse.ArgumentParser, argv: list[str] | None
     return args
 
 
+def add_limit(parser: argparse.ArgumentParser, images: str) -> None:
+    """The option ``--limit N``, a number from 1 or None: the first N of the ``images``."""
+    parser.add_argument("--limit", type=_number_from_one, metavar="N",
+                        help=f"only the first N {images}, for a quick look (default: all)")
+
+
+def _number_from_one(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of images; give 1 or more")
+    return int(word)
+
+
 def split_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words that are no ``key=value``, or are a file's name; and those that are."""
     keys = [word for word in words if _KEY_VALUE.match(word) and not Path(word).exists()]

@@ -81,28 +81,33 @@ def reports_errors(main: Callable[..., int]) -> Callable[..., int]:
                 stream.reconfigure(errors="backslashreplace")
         try:
             return main(*args, **kwargs)
-        except UserError as error:
-            # torch wraps an error of a loader process in that process's traceback.
-            kind = f"{type(error).__module__}.{type(error).__qualname__}: "
-            message = str(error).rpartition(kind)[2]
-            rank = os.environ.get("RANK", "0")
-            who = "error" if rank == "0" else f"error in process {rank}"
-            print(f"{who}: {message.strip()}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 130
-        except OSError as error:
-            # A full disk or a folder without write permission: the system's message tells enough.
-            where = f"{error.filename}: " if error.filename else ""
-            print(f"error: {where}{error.strerror or error}", file=sys.stderr)
-            return 2
-        except (MemoryError, RuntimeError) as error:
-            if not lacks_memory(error):
+        except (Exception, KeyboardInterrupt) as error:
+            if (message := message_of(error)) is None:
                 raise
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            print(f"error: memory ran out: {reason}\nLower data.size, train.batch or test.batch, "
-                  "or end other programs; nothing is wrong with the files.", file=sys.stderr)
-            return 2
+            print(message, file=sys.stderr)
+            return 130 if isinstance(error, KeyboardInterrupt) else 2
 
     return wrapper
+
+
+def message_of(error: BaseException) -> str | None:
+    """What is printed of an error that ends a script; None where it is a fault of the code, of
+    which the traceback is."""
+    if isinstance(error, UserError):
+        # torch wraps an error of a loader process in that process's traceback.
+        kind = f"{type(error).__module__}.{type(error).__qualname__}: "
+        message = str(error).rpartition(kind)[2]
+        rank = os.environ.get("RANK", "0")
+        who = "error" if rank == "0" else f"error in process {rank}"
+        return f"{who}: {message.strip()}"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, OSError):
+        # A full disk or a folder without write permission: the system's message tells enough.
+        where = f"{error.filename}: " if error.filename else ""
+        return f"error: {where}{error.strerror or error}"
+    if isinstance(error, MemoryError | RuntimeError) and lacks_memory(error):
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return (f"error: memory ran out: {reason}\nLower data.size, train.batch or test.batch, "
+                "or end other programs; nothing is wrong with the files.")
+    return None

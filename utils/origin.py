@@ -89,13 +89,20 @@ class MapsOrigin:
             reasons = ["earlier weights or settings"]
         return " and ".join(reasons)
 
-    def begin(self, folder: Path, kept: int = 0) -> None:
+    def begin(self, folder: Path, kept: int = 0, limit: int | None = None) -> None:
         """To be called before maps are written to ``folder``, which is ``<method>/<set>``.
 
         Args:
             kept: the number of maps that are in it already, and stay, and are of something else.
+            limit: that only the first so many images of the set get maps; None for all. Those
+                that an earlier run of these weights and settings left there count, too.
         """
-        self.entry["kept"] = kept
+        before = origin_of(folder) or {}
+        self.entry.pop("limit", None)  # of another set
+        if limit and not self.differs_from(folder):
+            whole = before.get("finished") and "limit" not in before
+            limit = None if whole else max(limit, before.get("limit") or 0)
+        self.entry |= {"kept": kept} | ({"limit": limit} if limit else {})
         self._write(folder, finished=False)
 
     def end(self, folder: Path) -> None:

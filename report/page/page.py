@@ -185,7 +185,8 @@ def summary_rows(scores: SetScores) -> list[dict]:
                  for name in measures_of([row])}
         rows.append({"method": method.name, "images": images_text(row), "count": row["images"],
                      "cells": cells, "whole": row["images"] == row["expected"]})
-    rows += [{"method": name, "images": f"0/{len(scores.pairs)}", "count": 0, "cells": {},
+    expected = scores.methods[0].row["expected"]
+    rows += [{"method": name, "images": f"0/{expected}", "count": 0, "cells": {},
               "whole": False} for name in scores.absent]
     return rows
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,3 +73,10 @@ def always(name: str, layers: dict[str, torch.Tensor], seed: int, mask_resize: s
     """What one augmentation makes of layers."""
     steps = read_steps([{name: {"p": 1, **values}}])
     return augment(layers, seed, replace(OPTIONS, mask_resize=mask_resize), steps)
+
+
+def age(folder: Path) -> None:
+    """Set the times of change of all files a minute into the past."""
+    then = time.time_ns() - 60 * 10**9
+    for path in folder.rglob("*.*"):
+        os.utime(path, ns=(then, then))

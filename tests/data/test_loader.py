@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-import data.loader
+import data.workers
 from data import find_pairs
 from data.layers import finish, squash
 from data.loader import (
     BatchDraws,
     evaluation_loader,
-    loader_processes,
     training_loader,
     training_sizes,
 )
 from data.transforms import normalise
+from data.workers import loader_processes
 from utils.errors import UserError
 
 from .made import data_config, options_of, same_batches
@@ -111,13 +111,13 @@ def test_evaluation_keeps_the_order_and_does_not_augment(made_sets):
 
 
 def test_loader_processes_follow_the_cores_and_the_shared_memory(monkeypatch, capsys):
-    monkeypatch.setattr(data.loader, "cores", lambda: 6)
-    monkeypatch.setattr(data.loader, "free_shared_memory", lambda: None)
+    monkeypatch.setattr(data.workers, "cores", lambda: 6)
+    monkeypatch.setattr(data.workers, "free_shared_memory", lambda: None)
     assert loader_processes(None, 2**20) == 6
     assert loader_processes(3, 2**20) == 3
-    monkeypatch.setattr(data.loader, "cores", lambda: 64)
+    monkeypatch.setattr(data.workers, "cores", lambda: 64)
     assert loader_processes(None, 2**20) == 8
-    monkeypatch.setattr(data.loader, "free_shared_memory", lambda: 64 * 2**20)
+    monkeypatch.setattr(data.workers, "free_shared_memory", lambda: 64 * 2**20)
     assert loader_processes(8, 2**20) == 8
     assert capsys.readouterr().err == ""
     assert loader_processes(8, 8 * 2**20) == 2

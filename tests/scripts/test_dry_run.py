@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from engine.forecast import forecast
-from tests.small_runs import train
+from tests.data.made import age
+from tests.small_runs import equal, train, weights
 from utils.config import merge_config
 
 
@@ -19,13 +20,24 @@ def test_a_dry_run_tells_what_the_run_takes_and_leaves_nothing(made_sets, runs, 
     assert re.search(r"^dry run: 100 steps of \S+ s each take [\d:]+, 50 validations of 2 images "
                      r"[\d:]+, in all [\d:]+; memory up to \d+ MiB; nothing is kept$", out, re.M)
     assert "step 2/2" in out and "step 3" not in out and "weights in" not in out
-    assert not runs.exists() or not list(runs.iterdir())
+    assert [path.name for path in runs.iterdir()] in ([], [".checked"])  # of old enough files
 
 
 def test_what_would_stop_the_run_stops_the_dry_run(sets, runs, capsys):
     next((sets / "TINY-TR/masks").iterdir()).write_bytes(b"no picture")
     assert train(sets, "--dry-run") == 2
     assert "TINY-TR" in capsys.readouterr().err
+
+
+def test_a_second_run_does_not_check_again_and_ends_with_the_same_weights(
+        sets, trained, runs, capsys):
+    age(sets)
+    assert train(sets, "--dry-run", "val.fraction=0.2") == 0
+    assert train(sets, "train.steps=1") == 0
+    out = capsys.readouterr().out
+    assert f"training data: 8 of 10 were checked before, and have not changed since " \
+        f"({runs / '.checked'})" in out
+    assert equal(weights(trained), weights(runs / "trial/last.pt"))
 
 
 @pytest.mark.parametrize("word", ["--resume", "--resume-if-any", "--overwrite"])

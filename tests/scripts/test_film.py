@@ -106,7 +106,7 @@ def test_test_py_takes_films_beside_photos(trained, film, made_sets, tmp_path, c
     assert "box.mp4 is there already" in capsys.readouterr().err
     assert (out / "input/box.mp4").read_bytes() == before
     assert predict(trained, tmp_path / "alone", "--input", f"{film.parent}/*.mp4", "--show") == 0
-    assert "--show are for photos" in capsys.readouterr().err
+    assert "--show and --limit are for photos" in capsys.readouterr().err
     origin = json.loads((tmp_path / "alone/trial/origin.json").read_text())
     assert origin["input"]["finished"] and origin["input"]["checkpoint"] == str(trained)
     other = tmp_path / "box.avi"
