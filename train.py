@@ -24,27 +24,16 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-import model
 from data import Pair
 from data.checked import Checked
-from data.fingerprint import fingerprint
-from data.joint import find_edge_pairs
-from data.loader import training_loader
-from data.native import require_one_by_one, require_sizes
-from data.split import codings_of, find_data
-from engine.checkpoint import checkpoint_to_resume, require_same_pairs
-from engine.contents import part_of, require_alike
+from data.split import codings_of
 from engine.forecast import forecast
 from engine.log import NoLog, RunLog
-from engine.norm import synchronise
 from engine.optimizer import add_l1, clip_gradients
-from engine.precision import Precision
+from engine.prepare import Start, prepare
 from engine.run import Run, is_trained
-from engine.seed import set_seed
 from engine.step import StepResult
-from engine.summary import print_summary
 from engine.validation import validate
-from engine.views import require_views
 from report.board import Board, remove_board, require_board
 from report.picture import batch_grid
 from utils.cli import parse_with_overrides
@@ -57,7 +46,6 @@ from utils.origin import write_origin
 from utils.paths import CHECKPOINTS
 from utils.stop import stop_signals
 from utils.transcript import keep_in, transcribed
-from utils.weights import initialise, read_file
 from utils.world import World, joined
 
 
@@ -108,7 +96,7 @@ def start(args: argparse.Namespace) -> int:
         if world.gather(trained)[0]:
             print(f"trained already: {folder}")
             return 0
-        run, validation = prepare(config, device, world, args, folder)
+        run, validation = begin(config, device, world, args, folder)
         if status := train(run, validation):
             print(f"stopped after {run.progress.step} of {run.last_step} steps, saved in {folder}; "
                   "go on with --resume")
@@ -123,7 +111,7 @@ def try_out(config: DictConfig, device: torch.device, world: World, args: argpar
     """The first steps of a run in a folder that nobody needs, and what all of it would take.
     Returns the exit status."""
     config.train.log_every = 1
-    run, validation = prepare(config, device, world, args, folder)
+    run, validation = begin(config, device, world, args, folder)
     steps, run.last_step = run.last_step, min(2, run.last_step)
     if status := train(run, []):
         return status
@@ -137,73 +125,26 @@ def try_out(config: DictConfig, device: torch.device, world: World, args: argpar
     return 0
 
 
-def prepare(config: DictConfig, device: torch.device, world: World, args: argparse.Namespace,
-            folder: Path) -> tuple[Run, list[Pair]]:
+def begin(config: DictConfig, device: torch.device, world: World, args: argparse.Namespace,
+          folder: Path) -> tuple[Run, list[Pair]]:
     """The run of a folder, new or as its checkpoint left it, and the pairs that it is validated on.
     """
-    precision = Precision(config.train.precision, device)
-    print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
-          f"threads of each: {torch.get_num_threads()}")
-    require_one_by_one(config)
-    require_views(config)
     require_board(config)
-    objective = model.objective_of(config)
-    with world.main_first():
-        path = checkpoint_to_resume(folder, config, args.resume, args.resume_if_any,
-                                    args.overwrite) if world.main else None
-    path = world.gather(path)[0]
-    resumed = read_file(path) if path else None
-    set_seed(config.seed)
-    network = model.from_recipe(config)
-    with world.main_first():
-        model.require_outputs(network, objective)
-    checked = Checked(CHECKPOINTS / ".checked")
-    training, validation = find_data(config, world, checked)
-    edges = find_edge_pairs(config)
-    pairs = {use: fingerprint(members, world) for use, members in
-             (("training", [*training, *edges]), ("validation", validation))}
-    if resumed is not None:
-        with world.main_first():
-            require_same_pairs(resumed.get("pairs"), pairs, path)
-            with part_of(path, "network"):
-                require_alike(resumed["network"], network.state_dict())
-    with world.main_first():
-        initialise(network, config.weights, resumed)
-        if resumed is None and config.weights.backbone != "none" and not config.weights.network:
-            model.note_convention(network, config)
-    if config.train.sync_norm and world.size > 1:
-        network = synchronise(network, device)
-    network = precision.place(network)
-    with world.main_first():
-        loader = training_loader(training, config.data, config.train.batch, config.seed, device,
-                                 world.rank, world.size, objective.targets, edges)
-    loader.data.require_layers(objective.targets)
-    loader.data.require_sound("training data", world, checked)
-    require_sizes([*training, *edges, *validation], config.data.size, network.require_size)
-    if world.rank:  # dropout must draw other units in each process
-        set_seed(config.seed + world.rank)
-    run = Run(config, network, objective, loader, folder, precision, world, pairs)
+    run, training, validation, anew = prepare(
+        config, device, world, folder, Checked(CHECKPOINTS / ".checked"),
+        Start(args.resume, args.resume_if_any, args.overwrite))
     if world.main:
-        print_summary(network, loader.data.usual_size)
-    if resumed is not None:  # before the folder is written to: what does not fit changes nothing
-        run.restore(resumed, path)
-    if world.main:
-        start_folder(folder, config, device, world, anew=resumed is None,
-                     masks=codings_of([*training, *validation]))
+        start_folder(folder, config, device, world, anew, codings_of([*training, *validation]))
     return run, validation
 
 
 def start_folder(folder: Path, config: DictConfig, device: torch.device, world: World,
                  anew: bool, masks: dict[str, str]) -> None:
-    """Write the run's configuration and origin; ``anew`` removes what an earlier run left.
-
-    Args:
-        masks: folder of masks → how they are coded.
-    """
+    """Write the run's configuration and origin, with how each folder of ``masks`` is coded;
+    ``anew`` removes what an earlier run left."""
     folder.mkdir(parents=True, exist_ok=True)
     if anew:
-        for pattern in ("last.pt", "previous.pt", "best.pt", "log.csv", "train.log",
-                        "events.*"):
+        for pattern in ("last.pt", "previous.pt", "best.pt", "log.csv", "train.log", "events.*"):
             for path in folder.glob(pattern):
                 path.unlink()
         remove_board(folder)
