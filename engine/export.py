@@ -99,7 +99,8 @@ def write(deployed: Deployed, example: Tensor, path: Path, kind: str,
     except UserError:
         raise
     except Exception as error:  # torch's exporters raise errors of many kinds
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = error.__cause__ or error  # the first names a step of theirs, its cause what failed
+        lines = str(reason).strip().splitlines() or [type(reason).__name__]
         raise UserError(f"the network cannot be exported as {kind}: {lines[0]}") from None
 
 

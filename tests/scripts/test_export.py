@@ -195,7 +195,15 @@ def test_what_is_there_is_not_replaced(trained, tmp_path, capsys):
 def test_words_that_do_not_fit_are_refused(trained, tmp_path, capsys, monkeypatch):
     assert export(trained, tmp_path / "net.pth") == 2
     assert "a file of onnx ends in .onnx" in capsys.readouterr().err
-    monkeypatch.setattr(engine.export, "_WRITERS", {"torchscript": lambda *_: 1 / 0})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("by zero"), RuntimeError("step 3 of 3")])
+def test_why_torch_does_not_export_is_told(trained, tmp_path, capsys, monkeypatch, error):
+    def fail(*_: object) -> None:
+        raise error from (ZeroDivisionError("by zero") if "step" in str(error) else None)
+
+    monkeypatch.setattr(engine.export, "_WRITERS", {"torchscript": fail})
     assert export(trained, tmp_path / "net.pt", "--format", "torchscript") == 2
-    assert "cannot be exported as torchscript: division by zero" in capsys.readouterr().err
+    assert "cannot be exported as torchscript: by zero" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
