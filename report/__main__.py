@@ -102,6 +102,7 @@ def _table(args: argparse.Namespace) -> None:
 
 
 def _page(args: argparse.Namespace) -> int:
+    from .attributes.kept import kept_attributes
     from .page.page import write_page
     from .page.sheets import Sheets
 
@@ -114,8 +115,11 @@ def _page(args: argparse.Namespace) -> int:
     sheets = Sheets(args.explain)
     sets, refused = _score(args, Recipes(args.reported))
     shown = sheets.shown(sets)
+    attributes = {scores.name: kept_attributes(scores.name, scores.pairs, PROFILES[args.profile])
+                  for scores in sets}
     with terminable():  # so that half a page's pictures do not stay behind
-        store = write_page(args.out, sets, args.profile, args.size, sheets=shown)
+        store = write_page(args.out, sets, args.profile, args.size, sheets=shown,
+                           attributes=attributes)
     megabytes = args.out.stat().st_size / 1e6
     beside = "" if store.embedded else f", its pictures in {store.folder}/ " \
                                        f"({store.bytes / 1e6:.1f} MB): move them together"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,12 @@ from data.pairing import Pair
 from metrics import lower_is_better
 from utils.errors import UserError, guess, nearest
 
+from .attributes.kept import SetAttributes
+from .attributes.table import ATTRIBUTES
 from .methods import SetScores
 
+#: Of an order by an attribute; the first where none is named.
+ENDS = ("high", "low")
 #: A data set's name and an image's name in it.
 Image = tuple[str, str]
 
@@ -59,8 +64,8 @@ def _furthest(candidates: Candidates, count: int) -> list[Image]:
     return sorted(candidates.scores, key=lambda image: (-apart(image), image))[:count]
 
 
-#: The word of ``--by`` → the images that it chooses, in the order in which they are shown. Orders
-#: by what images are, not by their scores, are to be added here.
+#: The word of ``--by`` → the images that it chooses by their scores, in the order in which they are
+#: shown. Beside these words there are the names of attributes, see ``ByAttribute``.
 ORDERS: dict[str, Callable[[Candidates, int], list[Image]]] = {
     "worst": lambda candidates, count: sorted(
         candidates.scores, key=lambda image: (-candidates.error(image), image))[:count],
@@ -72,16 +77,15 @@ ORDERS: dict[str, Callable[[Candidates, int], list[Image]]] = {
 
 def by_order(sets: Sequence[SetScores], by: str, count: int, measure: str,
              of: str | None) -> tuple[list[Image], Candidates]:
-    """The images at one end of an order of all sets, and what they were chosen from.
+    """The images at one end of an order by scores of all sets, and what they were chosen from.
 
     Args:
         by: a key of ``ORDERS``.
         of: see ``Candidates``.
 
     Raises:
-        UserError: no such order, measure or method, or no image that all methods have.
+        UserError: no such measure or method, or no image that all methods have.
     """
-    require_order(by)
     methods = list(dict.fromkeys(method.name for scores in sets for method in scores.methods))
     if of is not None and of not in methods:
         raise UserError(f"--of {of}: no such method is shown; {nearest(of, methods)}")
@@ -104,14 +108,53 @@ def by_order(sets: Sequence[SetScores], by: str, count: int, measure: str,
     return ORDERS[by](candidates, count), candidates
 
 
-def require_order(by: str) -> None:
-    """Refuse a word that names no order, before anything is scored.
+@dataclass(frozen=True)
+class ByAttribute:
+    """An order by what images are, not by their scores: most of an attribute first, or least."""
+
+    name: str
+    least: bool = False
+
+    def first(self, count: int, attributes: Mapping[str, SetAttributes],
+              images: Sequence[Image]) -> dict[Image, float]:
+        """The first of these images → the attribute; those that do not have it are left out. Of
+        equal ones the first by name come first.
+
+        Args:
+            attributes: data set → its images' attributes.
+
+        Raises:
+            UserError: no image has the attribute.
+        """
+        values = {(dataset, name): attributes[dataset].values.get(name, {}).get(self.name, math.nan)
+                  for dataset, name in images}
+        known = {image: value for image, value in values.items() if not math.isnan(value)}
+        if not known:
+            raise UserError(f"--by {self.name}: none of the {len(images)} images has this "
+                            "attribute; docs/attributes.md says what each is computed from")
+        sign = 1 if self.least else -1
+        return dict(sorted(known.items(), key=lambda item: (sign * item[1], item[0]))[:count])
+
+
+def attribute_order(by: str) -> ByAttribute | None:
+    """What a word of ``--by`` says, before anything is read: ``complexity``, ``complexity:high``
+    or ``complexity:low``; None where it is a key of ``ORDERS``.
 
     Raises:
-        UserError: names those that there are.
+        UserError: no such order, or no such end of it.
     """
-    if by not in ORDERS:
-        raise UserError(f"--by {by}: no such order; {nearest(by, ORDERS)}")
+    if by in ORDERS:
+        return None
+    name, colon, end = by.partition(":")
+    if name not in ATTRIBUTES and not (colon and name in ORDERS):
+        raise UserError(f"--by {by}: no such order; {nearest(name, [*ORDERS, *ATTRIBUTES])}")
+    if name in ORDERS:
+        raise UserError(f"--by {by}: {name} is an order by scores and has no other end; write "
+                        f"--by {name}")
+    if colon and end not in ENDS:
+        raise UserError(f"--by {by}: after the colon stands {' or '.join(ENDS)}; "
+                        f"{guess(end, ENDS)}".rstrip("; "))
+    return ByAttribute(name, end == "low")
 
 
 def by_name(words: Sequence[str], sets: Mapping[str, Sequence[Pair]]) -> list[Image]:

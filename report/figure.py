@@ -24,7 +24,9 @@ from utils.images import UnreadableError
 from utils.maps import read_map, to_bytes
 from utils.paths import RESULTS, absolute_spec
 
-from .chosen import ORDERS, Image, by_name, by_order, require_order
+from .attributes.kept import kept_attributes
+from .attributes.table import ATTRIBUTES
+from .chosen import ENDS, ORDERS, ByAttribute, Image, attribute_order, by_name, by_order
 from .labels import Label, read_labels
 from .methods import SetScores, score_sets
 from .paper_rows import printed
@@ -64,10 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="these images, in this order: names of files without extension, SET/NAME where "
              "several sets have it")
     add("--by", metavar="ORDER", help="images chosen by their scores instead: "
-        f"{', '.join(ORDERS)} (where the methods are furthest apart)")
+        f"{', '.join(ORDERS)} (where the methods are furthest apart); or by an attribute, most of "
+        f"it first, least with :{ENDS[1]}, as in size:{ENDS[1]}: {', '.join(ATTRIBUTES)}")
     add("--count", type=int, metavar="N", help=f"of --by: how many images (default: {_COUNT})")
-    add("--measure", metavar="MEASURE", help=f"of --by (default: {_MEASURE})")
-    add("--of", metavar="METHOD", help="of --by: whose scores decide (default: the mean of all)")
+    add("--measure", metavar="MEASURE", help=f"of --by with scores (default: {_MEASURE})")
+    add("--of", metavar="METHOD", help="of --by with scores: whose decide (default: the mean of "
+        "all)")
     add("--transpose", action="store_true", help="an image a column, names beside the rows")
     add("--width", type=inches, default=_WIDTH, metavar="LENGTH",
         help="of the figure in print, inches, or with a unit such as 174mm (default: "
@@ -106,13 +110,17 @@ def write_figure(args: argparse.Namespace) -> None:
     """
     _require(args)
     labels = read_labels("--methods", args.methods or ())
-    material = _scored(args, labels) if args.by else _unscored(args, labels)
-    candidates = None
-    if args.by:
-        images, candidates = by_order(material.scores, args.by, args.count or _COUNT,
-                                      args.measure or _MEASURE, args.of)
+    order = attribute_order(args.by) if args.by else None
+    if order:
+        material = _unscored(args, labels)
+        said = _by_attribute(args, order, material)
+    elif args.by:
+        material = _scored(args, labels)
+        said = _by_scores(args, material)
     else:
-        images = by_name(args.images, material.sets)
+        material = _unscored(args, labels)
+        said = dict.fromkeys(by_name(args.images, material.sets), "")
+    images = list(said)
     profile = None if args.raw else PROFILES[args.profile]
     samples = _samples(images, material, profile, args.resize)
     called = _called(args, labels, material.methods)
@@ -121,19 +129,21 @@ def write_figure(args: argparse.Namespace) -> None:
         note_once("the figure has no photos: masks that --gt names come without images")
     for path in _write(args, [*NAMES[not has_photos:], *called], samples, images):
         print(path)
-    for image in images:
-        scores = candidates.scores[image].items() if candidates else ()
-        words = ", ".join(f"{name} {printed(score, 3)}" for name, score in scores)
-        print("/".join(image) + (f": {args.measure or _MEASURE} of {words}" if words else ""))
+    for image, words in said.items():
+        print("/".join(image) + (f": {words}" if words else ""))
 
 
 def _require(args: argparse.Namespace) -> None:
     """What can be refused before anything is read."""
     if bool(args.images) == bool(args.by):
         raise UserError("say which images: either --images NAME … or --by "
-                        f"{'|'.join(ORDERS)}")
+                        f"{'|'.join(ORDERS)}|ATTRIBUTE")
     if args.by:
-        require_order(args.by)
+        order = attribute_order(args.by)
+        for name in ("measure", "of"):
+            if order and getattr(args, name) is not None:
+                raise UserError(f"--{name} is an option of orders by scores, and {order.name} is "
+                                "an attribute")
     elif given := [name for name in ("count", "measure", "of") if getattr(args, name) is not None]:
         raise UserError(f"--{given[0]} is an option of --by, and --images names the images")
     for name in ("dpi", "count"):
@@ -145,6 +155,42 @@ def _require(args: argparse.Namespace) -> None:
             raise UserError(f"--out {path}: a figure's name ends in .{', .'.join(FORMATS)}")
     require_own_files({}, [("--out", path) for path in args.out or ()
                            if path.suffix.lower() != ".png"])
+
+
+def _by_scores(args: argparse.Namespace, material: Material) -> dict[Image, str]:
+    """The images that scores choose → each method's score, for the caption."""
+    measure = args.measure or _MEASURE
+    images, candidates = by_order(material.scores, args.by, args.count or _COUNT, measure, args.of)
+    return {image: f"{measure} of " + ", ".join(
+                f"{name} {printed(score, 3)}" for name, score in candidates.scores[image].items())
+            for image in images}
+
+
+def _by_attribute(args: argparse.Namespace, order: ByAttribute,
+                  material: Material) -> dict[Image, str]:
+    """The images that an attribute chooses → its value, for the caption.
+
+    Raises:
+        UserError: a method lacks maps, without --allow-missing, or no image has the attribute.
+    """
+    images = [(dataset, pair.name) for dataset, pairs in material.sets.items() for pair in pairs]
+    lacking = {f"{method} has no map of {dataset}/{name}": (dataset, name)
+               for dataset, name in images for method in material.methods
+               if name not in material.maps.get((method, dataset), {})}
+    if lacking and not args.allow_missing:
+        raise UserError(list_problems(
+            "--by chooses among the images that all methods have", list(lacking),
+            "Make these maps, or choose among the other images with --allow-missing"))
+    without = set(lacking.values())
+    whole = [image for image in images if image not in without]
+    if not whole:
+        raise UserError("--by: there is no image that all methods have a map of")
+    attributes = {dataset: kept_attributes(dataset, pairs, PROFILES[args.profile])
+                  for dataset, pairs in material.sets.items()}
+    label, unit = ATTRIBUTES[order.name].label, ATTRIBUTES[order.name].unit
+    values = order.first(args.count or _COUNT, attributes, whole)
+    return {image: f"{label} {value:.4g}" + (f" ({unit})" if unit else "")
+            for image, value in values.items()}
 
 
 def _scored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:

@@ -117,8 +117,10 @@ def runs(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def results(tmp_path, monkeypatch) -> Path:
-    """Where eval.py keeps its scores, in place of the repository's results folder."""
+    """Where scores and attributes are kept, in place of the repository's results folder."""
     import eval as eval_script
+    from report.attributes import kept
 
+    monkeypatch.setattr(kept, "FOLDER", tmp_path / "kept" / "_attributes")
     monkeypatch.setattr(eval_script, "RESULTS", tmp_path / "kept")
     return tmp_path / "kept"

@@ -10,13 +10,12 @@ from pathlib import Path
 from metrics import CORE, PROFILES
 from utils.errors import UserError, list_problems, nearest
 from utils.files import written_whole
-from utils.paths import RESULTS
 
 from ..methods import Method, SetScores
 from ..table import require_format
 from ..tables import csv_text, print_table, require_own_files, write, write_all
 from .analysis import advantages, correlations, group_means
-from .kept import SetAttributes, file_stem, kept_path, read_attributes
+from .kept import FOLDER, SetAttributes, file_stem, kept_path, read_attributes
 from .output import (
     FORMATS,
     STRONGEST,
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="two methods: on which images A beats B (default: the two, if there are two)")
     add("--save", nargs="+", action="extend", type=Path, metavar="FILE", default=[],
         help="write all tables: .md, .tex (booktabs), .csv or .json")
-    add("--out", type=Path, default=RESULTS / "_attributes", metavar="DIR",
+    add("--out", type=Path, default=FOLDER, metavar="DIR",
         help="folder for <set>/, attributes, tables and figures, and for <set>.json, which keeps "
              "attributes (default: results/_attributes)")
     add("--formats", nargs="*", choices=FIGURES, default=["pdf", "png"],

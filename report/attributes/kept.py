@@ -20,15 +20,18 @@ from data.decode import original_size
 from data.sizes import nearly
 from metrics.profiles import Profile
 from scoring import read_truth
-from utils.errors import UserError
+from utils.errors import list_problems, note_once
 from utils.files import write_text
 from utils.images import UnreadableError, stored_shape
 from utils.machine import cores
+from utils.paths import RESULTS
 from utils.values import read_json
 
 from .table import ATTRIBUTES, SIDE, measure
 
 Values = dict[str, float]  # attribute → value, NaN where the image does not have it
+#: Where attributes are kept if nothing else is said.
+FOLDER = RESULTS / "_attributes"
 _DEFINITIONS = ("shape.py", "appearance.py", "table.py")
 
 
@@ -74,10 +77,8 @@ def read_attributes(pairs: Sequence[Pair], profile: Profile, path: Path) -> SetA
 
     Args:
         profile: what counts as foreground in a mask.
-        path: JSON; one that is missing or damaged keeps nothing.
-
-    Raises:
-        UserError: ``path`` cannot be written.
+        path: JSON; one that is missing or damaged keeps nothing. Where it cannot be written a note
+            says so, and the attributes are measured anew the next time.
     """
     version = definitions()
     kept = _read(path, version)
@@ -98,6 +99,15 @@ def read_attributes(pairs: Sequence[Pair], profile: Profile, path: Path) -> SetA
     return SetAttributes(values, sum(part.is_new for part in measured),
                          [*_notes(pairs, values), *(part.problem for part in measured
                                                     if part.problem)])
+
+
+def kept_attributes(dataset: str, pairs: Sequence[Pair], profile: Profile) -> SetAttributes:
+    """The attributes of a set, in the file that ``report attributes`` keeps them in; what is left
+    out is printed on stderr."""
+    attributes = read_attributes(pairs, profile, kept_path(FOLDER, dataset))
+    if attributes.notes:
+        note_once(list_problems(f"what attributes of {dataset} leave out", attributes.notes))
+    return attributes
 
 
 def kept_path(folder: Path, dataset: str) -> Path:
@@ -212,5 +222,4 @@ def _write(path: Path, version: str, kept: dict[str, Values]) -> None:
     try:
         write_text(path, text)
     except OSError as error:
-        raise UserError(f"cannot keep attributes in {path}: {error.strerror}; --out names another "
-                        "folder") from None
+        note_once(f"attributes are not kept, as {path} cannot be written: {error.strerror}")

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +20,8 @@ from scoring.scores import measures_of
 from utils.errors import UserError
 from utils.files import written_whole
 
+from ..attributes.kept import SetAttributes
+from ..attributes.table import ATTRIBUTES, FLAG
 from ..comparison import compare_with_papers, comparison_tables
 from ..curves import draw_set, inline_svg
 from ..methods import SetScores
@@ -31,6 +33,8 @@ from .thumbnails import Pictures, make_pictures
 #: Bytes of pictures, as they stand in the page, up to which they are put into it. With tables and
 #: curves it stays under 60 MB then.
 EMBED_LIMIT = 55_000_000
+#: Data set → its images' attributes.
+Measured = Mapping[str, SetAttributes]
 _PICTURE = re.compile(r"\d+-(image|truth|(explain)?\d+)\.jpg")
 
 
@@ -101,12 +105,14 @@ def require_own(folder: Path) -> None:
 
 
 def write_page(path: Path, sets: Sequence[SetScores], profile: str, longer: int,
-               limit: int = EMBED_LIMIT, sheets: Shown = MappingProxyType({})) -> PictureStore:
+               limit: int = EMBED_LIMIT, sheets: Shown = MappingProxyType({}),
+               attributes: Measured = MappingProxyType({})) -> PictureStore:
     """Write the page and, when there are too many pictures for it, ``_<stem>/`` beside it.
 
     Args:
         longer: the longer side of a picture, in pixels.
         sheets: what ``report explain`` saw, for the images' own pages.
+        attributes: to order and filter by; a set that is not among them is shown without.
 
     Raises:
         UserError: the folder beside it is taken.
@@ -124,7 +130,12 @@ def write_page(path: Path, sets: Sequence[SetScores], profile: str, longer: int,
             sets=parts, papers=paper_tables(sets), profile=PROFILES[profile],
             measures=_directions(dict.fromkeys(name for row in rows for name in row["cells"])),
             methods=list(dict.fromkeys(row["method"] for row in rows)),
-            data={"sets": [part["data"] for part in parts],
+            data={"sets": [part["data"] | {"attributes": attribute_columns(scores, attributes)}
+                           for scores, part in zip(sets, parts, strict=True)],
+                  "attributes": [{"name": attribute.name, "label": attribute.label,
+                                  "unit": attribute.unit, "flag": attribute.kind == FLAG,
+                                  "sentence": attribute.sentence}
+                                 for attribute in ATTRIBUTES.values()],
                   "folder": None if store.embedded else store.folder.name},
             blocks=store.blocks())
         with written_whole(path, newline="\n", errors="backslashreplace") as file:
@@ -204,8 +215,6 @@ def gallery_data(scores: SetScores, pictures: Sequence[Pictures], sheets: Shown)
         "name": scores.name, "methods": [method.name for method in scores.methods],
         "measures": _directions(measures),
         "names": names, "sizes": [thumbnails.size for thumbnails in pictures],
-        "areas": [None if thumbnails.area is None else round(thumbnails.area, 4)
-                  for thumbnails in pictures],
         "pictures": [list(thumbnails.files) for thumbnails in pictures],
         "scores": [[(row := method.evaluator.per_image.get(name)) and
                     [round(row[measure], 4) if math.isfinite(row[measure]) else None
@@ -217,3 +226,19 @@ def gallery_data(scores: SetScores, pictures: Sequence[Pictures], sheets: Shown)
                     for i, name in enumerate(names)
                     if (sheet := sheets.get((scores.name, method.name), {}).get(name))}
                    for method in scores.methods]}
+
+
+def attribute_columns(scores: SetScores, attributes: Measured) -> dict[str, list[float | None]]:
+    """Attribute → its value of each image, in the set's order, to four digits.
+
+    None is of an image that does not have it; an attribute that no image has is left out.
+    """
+    if scores.name not in attributes:
+        return {}
+    names = [pair.name for pair in scores.pairs]
+    columns = {name: [float(f"{value:.4g}") if math.isfinite(value) else None
+                      for value in attributes[scores.name].column(name, names)]
+               for name in ATTRIBUTES}
+    return {name: [int(value) if value is not None and value.is_integer() else value
+                   for value in column]  # 0 is shorter than 0.0, a thousand times over
+            for name, column in columns.items() if any(value is not None for value in column)}

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from report import __main__ as report_script
-from report.chosen import ORDERS, Candidates
+from report.attributes.kept import SetAttributes
+from report.chosen import ORDERS, ByAttribute, Candidates, attribute_order
 from report.curves import to_bytes
 from report.figure import inches
 from report.mosaic import Sample, draw_mosaic, fitted
@@ -148,6 +149,51 @@ def test_an_order_of_distances_needs_two_methods():
         ORDERS["furthest"](candidates(True, "a"), 2)
 
 
+@pytest.mark.parametrize("by, names", [
+    ("size", "xwz"), ("size:high", "xwz"), ("size:low", "zwx"), ("border", "wzx")])
+def test_orders_by_attributes(by, names):
+    """Equal values go by name, and images without a value are left out."""
+    values = {"w": (.2, 1), "x": (.3, 0), "y": (np.nan, np.nan), "z": (.1, 1)}
+    attributes = {SET: SetAttributes({name: dict(zip(("size", "border"), own, strict=True))
+                                      for name, own in values.items()}, 4)}
+    images = [(SET, name) for name in "ywxz!"]  # the last has no values at all
+    chosen = attribute_order(by).first(5, attributes, images)
+    assert "".join(name for _, name in chosen) == names
+    assert [*attribute_order(by).first(2, attributes, images), (SET, names[2])] == list(chosen)
+    with pytest.raises(UserError, match="none of the 1 images has this attribute"):
+        ByAttribute("size").first(1, attributes, images[:1])
+
+
+def test_images_are_chosen_by_an_attribute_without_scoring(made, figure, drawn, monkeypatch,
+                                                           capsys):
+    monkeypatch.setattr("report.figure.score_sets", None)
+    path = made / f"datasets/{SET}/masks/02.png"
+    before = path.read_bytes()
+    try:
+        Image.fromarray(np.pad(np.full((6, 6), 255, np.uint8), ((9, 9), (13, 13)))).save(path)
+        assert figure("--by", "size:low", "--count", "2", "--methods", "exact") == 0
+    finally:
+        path.write_bytes(before)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"{SET}/02: object size 0.04688 (share of the image)",
+        f"{SET}/00: object size 0.1875 (share of the image)"]
+    assert len(drawn[0][1]) == 2
+
+
+def test_an_attribute_chooses_among_the_images_that_all_methods_have(made, figure, capsys):
+    path = made / f"maps/exact/{SET}/00.png"
+    before = path.read_bytes()
+    path.unlink()
+    try:
+        assert figure("--by", "size", "--methods", "exact", "pale") == 2
+        assert f"exact has no map of {SET}/00" in capsys.readouterr().err
+        assert figure("--by", "size", "--methods", "exact", "pale", "--allow-missing") == 0
+        assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()[1:]] == [
+            f"{SET}/01", f"{SET}/02"]
+    finally:
+        path.write_bytes(before)
+
+
 def test_named_images_are_shown_without_scoring(figure, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("report.figure.score_sets", None)
     files = [str(tmp_path / f"g.{kind}") for kind in ("pdf", "png")]
@@ -218,6 +264,10 @@ def test_missing_and_wrong_maps_are_all_named(made, figure, tmp_path, capsys):
 @pytest.mark.parametrize("words, message", [
     ([], "say which images"), (["--images", "00", "--by", "worst"], "say which images"),
     (["--by", "wrst"], "--by wrst: no such order; did you mean 'worst'?"),
+    (["--by", "sizes"], "--by sizes: no such order; did you mean 'size'?"),
+    (["--by", "size:lo"], "after the colon stands high or low; did you mean 'low'?"),
+    (["--by", "best:low"], "best is an order by scores and has no other end"),
+    (["--by", "size", "--of", "exact"], "--of is an option of orders by scores"),
     (["--images", "0"], "--images 0: no such image in SMALL-TE"),
     (["--images", "1"], "did you mean '01'?"), (["--images", "00", "00"], "it is named twice"),
     (["--images", "00", "--count", "2"], "--count is an option of --by"),

@@ -19,6 +19,9 @@ from PIL import Image
 import eval as eval_script
 from metrics import PROFILES
 from report import __main__ as report_script
+from report.attributes import kept
+from report.attributes.kept import kept_attributes
+from report.attributes.table import ATTRIBUTES
 from report.curves import draw_set, to_bytes
 from report.methods import score_sets
 from report.page.page import write_page
@@ -224,7 +227,10 @@ def test_a_page_of_folders_without_images_or_scores(copied, tmp_path):
     out = tmp_path / "pair.html"
     assert report_script.main(["page", "--pred", str(copied / f"maps/copy/{SET}"), "--gt",
                                str(copied / f"datasets/{SET}/masks"), "--out", str(out)]) == 0
-    assert blocks(out)["data"]["sets"][0]["pictures"][0] == ["truth", "0"]
+    entry = blocks(out)["data"]["sets"][0]
+    assert entry["pictures"][0] == ["truth", "0"]
+    assert entry["attributes"].keys() == {name for name, attribute in ATTRIBUTES.items()
+                                          if not attribute.of_photo}
     for path in (copied / "maps/copy" / SET).iterdir():
         path.write_bytes(b"")
     assert report(copied, "page", "--methods", "copy", "--out", str(out)) == 2
@@ -236,9 +242,47 @@ def test_an_unreadable_mask_is_named(copied, tmp_path):
     out = tmp_path / "report.html"
     assert report(copied, "page", "--out", str(out), "--allow-missing") == 0
     entry = blocks(out)["data"]["sets"][0]
-    assert entry["areas"][2] is None
+    assert entry["attributes"]["size"][2] is None
+    assert all(entry["attributes"]["size"][:2])
     assert "empty file" in entry["reasons"][0]["2"]
     assert entry["pictures"][2] == []
+
+
+def test_attributes_are_those_of_report_attributes_and_kept_with_them(copied, tmp_path, capsys,
+                                                                      monkeypatch):
+    Image.new("L", (96, 96)).save(copied / f"datasets/{SET}/masks/03.png")
+    Image.new("RGB", (96, 96), (90, 160, 20)).save(copied / f"datasets/{SET}/images/03.jpg")
+    pages = [tmp_path / "first.html", tmp_path / "second.html"]
+    words = ("--methods", "copy", "--resize", "--size", "32")
+    assert report(copied, "page", "--out", str(pages[0]), *words) == 0
+    assert "1 images have no object" in capsys.readouterr().err
+    content = blocks(pages[0])["data"]
+    (entry,) = content["sets"]
+    assert [each["name"] for each in content["attributes"]] == list(ATTRIBUTES)
+    columns = entry["attributes"]
+    assert {name for name in columns if columns[name][2] is None} == {
+        name for name, attribute in ATTRIBUTES.items() if attribute.of_object}
+    assert columns["canny"][2] == 0
+
+    monkeypatch.setattr(kept, "measure", None)  # all of them are kept
+    (scored,), _ = score_sets(copied / "maps", copied / "datasets", methods=["copy"], resize=True)
+    own = kept_attributes(SET, scored.pairs, PROFILES["pysodmetrics"])
+    for name, column in columns.items():
+        expected = own.column(name, entry["names"])
+        assert [np.nan if value is None else value for value in column] == \
+            pytest.approx(expected, rel=5.1e-4, nan_ok=True)
+    assert report(copied, "page", "--out", str(pages[1]), *words) == 0
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+    assert len(re.search(r'"complexity": \[([^]]*)', pages[0].read_text())[1]) < 6 * 8
+
+
+def test_attributes_that_cannot_be_kept_stand_on_the_page(made, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(kept, "FOLDER", tmp_path / "file" / "_attributes")
+    out = tmp_path / "page.html"
+    assert report(made, "page", "--methods", "copy", "--out", str(out), "--size", "32") == 0
+    assert "attributes are not kept" in capsys.readouterr().err
+    assert len(blocks(out)["data"]["sets"][0]["attributes"]["size"]) == 6
 
 
 def test_pictures_that_are_too_many_lie_beside_the_page(scored, page, tmp_path):
@@ -276,7 +320,7 @@ def test_a_folder_of_the_users_is_not_replaced(made, scored, tmp_path, capsys):
     out = tmp_path / "report.html"
     assert report(made, "page", "--out", str(out)) == 2
     assert "thesis.tex" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.rglob("*.*") if path.parent != tmp_path / "kept"] \
+    assert [path.name for path in tmp_path.rglob("*.*") if tmp_path / "kept" not in path.parents] \
         == ["thesis.tex"]
 
 

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report.methods import score_sets
+from report.attributes.kept import SetAttributes
+from report.attributes.table import ATTRIBUTES
+from report.methods import SetScores, score_sets
 from report.page.page import write_page
 from report.page.sheets import Sheets
 from tests.made_methods import ODD, ODD_IMAGE, write_maps, write_set
@@ -57,10 +59,20 @@ def reports(tmp_path_factory) -> dict[str, Path]:
     assert refused == 1
     write_sheet(folder / "copy/a.png", folder / "datasets/FEW-TE/images/01.jpg")
     sheets = Sheets([str(folder / "copy")]).shown(sets)
-    write_page(folder / "one.html", sets, "pysodmetrics", 320, sheets=sheets)
+    write_page(folder / "one.html", sets, "pysodmetrics", 320, sheets=sheets,
+               attributes={"MANY-TE": attributes_of(sets[0])})
     assert not write_page(folder / "a folder.html", sets[1:], "pysodmetrics", 320, 1000,
                           sheets).embedded
     return {"one": folder / "one.html", "beside": folder / "a folder.html"}
+
+
+def attributes_of(scores: SetScores) -> SetAttributes:
+    """Made up, of images 0 to 39 in the set's order: all have a size, and all but the first three
+    a complexity; the later ones touch the border. They have no photos."""
+    values = {pair.name: dict.fromkeys(ATTRIBUTES, np.nan) | {
+        "size": (40 - number) / 100, "complexity": np.nan if number < 3 else 1 + number / 7,
+        "border": float(number >= 30)} for number, pair in enumerate(scores.pairs)}
+    return SetAttributes(values, len(values))
 
 
 class Window:
@@ -177,6 +189,65 @@ def test_the_worst_come_first_and_filters_filter(window):
     assert window.names() == ["07"]
     window.page.uncheck("#methods label:has-text('copy') input")
     assert window.names() == []
+
+
+def test_attributes_order_and_filter(window):
+    ordered = [*(f"{number:02d}" for number in range(1, 40)), ODD_IMAGE]
+    window.set("#order", "object size: lowest first")
+    assert window.names()[:3] == ordered[:-4:-1]
+    assert window.texts(".card header")[0].endswith("object 1.0 %")
+    window.set("#least", "0.35")
+    assert sorted(window.names()) == sorted(ordered[:6])
+    window.set("#most", "0.38")
+    assert window.names() == ordered[5:1:-1]
+    window.set("#attribute", "shape complexity")  # without the range, which was of the size
+    assert window.texts("#status") == ['40 of 40 images of MANY-TE; last: 3 without "shape '
+                                       'complexity"']
+    assert window.names()[:3] == ordered[3:6]
+    assert window.texts(".card header span:last-child")[:2] == ["shape complexity 1.429",
+                                                                "shape complexity 1.571"]
+    window.set("#order", "shape complexity: highest first")
+    assert window.names()[:3] == ordered[:-4:-1]
+    window.set("#search", "0")
+    assert window.names()[-4:] == ["04", "01", "02", "03"]
+    window.set("#least", "1.429")  # as the card says it
+    assert window.names()[-2:] == ["05", "04"]
+    assert "left out: 3 without" in window.texts("#status")[0]
+    window.set("#order", "worst first")
+    assert "left out: 3 without" in window.texts("#status")[0]
+    window.set("#attribute", "touches the border")
+    window.set("#search", "")
+    window.set("#least", "1")
+    assert sorted(window.names()) == ordered[30:]
+    assert window.texts("#unit") == ["1 yes, 0 no"]
+
+
+def test_an_images_page_lists_its_attributes(browser, reports):
+    window = Window(browser, reports["one"], fragment="#/MANY-TE/32")
+    assert window.texts("#single h2") == ["Scores of this image", "Attributes of this image"]
+    rows = [window.texts(f"#single table:last-of-type tr:nth-child({row}) > *")[-5:-1]
+            for row in (1, 2, 3)]
+    assert rows == [["object size", "0.09", "share of the image", "20 % of images"],
+                    ["touches the border", "yes", "", "75 % of images"],
+                    ["shape complexity", "5.429", "", "76 % of images"]]
+    window.page.evaluate("location.hash = '#/MANY-TE/01'")
+    window.page.locator("#single h1", has_text="01").wait_for()
+    assert window.texts("#single table:last-of-type tr:nth-child(3) > *")[-4:-1] == ["–", "", "–"]
+    window.close()
+
+
+def test_a_set_without_attributes_has_no_orders_of_them(window):
+    window.set("#order", "object size: lowest first")
+    window.set("#least", "0.1")
+    window.page.select_option("#set", label="FEW-TE")
+    assert window.texts("#status") == ["3 of 3 images of FEW-TE"]
+    assert window.page.locator("#order option:checked").text_content() == "worst first"
+    assert not window.page.locator("#attribute").is_visible()
+    window.page.select_option("#set", label="MANY-TE")
+    assert window.texts("#attribute option") == ["object size", "touches the border",
+                                                 "shape complexity"]
+    assert window.page.locator("#attribute").is_visible()
+    assert window.texts("#status") == ["40 of 40 images of MANY-TE"]
 
 
 def test_scrolling_brings_all_images(window):

@@ -1,4 +1,5 @@
-// The gallery, the pages of images, and the keys. In one function with pictures.js.
+// The gallery, the pages of images, and the keys. In one function with pictures.js and
+// attributes.js.
 
 const CARDS = 24;  // made at a time
 const AT_ONCE = 4;  // that have their pictures before they are seen
@@ -6,6 +7,7 @@ const report = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const urls = new Map();
 let shown = [];  // images of the set that pass the filters, in order
+let lacking = 0;  // of those that pass all filters but the attribute's, how many do not have it
 let made = 0;  // of them, those that have a card
 let scrolled = 0;  // where the gallery was left
 let chosen = -1;  // position of the image that the keys are on
@@ -73,8 +75,9 @@ function compared(scores) {
     worst: (a, b) => difference(badness(b), badness(a)),
     best: (a, b) => difference(badness(a), badness(b)),
     apart: (a, b) => apart[b] - apart[a],
-    small: (a, b) => (current().areas[a] ?? 2) - (current().areas[b] ?? 2),
     name: (a, b) => a - b,
+    lowest: byAttribute(1),
+    highest: byAttribute(-1),
   }[byId("order").value];
 }
 
@@ -84,9 +87,11 @@ const address = (image) =>
   `#/${encodeURIComponent(current().name)}/${encodeURIComponent(current().names[image])}`;
 
 function about(image) {
-  const [width, height] = current().sizes[image];
-  const area = current().areas[image];
-  return area === null ? "" : `${width}×${height}, object ${(100 * area).toFixed(1)} %`;
+  if (!current().pictures[image].includes("truth")) return "";
+  const size = current().sizes[image].join("×");
+  if (!("size" in current().attributes)) return size;
+  const share = valueOf(image, "size");
+  return `${size}, ${share === null ? "no object" : `object ${(100 * share).toFixed(1)} %`}`;
 }
 
 function card(position) {
@@ -96,7 +101,8 @@ function card(position) {
   const label = `${measure()?.name ?? "score"} ${score === null ? "–" : score.toFixed(4)}`;
   const node = element("article", {className: "card", tabIndex: -1},
     element("header", {}, link, element("span", {textContent: label}),
-            element("span", {textContent: about(image)})));
+            element("span", {textContent: about(image)}),
+            element("span", {textContent: attributeText(image)})));
   node.dataset.position = position;
   if (position < AT_ONCE) fillCard(node);
   else soonSeen.observe(node);
@@ -130,13 +136,15 @@ function showErrors() {
 
 function sayCount() {
   byId("status").textContent =
-    `${shown.length} of ${current().names.length} images of ${current().name}`;
+    `${shown.length} of ${current().names.length} images of ${current().name}${lackingText()}`;
 }
 
 function refresh() {
   const all = current().names.map((_, image) => image);
   const scores = all.map(scoreOf);
-  shown = all.filter((image) => passes(image, scores)).sort(compared(scores));
+  const passing = all.filter((image) => passes(image, scores));
+  lacking = passing.filter((image) => valueOf(image) === null).length;
+  shown = passing.filter(inRange).sort(compared(scores));
   [made, chosen] = [0, -1];
   soonSeen.disconnect();
   byId("cards").replaceChildren();
@@ -174,6 +182,7 @@ function changeSet() {
       element("input", {type: "checkbox", value: i, checked: true}), ` ${name}`)));
   for (const figures of document.querySelectorAll(".figures"))
     figures.hidden = figures.dataset.set !== byId("set").value;
+  fillAttributes();
   refresh();
 }
 
@@ -231,7 +240,8 @@ function showSingle(image) {
     title, element("p", {className: "note",
                          textContent: `${current().name}, ${about(image)}`}),
     tiles(image, current().methods.map((_, method) => method)), element("h2",
-      {textContent: "Scores of this image"}), scoreTable(image), ...sheets(image));
+      {textContent: "Scores of this image"}), scoreTable(image), ...attributeTable(image),
+    ...sheets(image));
   byId("overview").hidden = true;
   byId("single").hidden = false;
   title.focus({preventScroll: true});
@@ -308,8 +318,9 @@ function start() {
     if (opened()) back();
   });
   byId("filters").addEventListener("input", (event) => {
-    if (event.target.id === "errors") showErrors();
-    else refresh();
+    if (event.target.id === "errors") return showErrors();
+    if (event.target.id === "attribute") changeAttribute();
+    refresh();
   });
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("cards").addEventListener("click", (event) => {
