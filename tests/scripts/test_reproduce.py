@@ -160,7 +160,7 @@ def test_a_second_call_does_nothing_again(again, reproduce, monkeypatch, capsys)
                again / "results/trial/origin.json", *(again / "checkpoints/trial").glob("*.*")]
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in written}
     assert {"last.pt", "config.yaml", "origin.json"} <= {path.name for path in written}
-    for script, name in ((train_script, "find_data"), (test_script, "main"), (eval_script, "run")):
+    for script, name in ((train_script, "prepare"), (test_script, "main"), (eval_script, "run")):
         monkeypatch.setattr(script, name, None)
     assert reproduce() == 0
     out = capsys.readouterr().out
