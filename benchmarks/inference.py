@@ -56,6 +56,7 @@ from .train import name_of
 PACKAGES = tuple(dict.fromkeys(runtime.package for runtime in RUNTIMES.values()))
 WARM_UP = 2  # calls that are not timed
 LONG_ENOUGH = 8  # seconds of the network alone, beside which the loader's start varies little
+MOST = 500  # photos from file to file
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -154,9 +155,15 @@ def end_to_end(predict: Callable[[list[Path]], object], photos: list[Path], rate
 
     Args:
         rate: of the network alone, images a second, by which it is chosen how many they are.
+
+    Raises:
+        UserError: the difference is nothing.
     """
-    times = 1 + max(1, round(LONG_ENOUGH * rate / len(photos)))
+    times = 1 + max(1, round(min(LONG_ENOUGH * rate, MOST) / len(photos)))
     once, often = seconds(predict, [photos[:1]] * WARM_UP + [photos, photos * times])
+    if often <= once:
+        raise UserError(f"{times * len(photos)} photos took no longer than {len(photos)}: the "
+                        "machine is not quiet, or --runs is too small")
     return (times - 1) * len(photos) / (often - once)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -47,7 +49,9 @@ def run(monkeypatch, *words: str) -> int:
 
 
 def test_torch_is_measured_in_both_precisions(monkeypatch, capsys):
-    assert run(monkeypatch, "--runtime", "torch", "data.size=64", "test.batch=1") == 0
+    monkeypatch.setattr(benchmark, "MOST", 20)
+    assert run(monkeypatch, "--runtime", "torch", "data.size=64", "test.batch=1",
+               "data.workers=0") == 0
     *_, plain, half = capsys.readouterr().out.splitlines()
     cells = [line.strip("| ").split(" | ") for line in (plain, half)]
     assert [row[3] for row in cells] == [PLAIN, "torch bf16"]
@@ -55,6 +59,15 @@ def test_torch_is_measured_in_both_precisions(monkeypatch, capsys):
     assert cells[0][-1] == "0" and 0 < float(cells[1][-1]) < 1  # bf16 has other logits, near them
     assert float(cells[0][5]) == 1 and float(cells[1][5]) > 0
     assert all(float(row[6]) > 0 for row in cells)
+
+
+def test_what_is_done_once_does_not_count_in_photos_a_second(monkeypatch):
+    monkeypatch.setattr(benchmark, "seconds", lambda predict, calls: [
+        2 + 0.5 * len(photos) for photos in calls[benchmark.WARM_UP:]])
+    assert benchmark.end_to_end(None, [Path("a")] * 10, rate=5) == 2
+    monkeypatch.setattr(benchmark, "seconds", lambda predict, calls: [1.0, 1.0])
+    with pytest.raises(benchmark.UserError, match="50 photos took no longer than 10"):
+        benchmark.end_to_end(None, [Path("a")] * 10, rate=5)
 
 
 def test_what_is_not_installed_is_named_and_left_out(monkeypatch, capsys):
