@@ -10,6 +10,8 @@
                                               one table for a paper
     python -m report figure --data ECSSD --by worst
                                               images, truths and maps as one figure for a paper
+    python -m report figure --data ECSSD --by complexity
+                                              those of the most complex objects
     python -m report run checkpoints/cpd_vgg  a training's loss, rate and validation, as a figure
     python -m report records                  docs/records/*.json → docs/reproduction.md
     python -m report zoo                      all networks: docs/zoo.md, the README's table, the

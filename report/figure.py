@@ -113,14 +113,14 @@ def write_figure(args: argparse.Namespace) -> None:
     order = attribute_order(args.by) if args.by else None
     if order:
         material = _unscored(args, labels)
-        said = _by_attribute(args, order, material)
+        captions = _by_attribute(args, order, material)
     elif args.by:
         material = _scored(args, labels)
-        said = _by_scores(args, material)
+        captions = _by_scores(args, material)
     else:
         material = _unscored(args, labels)
-        said = dict.fromkeys(by_name(args.images, material.sets), "")
-    images = list(said)
+        captions = dict.fromkeys(by_name(args.images, material.sets), "")
+    images = list(captions)
     profile = None if args.raw else PROFILES[args.profile]
     samples = _samples(images, material, profile, args.resize)
     called = _called(args, labels, material.methods)
@@ -129,7 +129,7 @@ def write_figure(args: argparse.Namespace) -> None:
         note_once("the figure has no photos: masks that --gt names come without images")
     for path in _write(args, [*NAMES[not has_photos:], *called], samples, images):
         print(path)
-    for image, words in said.items():
+    for image, words in captions.items():
         print("/".join(image) + (f": {words}" if words else ""))
 
 
@@ -144,7 +144,8 @@ def _require(args: argparse.Namespace) -> None:
             if order and getattr(args, name) is not None:
                 raise UserError(f"--{name} is an option of orders by scores, and {order.name} is "
                                 "an attribute")
-    elif given := [name for name in ("count", "measure", "of") if getattr(args, name) is not None]:
+    elif given := [name for name in ("count", "measure", "of", "limit")
+                   if getattr(args, name) is not None]:
         raise UserError(f"--{given[0]} is an option of --by, and --images names the images")
     for name in ("dpi", "count"):
         low, high = _LIMITS[name]
@@ -173,7 +174,8 @@ def _by_attribute(args: argparse.Namespace, order: ByAttribute,
     Raises:
         UserError: a method lacks maps, without --allow-missing, or no image has the attribute.
     """
-    images = [(dataset, pair.name) for dataset, pairs in material.sets.items() for pair in pairs]
+    sets = {dataset: pairs[:args.limit] for dataset, pairs in material.sets.items()}
+    images = [(dataset, pair.name) for dataset, pairs in sets.items() for pair in pairs]
     lacking = {f"{method} has no map of {dataset}/{name}": (dataset, name)
                for dataset, name in images for method in material.methods
                if name not in material.maps.get((method, dataset), {})}
@@ -186,7 +188,7 @@ def _by_attribute(args: argparse.Namespace, order: ByAttribute,
     if not whole:
         raise UserError("--by: there is no image that all methods have a map of")
     attributes = {dataset: kept_attributes(dataset, pairs, PROFILES[args.profile])
-                  for dataset, pairs in material.sets.items()}
+                  for dataset, pairs in sets.items()}
     label, unit = ATTRIBUTES[order.name].label, ATTRIBUTES[order.name].unit
     values = order.first(args.count or _COUNT, attributes, whole)
     return {image: f"{label} {value:.4g}" + (f" ({unit})" if unit else "")
@@ -198,7 +200,7 @@ def _scored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
     sets, refused = score_sets(
         args.pred, args.root, args.gt, [absolute_spec(spec) for spec in args.data or ()],
         [label.name for label in labels] or None, args.profile, args.resize, args.allow_missing,
-        None, args.affix, names=args.name, dataset=args.set, words=args.words)
+        None, args.affix, args.limit, names=args.name, dataset=args.set, words=args.words)
     if refused:
         raise UserError("--by chooses among the images that all methods have: mend the maps or "
                         "masks above, or choose among the others with --allow-missing")

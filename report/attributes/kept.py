@@ -30,7 +30,7 @@ from utils.values import read_json
 from .table import ATTRIBUTES, SIDE, measure
 
 Values = dict[str, float]  # attribute → value, NaN where the image does not have it
-#: Where attributes are kept if nothing else is said.
+#: Where attributes are kept, unless --out names another folder.
 FOLDER = RESULTS / "_attributes"
 _DEFINITIONS = ("shape.py", "appearance.py", "table.py")
 

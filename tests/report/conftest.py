@@ -1,7 +1,8 @@
-"""Recipes with reported numbers."""
+"""Recipes with reported numbers, and a browser."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,16 @@ def paper(tmp_path) -> Path:
                     "- {dataset: TINY-TE, measure: MAE, value: .1, source: b, protocol: tracer}\n"
                     "- {dataset: ECSSD, measure: MAE, value: .1, source: b, protocol: cpd}\n")
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    """Chromium, for the tests marked ``IN_A_BROWSER``."""
+    from playwright.sync_api import sync_playwright
+
+    from .window import CHROMIUM, QUIET
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()

@@ -180,6 +180,13 @@ def test_images_are_chosen_by_an_attribute_without_scoring(made, figure, drawn, 
     assert len(drawn[0][1]) == 2
 
 
+def test_of_the_first_images_alone(figure, capsys):
+    for by in ("size:low", "worst"):
+        assert figure("--by", by, "--limit", "1", "--methods", "exact") == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split(":")[0] for line in lines[1:]] == [f"{SET}/00"]
+
+
 def test_an_attribute_chooses_among_the_images_that_all_methods_have(made, figure, capsys):
     path = made / f"maps/exact/{SET}/00.png"
     before = path.read_bytes()
@@ -264,6 +271,7 @@ def test_missing_and_wrong_maps_are_all_named(made, figure, tmp_path, capsys):
 @pytest.mark.parametrize("words, message", [
     ([], "say which images"), (["--images", "00", "--by", "worst"], "say which images"),
     (["--by", "wrst"], "--by wrst: no such order; did you mean 'worst'?"),
+    (["--images", "00", "--limit", "2"], "--limit is an option of --by"),
     (["--by", "sizes"], "--by sizes: no such order; did you mean 'size'?"),
     (["--by", "size:lo"], "after the colon stands high or low; did you mean 'low'?"),
     (["--by", "best:low"], "best is an order by scores and has no other end"),

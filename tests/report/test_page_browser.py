@@ -6,9 +6,7 @@ as well; SOD_SCREENSHOTS a folder for pictures of the pages.
 
 from __future__ import annotations
 
-import io
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,35 +14,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report.attributes.kept import SetAttributes
-from report.attributes.table import ATTRIBUTES
-from report.methods import SetScores, score_sets
+from report.methods import score_sets
 from report.page.page import write_page
 from report.page.sheets import Sheets
 from tests.made_methods import ODD, ODD_IMAGE, write_maps, write_set
 
 from .made_sheets import TEXT, write_sheet
+from .window import IN_A_BROWSER, Window, attributes_of
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, (
-    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None)
+pytestmark = IN_A_BROWSER
 
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
-              pytest.mark.xdist_group("browser")]  # one process of pytest starts it once
-
-WIDE = (1280, 900)
 LOOKS = [("light", 400), ("dark", 1280)]
-#: Without them Chromium waits for services that a machine without network does not reach.
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -64,72 +44,6 @@ def reports(tmp_path_factory) -> dict[str, Path]:
     assert not write_page(folder / "a folder.html", sets[1:], "pysodmetrics", 320, 1000,
                           sheets).embedded
     return {"one": folder / "one.html", "beside": folder / "a folder.html"}
-
-
-def attributes_of(scores: SetScores) -> SetAttributes:
-    """Made up, of images 0 to 39 in the set's order: all have a size, and all but the first three
-    a complexity; the later ones touch the border. They have no photos."""
-    values = {pair.name: dict.fromkeys(ATTRIBUTES, np.nan) | {
-        "size": (40 - number) / 100, "complexity": np.nan if number < 3 else 1 + number / 7,
-        "border": float(number >= 30)} for number, pair in enumerate(scores.pairs)}
-    return SetAttributes(values, len(values))
-
-
-class Window:
-    """A page in the browser, with what went wrong on it."""
-
-    def __init__(self, browser, path: Path, scheme: str = "light", size=WIDE, fragment: str = ""):
-        self.page = browser.new_page(color_scheme=scheme,
-                                     viewport={"width": size[0], "height": size[1]})
-        self.page.set_default_timeout(20_000)
-        self.wrong, self.asked = [], []
-        self.page.on("console", lambda message: self.wrong.append(message.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.wrong.append(request.url))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.absolute().as_uri() + fragment)
-        self.page.wait_for_selector("body[data-ready]")
-
-    def texts(self, selector: str) -> list[str]:
-        # Not the inner texts: those of cards out of view are empty.
-        return [text.strip() for text in self.page.locator(selector).all_text_contents()]
-
-    def names(self) -> list[str]:
-        """Of the images in the gallery, as far as they have cards."""
-        return self.texts(".card header a")
-
-    def set(self, field: str, value: str) -> None:
-        if self.page.locator(field).evaluate("node => node.tagName") == "SELECT":
-            self.page.select_option(field, label=value)
-        else:
-            self.page.fill(field, value)
-
-    def pixels(self, selector: str) -> np.ndarray:
-        """(H, W, 3) of what stands there on the screen."""
-        png = self.page.locator(selector).first.screenshot()
-        return np.array(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
-
-    def pictures_load(self) -> bool:
-        return self.page.evaluate("""async () => {
-            const pictures = [...document.images].slice(0, 40);
-            for (const picture of pictures) picture.loading = 'eager';
-            await Promise.all(pictures.map((picture) => picture.decode()));
-            return pictures.every((picture) => picture.naturalWidth > 20);
-        }""")
-
-    def error_maps_load(self) -> None:
-        """Wait for the pictures that error maps are laid together of."""
-        self.page.evaluate("""async () => {
-            const layers = [...document.querySelectorAll('#single .error i')];
-            await Promise.all(layers.map((layer) => Object.assign(new Image(),
-                {src: layer.style.backgroundImage.slice(5, -2)}).decode()));
-            for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
-        }""")
-
-    def close(self) -> None:
-        self.page.close()
-        assert self.wrong == []
-        assert all(url.startswith(("file:", "blob:", "data:")) for url in self.asked)
 
 
 @pytest.fixture
@@ -189,65 +103,6 @@ def test_the_worst_come_first_and_filters_filter(window):
     assert window.names() == ["07"]
     window.page.uncheck("#methods label:has-text('copy') input")
     assert window.names() == []
-
-
-def test_attributes_order_and_filter(window):
-    ordered = [*(f"{number:02d}" for number in range(1, 40)), ODD_IMAGE]
-    window.set("#order", "object size: lowest first")
-    assert window.names()[:3] == ordered[:-4:-1]
-    assert window.texts(".card header")[0].endswith("object 1.0 %")
-    window.set("#least", "0.35")
-    assert sorted(window.names()) == sorted(ordered[:6])
-    window.set("#most", "0.38")
-    assert window.names() == ordered[5:1:-1]
-    window.set("#attribute", "shape complexity")  # without the range, which was of the size
-    assert window.texts("#status") == ['40 of 40 images of MANY-TE; last: 3 without "shape '
-                                       'complexity"']
-    assert window.names()[:3] == ordered[3:6]
-    assert window.texts(".card header span:last-child")[:2] == ["shape complexity 1.429",
-                                                                "shape complexity 1.571"]
-    window.set("#order", "shape complexity: highest first")
-    assert window.names()[:3] == ordered[:-4:-1]
-    window.set("#search", "0")
-    assert window.names()[-4:] == ["04", "01", "02", "03"]
-    window.set("#least", "1.429")  # as the card says it
-    assert window.names()[-2:] == ["05", "04"]
-    assert "left out: 3 without" in window.texts("#status")[0]
-    window.set("#order", "worst first")
-    assert "left out: 3 without" in window.texts("#status")[0]
-    window.set("#attribute", "touches the border")
-    window.set("#search", "")
-    window.set("#least", "1")
-    assert sorted(window.names()) == ordered[30:]
-    assert window.texts("#unit") == ["1 yes, 0 no"]
-
-
-def test_an_images_page_lists_its_attributes(browser, reports):
-    window = Window(browser, reports["one"], fragment="#/MANY-TE/32")
-    assert window.texts("#single h2") == ["Scores of this image", "Attributes of this image"]
-    rows = [window.texts(f"#single table:last-of-type tr:nth-child({row}) > *")[-5:-1]
-            for row in (1, 2, 3)]
-    assert rows == [["object size", "0.09", "share of the image", "20 % of images"],
-                    ["touches the border", "yes", "", "75 % of images"],
-                    ["shape complexity", "5.429", "", "76 % of images"]]
-    window.page.evaluate("location.hash = '#/MANY-TE/01'")
-    window.page.locator("#single h1", has_text="01").wait_for()
-    assert window.texts("#single table:last-of-type tr:nth-child(3) > *")[-4:-1] == ["–", "", "–"]
-    window.close()
-
-
-def test_a_set_without_attributes_has_no_orders_of_them(window):
-    window.set("#order", "object size: lowest first")
-    window.set("#least", "0.1")
-    window.page.select_option("#set", label="FEW-TE")
-    assert window.texts("#status") == ["3 of 3 images of FEW-TE"]
-    assert window.page.locator("#order option:checked").text_content() == "worst first"
-    assert not window.page.locator("#attribute").is_visible()
-    window.page.select_option("#set", label="MANY-TE")
-    assert window.texts("#attribute option") == ["object size", "touches the border",
-                                                 "shape complexity"]
-    assert window.page.locator("#attribute").is_visible()
-    assert window.texts("#status") == ["40 of 40 images of MANY-TE"]
 
 
 def test_scrolling_brings_all_images(window):
