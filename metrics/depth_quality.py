@@ -13,20 +13,22 @@ what they are for, and measures them.
     g  strongest Gabor response of the colours, as a share of the strongest within RADIUS: how
        likely a colour edge is, in [0, 1)
     w  (1 − g)³, the weight of what the colours do not explain
-    C  range of d within RADIUS, at most 1; a pixel is an edge pixel where C > EDGE
-    s  steepest slope of d between two opposite neighbours, over four directions
-    t  distance of d from the lowest or the highest d within RADIUS, whichever is nearer, where
-       s > STEEP · C; 0 elsewhere
+    R  range of d within RADIUS: near an edge, the height of its step
+    k  whether a pixel is an edge pixel: 0 up to an R of the first of EDGE, 1 from the second on,
+       and between them in proportion
+    s  steepest slope of d between two opposite neighbours, over four directions, as a share of R
+    t  distance of d from the lowest or the highest d within RADIUS, whichever is nearer, as a share
+       of R, where s > STEEP; 0 elsewhere
     r² square of the residual of d against their mean, averaged over the directions
 
-    edges² = mean over the pixels of (t² + w · C · s) at edge pixels, 0 at others
+    edges² = mean over the pixels of k · (t² + w · s²)
     residuals² = mean over the pixels of w · r²
     score = edges + residuals
 
-t is large in ramps: a blurred step spends pixels between its two levels. C · s adds up to the
-square of a step's height along each unit of its length, so that w tells a step upon a colour edge,
-which costs nearly nothing, from one beside it (misaligned) or without it (blocks). r is what noise,
-blocks and coarse levels leave on surfaces; at true edges w takes it away.
+t is large in ramps: a blurred step spends pixels between its two levels. s is large in steps, so
+that w tells one upon a colour edge, which costs nearly nothing, from one beside it (misaligned) or
+without it (blocks). Both are shares of the step's height, which coarse levels round up or down.
+r is what noise, blocks and coarse levels leave on surfaces; at true edges w takes it away.
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ import cv2
 import numpy as np
 
 RADIUS = 8  # pixels around a pixel in which the depth's range and the strongest response are taken
-EDGE = 0.2  # share of the depth's spread
+EDGE = 0.15, 0.35  # shares of the depth's spread, from which on a step counts, and counts fully
 POWER = 3  # of the weight
-STEEP = 1 / 20  # share of C within a pixel
+STEEP = 1 / 20  # share of R within a pixel
 #: Offset to one of two opposite neighbours; the second is as far on the other side.
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 ORIENTATIONS = 8  # of the Gabor filters
@@ -89,12 +91,13 @@ def depth_quality(color: np.ndarray, depth: np.ndarray,
     if not judged.any():
         raise ValueError("no valid pixel lies between two valid neighbours, so that none is judged")
     lowest, highest = local_extremes(values, valid)
-    contrast = np.minimum(highest - lowest, 1)
-    steep = slope > STEEP * contrast
-    ramp = np.where(steep, np.minimum(values - lowest, highest - values), 0) ** 2
+    height = highest - lowest
+    is_edge = np.clip((height - EDGE[0]) / (EDGE[1] - EDGE[0]), 0, 1)
+    height = np.maximum(height, EDGE[0])  # lower ones do not count, and may be 0
+    steep = slope > STEEP * height
+    ramp = np.where(steep, np.minimum(values - lowest, highest - values), 0)
     weight = (1 - color_edges(color)) ** POWER
-    at_edge = judged & (contrast > EDGE)
-    edges = np.sqrt((ramp + weight * contrast * slope)[at_edge].sum() / judged.sum())
+    edges = np.sqrt((is_edge * (ramp**2 + weight * slope**2) / height**2)[judged].mean())
     residuals = np.sqrt((weight * residual)[judged].mean())
     return DepthQuality(float(edges + residuals), float(edges), float(residuals),
                         float(judged.mean()))
