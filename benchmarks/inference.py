@@ -17,6 +17,7 @@ in float32. A runtime that is not installed is named and left out.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -78,6 +79,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if args.save and args.overrides:
         raise UserError(f"--save keeps what the recipes give; leave out {' '.join(args.overrides)}"
                         ", or --save")
+    if args.save and "torch" not in args.runtime:
+        raise UserError("--save keeps how the others compare with torch; leave --runtime out, or "
+                        "name torch too")
     if args.save:
         if not args.save.parent.is_dir():
             raise UserError(f"--save {args.save}: there is no folder {args.save.parent}; make it, "
@@ -179,9 +183,9 @@ def write_map(predictor: Predictor, photo: Path, folder: Path) -> None:
     save_map(folder / f"{photo.stem}.png", np.round(255 * saliency).astype(np.uint8))
 
 
-def distance(logits: np.ndarray, plain: np.ndarray) -> float:
-    """The mean difference, in deviations of ``plain``."""
-    return float(np.abs(logits - plain).mean() / plain.std())
+def distance(logits: np.ndarray, plain: np.ndarray | None) -> float:
+    """The mean difference, in deviations of ``plain``; NaN where torch was not run."""
+    return math.nan if plain is None else float(np.abs(logits - plain).mean() / plain.std())
 
 
 def prepare(path: Path, overrides: list[str], folder: Path, onnx: bool
@@ -219,7 +223,7 @@ def compare(path: Path, overrides: list[str], names: list[str],
             logits = row.pop("logits")
             plain = logits if name == rows.PLAIN else plain
             result[name] = rounded(row) | {
-                "distance": float(f"{distance(logits, plain):.3g}") if plain is not None else 0.0,
+                "distance": float(f"{distance(logits, plain):.3g}"),
                 "counts": counts, "machine": processor(), "version": version(name),
                 "load": round(load, 1)}
             print(rows.line(name_of(path), name, result[name], result.get(rows.PLAIN)), end="",

@@ -59,7 +59,8 @@ def line(name: str, side: str, row: Mapping, plain: Mapping | None) -> str:
     return piped([f"`{name}`", f"{parameters / 1e6:.2f} M, {products / 1e9:.2f} G",
                   f"{row['size']}, {row['batch']}", side, f"{row['images']['model']:.2f}", ratio,
                   f"{row['images']['end']:.2f}", *times, f"{row['memory']:.0f}",
-                  f"{row['distance']:.0e}" if row["distance"] else "0"]) + "\n"
+                  ("–" if plain is None else f"{row['distance']:.0e}" if row["distance"] else "0")
+                  ]) + "\n"
 
 
 def table(rows: Rows) -> str:

@@ -98,11 +98,18 @@ def test_only_what_recipes_give_is_kept(tmp_path, monkeypatch, capsys):
     path = tmp_path / "rows.json"
     assert run(monkeypatch, "--save", str(path), "data.size=64") == 2
     assert "--save keeps what the recipes give" in capsys.readouterr().err
+    assert run(monkeypatch, "--save", str(path), "--runtime", "openvino") == 2
+    assert "name torch too" in capsys.readouterr().err
     assert not path.exists()
 
 
 def test_a_network_that_leaves_torch_is_measured_as_it_exports():
     assert benchmark.recipe_of(benchmark.recipe_path("wssa"), []).model.options["canny"] == "torch"
+
+
+def test_without_torch_no_distance_is_printed():
+    line = inference.line("u2netp", "openvino bf16", ROW | {"distance": float("nan")}, None)
+    assert line.count("–") == 2 and "nan" not in line  # the ratio has none either
 
 
 def test_distance_is_in_deviations():
