@@ -232,14 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--closest", action="store_true",
                        help="which measure, under the profiles that were scored, the reported "
                             "numbers agree with best (eval.py --closest scores under all)")
-    page.add_argument("--out", type=Path, default=RESULTS / "report.html", metavar="FILE",
-                      help="the page (default: results/report.html); pictures that are too many "
-                           "for one file lie beside it, in _report/")
-    page.add_argument("--size", type=int, default=320, metavar="PIXELS",
-                      help="longer side of the pictures (default: 320)")
-    page.add_argument("--explain", nargs="+", action="extend", metavar="[METHOD=]FOLDER",
-                      default=[], help="sheets that explain made, such as results/_explain/u2netp; "
-                                       "they are shown on their images' pages")
+    _add_page(page)
     curves.add_argument("--out", type=Path, default=RESULTS / "_curves", metavar="DIR",
                         help="folder for the figures (default: results/_curves)")
     curves.add_argument("--formats", nargs="+", choices=FORMATS, default=["pdf", "png"])
@@ -251,6 +244,17 @@ def _parser() -> argparse.ArgumentParser:
     records.add_argument("--out", type=Path, default=DOCS / "reproduction.md", metavar="FILE",
                          help="the document (default: docs/reproduction.md)")
     return parser
+
+
+def _add_page(page: argparse.ArgumentParser) -> None:
+    page.add_argument("--out", type=Path, default=RESULTS / "report.html", metavar="FILE",
+                      help="the page (default: results/report.html); pictures that are too many "
+                           "for one file lie beside it, in _report/")
+    page.add_argument("--size", type=int, default=320, metavar="PIXELS",
+                      help="longer side of the pictures (default: 320)")
+    page.add_argument("--explain", nargs="+", action="extend", metavar="[METHOD=]FOLDER",
+                      default=[], help="sheets that explain made, such as results/_explain/u2netp; "
+                                       "they are shown on their images' pages")
 
 
 def _add_explain(explain: argparse.ArgumentParser) -> None:

@@ -24,6 +24,7 @@ from .tables import (
     markdown,
     one_line,
     print_table,
+    require_suffix,
     write_all,
 )
 
@@ -182,11 +183,5 @@ def print_paper(table: PaperTable, save: Sequence[Path]) -> None:
 
 
 def require_format(path: Path) -> None:
-    """Refuse a file whose extension names no format.
-
-    Raises:
-        UserError: names the formats.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise UserError(f"--save {path}: with --layout paper the extension names the format, one "
-                        f"of {', '.join(FORMATS)}")
+    """Refuse a file whose extension names no format, see ``require_suffix``."""
+    require_suffix(path, FORMATS, "with --layout paper ")

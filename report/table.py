@@ -26,6 +26,7 @@ from .tables import (
     latex_file,
     markdown,
     print_table,
+    require_suffix,
     write_all,
 )
 
@@ -173,11 +174,5 @@ FORMATS: dict[str, Callable[[Report], str]] = {
 
 
 def require_format(path: Path) -> None:
-    """Refuse a file whose extension names no format.
-
-    Raises:
-        UserError: names the formats.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise UserError(f"--save {path}: the extension names the format, one of "
-                        f"{', '.join(FORMATS)}")
+    """Refuse a file whose extension names no format, see ``require_suffix``."""
+    require_suffix(path, FORMATS)

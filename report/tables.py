@@ -278,6 +278,20 @@ def write_all(files: Iterable[tuple[Path, str | bytes]]) -> list[str]:
     return failures
 
 
+def require_suffix(path: Path, formats: Iterable[str], layout: str = "") -> None:
+    """Refuse a file to save whose extension names none of the formats.
+
+    Args:
+        layout: words on which tables have these formats.
+
+    Raises:
+        UserError: names the formats.
+    """
+    if path.suffix.lower() not in formats:
+        raise UserError(f"--save {path}: {layout}the extension names the format, one of "
+                        f"{', '.join(formats)}")
+
+
 def require_own_files(taken: Mapping[Path, str], files: Iterable[tuple[str, Path | None]]) -> None:
     """Each file that is to be written must have a path to itself.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from metrics import lower_is_better
 
@@ -104,44 +105,46 @@ def _notes(correlated: Sequence[Mapping], defined: bool = True) -> list[str]:
     return notes
 
 
+def _by_method(records: Sequence[Mapping]
+               ) -> Iterator[tuple[str, list[str], list[list[Mapping]]]]:
+    """Each method, its measures, and its records, those of an attribute together."""
+    for method in dict.fromkeys(record["method"] for record in records):
+        own = [record for record in records if record["method"] == method]
+        yield (method, list(dict.fromkeys(record["measure"] for record in own)),
+               _parted(own, "attribute"))
+
+
+def _parted(records: Sequence[Mapping], key: str) -> list[list[Mapping]]:
+    """The records, those with one value of ``key`` together."""
+    return [[record for record in records if record[key] == value]
+            for value in dict.fromkeys(record[key] for record in records)]
+
+
 def correlations_tables(dataset: str, correlated: Sequence[Mapping]) -> list[Table]:
     """For each method, all attributes with all measures."""
     tables = []
-    for method in dict.fromkeys(record["method"] for record in correlated):
-        own = [record for record in correlated if record["method"] == method]
-        measures = list(dict.fromkeys(record["measure"] for record in own))
-        lines = []
-        for name in dict.fromkeys(record["attribute"] for record in own):
-            of_name = [record for record in own if record["attribute"] == name]
-            lines.append(cells(ATTRIBUTES[name].label, str(of_name[0]["images"]),
-                               *(signed(record[kind]) for record in of_name
-                                 for kind in ("spearman", "pearson"))))
+    for method, measures, attributes in _by_method(correlated):
+        lines = [cells(ATTRIBUTES[own[0]["attribute"]].label, str(own[0]["images"]),
+                       *(signed(record[kind]) for record in own
+                         for kind in ("spearman", "pearson"))) for own in attributes]
         tables.append(Table(f"{dataset}, {method}: correlation of attributes and scores",
                             ["attribute", "images", *(f"{measure} {kind}" for measure in measures
                                                       for kind in ("Spearman", "Pearson"))],
-                            [lines], notes=_notes(own)))
+                            [lines], notes=_notes(list(chain(*attributes)))))
     return tables
 
 
 def group_tables(dataset: str, means: Sequence[Mapping]) -> list[Table]:
     """For each method, mean scores by quartile and by flag."""
-    tables = []
-    for method in dict.fromkeys(record["method"] for record in means):
-        own = [record for record in means if record["method"] == method]
-        measures = list(dict.fromkeys(record["measure"] for record in own))
-        groups = []
-        for name in dict.fromkeys(record["attribute"] for record in own):
-            of_name = [record for record in own if record["attribute"] == name]
-            groups.append([cells(ATTRIBUTES[name].label, same[0]["values"], str(same[0]["images"]),
-                                 *map(interval, same))
-                           for k in dict.fromkeys(record["group"] for record in of_name)
-                           for same in [[r for r in of_name if r["group"] == k]]])
-        tables.append(Table(f"{dataset}, {method}: scores by attribute",
-                            ["attribute", "values", "images", *measures], groups, words=2,
-                            notes=["mean score of the images by quartile of the attribute, equal "
-                                   "values together, or by flag; in brackets its 95 % interval "
-                                   "(bootstrap over the group's images)"]))
-    return tables
+    return [Table(f"{dataset}, {method}: scores by attribute",
+                  ["attribute", "values", "images", *measures],
+                  [[cells(ATTRIBUTES[same[0]["attribute"]].label, same[0]["values"],
+                          str(same[0]["images"]), *map(interval, same))
+                    for same in _parted(own, "group")] for own in attributes], words=2,
+                  notes=["mean score of the images by quartile of the attribute, equal values "
+                         "together, or by flag; in brackets its 95 % interval (bootstrap over the "
+                         "group's images)"])
+            for method, measures, attributes in _by_method(means)]
 
 
 def differences_table(a: str, b: str, dataset: str, correlated: Sequence[Mapping],
