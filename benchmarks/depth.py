@@ -4,10 +4,11 @@
     python -m benchmarks.depth --data ECSSD --root DIR     and photos, with depth of their masks
 
 Scenes: ``shapes`` are planes, discs and boxes of one colour each, also some coloured discs without
-depth; ``sample`` and photos are images with a mask, whose depth is smooth: a ground with relief,
-and the object inflated before it. For each distortion it prints in how many scenes the score grows
-with every level, the least and the mean Spearman correlation of score and true PSNR over the levels
-(its sign turned, so that 1 is perfect), and the same over all levels of all distortions of a scene.
+depth; ``hills`` are shapes on a strong relief; ``sample`` and photos are images with a mask, whose
+depth is smooth: a ground with relief, and the object inflated before it. For each distortion it
+prints in how many scenes the score grows with every level, the least and the mean Spearman
+correlation of score and true PSNR over the levels (its sign turned, so that 1 is perfect), and the
+same over all levels of all distortions of a scene.
 Needs SciPy, which requirements-dev.txt brings.
 """
 
@@ -55,6 +56,15 @@ def shapes(seed: int, height: int = HEIGHT, width: int = WIDTH) -> Scene:
         color[inside] = (random.uniform(0, 255, 3) + stripes[..., None])[inside]
     color = cv2.GaussianBlur(color, (0, 0), .7) + random.normal(0, 3, color.shape)
     return np.clip(color, 0, 255).astype(np.uint8), np.clip(depth, .02, 1)
+
+
+def hills(seed: int, height: int = HEIGHT, width: int = WIDTH) -> Scene:
+    """Shapes, and added to their depth a relief nearly as high as the steps between them."""
+    color, depth = shapes(seed, height, width)
+    relief = np.random.default_rng((seed, 3)).normal(0, 1, depth.shape)
+    relief = cv2.GaussianBlur(relief, (0, 0), 24)
+    relief = (relief - relief.min()) / np.ptp(relief)
+    return color, np.clip(.05 + .5 * depth + .4 * relief, .02, 1)
 
 
 def _outline(random: np.random.Generator, rows: np.ndarray, columns: np.ndarray,
@@ -174,7 +184,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     seeds = range(args.seed, args.seed + args.scenes)
     kinds: dict[str, Iterator[Scene]] = {
-        "shapes": map(shapes, seeds),
+        "shapes": map(shapes, seeds), "hills": map(hills, seeds),
         "sample": (inflated(*draw_pair(np.random.default_rng(seed)), seed) for seed in seeds)}
     if args.data:
         kinds[args.data] = photos(args.data, args.root, args.scenes, args.seed)

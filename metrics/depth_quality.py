@@ -10,11 +10,13 @@ what they are for, and measures them.
 
     d  depth divided by its spread, four times its mean distance from its median (the range, where
        depths are spread evenly), of the valid pixels
-    g  strongest Gabor response of the colours, as a share of the strongest within RADIUS: how
-       likely a colour edge is, in [0, 1)
-    w  (1 − g)³, the weight of what the colours do not explain
+    g  Gabor response of the colours across the depth's gradient, as a share of the strongest of
+       all directions within RADIUS: how likely a colour edge runs as the depth's does, in [0, 1)
+    w  (1 − g)⁴, the weight of what the colours do not explain
     R  range of d within RADIUS: near an edge, the height of its step
-    k  whether a pixel is an edge pixel: 0 up to an R of the first of EDGE, 1 from the second on,
+    h  2 R less the range of d within 2 RADIUS: the step's height without the slope beside it, as a
+       slope's range doubles with the distance, and a step's does not
+    k  whether a pixel is an edge pixel: 0 up to an h of the first of EDGE, 1 from the second on,
        and between them in proportion
     s  steepest slope of d between two opposite neighbours, over four directions, as a share of R
     t  distance of d from the lowest or the highest d within RADIUS, whichever is nearer, as a share
@@ -40,12 +42,13 @@ import numpy as np
 
 RADIUS = 8  # pixels around a pixel in which the depth's range and the strongest response are taken
 EDGE = 0.15, 0.35  # shares of the depth's spread, from which on a step counts, and counts fully
-POWER = 3  # of the weight
+POWER = 4  # of the weight
 STEEP = 1 / 20  # share of R within a pixel
 #: Offset to one of two opposite neighbours; the second is as far on the other side.
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
+SMOOTH = 2.0  # deviation, in pixels, of the Gaussian before the depth's gradient
 ORIENTATIONS = 8  # of the Gabor filters
-WAVELENGTH, SIGMA, ASPECT = 8.0, 4.0, 0.5  # in pixels, pixels, and length to width
+WAVELENGTH, SIGMA, ASPECT = 5.0, 2.5, 0.5  # in pixels, pixels, and length to width
 FAINT = 0.01  # a Gabor response, of colours in [0, 1], that a textureless region has by its noise
 
 
@@ -90,14 +93,15 @@ def depth_quality(color: np.ndarray, depth: np.ndarray,
     slope, residual, judged = local_distortion(values, valid)
     if not judged.any():
         raise ValueError("no valid pixel lies between two valid neighbours, so that none is judged")
-    lowest, highest = local_extremes(values, valid)
-    height = highest - lowest
-    is_edge = np.clip((height - EDGE[0]) / (EDGE[1] - EDGE[0]), 0, 1)
-    height = np.maximum(height, EDGE[0])  # lower ones do not count, and may be 0
-    steep = slope > STEEP * height
-    ramp = np.where(steep, np.minimum(values - lowest, highest - values), 0)
-    weight = (1 - color_edges(color)) ** POWER
-    edges = np.sqrt((is_edge * (ramp**2 + weight * slope**2) / height**2)[judged].mean())
+    lowest, highest = local_extremes(values, valid, RADIUS)
+    farther = local_extremes(values, valid, 2 * RADIUS)
+    around = highest - lowest
+    step = 2 * around - (farther[1] - farther[0])
+    is_edge = np.clip((step - EDGE[0]) / (EDGE[1] - EDGE[0]), 0, 1)
+    around = np.maximum(around, EDGE[0])  # lower ones do not count, and may be 0
+    ramp = np.where(slope > STEEP * around, np.minimum(values - lowest, highest - values), 0)
+    weight = (1 - color_edges(color, orientation(values, valid))) ** POWER
+    edges = np.sqrt((is_edge * (ramp**2 + weight * slope**2) / around**2)[judged].mean())
     residuals = np.sqrt((weight * residual)[judged].mean())
     return DepthQuality(float(edges + residuals), float(edges), float(residuals),
                         float(judged.mean()))
@@ -155,33 +159,48 @@ def local_distortion(depth: np.ndarray,
     return slope, residual / np.maximum(pairs, 1), pairs > 0
 
 
-def local_extremes(depth: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def local_extremes(depth: np.ndarray, valid: np.ndarray,
+                   radius: int) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and the highest valid depth (H, W) in the square around each pixel."""
-    square = np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)
     low, high = depth[valid].min(), depth[valid].max()
-    return (cv2.erode(np.where(valid, depth, high), square),
-            cv2.dilate(np.where(valid, depth, low), square))
+    return (cv2.erode(np.where(valid, depth, high), square(radius)),
+            cv2.dilate(np.where(valid, depth, low), square(radius)))
 
 
-def color_edges(color: np.ndarray) -> np.ndarray:
-    """An image → how likely a colour edge is at each pixel, (H, W) in [0, 1)."""
-    response = gabor_response(color)
-    square = np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)
-    return response / (cv2.dilate(response, square) + FAINT)
+def square(radius: int) -> np.ndarray:
+    """All pixels that are at most so far away in both directions."""
+    return np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
 
 
-def gabor_response(color: np.ndarray) -> np.ndarray:
-    """An image uint8 (H, W) or (H, W, 3) → the amplitude of its strongest Gabor response, over
-    orientations and channels, float32 (H, W). Two filters a quarter of a period apart give it, so
-    that it does not depend on where in the period an edge lies."""
+def orientation(depth: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The direction of the smoothed depth's gradient, as the number (H, W) of the Gabor filter
+    that responds most to a colour edge of this direction."""
+    known = cv2.GaussianBlur(valid.astype(np.float64), (0, 0), SMOOTH)
+    smooth = cv2.GaussianBlur(depth * valid, (0, 0), SMOOTH) / np.maximum(known, 1e-6)
+    angle = np.arctan2(cv2.Sobel(smooth, -1, 0, 1), cv2.Sobel(smooth, -1, 1, 0))
+    return np.round(angle / np.pi * ORIENTATIONS).astype(int) % ORIENTATIONS
+
+
+def color_edges(color: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """An image, and the number of a Gabor filter for each pixel (H, W) → how likely a colour edge
+    of this filter's direction is there, (H, W) in [0, 1)."""
+    responses = gabor_responses(color)
+    strongest = cv2.dilate(responses.max(axis=0), square(RADIUS))
+    return np.take_along_axis(responses, numbers[None], axis=0)[0] / (strongest + FAINT)
+
+
+def gabor_responses(color: np.ndarray) -> np.ndarray:
+    """An image uint8 (H, W) or (H, W, 3) → the amplitude of its Gabor responses, of the strongest
+    channel, float32 (ORIENTATIONS, H, W). Two filters a quarter of a period apart give it, so that
+    it does not depend on where in the period an edge lies."""
     pixels = color.astype(np.float32) / 255
-    strongest = np.zeros(color.shape[:2], np.float32)
+    responses = np.zeros((ORIENTATIONS, *color.shape[:2]), np.float32)
     for number in range(ORIENTATIONS):
         even, odd = (cv2.filter2D(pixels, -1, gabor_kernel(number * np.pi / ORIENTATIONS, phase),
                                   borderType=cv2.BORDER_REFLECT) for phase in (0, np.pi / 2))
         amplitude = np.hypot(even, odd)
-        strongest = np.maximum(strongest, amplitude if color.ndim == 2 else amplitude.max(axis=2))
-    return strongest
+        responses[number] = amplitude if color.ndim == 2 else amplitude.max(axis=2)
+    return responses
 
 
 def gabor_kernel(angle: float, phase: float) -> np.ndarray:

@@ -11,8 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from benchmarks.depth import DISTORTIONS, psnr, shapes
-from metrics.depth_quality import RADIUS, color_edges, depth_quality, local_distortion
+from benchmarks.depth import DISTORTIONS, hills, psnr, shapes
+from metrics.depth_quality import (
+    ORIENTATIONS,
+    RADIUS,
+    color_edges,
+    depth_quality,
+    local_distortion,
+    orientation,
+)
 
 COLOR, DEPTH = shapes(7, 72, 96)
 IN_BYTES = np.round(DEPTH * 255).astype(np.uint8)
@@ -89,16 +96,35 @@ def test_residual_of_a_single_pixel():
 def test_color_edges_are_strongest_on_the_edge_and_none_where_the_image_is_flat():
     color = np.full((64, 64, 3), 60, np.uint8)
     color[:, 32:, 1] = 200  # in one channel alone
-    edges = color_edges(color)
+    across = np.zeros(color.shape[:2], int)
+    edges = color_edges(color, across)
     assert edges[:, 31:33].min() > .9
-    assert (np.diff(edges[32, 32:40]) < 0).all()
+    assert (np.diff(edges[32, 32:37]) < 0).all()
     assert edges[:, :8].max() < .1
-    np.testing.assert_allclose(color_edges(color[..., 1])[8:-8], edges[8:-8], atol=1e-5)
+    np.testing.assert_allclose(color_edges(color[..., 1], across)[8:-8], edges[8:-8], atol=1e-5)
+    along = color_edges(color, across + ORIENTATIONS // 2)
+    assert along[8:-8].max() < .1  # the rows next to the border have a corner by reflection
 
 
+@pytest.mark.parametrize("number", range(ORIENTATIONS))
+def test_a_colour_edge_explains_a_depth_edge_of_its_direction(number):
+    """The filter that is chosen for a depth edge responds to a colour edge in the same place."""
+    rows, columns = np.mgrid[-32:32, -32:32]
+    angle = number * np.pi / ORIENTATIONS
+    inside = columns * np.cos(angle) + rows * np.sin(angle) > 0
+    assert (orientation(inside * 3.0, inside >= 0)[28:36, 28:36][
+        np.diff(inside[28:37, 28:36], axis=0) | np.diff(inside[28:36, 28:37], axis=1)] ==
+        number).all()
+    color = np.where(inside, 200, 60).astype(np.uint8)
+    explained = color_edges(color, np.full(color.shape, number))
+    assert explained[32, 32] > .8
+    assert (color_edges(color, np.full(color.shape, (number + 4) % ORIENTATIONS)) < .3)[32, 32]
+
+
+@pytest.mark.parametrize("scene", [shapes, hills])
 @pytest.mark.parametrize("name", DISTORTIONS)
-def test_score_grows_with_every_distortion_and_follows_the_true_error(name):
-    color, depth = shapes(1, 120, 160)  # docs/depth.md tells how often it grows on others
+def test_score_grows_with_every_distortion_and_follows_the_true_error(scene, name):
+    color, depth = scene(2, 120, 160)  # docs/depth.md tells how often it grows on others
     distort, levels = DISTORTIONS[name]
     maps = [distort(depth, level) for level in levels]
     scores = [depth_quality(color, values).score for values in (depth, *maps)]
