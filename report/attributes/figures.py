@@ -41,7 +41,7 @@ def draw_groups(dataset: str, measure: str, means: Sequence[Mapping],
         what = f"advantage in {measure}" if zero else measure
         drawing, panels = _sheet(f"{one_line(dataset)}: {what} by quartile and by flag", names,
                                  keys=len(methods))
-        limits = _limits([value for r in own for value in (r["low"], r["high"])] + [0] * zero)
+        limits = _limits([r[key] for r in own for key in ("low", "mean", "high")] + [0] * zero)
         for panel, name in zip(panels, names, strict=True):
             of_name = [record for record in own if record["attribute"] == name]
             ticks = {r["group"]: r["values"] if ATTRIBUTES[name].kind == FLAG
@@ -134,7 +134,7 @@ def _legend(drawing, methods: Sequence[str], numbers: Mapping[str, int]) -> None
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """Limits with a little room."""
-    low, high = float(np.min(values)), float(np.max(values))
+    """Limits with a little room; NaN are left out."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
     room = 0.06 * (high - low) or 0.05
     return low - room, high + room
