@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import attributes as benchmark
 from data.pairing import Pair
 from metrics import PROFILES
 from report import __main__ as report_script
@@ -333,3 +334,14 @@ def test_a_set_on_which_nothing_can_be_compared_is_named(made, tmp_path, capsys)
             path.unlink()
     assert report_script.main(words) == 0
     assert "A-TE: nothing is compared, as no image has scores of both" in capsys.readouterr().out
+
+
+def test_the_benchmark_of_attributes(made, capsys):
+    words = ["--data", SET, "--root", str(made / "data"), "--images"]
+    assert benchmark.main([*words, "2"]) == 0
+    out = capsys.readouterr().out
+    assert "2 images read and measured" in out and all(name in out for name in ATTRIBUTES)
+    assert benchmark.main([*words, "0"]) == 2
+    assert "--images 0: at least 1" in capsys.readouterr().err
+    of_none = np.full((2, 3, len(ATTRIBUTES)), math.nan)
+    assert all(row[1].text == "of no image" for row in benchmark.table_of(of_none).groups[0])
