@@ -193,7 +193,7 @@ def _notes(pairs: Sequence[Pair], values: dict[str, Values]) -> list[str]:
                      "sets with photos")
     if empty := sum(math.isnan(own["size"]) for own in values.values()):
         notes.append(f"{empty} images have no object: they count only for attributes of the whole "
-                     "photo")
+                     "photo, and F and wF are 0 on them, whatever the map")
     if tiny := sum(not math.isnan(own["size"]) and math.isnan(own["off_centre"])
                    for own in values.values()):
         notes.append(f"{tiny} images have an object that is lost at {SIDE} pixels: of it there is "

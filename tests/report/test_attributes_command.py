@@ -22,6 +22,7 @@ from report.attributes.analysis import correlations, group_means
 from report.attributes.figures import draw_groups, draw_scatter
 from report.attributes.kept import read_attributes
 from report.attributes.output import interval, strongest_table
+from report.attributes.statistics import spearman
 from report.attributes.table import ATTRIBUTES
 from report.curves import to_bytes
 from report.methods import score_sets
@@ -270,6 +271,15 @@ def test_a_point_for_each_image(made, scores, tmp_path):
                                                   for name in scores[ODD]])
     line, = panels["touches the border"].lines
     assert set(np.round(line.get_xdata())) <= {0, 1}
+    # Nothing lies over the points; ρ stands below.
+    assert not any(panel.texts for panel in panels.values())
+    rho = spearman(*(panels["object size"].lines[0].get_xydata().T))
+    assert panels["object size"].get_xlabel() == \
+        f"share of the image   ρ {rho:+.2f}".replace("-", "−")
+    for values in attributes.values.values():
+        values["objects"] = 1.0
+    figure = draw_scatter(SET, ODD, 2, "MAE", scores[ODD], attributes)
+    assert {tick % 1 for tick in figure.drawing.axes[1].get_xticks()} == {0}
 
 
 # --- what is printed ------------------------------------------------------------------------------
