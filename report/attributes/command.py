@@ -162,8 +162,9 @@ def _compare(args: argparse.Namespace, scores: SetScores, attributes: SetAttribu
     yield from _records(report, scores.name, folder,
                         {"difference_correlations": correlated, "difference_groups": means}, stem)
     correlated, means = _only(measures, correlated), _only(measures, means)
-    print_table(differences_table(a, b, scores.name, correlated, means, STRONGEST))
-    report.tables.append(differences_table(a, b, scores.name, correlated, means))
+    shown = a, b, scores.name, len(better), correlated, means
+    print_table(differences_table(*shown, STRONGEST))
+    report.tables.append(differences_table(*shown))
     for measure in measures if args.formats else ():
         figure = draw_groups(scores.name, measure, means, {title: methods[0].number}, zero=True)
         yield from _figure(figure, args.formats, folder / f"{stem}_{measure}")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL
 from tqdm import tqdm
 
 from data import Pair, decode_image
@@ -122,8 +123,9 @@ def file_stem(name: str) -> str:
 
 
 def definitions() -> str:
-    """Tells apart versions of the definitions: of their source text, and of OpenCV."""
-    digest = hashlib.blake2b(cv2.__version__.encode(), digest_size=16)
+    """Tells apart versions of the definitions: of their source text, of OpenCV, which they call,
+    and of Pillow, which decodes what they are given."""
+    digest = hashlib.blake2b(f"{cv2.__version__} {PIL.__version__}".encode(), digest_size=16)
     for name in _DEFINITIONS:
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()
@@ -202,7 +204,7 @@ def _notes(pairs: Sequence[Pair], values: dict[str, Values]) -> list[str]:
              if not math.isnan(own["off_centre"]) and not math.isnan(own["canny"])]
     if lacking := {name: count for name in ATTRIBUTES
                    if (count := sum(math.isnan(own[name]) for own in whole))}:
-        notes.append("objects that fill the image, or nearly, leave too little background for: "
+        notes.append("too little background is left, or too near to the object, for: "
                      + ", ".join(f"{name} ({count} images)" for name, count in lacking.items()))
     return notes
 

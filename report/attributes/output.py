@@ -156,11 +156,12 @@ def group_tables(dataset: str, means: Sequence[Mapping]) -> list[Table]:
             for method, measures, attributes in _by_method(means)]
 
 
-def differences_table(a: str, b: str, dataset: str, correlated: Sequence[Mapping],
+def differences_table(a: str, b: str, dataset: str, images: int, correlated: Sequence[Mapping],
                       means: Sequence[Mapping], most: int | None = None) -> Table:
     """Where A beats B: attributes by how much the difference hangs on them.
 
     Args:
+        images: how many both have scores of.
         most: attributes of each measure that are shown; None for all.
     """
     groups = []
@@ -176,7 +177,6 @@ def differences_table(a: str, b: str, dataset: str, correlated: Sequence[Mapping
         groups.append(lines)
     errors = [m for m in dict.fromkeys(r["measure"] for r in correlated) if lower_is_better(m)]
     turned = f"; of {', '.join(errors)}, where less is better, {b} − {a}" if errors else ""
-    images = max(record["images"] for record in correlated)
     return Table(f"{dataset}: where {a} beats {b}, {images} images",
                  ["measure", "attribute", "Spearman", "Pearson", "lowest values", "advantage",
                   "highest values", "advantage"], groups, words=2,

@@ -144,8 +144,8 @@ def test_objects_too_small_and_too_large_are_told(tmp_path):
         Image.fromarray(mask).save(pairs[-1].mask)
     notes = read_attributes(pairs, PROFILE, tmp_path / "kept.json").notes
     assert notes == ["1 images have an object that is lost at 256 pixels: of it there is only the "
-                     "size", "objects that fill the image, or nearly, leave too little background "
-                     "for: contrast (1 images), background_colours (1 images), background_edges "
+                     "size", "too little background is left, or too near to the object, for: "
+                     "contrast (1 images), background_colours (1 images), background_edges "
                      "(1 images)"]
 
 
