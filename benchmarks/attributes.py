@@ -25,6 +25,7 @@ from report.attributes.statistics import spearman
 from report.attributes.table import ATTRIBUTES, NUMBER, measure, resized, resized_mask
 from report.tables import Table, cells, print_table
 from scoring import read_truth
+from utils.errors import UserError, reports_errors
 from utils.machine import cores
 from utils.paths import DATASETS
 
@@ -47,6 +48,9 @@ def table_of(values: np.ndarray) -> Table:
     for number, attribute in enumerate(ATTRIBUTES.values()):
         own = values[:, :, number]
         own = own[~np.isnan(own).any(axis=1)]
+        if not len(own):
+            lines.append(cells(attribute.name, "of no image", *[""] * 3 * len(SCALES)))
+            continue
         low, high = np.quantile(own[:, 0], (0.25, 0.75))
         line = [attribute.name, f"{low:.4g} – {high:.4g}"]
         for column in range(1, own.shape[1]):
@@ -64,6 +68,7 @@ def table_of(values: np.ndarray) -> Table:
                  [lines])
 
 
+@reports_errors
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attributes", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -71,6 +76,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=DATASETS, metavar="DIR")
     parser.add_argument("--images", type=int, default=1000, help="at most so many")
     args = parser.parse_args(argv)
+    if args.images < 1:
+        raise UserError(f"--images {args.images}: at least 1")
     pairs = find_pairs(args.data, args.root)[:args.images]
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(cores()) as pool:

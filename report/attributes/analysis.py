@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import compress
 
 import numpy as np
 
@@ -22,7 +23,12 @@ def correlations(method: str, scores: Scores, attributes: SetAttributes,
     """Of every attribute with every measure: ``method, measure, attribute, images, pearson,
     spearman``; NaN where an attribute or a measure does not vary."""
     records = []
-    for name, images, values in _columns(scores, attributes):
+    for name in ATTRIBUTES:
+        values = attributes.column(name, list(scores))
+        known = ~np.isnan(values)
+        images, values = list(compress(scores, known)), values[known]
+        if not images:
+            continue
         for measure, column in zip(measures, _matrix(scores, images, measures).T, strict=True):
             records.append({"method": method, "measure": measure, "attribute": name,
                             "images": len(images), "pearson": pearson(values, column),
@@ -34,16 +40,24 @@ def group_means(method: str, scores: Scores, attributes: SetAttributes,
                 measures: Sequence[str]) -> list[dict]:
     """Mean scores of the groups of every attribute (see ``groups_of``): ``method, attribute, group,
     values, from, to, middle, images, measure, mean, low, high``, the last two the ends of the 95 %
-    interval. Groups are numbered from 1."""
-    records = []
-    for name, images, values in _columns(scores, attributes):
-        matrix = _matrix(scores, images, measures)
-        for number, group in enumerate(groups_of(ATTRIBUTES[name], values), start=1):
-            own = matrix[group.members]
-            means, (low, high) = own.mean(axis=0), mean_interval(own)
-            records += [{"method": method, "attribute": name, "group": number,
+    interval.
+
+    The groups, numbered from 1, are of all images that have the attribute, so that they are the
+    same for every method; ``images`` are those of the group that the method has scores of, and a
+    group without any has no record.
+    """
+    records, names = [], list(attributes.values)
+    for attribute in ATTRIBUTES.values():
+        groups = groups_of(attribute, attributes.column(attribute.name, names))
+        for number, group in enumerate(groups, start=1):
+            images = [names[i] for i in group.members if names[i] in scores]
+            if not images:
+                continue
+            matrix = _matrix(scores, images, measures)
+            means, (low, high) = matrix.mean(axis=0), mean_interval(matrix)
+            records += [{"method": method, "attribute": attribute.name, "group": number,
                          "values": group.label, "from": group.low, "to": group.high,
-                         "middle": group.middle, "images": len(own), "measure": measure,
+                         "middle": group.middle, "images": len(images), "measure": measure,
                          "mean": float(means[i]), "low": float(low[i]), "high": float(high[i])}
                         for i, measure in enumerate(measures)]
     return records
@@ -61,18 +75,6 @@ def ranked(records: Sequence[Mapping]) -> list[Mapping]:
     """Correlations, the strongest Spearman first; without those that are not defined."""
     known = [record for record in records if not math.isnan(record["spearman"])]
     return sorted(known, key=lambda record: -abs(record["spearman"]))
-
-
-def _columns(scores: Scores, attributes: SetAttributes) -> list[tuple[str, list[str], np.ndarray]]:
-    """Name, images and values (N,) of each attribute, of the scored images that have it."""
-    columns = []
-    for name in ATTRIBUTES:
-        values = attributes.column(name, list(scores))
-        images = [image for image, value in zip(scores, values, strict=True)
-                  if not math.isnan(value)]
-        if images:
-            columns.append((name, images, values[~np.isnan(values)]))
-    return columns
 
 
 def _matrix(scores: Scores, images: Sequence[str], measures: Sequence[str]) -> np.ndarray:

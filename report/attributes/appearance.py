@@ -7,8 +7,6 @@ a surround where the object fills the image, is NaN.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from itertools import product
 
 import cv2
 import numpy as np
@@ -82,22 +80,23 @@ def gabor(image: np.ndarray) -> float:
     return float(100 * np.sqrt((waves**2 * _gabor_power(*grey.shape)).sum() / grey.size))
 
 
-@lru_cache(maxsize=16)
 def _gabor_power(height: int, width: int) -> np.ndarray:
     """Squared gain, a mean over the filters, for each coefficient of the cosine transform: float32
     (height, width)."""
-    fy, fx = np.arange(height)[:, None] / (2 * height), np.arange(width) / (2 * width)
-    total = np.zeros((height, width))
-    for wavelength in WAVELENGTHS:
-        wavelength = wavelength * max(height, width)
-        for angle in np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS:
-            cy, cx = np.sin(angle) / wavelength, np.cos(angle) / wavelength
-            for y, x in product((1, -1), repeat=2):  # a coefficient is of the waves (±fy, ±fx)
-                apart = (y * fy - cy) ** 2 + (x * fx - cx) ** 2
-                # A quarter of the power each. The filter answers to one half of a real wave with
-                # twice that half: 4 times the power.
-                total += np.exp(-(2 * np.pi * BANDWIDTH * wavelength) ** 2 * apart)
-    return (total / (len(WAVELENGTHS) * ORIENTATIONS)).astype(np.float32)
+    lengths, angles = np.meshgrid(np.multiply(WAVELENGTHS, max(height, width)),
+                                  np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS)
+    sharpness = (2 * np.pi * BANDWIDTH * lengths.reshape(-1, 1)) ** 2
+
+    def gain(side: int, part: np.ndarray) -> np.ndarray:
+        """Of every filter, whose frequency has this part along the side: (filters, side)."""
+        frequencies, own = np.arange(side) / (2 * side), (part / lengths).reshape(-1, 1)
+        return sum(np.exp(-sharpness * (sign * frequencies - own) ** 2) for sign in (1, -1))
+
+    # A coefficient is of the four waves (±fy, ±fx), with a quarter of the power each. The filter
+    # answers to one half of a real wave with twice that half: 4 times the power. A Gaussian of
+    # both frequencies is the product of one of each.
+    power = np.einsum("fy,fx->yx", gain(height, np.sin(angles)), gain(width, np.cos(angles)))
+    return (power / lengths.size).astype(np.float32)
 
 
 def edges(image: np.ndarray) -> np.ndarray:

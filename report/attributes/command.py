@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options; those that choose maps are added to those of ``page``."""
     add = parser.add_argument
     add("--measures", nargs="+", action="extend", metavar="NAME",
-        help=f"columns of scores, of single images (default: {' '.join(MEASURES)})")
+        help="columns of scores, of single images, that are printed and drawn; CSV and JSON have "
+             f"all (default: {' '.join(MEASURES)})")
     add("--compare", nargs=2, metavar=("A", "B"),
         help="two methods: on which images A beats B (default: the two, if there are two)")
     add("--save", nargs="+", action="extend", type=Path, metavar="FILE", default=[],
@@ -63,11 +64,15 @@ def run(args: argparse.Namespace, score: Callable[[], tuple[list[SetScores], int
     _require(args)
     sets, refused = score()
     _require_methods(args.compare, sets)
+    taken = {kept_path(args.out, scores.name): "attributes are kept there" for scores in sets}
+    require_own_files(taken, [("--save", path) for path in args.save])
     report = Report()
     for folder, scores in zip(_folders(args.out, sets), sets, strict=True):
         written = [*_tell(args, scores, folder, report)]
+        taken |= dict.fromkeys(written, "a table of the set is written there")
         kinds = sorted({path.suffix for path in written})
         print(f"{folder}/: {len(written)} files ({', '.join(kinds)})")
+    require_own_files(taken, [("--save", path) for path in args.save])
     if failures := write_all((path, FORMATS[path.suffix.lower()](report)) for path in args.save):
         raise UserError("\n".join(failures))
     return refused
@@ -106,18 +111,22 @@ def _tell(args: argparse.Namespace, scores: SetScores, folder: Path,
     measures, name = _measures(args.measures, scores), scores.name
     correlated, means = [], []
     for method in scores.given:
-        own = method.name, method.evaluator.per_image, attributes, measures
+        own = method.name, method.evaluator.per_image, attributes, _scored(scores)
         correlated += correlations(*own)
         means += group_means(*own)
     if not correlated:
         return
+    yield from _records(report, name, folder, {"correlations": correlated, "groups": means})
+    correlated, means = _only(measures, correlated), _only(measures, means)
     print_table(strongest_table(name, correlated, means))
     report.tables += [*correlations_tables(name, correlated), *group_tables(name, means)]
-    yield from _records(report, name, folder, {"correlations": correlated, "groups": means})
-    pair = args.compare or [method.name for method in scores.given][:2 * (len(scores.given) == 2)]
-    chosen = [method for wanted in pair for method in scores.given if method.name == wanted]
-    if len(chosen) == 2:
-        yield from _compare(args, scores, attributes, chosen, folder, report)
+    given = {method.name: method for method in scores.given}
+    pair = args.compare or (list(given) if len(given) == 2 else [])
+    if lacking := [method for method in pair if method not in given]:
+        print(f"{name}: nothing is compared, as no scores of {' and '.join(lacking)} are given")
+    elif pair:
+        yield from _compare(args, scores, attributes, [given[method] for method in pair], folder,
+                            report)
     if args.formats:
         yield from _draw(args.formats, scores, attributes, means, folder)
 
@@ -142,16 +151,20 @@ def _compare(args: argparse.Namespace, scores: SetScores, attributes: SetAttribu
 
     a, b = (method.name for method in methods)
     measures, title = _measures(args.measures, scores), f"{a} against {b}"
-    better = advantages(*(method.evaluator.per_image for method in methods), measures)
-    correlated = correlations(title, better, attributes, measures)
-    means = group_means(title, better, attributes, measures)
+    every = _scored(scores)
+    better = advantages(*(method.evaluator.per_image for method in methods), every)
+    correlated = correlations(title, better, attributes, every)
+    means = group_means(title, better, attributes, every)
     if not correlated:
+        print(f"{scores.name}: nothing is compared, as no image has scores of both {a} and {b}")
         return
-    print_table(differences_table(a, b, scores.name, correlated, means, STRONGEST))
-    report.tables.append(differences_table(a, b, scores.name, correlated, means))
     stem = file_stem(title)
     yield from _records(report, scores.name, folder,
                         {"difference_correlations": correlated, "difference_groups": means}, stem)
+    correlated, means = _only(measures, correlated), _only(measures, means)
+    shown = a, b, scores.name, len(better), correlated, means
+    print_table(differences_table(*shown, STRONGEST))
+    report.tables.append(differences_table(*shown))
     for measure in measures if args.formats else ():
         figure = draw_groups(scores.name, measure, means, {title: methods[0].number}, zero=True)
         yield from _figure(figure, args.formats, folder / f"{stem}_{measure}")
@@ -191,14 +204,23 @@ def _records(report: Report, dataset: str, folder: Path, parts: dict[str, list[d
         yield _write(folder / f"{name}.csv", csv_text(list(map(printed, records))))
 
 
+def _scored(scores: SetScores) -> list[str]:
+    """The columns of scores of single images; none where no scores are given."""
+    return list(next((row for method in scores.given
+                      for row in method.evaluator.per_image.values()), {}))
+
+
 def _measures(wanted: Sequence[str] | None, scores: SetScores) -> list[str]:
     """The chosen measures that were scored; all that were, if none of the usual ones was."""
-    first = next((row for method in scores.given
-                  for row in method.evaluator.per_image.values()), {})
-    if wanted and (lacking := [name for name in wanted if name not in first]) and first:
+    scored = _scored(scores)
+    if wanted and (lacking := [name for name in wanted if name not in scored]) and scored:
         raise UserError(f"--measures {', '.join(lacking)}: not scored on {scores.name}, where void "
-                        f"pixels are left out; known: {', '.join(first)}")
-    return [name for name in wanted or MEASURES if name in first] or list(first)
+                        f"pixels are left out; known: {', '.join(scored)}")
+    return [name for name in dict.fromkeys(wanted or MEASURES) if name in scored] or scored
+
+
+def _only(measures: Sequence[str], records: Sequence[dict]) -> list[dict]:
+    return [record for name in measures for record in records if record["measure"] == name]
 
 
 def _folders(out: Path, sets: Sequence[SetScores]) -> list[Path]:

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.figure
 import matplotlib.lines
+import matplotlib.ticker
 import numpy as np
-
-from metrics import lower_is_better
 
 from ..curves import Figure
 from ..drawing import INK, settings, short, style
@@ -41,7 +40,7 @@ def draw_groups(dataset: str, measure: str, means: Sequence[Mapping],
         what = f"advantage in {measure}" if zero else measure
         drawing, panels = _sheet(f"{one_line(dataset)}: {what} by quartile and by flag", names,
                                  keys=len(methods))
-        limits = _limits([value for r in own for value in (r["low"], r["high"])] + [0] * zero)
+        limits = _limits([r[key] for r in own for key in ("low", "mean", "high")] + [0] * zero)
         for panel, name in zip(panels, names, strict=True):
             of_name = [record for record in own if record["attribute"] == name]
             ticks = {r["group"]: r["values"] if ATTRIBUTES[name].kind == FLAG
@@ -62,14 +61,12 @@ def draw_groups(dataset: str, measure: str, means: Sequence[Mapping],
 
 def draw_scatter(dataset: str, method: str, number: int, measure: str, scores: Scores,
                  attributes: SetAttributes) -> Figure:
-    """A point for each image, for every attribute, and Spearman's ρ."""
+    """A point for each image, for every attribute, with Spearman's ρ below."""
     images = list(scores)
     y = np.array([scores[image][measure] for image in images], dtype=np.float64)
     columns = {name: attributes.column(name, images) for name in ATTRIBUTES}
     names = [name for name, values in columns.items() if not np.isnan(values).all()]
     random = np.random.default_rng(0)
-    # Most images score well: there the text would hide points.
-    height, side = (0.97, "top") if lower_is_better(measure) else (0.04, "bottom")
     title = f"{one_line(dataset)}, {short(method)}: {measure} of single images"
     with settings(f"{dataset} scatter {measure} {number}"):
         drawing, panels = _sheet(title, names)
@@ -82,12 +79,16 @@ def draw_scatter(dataset: str, method: str, number: int, measure: str, scores: S
                        color=style(number)["color"], rasterized=True)
             rho = spearman(x, y[known])
             text = "" if math.isnan(rho) else f"ρ {rho:+.2f}".replace("-", "−")
-            panel.text(0.98, height, text, transform=panel.transAxes, ha="right", va=side,
-                       fontsize=7.5, bbox={"color": "white", "alpha": 0.8, "pad": 1})
+            # Within the panel it would hide points, those of the worst images among them.
+            panel.set_xlabel("   ".join(filter(None, (attribute.unit, text))))
             panel.set_ylim(_limits(y))
             if attribute.kind == FLAG:
                 panel.set(xlim=(-0.6, 1.6))
                 panel.set_xticks([0, 1], ["no", "yes"])
+            elif whole:
+                panel.set(xlim=(x.min() - 0.6, x.max() + 0.6))
+                panel.xaxis.set_major_locator(
+                    matplotlib.ticker.MaxNLocator(integer=True, min_n_ticks=1))
     return Figure(f"scatter_{measure}", f"{measure} and attributes",
                   f"A point for each image; ρ is Spearman's correlation with {measure}.", drawing)
 
@@ -134,7 +135,7 @@ def _legend(drawing, methods: Sequence[str], numbers: Mapping[str, int]) -> None
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """Limits with a little room."""
-    low, high = float(np.min(values)), float(np.max(values))
+    """Limits with a little room; NaN are left out."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
     room = 0.06 * (high - low) or 0.05
     return low - room, high + room

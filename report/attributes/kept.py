@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL
 from tqdm import tqdm
 
 from data import Pair, decode_image
@@ -22,7 +23,7 @@ from metrics.profiles import Profile
 from scoring import read_truth
 from utils.errors import list_problems, note_once
 from utils.files import write_text
-from utils.images import UnreadableError, stored_shape
+from utils.images import UnreadableError
 from utils.machine import cores
 from utils.paths import RESULTS
 from utils.values import read_json
@@ -122,8 +123,9 @@ def file_stem(name: str) -> str:
 
 
 def definitions() -> str:
-    """Tells apart versions of the definitions: of their source text, and of OpenCV."""
-    digest = hashlib.blake2b(cv2.__version__.encode(), digest_size=16)
+    """Tells apart versions of the definitions: of their source text, of OpenCV, which they call,
+    and of Pillow, which decodes what they are given."""
+    digest = hashlib.blake2b(f"{cv2.__version__} {PIL.__version__}".encode(), digest_size=16)
     for name in _DEFINITIONS:
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()
@@ -131,15 +133,14 @@ def definitions() -> str:
 
 def _measure(pair: Pair, profile: Profile, kept: dict[str, Values]) -> _Measured:
     try:
-        photo, problem = _photo_bytes(pair)
-        key = _key(pair, photo, profile)
+        key = _key(pair, profile)
         if key in kept:
-            return _Measured(key, kept[key], problem=problem)
+            return _Measured(key, kept[key])
         truth = read_truth(pair)
     except UnreadableError as error:
         return _Measured(problem=f"no attributes: {error}")
-    image = None
-    if photo:
+    image, problem = None, ""
+    if pair.image:
         try:
             image = _photo(pair, truth.shape)
         except UnreadableError as error:
@@ -147,16 +148,6 @@ def _measure(pair: Pair, profile: Profile, kept: dict[str, Values]) -> _Measured
     values = measure(image, truth > profile.foreground_above)
     # Of a photo with a problem nothing is kept, so that the problem is told again.
     return _Measured("" if problem else key, values, True, problem)
-
-
-def _photo_bytes(pair: Pair) -> tuple[bytes, str]:
-    """The photo's file; empty where there is none, or with a sentence where it cannot be read."""
-    if pair.image is None:
-        return b"", ""
-    try:
-        return pair.image.read_bytes(), ""
-    except OSError as error:
-        return b"", f"without the attributes of its photo: {pair.image}: {error.strerror}"
 
 
 def _photo(pair: Pair, size: tuple[int, int]) -> np.ndarray:
@@ -172,24 +163,30 @@ def _photo(pair: Pair, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(photo)
 
 
-def _key(pair: Pair, photo: bytes, profile: Profile) -> str:
-    """Digest of what decides the attributes: what the files hold, how the mask is turned, coded
-    and cut."""
-    turn = stored_shape(pair.image) if photo else None  # the mask follows its image
+def _key(pair: Pair, profile: Profile) -> str:
+    """Digest of what decides the attributes: what the files hold, how the mask is coded and cut.
+
+    Raises:
+        UnreadableError: a file that cannot be read.
+    """
     coding = pair.codings.get("mask")
-    words = f"{turn} {coding.key if coding else ''} {profile.foreground_above}"
-    try:
-        mask = pair.mask.read_bytes()
-    except OSError as error:
-        raise UnreadableError.of(pair.mask, error) from None
+    words = f"{coding.key if coding else ''} {profile.foreground_above}"
     digest = hashlib.blake2b(digest_size=16)
-    for content in (words.encode(), photo, mask):
+    for content in (words.encode(), *(_bytes(path) for path in (pair.image, pair.mask))):
         digest.update(len(content).to_bytes(8, "little") + content)
     return digest.hexdigest()
 
 
+def _bytes(path: Path | None) -> bytes:
+    try:
+        return path.read_bytes() if path else b""
+    except OSError as error:
+        raise UnreadableError.of(path, error) from None
+
+
 def _notes(pairs: Sequence[Pair], values: dict[str, Values]) -> list[str]:
-    """Which images lack which attributes, because they have no photo or no object."""
+    """Which images lack which attributes, because they have no photo, no object, or little of what
+    an attribute is measured on."""
     notes = []
     if bare := sum(pair.image is None for pair in pairs):
         names = ", ".join(attribute.name for attribute in ATTRIBUTES.values() if attribute.of_photo)
@@ -198,7 +195,17 @@ def _notes(pairs: Sequence[Pair], values: dict[str, Values]) -> list[str]:
                      "sets with photos")
     if empty := sum(math.isnan(own["size"]) for own in values.values()):
         notes.append(f"{empty} images have no object: they count only for attributes of the whole "
-                     "photo")
+                     "photo, and F and wF are 0 on them, whatever the map")
+    if tiny := sum(not math.isnan(own["size"]) and math.isnan(own["off_centre"])
+                   for own in values.values()):
+        notes.append(f"{tiny} images have an object that is lost at {SIDE} pixels: of it there is "
+                     "only the size")
+    whole = [own for own in values.values()
+             if not math.isnan(own["off_centre"]) and not math.isnan(own["canny"])]
+    if lacking := {name: count for name in ATTRIBUTES
+                   if (count := sum(math.isnan(own[name]) for own in whole))}:
+        notes.append("too little background is left, or too near to the object, for: "
+                     + ", ".join(f"{name} ({count} images)" for name, count in lacking.items()))
     return notes
 
 

@@ -81,7 +81,7 @@ def strongest_table(dataset: str, correlated: Sequence[Mapping],
                       for record in [r for r in own if r["measure"] == measure][:STRONGEST]])
     return Table(f"{dataset}: the attributes that scores hang on most",
                  ["method", "measure", "attribute", "Spearman", "Pearson", "lowest values", "mean",
-                  "highest values", "mean"], lines, words=3, notes=_notes(correlated, any(lines)))
+                  "highest values", "mean"], lines, words=3, notes=_notes(correlated))
 
 
 def _strong_line(record: Mapping, means: Sequence[Mapping]) -> list:
@@ -93,16 +93,25 @@ def _strong_line(record: Mapping, means: Sequence[Mapping]) -> list:
                  first["values"], f"{first['mean']:.4f}", last["values"], f"{last['mean']:.4f}")
 
 
-def _notes(correlated: Sequence[Mapping], defined: bool = True) -> list[str]:
-    images = max((record["images"] for record in correlated), default=0)
-    if not defined:
-        return [f"no correlation is defined: {images} images are fewer than {FEWEST}, or neither "
-                "scores nor attributes vary"]
+def _notes(correlated: Sequence[Mapping]) -> list[str]:
+    images = max(record["images"] for record in correlated)
     notes = ["scores are of single images, so the mean of maxF is not the maxF of the set's curve"]
-    if images > 2:
+    if images >= FEWEST:
+        within = min(1, 1.96 / math.sqrt(images - 1))
         notes.append(f"of {images} images without any connection, 95 of 100 correlations are "
-                     f"within ±{1.96 / math.sqrt(images - 1):.2f}")
-    return notes
+                     f"within ±{within:.2f}")
+    return notes + _undefined(correlated)
+
+
+def _undefined(correlated: Sequence[Mapping]) -> list[str]:
+    """A note on methods and measures that no attribute has a correlation with."""
+    if max(record["images"] for record in correlated) < FEWEST:
+        return [f"no correlation is defined: it takes {FEWEST} images"]
+    every = dict.fromkeys((record["method"], record["measure"]) for record in correlated)
+    lacking = [" ".join(key) for key in every if key not in
+               {(record["method"], record["measure"]) for record in ranked(correlated)}]
+    return lacking and ["no correlation is defined where all images score the same: "
+                        f"{', '.join(lacking)}"]
 
 
 def _by_method(records: Sequence[Mapping]
@@ -147,11 +156,12 @@ def group_tables(dataset: str, means: Sequence[Mapping]) -> list[Table]:
             for method, measures, attributes in _by_method(means)]
 
 
-def differences_table(a: str, b: str, dataset: str, correlated: Sequence[Mapping],
+def differences_table(a: str, b: str, dataset: str, images: int, correlated: Sequence[Mapping],
                       means: Sequence[Mapping], most: int | None = None) -> Table:
     """Where A beats B: attributes by how much the difference hangs on them.
 
     Args:
+        images: how many both have scores of.
         most: attributes of each measure that are shown; None for all.
     """
     groups = []
@@ -167,20 +177,21 @@ def differences_table(a: str, b: str, dataset: str, correlated: Sequence[Mapping
         groups.append(lines)
     errors = [m for m in dict.fromkeys(r["measure"] for r in correlated) if lower_is_better(m)]
     turned = f"; of {', '.join(errors)}, where less is better, {b} − {a}" if errors else ""
-    images = max((record["images"] for record in correlated), default=0)
     return Table(f"{dataset}: where {a} beats {b}, {images} images",
                  ["measure", "attribute", "Spearman", "Pearson", "lowest values", "advantage",
                   "highest values", "advantage"], groups, words=2,
                  notes=[f"advantage: mean of {a} − {b}{turned}; above 0 {a} is better; in brackets "
                         "its 95 % interval (bootstrap over the group's images)",
                         f"a positive correlation: the more of the attribute, the better {a} does "
-                        f"against {b}"])
+                        f"against {b}", *_undefined(correlated)])
 
 
 def interval(record: Mapping, sign: bool = False) -> str:
-    """``0.0592 [0.0551, 0.0634]``."""
+    """``0.0592 [0.0551, 0.0634]``; without brackets of one image."""
     form = "+.4f" if sign else ".4f"
-    return f"{record['mean']:{form}} [{record['low']:{form}}, {record['high']:{form}}]"
+    mean = f"{record['mean']:{form}}"
+    return mean if is_nan(record["low"]) else \
+        f"{mean} [{record['low']:{form}}, {record['high']:{form}}]"
 
 
 def signed(value: float) -> str:

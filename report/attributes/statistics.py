@@ -13,6 +13,7 @@ from .table import FLAG, Attribute
 
 RESAMPLES = 2000  # of the bootstrap
 FEWEST = 3  # images of which a correlation is given
+DECIMALS = 12  # to which values are told apart: Sm of perfect maps is 1 to the 14th or so
 _BLOCK = 2**22  # numbers that are drawn at a time
 
 
@@ -35,14 +36,13 @@ class Group:
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
     """Pearson's correlation of (N,) and (N,), in [-1, 1]; NaN for fewer than three, or where one
-    does not vary."""
+    does not vary by more than ``DECIMALS`` tell."""
     if len(x) < FEWEST:
+        return math.nan
+    if 0 in (np.ptp(np.round(x, DECIMALS)), np.ptp(np.round(y, DECIMALS))):
         return math.nan
     x, y = x - x.mean(), y - y.mean()
     scale = math.sqrt(float(x @ x)) * math.sqrt(float(y @ y))
-    # Rounding leaves equal values some 1e-16 apart from their mean.
-    if np.ptp(x) == 0 or np.ptp(y) == 0 or scale == 0:
-        return math.nan
     return float(np.clip(x @ y / scale, -1, 1))
 
 
@@ -52,8 +52,10 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1, float64 (N,); equal values share the mean of theirs."""
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    """Ranks from 1, float64 (N,); values that are the same in ``DECIMALS`` share the mean of
+    theirs."""
+    _, which, counts = np.unique(np.round(values, DECIMALS), return_inverse=True,
+                                 return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[which]
 
@@ -92,12 +94,15 @@ def brief(value: float) -> str:
 
 def mean_interval(scores: np.ndarray) -> np.ndarray:
     """Interval of the means of (N, M) scores that holds 95 % of the means of samples of the same
-    size, drawn with replacement (Efron's percentile bootstrap): lower and upper ends (2, M).
+    size, drawn with replacement (Efron's percentile bootstrap): lower and upper ends (2, M). NaN
+    of one image, which does not tell how far others may lie.
 
     The draws depend on N alone: the same scores give the same interval, and all columns share
     their draws.
     """
     count = len(scores)
+    if count == 1:
+        return np.full((2, scores.shape[1]), math.nan)
     random, means, done = np.random.default_rng(0), [], 0
     while done < RESAMPLES:
         part = min(RESAMPLES - done, max(1, _BLOCK // count))

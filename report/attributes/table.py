@@ -101,7 +101,7 @@ ATTRIBUTES: dict[str, Attribute] = {attribute.name: attribute for attribute in (
               "pixels, both farther than 1/64 of the longer side from the object", "", 0.009),
     Attribute("gabor", "Gabor energy", "% of the grey range", ("image",), appearance.gabor,
               "How much texture of medium scale the image has.",
-              "√ mean |response|² over pixels, 4 orientations and wavelengths of 1/32, 1/16, 1/8 "
+              "√ mean ‖response‖² over pixels, 4 orientations and wavelengths of 1/32, 1/16, 1/8 "
               "of the longer side (one octave wide)", "", 0.15),
     Attribute("canny", "edges of the image", "share of the image", ("image",), appearance.canny,
               "How many edges the image has.",

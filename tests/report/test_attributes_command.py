@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import shutil
@@ -12,12 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import attributes as benchmark
 from data.pairing import Pair
 from metrics import PROFILES
 from report import __main__ as report_script
 from report.attributes import kept
+from report.attributes.analysis import correlations, group_means
 from report.attributes.figures import draw_groups, draw_scatter
 from report.attributes.kept import read_attributes
+from report.attributes.output import interval, strongest_table
+from report.attributes.statistics import spearman
 from report.attributes.table import ATTRIBUTES
 from report.curves import to_bytes
 from report.methods import score_sets
@@ -42,7 +47,8 @@ def written(made) -> Path:
     assert report_script.main([
         "attributes", "--pred", str(made / "maps"), "--root", str(made / "data"), "--out",
         str(made / "out"), "--methods", "inverse", ODD, "--formats", "png", "--measures", "MAE",
-        "--save", *(str(made / f"saved/all.{kind}") for kind in ("md", "tex", "csv", "json"))]) == 0
+        "MAE", "--save",
+        *(str(made / f"saved/all.{kind}") for kind in ("md", "tex", "csv", "json"))]) == 0
     return made / "out"
 
 
@@ -128,6 +134,53 @@ def test_what_cannot_be_measured_is_named_each_time(made, tmp_path):
     assert math.isnan(attributes.column("size", ["nobody"])[0])
 
 
+def test_objects_too_small_and_too_large_are_told(tmp_path):
+    small, large = np.zeros((600, 800), np.uint8), np.full((600, 800), 255, np.uint8)
+    small[300, 400] = 255
+    pairs = []
+    for name, mask in (("small", small), ("large", large)):
+        pairs.append(Pair(name, tmp_path / f"{name}.jpg", tmp_path / f"{name}.png"))
+        Image.fromarray(np.stack([mask] * 3, axis=2)).save(pairs[-1].image)
+        Image.fromarray(mask).save(pairs[-1].mask)
+    notes = read_attributes(pairs, PROFILE, tmp_path / "kept.json").notes
+    assert notes == ["1 images have an object that is lost at 256 pixels: of it there is only the "
+                     "size", "too little background is left, or too near to the object, for: "
+                     "contrast (1 images), background_colours (1 images), background_edges "
+                     "(1 images)"]
+
+
+# --- what is held against what --------------------------------------------------------------------
+
+
+def test_groups_are_the_same_for_a_method_that_lacks_maps(made, scores, tmp_path):
+    attributes = read_attributes(pairs_of(made / "data"), PROFILE, tmp_path / "kept.json")
+    order = sorted(attributes.values, key=lambda name: attributes.values[name]["gabor"])
+    few = {name: scores[ODD][name] for name in (order[0], *order[5:])}
+    groups = {method: [row for row in group_means(method, own, attributes, ["MAE"])
+                       if row["attribute"] == "gabor"]
+              for method, own in (("all", scores[ODD]), ("few", few))}
+    of_all, of_few = groups["all"], groups["few"]
+    assert [row["images"] for row in of_all] == [3, 2, 2, 2]
+    assert [(row["group"], row["images"]) for row in of_few] == [(1, 1), (3, 2), (4, 2)]
+    assert [row["values"] for row in of_few] == [of_all[i]["values"] for i in (0, 2, 3)]
+    assert math.isnan(of_few[0]["low"]) and interval(of_few[0]) == f"{of_few[0]['mean']:.4f}"
+    assert [of_few[i]["mean"] for i in (1, 2)] == [of_all[i]["mean"] for i in (2, 3)]
+    draw_groups(SET, "MAE", groups["few"], {"few": 0})
+
+
+def test_equal_scores_have_no_correlations_and_are_named(made, scores, tmp_path):
+    """Sm of perfect maps is 1 but for rounding."""
+    attributes = read_attributes(pairs_of(made / "data"), PROFILE, tmp_path / "kept.json")
+    records = correlations("copy", scores["copy"], attributes, ["maxF", "Sm"])
+    assert np.ptp([row["Sm"] for row in scores["copy"].values()]) > 0
+    table = strongest_table(SET, records, [])
+    assert table.groups == [[]]
+    assert "where all images score the same: copy maxF, copy Sm" in table.notes[-1]
+    few = correlations("few", dict(list(scores[ODD].items())[:2]), attributes, ["MAE"])
+    assert strongest_table(SET, few, []).notes[1:] == ["no correlation is defined: it takes 3 "
+                                                       "images"]
+
+
 # --- what is written ------------------------------------------------------------------------------
 
 
@@ -146,24 +199,26 @@ def test_correlations_and_means_are_of_the_scores(written, scores):
     table = {row["image"]: row for row in rows(written / SET / "attributes.csv")}
     names = sorted(table)
     x = np.array([float(table[name]["gabor"]) for name in names])
-    for method in ("inverse", ODD):
-        y = np.array([scores[method][name]["MAE"] for name in names])
-        record, = (row for row in rows(written / SET / "correlations.csv")
-                   if row["attribute"] == "gabor" and row["method"].removeprefix("'") == method)
-        assert record["images"] == str(IMAGES) and record["measure"] == "MAE"
+    table = {(row["method"], row["measure"], row["attribute"]): row
+             for row in rows(written / SET / "correlations.csv")}
+    for method, measure in itertools.product(("inverse", ODD), scores[ODD][names[0]]):
+        y = np.array([scores[method][name][measure] for name in names])
+        record = table[method, measure, "gabor"]
+        assert record["images"] == str(IMAGES)
         expected = np.corrcoef(x, y)[0, 1] if np.ptp(y) > 1e-9 else math.nan
         assert float(record["pearson"] or "nan") == pytest.approx(expected, abs=1e-5, nan_ok=True)
     order = [names[i] for i in np.argsort(x)]
     groups = order[:3], order[3:5], order[5:7], order[7:]  # of nine, the third is the quartile
     means = [float(row["mean"]) for row in rows(written / SET / "groups.csv")
-             if row["attribute"] == "gabor" and row["method"] == ODD]
+             if (row["attribute"], row["method"], row["measure"]) == ("gabor", ODD, "MAE")]
     assert means == pytest.approx([np.mean([scores[ODD][name]["MAE"] for name in group])
                                    for group in groups], rel=1e-5)
 
 
 def test_advantages_are_positive_where_a_is_better(written, scores):
     stem = next((written / SET).glob("inverse_against_*_groups.csv"))
-    records = [row for row in rows(stem) if row["attribute"] == "border"]
+    records = [row for row in rows(stem)
+               if (row["attribute"], row["measure"]) == ("border", "MAE")]
     names = {"no": 0.0, "yes": 1.0}
     table = {row["image"]: float(row["border"]) for row in rows(written / SET / "attributes.csv")}
     for record in records:
@@ -180,6 +235,8 @@ def test_saved_tables(made, written):
                              "difference_groups", "notes"]
     assert {record["dataset"] for record in records["groups"]} == {SET}
     assert "where inverse beats" in saved[".md"] and r"\begin{tabular}" in saved[".tex"]
+    assert "| attribute | images | MAE Spearman | MAE Pearson |\n" in saved[".md"]
+    assert {record["measure"] for record in records["groups"]} > {"MAE", "wF"}
     assert saved[".csv"].startswith("part,dataset,method,measure,attribute")
 
 
@@ -214,6 +271,15 @@ def test_a_point_for_each_image(made, scores, tmp_path):
                                                   for name in scores[ODD]])
     line, = panels["touches the border"].lines
     assert set(np.round(line.get_xdata())) <= {0, 1}
+    # Nothing lies over the points; ρ stands below.
+    assert not any(panel.texts for panel in panels.values())
+    rho = spearman(*(panels["object size"].lines[0].get_xydata().T))
+    assert panels["object size"].get_xlabel() == \
+        f"share of the image   ρ {rho:+.2f}".replace("-", "−")
+    for values in attributes.values.values():
+        values["objects"] = 1.0
+    figure = draw_scatter(SET, ODD, 2, "MAE", scores[ODD], attributes)
+    assert {tick % 1 for tick in figure.drawing.axes[1].get_xticks()} == {0}
 
 
 # --- what is printed ------------------------------------------------------------------------------
@@ -236,10 +302,13 @@ def test_masks_alone_have_no_attributes_of_photos(made, tmp_path, capsys):
     (["--compare", "copy", "copy"], "give two methods"),
     (["--compare", "copy", "invers"], "did you mean 'inverse'?"),
     (["--save", "t.doc"], ".md, .tex, .csv, .json"),
+    (["--save", "{out}/SMALL-TE.json"], "attributes are kept there"),
+    (["--save", "{out}/SMALL-TE/groups.csv", "--formats"], "a table of the set is written there"),
     (["--out", __file__], "is a file")])
 def test_mistakes(made, tmp_path, capsys, words, message):
     assert report_script.main(["attributes", "--pred", str(made / "maps"), "--root",
-                               str(made / "data"), "--out", str(tmp_path), *words]) == 2
+                               str(made / "data"), "--out", str(tmp_path),
+                               *(word.format(out=tmp_path) for word in words)]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -254,3 +323,35 @@ def test_maps_that_are_missing_are_told_and_leave_the_status(made, tmp_path, cap
     assert "1 scores are not given" in capsys.readouterr().err
     assert report_script.main([*words, "--allow-missing"]) == 0
     assert rows(tmp_path / f"out/{SET}/correlations.csv")[0]["images"] == str(IMAGES - 1)
+
+
+def test_a_set_on_which_nothing_can_be_compared_is_named(made, tmp_path, capsys):
+    for name in ("A-TE", "B-TE"):
+        write_set(tmp_path / "data", name, 3)
+        write_maps(tmp_path / "data", tmp_path / "maps", name)
+    shutil.rmtree(tmp_path / "maps/inverse/B-TE")
+    words = ["attributes", "--pred", str(tmp_path / "maps"), "--root", str(tmp_path / "data"),
+             "--out", str(tmp_path / "out"), "--formats", "--allow-missing",
+             "--compare", "inverse", "copy"]
+    assert report_script.main(words) == 0
+    assert "B-TE: nothing is compared, as no scores of inverse are given" in capsys.readouterr().out
+    next((tmp_path / "maps/inverse/A-TE").iterdir()).unlink()
+    for path in sorted((tmp_path / "maps/copy/A-TE").iterdir())[1:]:
+        path.unlink()
+    kept = {path.stem for path in (tmp_path / "maps/copy/A-TE").iterdir()}
+    for path in (tmp_path / "maps/inverse/A-TE").iterdir():
+        if path.stem in kept:
+            path.unlink()
+    assert report_script.main(words) == 0
+    assert "A-TE: nothing is compared, as no image has scores of both" in capsys.readouterr().out
+
+
+def test_the_benchmark_of_attributes(made, capsys):
+    words = ["--data", SET, "--root", str(made / "data"), "--images"]
+    assert benchmark.main([*words, "2"]) == 0
+    out = capsys.readouterr().out
+    assert "2 images read and measured" in out and all(name in out for name in ATTRIBUTES)
+    assert benchmark.main([*words, "0"]) == 2
+    assert "--images 0: at least 1" in capsys.readouterr().err
+    of_none = np.full((2, 3, len(ATTRIBUTES)), math.nan)
+    assert all(row[1].text == "of no image" for row in benchmark.table_of(of_none).groups[0])

@@ -26,9 +26,9 @@ function inRange(image) {
 function byAttribute(sign) {
   const values = current().attributes[byId("attribute").value] ?? [];
   return (a, b) => {
-    const [one, other] = [values[a] ?? null, values[b] ?? null];
-    if (one === null || other === null) return (one === null) - (other === null);
-    return sign * (one - other);
+    const [first, second] = [values[a] ?? null, values[b] ?? null];
+    if (first === null || second === null) return (first === null) - (second === null);
+    return sign * (first - second);
   };
 }
 
@@ -80,7 +80,7 @@ function attributeTable(image) {
   const rows = report.attributes.filter(({name}) => name in current().attributes).map((own) => {
     const value = valueOf(image, own.name);
     const values = known(own.name);
-    const below = 100 * values.filter((other) => other < value).length / values.length;
+    const below = 100 * values.filter((less) => less < value).length / values.length;
     return element("tr", {},
       element("th", {className: "text", scope: "row", textContent: own.label}),
       element("td", {textContent: valueText(own, value)}),
