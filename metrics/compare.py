@@ -21,7 +21,8 @@ class Difference:
     """How method A differs from method B in one column of their scores.
 
     Attributes:
-        a, b: mean scores; ``low`` to ``high`` is the bootstrap interval of a − b.
+        a, b: mean scores; ``low`` to ``high`` is the bootstrap interval of a − b, NaN of one image,
+            which does not tell how far others may lie.
         wins, losses: images on which A, or B, is better.
         most: the images that differ most, as (name, score of A, score of B).
     """
@@ -81,9 +82,12 @@ def compare(a: Mapping[str, Mapping[str, float]],
 
 
 def bootstrap(differences: np.ndarray) -> np.ndarray:
-    """Percentile interval of the mean of (images, measures): lower and upper ends (2, measures)."""
+    """Percentile interval of the mean of (images, measures): lower and upper ends (2, measures),
+    NaN of one image."""
     random = np.random.default_rng(0)
     images = len(differences)
+    if images == 1:
+        return np.full((2, differences.shape[1]), np.nan)
     means = np.empty((RESAMPLES, differences.shape[1]))
     for i in range(RESAMPLES):
         drawn = np.bincount(random.integers(images, size=images), minlength=images)

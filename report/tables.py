@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -345,8 +346,8 @@ def differences_table(a: str, b: str, dataset: str, differences: Sequence[Differ
     """Method ``a`` against method ``b`` on one data set."""
     lines = [cells(d.measure, f"{d.a:.4f}", f"{d.b:.4f}",
                    f"{d.a - d.b:+.5f}{' *' if d.low > 0 or d.high < 0 else ''}",
-                   f"{d.low:+.5f} … {d.high:+.5f}", str(d.wins), str(d.losses),
-                   str(d.images - d.wins - d.losses)) for d in differences]
+                   "–" if math.isnan(d.low) else f"{d.low:+.5f} … {d.high:+.5f}", str(d.wins),
+                   str(d.losses), str(d.images - d.wins - d.losses)) for d in differences]
     return Table(f"{a} against {b} on {dataset}, {differences[0].images} images",
                  ["measure", a, b, "difference", "interval", f"{a} better", f"{b} better", "equal"],
                  [lines], notes=["95 % bootstrap interval of the difference; * where it is without "

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from metrics.compare import compare
+from report.tables import differences_table
 
 
 def test_a_difference_beyond_chance_has_an_interval_without_zero():
@@ -22,6 +23,13 @@ def test_a_difference_beyond_chance_has_an_interval_without_zero():
     assert mae.low == pytest.approx(differences.mean() - half, abs=half / 10)
     assert mae.most[0][0] == str(abs(differences).argmax())
     assert (s.low, s.high, s.wins, s.losses, s.most) == (0, 0, 0, 0, [])
+
+
+def test_one_image_tells_nothing_of_chance():
+    (difference,) = compare({"x": {"MAE": .1}}, {"x": {"MAE": .2}})
+    assert np.isnan((difference.low, difference.high)).all() and difference.wins == 1
+    ((row,),) = differences_table("A", "B", "S", [difference]).groups
+    assert [cell.text for cell in row[3:5]] == ["-0.10000", "–"]  # without the star
 
 
 def test_only_the_same_images_are_compared():
