@@ -19,7 +19,6 @@ from scoring import ScoringOptions, read_truth
 from scoring.arguments import add_choice, add_maps, add_names
 from scoring.jobs import decide_codings, find_jobs
 from utils.errors import UserError, list_problems, note_once
-from utils.files import written_whole
 from utils.images import UnreadableError
 from utils.maps import read_map, to_bytes
 from utils.paths import RESULTS, absolute_spec
@@ -30,7 +29,7 @@ from .chosen import ENDS, ORDERS, ByAttribute, Image, attribute_order, by_name, 
 from .labels import Label, read_labels
 from .methods import SetScores, score_sets
 from .paper_rows import printed
-from .tables import require_own_files
+from .tables import require_own_files, write
 
 FORMATS = ("pdf", "png", "svg")
 NAMES = ("Image", "GT")  # of the columns before the methods
@@ -101,6 +100,18 @@ def inches(text: str) -> float:
     return length
 
 
+def require_kind(path: Path) -> str:
+    """The kind of figure that a file's name asks for, a word of ``FORMATS``.
+
+    Raises:
+        UserError: it asks for none.
+    """
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in FORMATS:
+        raise UserError(f"--out {path}: a figure's name ends in .{', .'.join(FORMATS)}")
+    return kind
+
+
 def write_figure(args: argparse.Namespace) -> None:
     """Write the figure that the command line asks for; files and images are printed.
 
@@ -152,8 +163,7 @@ def _require(args: argparse.Namespace) -> None:
         if (value := getattr(args, name)) is not None and not low <= value <= high:
             raise UserError(f"--{name} {value}: from {low} to {high}")
     for path in args.out or ():
-        if path.suffix.removeprefix(".").lower() not in FORMATS:
-            raise UserError(f"--out {path}: a figure's name ends in .{', .'.join(FORMATS)}")
+        require_kind(path)
     require_own_files({}, [("--out", path) for path in args.out or ()
                            if path.suffix.lower() != ".png"])
 
@@ -295,7 +305,5 @@ def _write(args: argparse.Namespace, names: Sequence[str], samples: Sequence,
     paths = args.out or [RESULTS / "_figure" / f"{sets}.{kind}" for kind in ("pdf", "png")]
     figure = draw_mosaic(names, samples, args.width, args.dpi, args.transpose)
     for path in paths:
-        content = figure_bytes(figure, path.suffix.removeprefix(".").lower(), args.dpi)
-        with written_whole(path, "wb") as file:
-            file.write(content)
+        write(path, figure_bytes(figure, require_kind(path), args.dpi))
     return paths
