@@ -129,9 +129,27 @@ def test_long_names_are_set_smaller_and_then_cut():
     assert size == 5 and "…" in text and text.startswith("a_n") and text.endswith("mn")
 
 
+def test_names_that_are_cut_are_said(capsys):
+    draw_mosaic(["Image", "GT", "a_name_of_a_method_without_room"], samples(), 1.5, 100)
+    assert "a_name_of_a_method_without_room has no room in the figure and is cut to a_" in \
+        capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names, number, options, message", [
+    (["a"] * 25, 1, {}, "25 columns are too many for the figure's width: .*fewer methods"),
+    (["a"] * 99, 1, {}, "99 columns are too many .* would have 0 inches"),
+    (["a"], 60, {"transpose": True}, "60 images side by side are too many .*fewer images"),
+    (["a"], 50, {"dpi": 1200}, "of at most 65535 a side; show fewer images"),
+    (["日本"], 1, {}, "DejaVu Sans, has no 日本; --methods NAME=LABEL")])
+def test_what_cannot_be_drawn(names, number, options, message):
+    sample = Sample([picture((60, 60), 40)] * len(names), (60, 60))
+    with pytest.raises(UserError, match=message):
+        draw_mosaic(names, [sample] * number, **{"width": 2.0, "dpi": 100} | options)
+
+
 def candidates(lower: bool, of: str | None = None) -> Candidates:
     scores = {"w": (.9, .7), "x": (.1, .3), "y": (.5, .45), "z": (.2, .8)}
-    return Candidates({}, {(SET, name): {"a": a, "b": b} for name, (a, b) in scores.items()},
+    return Candidates({(SET, name): {"a": a, "b": b} for name, (a, b) in scores.items()},
                       lower, of)
 
 
