@@ -189,10 +189,7 @@ def _by_attribute(args: argparse.Namespace, order: ByAttribute,
     lacking = {f"{method} has no map of {dataset}/{name}": (dataset, name)
                for dataset, name in images for method in material.methods
                if name not in material.maps.get((method, dataset), {})}
-    if lacking and not args.allow_missing:
-        raise UserError(list_problems(
-            "--by chooses among the images that all methods have", list(lacking),
-            "Make these maps, or choose among the other images with --allow-missing"))
+    _require_all(args, list(lacking))
     without = set(lacking.values())
     whole = [image for image in images if image not in without]
     if not whole:
@@ -203,6 +200,14 @@ def _by_attribute(args: argparse.Namespace, order: ByAttribute,
     values = order.first(args.count or _COUNT, attributes, whole)
     return {image: f"{label} {value:.4g}" + (f" ({unit})" if unit else "")
             for image, value in values.items()}
+
+
+def _require_all(args: argparse.Namespace, lacking: Sequence[str]) -> None:
+    """Refuse maps that are ``lacking``, sentences, unless ``--allow-missing`` is given."""
+    if lacking and not args.allow_missing:
+        raise UserError(list_problems(
+            "--by chooses among the images that all methods have", lacking,
+            "Make these maps, or choose among the other images with --allow-missing"))
 
 
 def _scored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
@@ -217,6 +222,8 @@ def _scored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
     methods = list(dict.fromkeys(method.name for scores in sets for method in scores.methods))
     if absent := [name for name in _names(args, labels) if name not in methods and not args.gt]:
         raise UserError(f"--methods: {', '.join(absent)} has no maps of {sets[0].name}")
+    _require_all(args, [f"{name} has no maps of {scores.name}" for scores in sets
+                        for name in methods if name not in {own.name for own in scores.methods}])
     return Material({scores.name: scores.pairs for scores in sets}, methods,
                     {(method.name, scores.name): method.maps for scores in sets
                      for method in scores.methods}, sets)

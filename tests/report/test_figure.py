@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +218,19 @@ def test_an_attribute_chooses_among_the_images_that_all_methods_have(made, figur
             f"{SET}/01", f"{SET}/02"]
     finally:
         path.write_bytes(before)
+
+
+def test_scores_choose_among_the_sets_that_all_methods_have(made, tmp_path, capsys):
+    shutil.copytree(made, tmp_path / "made")
+    for folder in ("datasets", "maps/exact"):
+        shutil.copytree(made / folder / SET, tmp_path / "made" / folder / "MORE-TE")
+    words = ["figure", "--pred", str(tmp_path / "made/maps"), "--root",
+             str(tmp_path / "made/datasets"), "--methods", "exact", "pale", "--by", "worst",
+             "--out", str(tmp_path / "f.png"), "--dpi", "50"]
+    assert report_script.main(words) == 2
+    assert "pale has no maps of MORE-TE" in capsys.readouterr().err
+    assert report_script.main([*words, "--allow-missing"]) == 0
+    assert "MORE-TE" not in capsys.readouterr().out
 
 
 def test_named_images_are_shown_without_scoring(figure, tmp_path, monkeypatch, capsys):
