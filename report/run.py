@@ -63,7 +63,8 @@ def draw_run(folder: Path) -> Figure:
     terms = {key: line for key, line in columns.items()
              if key not in (*_OTHERS, *rates, *validation)}
     panels = [(terms, "loss"), (rates, "learning rate"),
-              *(({key: line}, key.removeprefix("val_")) for key, line in validation.items())]
+              *(({key: line}, f"validation {key.removeprefix('val_')}")
+                for key, line in validation.items())]
     panels = [(lines, label) for lines, label in panels if lines]
     with settings(name):
         drawing = matplotlib.figure.Figure(figsize=(_WIDTH, _HEIGHT * len(panels)),

@@ -7,12 +7,12 @@ import pytest
 from report import __main__ as report_script
 from report.run import draw_run
 
-LOG = """step,epoch,lr,lr_trunk,loss,a_bce,b_iou,gradient_norm,images_per_second,val_MAE,val_maxF
-1,1,0.1,0.01,2.0,1.5,0.5,3,4,,
-2,1,0.05,0.005,1.0,0.75,0.25,3,4,,
-2,1,,,,,,,,0.3,0.6
-3,2,0.001,0.0001,0.1,0.075,0.025,3,4,,
-3,2,,,,,,,,0.2,0.7
+LOG = """step,epoch,lr,lr_trunk,loss,a_bce,b_iou,gradient_norm,memory_mib,val_MAE,val_maxF,val_loss
+1,1,0.1,0.01,2.0,1.5,0.5,3,4,,,
+2,1,0.05,0.005,1.0,0.75,0.25,3,4,,,
+2,1,,,,,,,,0.3,0.6,
+3,2,0.001,0.0001,0.1,0.075,0.025,3,4,,,
+3,2,,,,,,,,0.2,0.7,0.4
 """
 
 
@@ -32,11 +32,14 @@ def test_each_column_is_a_line_in_its_panel(run):
                  "b_iou": [[1, .5], [2, .25], [3, .025]]},
         "learning rate": {"lr": [[1, .1], [2, .05], [3, .001]],
                           "lr_trunk": [[1, .01], [2, .005], [3, .0001]]},
-        "MAE": {"val_MAE": [[2, .3], [3, .2]]}, "maxF": {"val_maxF": [[2, .6], [3, .7]]}}
+        "validation MAE": {"val_MAE": [[2, .3], [3, .2]]},
+        "validation maxF": {"val_maxF": [[2, .6], [3, .7]]},
+        "validation loss": {"val_loss": [[3, .4]]}}
     ticks = figure.drawing.axes[0].get_yticklabels()
     assert {"0.1", "1"} <= {tick.get_text() for tick in ticks}
     scales = {axes.get_ylabel(): axes.get_yscale() for axes in figure.drawing.axes}
-    assert scales == {"loss": "log", "learning rate": "log", "MAE": "linear", "maxF": "linear"}
+    assert scales == {"loss": "log", "learning rate": "log"} | {
+        f"validation {name}": "linear" for name in ("MAE", "maxF", "loss")}
 
 
 def test_all_of_many_terms_are_named_and_look_different(run):
@@ -48,10 +51,10 @@ def test_all_of_many_terms_are_named_and_look_different(run):
 
 
 def test_logs_of_spreadsheets_and_of_crashes_are_read(run):
-    for cut in (b"4,2,0.001,0.0", b"4,2,,,,,,,,0.1,0."):  # before and in the last cell
+    for cut in (b"4,2,0.001,0.0", b"4,2,,,,,,,,0.1,0.8,0."):  # before and in the last cell
         (run / "log.csv").write_bytes(LOG.encode("utf-8-sig") + cut)
         panels = [axes.lines[0].get_xydata()[-1].tolist() for axes in draw_run(run).drawing.axes]
-        assert panels == [[3, .1], [3, .001], [3, .2], [3, .7]]
+        assert panels == [[3, .1], [3, .001], [3, .2], [3, .7], [3, .4]]
 
 
 def test_the_command_writes_the_figure_beside_the_log_or_where_it_is_told(run, tmp_path, capsys):
@@ -71,7 +74,7 @@ def test_the_command_writes_the_figure_beside_the_log_or_where_it_is_told(run, t
     ("\0" * 200_000 + "\n", [], "not a log.csv as train.py writes it"),
     ("a,b\n1,2\n", [], "not a log.csv as train.py writes it"),
     (LOG.replace("\n2,", "\nlost\n2,", 1), [], "line 3 has too few cells"),
-    (LOG + "9,1,0.1" + 9 * ",1" + "\n", [], "line 7 has too many cells"),
+    (LOG + "9,1,0.1" + 10 * ",1" + "\n", [], "line 7 has too many cells"),
     ("step,epoch,loss\n", [], "has no loss yet"),
     (LOG, ["--out", "x.jpg"], "a figure's name ends in .pdf, .png, .svg")])
 def test_what_is_no_run_is_said(run, capsys, text, words, message):
