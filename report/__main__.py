@@ -37,7 +37,6 @@ from scoring.arguments import SCORING_KEYS, add_choice, add_maps, add_names, set
 from scoring.scores import read_scores
 from utils.cli import split_overrides
 from utils.errors import UserError, nearest, reports_errors
-from utils.files import written_whole
 from utils.paths import DOCS, RESULTS, absolute_spec
 from utils.stop import terminable
 
@@ -49,7 +48,6 @@ from .records import document, read_records
 from .table import print_report, require_format
 from .tables import require_own_files, write
 
-FORMATS = ("pdf", "png", "svg")  # of figures
 SCORING = ("page", "curves", "attributes", "figure")  # commands that score maps
 
 
@@ -133,14 +131,12 @@ def _curves(args: argparse.Namespace) -> int:
     from .curves import draw_set, to_bytes
 
     sets, refused = _score(args, None)
-    args.out.mkdir(parents=True, exist_ok=True)
     for scores in sets:
         for drawn in draw_set(scores, scores.object_sizes(PROFILES[args.profile])):
             for kind in args.formats:
                 stem = re.sub(r"[^\w.+-]", "_", f"{scores.name}_{drawn.key}")
                 path = args.out / f"{stem}.{kind}"
-                with written_whole(path, "wb") as file:
-                    file.write(to_bytes(drawn, kind))
+                write(path, to_bytes(drawn, kind))
                 print(path)
     return refused
 
@@ -150,12 +146,8 @@ def _run(args: argparse.Namespace) -> None:
     from .run import draw_run
 
     path = args.out or args.folder / "run.png"
-    kind = path.suffix.removeprefix(".")
-    if kind not in FORMATS:
-        raise UserError(f"--out {path}: a figure's name ends in .{', .'.join(FORMATS)}")
-    drawn = draw_run(args.folder)
-    with written_whole(path, "wb") as file:
-        file.write(to_bytes(drawn, kind))
+    kind = figure.require_kind(path)
+    write(path, to_bytes(draw_run(args.folder), kind))
     print(path)
 
 
@@ -235,10 +227,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_page(page)
     curves.add_argument("--out", type=Path, default=RESULTS / "_curves", metavar="DIR",
                         help="folder for the figures (default: results/_curves)")
-    curves.add_argument("--formats", nargs="+", choices=FORMATS, default=["pdf", "png"])
+    curves.add_argument("--formats", nargs="+", choices=figure.FORMATS, default=["pdf", "png"])
     run.add_argument("folder", type=Path, metavar="RUN", help="its folder in checkpoints/")
     run.add_argument("--out", type=Path, metavar="FILE",
-                     help=f"the figure, .{', .'.join(FORMATS)} (default: RUN/run.png)")
+                     help=f"the figure, .{', .'.join(figure.FORMATS)} (default: RUN/run.png)")
     records.add_argument("--records", type=Path, default=DOCS / "records", metavar="DIR",
                          help="the folder of records (default: docs/records/)")
     records.add_argument("--out", type=Path, default=DOCS / "reproduction.md", metavar="FILE",

@@ -25,13 +25,11 @@ class Candidates:
     """The images that can be chosen from: those that every method has a score of.
 
     Attributes:
-        pairs: image → its files.
         scores: image → method → score of the image in the chosen measure.
         lower: whether the measure is an error.
         of: the method whose scores decide; None for the mean of all methods.
     """
 
-    pairs: Mapping[Image, Pair]
     scores: Mapping[Image, Mapping[str, float]]
     lower: bool
     of: str | None = None
@@ -89,22 +87,22 @@ def by_order(sets: Sequence[SetScores], by: str, count: int, measure: str,
     methods = list(dict.fromkeys(method.name for scores in sets for method in scores.methods))
     if of is not None and of not in methods:
         raise UserError(f"--of {of}: no such method is shown; {nearest(of, methods)}")
-    pairs, rows = {}, {}
+    rows = {}
     for scores in sets:
         per_image = {method.name: method.evaluator.per_image for method in scores.methods}
         for pair in scores.pairs:
             own = {name: images[pair.name] for name, images in per_image.items()
                    if pair.name in images}
             if len(own) == len(methods):
-                pairs[scores.name, pair.name], rows[scores.name, pair.name] = pair, own
+                rows[scores.name, pair.name] = own
     if not rows:
         raise UserError("--by: there is no image that all methods have a score of")
     known = list(next(iter(next(iter(rows.values())).values())))
     if measure not in known:
         raise UserError(f"--measure {measure}: images have no such score; "
                         f"{nearest(measure, known)}")
-    candidates = Candidates(pairs, {image: {name: row[measure] for name, row in own.items()}
-                                    for image, own in rows.items()}, lower_is_better(measure), of)
+    candidates = Candidates({image: {name: row[measure] for name, row in own.items()}
+                             for image, own in rows.items()}, lower_is_better(measure), of)
     return ORDERS[by](candidates, count), candidates
 
 

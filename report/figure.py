@@ -19,7 +19,6 @@ from scoring import ScoringOptions, read_truth
 from scoring.arguments import add_choice, add_maps, add_names
 from scoring.jobs import decide_codings, find_jobs
 from utils.errors import UserError, list_problems, note_once
-from utils.files import written_whole
 from utils.images import UnreadableError
 from utils.maps import read_map, to_bytes
 from utils.paths import RESULTS, absolute_spec
@@ -30,7 +29,7 @@ from .chosen import ENDS, ORDERS, ByAttribute, Image, attribute_order, by_name, 
 from .labels import Label, read_labels
 from .methods import SetScores, score_sets
 from .paper_rows import printed
-from .tables import require_own_files
+from .tables import require_own_files, write
 
 FORMATS = ("pdf", "png", "svg")
 NAMES = ("Image", "GT")  # of the columns before the methods
@@ -101,6 +100,18 @@ def inches(text: str) -> float:
     return length
 
 
+def require_kind(path: Path) -> str:
+    """The kind of figure that a file's name asks for, a word of ``FORMATS``.
+
+    Raises:
+        UserError: it asks for none.
+    """
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in FORMATS:
+        raise UserError(f"--out {path}: a figure's name ends in .{', .'.join(FORMATS)}")
+    return kind
+
+
 def write_figure(args: argparse.Namespace) -> None:
     """Write the figure that the command line asks for; files and images are printed.
 
@@ -152,8 +163,7 @@ def _require(args: argparse.Namespace) -> None:
         if (value := getattr(args, name)) is not None and not low <= value <= high:
             raise UserError(f"--{name} {value}: from {low} to {high}")
     for path in args.out or ():
-        if path.suffix.removeprefix(".").lower() not in FORMATS:
-            raise UserError(f"--out {path}: a figure's name ends in .{', .'.join(FORMATS)}")
+        require_kind(path)
     require_own_files({}, [("--out", path) for path in args.out or ()
                            if path.suffix.lower() != ".png"])
 
@@ -179,10 +189,7 @@ def _by_attribute(args: argparse.Namespace, order: ByAttribute,
     lacking = {f"{method} has no map of {dataset}/{name}": (dataset, name)
                for dataset, name in images for method in material.methods
                if name not in material.maps.get((method, dataset), {})}
-    if lacking and not args.allow_missing:
-        raise UserError(list_problems(
-            "--by chooses among the images that all methods have", list(lacking),
-            "Make these maps, or choose among the other images with --allow-missing"))
+    _require_all(args, list(lacking))
     without = set(lacking.values())
     whole = [image for image in images if image not in without]
     if not whole:
@@ -193,6 +200,14 @@ def _by_attribute(args: argparse.Namespace, order: ByAttribute,
     values = order.first(args.count or _COUNT, attributes, whole)
     return {image: f"{label} {value:.4g}" + (f" ({unit})" if unit else "")
             for image, value in values.items()}
+
+
+def _require_all(args: argparse.Namespace, lacking: Sequence[str]) -> None:
+    """Refuse maps that are ``lacking``, sentences, unless ``--allow-missing`` is given."""
+    if lacking and not args.allow_missing:
+        raise UserError(list_problems(
+            "--by chooses among the images that all methods have", lacking,
+            "Make these maps, or choose among the other images with --allow-missing"))
 
 
 def _scored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
@@ -207,6 +222,8 @@ def _scored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
     methods = list(dict.fromkeys(method.name for scores in sets for method in scores.methods))
     if absent := [name for name in _names(args, labels) if name not in methods and not args.gt]:
         raise UserError(f"--methods: {', '.join(absent)} has no maps of {sets[0].name}")
+    _require_all(args, [f"{name} has no maps of {scores.name}" for scores in sets
+                        for name in methods if name not in {own.name for own in scores.methods}])
     return Material({scores.name: scores.pairs for scores in sets}, methods,
                     {(method.name, scores.name): method.maps for scores in sets
                      for method in scores.methods}, sets)
@@ -295,7 +312,5 @@ def _write(args: argparse.Namespace, names: Sequence[str], samples: Sequence,
     paths = args.out or [RESULTS / "_figure" / f"{sets}.{kind}" for kind in ("pdf", "png")]
     figure = draw_mosaic(names, samples, args.width, args.dpi, args.transpose)
     for path in paths:
-        content = figure_bytes(figure, path.suffix.removeprefix(".").lower(), args.dpi)
-        with written_whole(path, "wb") as file:
-            file.write(content)
+        write(path, figure_bytes(figure, require_kind(path), args.dpi))
     return paths

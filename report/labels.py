@@ -6,17 +6,24 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 from utils.errors import UserError
 
 from .tables import RAISED, escape_latex, one_line
 
+_ARGUMENT = r"(?:\[[^\]]*\])*(?:\{(?:[^{}]|\{[^{}]*\})*\})?"
 #: Commands whose argument is no part of a name, with the space before them.
-_DROPPED = re.compile(r"[~\s]*\\(?:[a-zA-Z]*cite[a-zA-Z]*|footnote|footnotemark|tnote|label)\*?"
-                      r"(?:\[[^\]]*\])*(?:\{[^{}]*\})?")
+_DROPPED = re.compile(r"[~\s]*\\(?:[a-zA-Z]*cite[a-zA-Z]*|[a-z]*footnote(?:mark)?|tnote|label)\*?"
+                      + _ARGUMENT)
+#: Commands whose first argument says how the name looks or where it leads.
+_LOOKS = re.compile(r"\\(?:(?:text|cell|row)?color(?:box)?|href)(?![a-zA-Z])" + _ARGUMENT)
+_ACCENT = re.compile(r"""\\(["'`^~=])\s*(?:\{([a-zA-Z])\}|([a-zA-Z]))""")
+_ACCENTS = dict(zip("\"'`^~=", "\u0308\u0301\u0300\u0302\u0303\u0304", strict=True))
 _RAISED = str.maketrans("0123456789", RAISED)
-_SYMBOLS = {"dagger": "†", "ddagger": "‡", "times": "×", "ast": "*", "star": "⋆", "alpha": "α",
-            "beta": "β", "gamma": "γ", "delta": "δ"}
+_SYMBOLS = {"dagger": "†", "ddagger": "‡", "dag": "†", "ddag": "‡", "textdagger": "†",
+            "textdaggerdbl": "‡", "ss": "ß", "o": "ø", "bigstar": "★", "times": "×", "ast": "*",
+            "star": "⋆", "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,8 @@ def read_labels(option: str, words: Sequence[str], known: Collection[str] = ()) 
 def _problem(latex: str) -> str:
     """Why LaTeX cannot stand in a cell; empty where it can."""
     bare = re.sub(r"\\.", "", latex)
+    if bare.endswith("\\"):
+        return "ends with a backslash, which would join what follows it"
     if "\\\\" in latex or re.search(r"[\r\n]", latex):
         return "has a line break"
     if unescaped := re.search(r"[&%#]", bare):
@@ -79,11 +88,13 @@ def _problem(latex: str) -> str:
 
 
 def plain_text(latex: str) -> str:
-    """LaTeX as a text: citations and footnotes are left out, of other commands their argument
-    stays, raised digits become those of Unicode."""
-    text = _DROPPED.sub("", latex)
+    """LaTeX as a text: citations and footnotes are left out, and colours; of other commands their
+    argument stays; raised digits and letters with accents become those of Unicode."""
+    text = _LOOKS.sub("", _DROPPED.sub("", latex))
+    text = _ACCENT.sub(lambda match: normalize("NFC", (match[2] or match[3]) + _ACCENTS[match[1]]),
+                       text)
     text = re.sub(r"\^\{?(\d+)\}?", lambda match: match[1].translate(_RAISED), text)
-    text = re.sub(r"\\([a-zA-Z]+)\*?(?![a-zA-Z{])\s?",
+    text = re.sub(r"\\([a-zA-Z]+)\*?(?:\{\}|(?![a-zA-Z{])\s?)",
                   lambda match: _SYMBOLS.get(match[1], ""), text)
     text = re.sub(r"\\[a-zA-Z]+\*?(?=\{)", "", text)
     kept = re.sub(r"(?<!\\)[${}]|(?<!\\)[\^_](?=[{\w†‡⋆*])", "", text)

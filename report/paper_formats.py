@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -87,7 +88,8 @@ def _latex_measure(measure: str) -> str:
 
 
 def as_markdown(table: PaperTable) -> str:
-    lines = [one_line(line).replace("--", "- -") for line in table.provenance()]
+    # Two dashes and > would end the comment.
+    lines = [re.sub("-(?=-)", "- ", one_line(line)) for line in table.provenance()]
     return "\n".join([markdown(as_table(table)).partition("\n\n")[2],
                       "<!--", *lines, "-->", ""])
 
@@ -121,7 +123,9 @@ def as_excel(table: PaperTable) -> bytes:
     for number, name in enumerate(table.sets):
         start = words + 1 + wide * number
         _put(sheet, 1, start, name).alignment = openpyxl.styles.Alignment(horizontal="center")
-        sheet.merge_cells(start_row=1, end_row=1, start_column=start, end_column=start + wide - 1)
+        if wide > 1:  # Excel takes a merged range of a single cell for damage
+            sheet.merge_cells(start_row=1, end_row=1, start_column=start,
+                              end_column=start + wide - 1)
     heads = ["method", *["venue"] * table.has_venues,
              *(_with_arrow(measure) for _, measure in table.columns)]
     for column, head in enumerate(heads, start=1):

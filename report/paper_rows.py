@@ -195,6 +195,8 @@ def of_recipe(row: PaperRow, table: PaperTable, recipe: Recipe, digits: int) -> 
 def _foreign(number: ReportedNumber, profile: str) -> str:
     """Why a reported number cannot be held against scores under a profile; empty where it can."""
     protocol = PROTOCOLS[number.protocol]
+    if number.measure in protocol.guessed:
+        return f"of an {number.measure} whose kind its source does not tell"
     same = same_definition(protocol.measure(number.measure), PROFILES[protocol.profile],
                            PROFILES[profile])
     return "" if same else f"by other definitions (those of profile {protocol.profile})"
@@ -224,7 +226,8 @@ def require_numbers(table: PaperTable) -> None:
         if all(number.value is None for number in row.numbers):
             raise UserError(f"{row.label.name} has no numbers on {', '.join(table.sets)} in "
                             f"{' '.join(table.measures)}" + (
-                                "" if row.published else f" under the profile {table.profile}"))
+                                "" if row.published else f" under the profile {table.profile}")
+                            + "; leave it out")
     full = [column for place, column in enumerate(table.columns)
             if any(row.numbers[place].value is not None for row in table.rows)]
     for option, names, place in (("--sets", table.sets, 0), ("--columns", table.measures, 1)):

@@ -24,11 +24,13 @@ class Protocol:
         text: what a reader of the difference has to know, and what is not followed here.
         profile: whose definitions come nearest.
         named: the paper's name of a measure → ours, where they differ.
+        guessed: of these names, those that may as well be another of our measures.
     """
 
     text: str
     profile: str = "pysodmetrics"
     named: Mapping[str, str] = field(default_factory=dict)
+    guessed: tuple[str, ...] = ()
 
     def measure(self, name: str) -> str:
         """Our measure that the paper's ``name`` is compared with."""
@@ -41,7 +43,8 @@ PROTOCOLS = {
         "one; images without an object add nothing and are counted (256 thresholds here)"),
     "minet": Protocol(
         "MINet's evaluation of the authors' maps: F is taken at twice each map's mean (adpF); "
-        "which E it is, the paper does not say", named={"F": "adpF", "E": "adpE"}),
+        "which E it is, the paper does not say", named={"F": "adpF", "E": "adpE"},
+        guessed=("E",)),
     "adaptive": Protocol(
         "MATLAB scripts of GCPANet and F3Net: F and E are the adaptive ones, at twice each map's "
         "mean; maxF is F of the mean precision and mean recall; E selects above its threshold, "
@@ -53,7 +56,7 @@ PROTOCOLS = {
         "the column orig of SALOD's README: of the authors' maps; it does not name its evaluator"),
     "ras": Protocol(
         "a MATLAB toolbox (jiwei0921's), whose F is the adaptive or the mean one; taken to be the "
-        "adaptive F and E", "matlab", {"F": "adpF", "E": "adpE"}),
+        "adaptive F and E", "matlab", {"F": "adpF", "E": "adpE"}, ("F", "E")),
     "u2net": Protocol(
         "taken to be the MATLAB scripts that most use: maxF of the mean precision and recall, of "
         "maps stretched to their whole range", "matlab"),

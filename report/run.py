@@ -15,7 +15,8 @@ from .drawing import COLOURS, settings
 
 #: Columns of log.csv that are no terms of the loss.
 _OTHERS = ("step", "epoch", "gradient_norm", "images_per_second", "memory_mib")
-_TERMS = 8  # in the legend, beyond which a loss has too many for their names to be read
+_DASHES = ("-", "--", ":", "-.", (0, (1, 4)))  # with six colours 30 lines, more than any loss has
+_FEW = 8  # lines, whose names have room in the panel; more stand beside it
 _HEIGHT, _WIDTH = 2.1, 6.4  # inches, of a panel
 
 
@@ -23,21 +24,26 @@ def read_log(path: Path) -> dict[str, list[tuple[int, float]]]:
     """Column of ``log.csv`` → its steps and values, where it has any.
 
     Raises:
-        UserError: there is no such file, or it is no log of train.py.
+        UserError: there is no such file, it is no log of train.py, or rows of it are damaged. A
+            last row without its line break, which a crash cut short, is left out.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; name a run's folder in checkpoints/, which holds "
                         "log.csv")
     columns: dict[str, list[tuple[int, float]]] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # as spreadsheets mark it
-            for row in csv.DictReader(file):
-                if None in row.values():
-                    continue  # the last row, which a crash cut short
-                for name, value in row.items():
-                    if value:
-                        columns.setdefault(name, []).append((int(row["step"]), float(value)))
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets begin files with a mark
+        reader = csv.DictReader(text[:text.rfind("\n") + 1].splitlines())
+        if "step" not in (reader.fieldnames or ["step"]):
+            raise ValueError("its first line names no column step")
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(f"line {reader.line_num} has too "
+                                 f"{'many' if None in row else 'few'} cells; take it out")
+            for name, value in row.items():
+                if value:
+                    columns.setdefault(name, []).append((int(row["step"]), float(value)))
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{path}: not a log.csv as train.py writes it ({error})") from None
     if "loss" not in columns:
         raise UserError(f"{path}: has no loss yet; train.py writes a row every train.log_every "
@@ -57,7 +63,8 @@ def draw_run(folder: Path) -> Figure:
     terms = {key: line for key, line in columns.items()
              if key not in (*_OTHERS, *rates, *validation)}
     panels = [(terms, "loss"), (rates, "learning rate"),
-              *(({key: line}, key.removeprefix("val_")) for key, line in validation.items())]
+              *(({key: line}, f"validation {key.removeprefix('val_')}")
+                for key, line in validation.items())]
     panels = [(lines, label) for lines, label in panels if lines]
     with settings(name):
         drawing = matplotlib.figure.Figure(figsize=(_WIDTH, _HEIGHT * len(panels)),
@@ -81,8 +88,11 @@ def _panel(axes: Axes, lines: dict[str, list[tuple[int, float]]], label: str) ->
     for number, (name, line) in enumerate(lines.items()):
         few = len(line) < 50
         axes.plot(*zip(*line, strict=True), color=COLOURS[number % len(COLOURS)], label=name,
-                  linestyle="-" if number < len(COLOURS) else "--", linewidth=1.2,
+                  linestyle=_DASHES[number // len(COLOURS) % len(_DASHES)], linewidth=1.2,
                   marker="o" if few else "", markersize=3)
     axes.set_ylabel(label)
-    if 1 < len(lines) <= _TERMS:
+    if len(lines) > _FEW:
+        axes.legend(frameon=False, fontsize=6, ncols=1 + len(lines) // 16, loc="upper left",
+                    bbox_to_anchor=(1, 1), borderaxespad=0)
+    elif len(lines) > 1:
         axes.legend(frameon=False, fontsize=8, ncols=2)

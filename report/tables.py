@@ -172,7 +172,9 @@ def latex_cell(text: str, mark: str) -> str:
 
 def latex_row(texts: Iterable[str]) -> str:
     """A row of cells of LaTeX."""
-    return " & ".join(texts) + r" \\"
+    line = " & ".join(texts) + r" \\"
+    # After a rule or the end of a row, these two would be read as its options.
+    return f"{{}}{line}" if line.lstrip().startswith(("[", "*")) else line
 
 
 def latex_frame(title: str, columns: str, lines: Sequence[str], notes: Sequence[str],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -129,9 +130,27 @@ def test_long_names_are_set_smaller_and_then_cut():
     assert size == 5 and "…" in text and text.startswith("a_n") and text.endswith("mn")
 
 
+def test_names_that_are_cut_are_said(capsys):
+    draw_mosaic(["Image", "GT", "a_name_of_a_method_without_room"], samples(), 1.5, 100)
+    assert "a_name_of_a_method_without_room has no room in the figure and is cut to a_" in \
+        capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names, number, options, message", [
+    (["a"] * 25, 1, {}, "25 columns are too many for the figure's width: .*fewer methods"),
+    (["a"] * 99, 1, {}, "99 columns are too many .* would have 0 inches"),
+    (["a"], 60, {"transpose": True}, "60 images side by side are too many .*fewer images"),
+    (["a"], 50, {"dpi": 1200}, "of at most 65535 a side; show fewer images"),
+    (["日本"], 1, {}, "DejaVu Sans, has no 日本; --methods NAME=LABEL")])
+def test_what_cannot_be_drawn(names, number, options, message):
+    sample = Sample([picture((60, 60), 40)] * len(names), (60, 60))
+    with pytest.raises(UserError, match=message):
+        draw_mosaic(names, [sample] * number, **{"width": 2.0, "dpi": 100} | options)
+
+
 def candidates(lower: bool, of: str | None = None) -> Candidates:
     scores = {"w": (.9, .7), "x": (.1, .3), "y": (.5, .45), "z": (.2, .8)}
-    return Candidates({}, {(SET, name): {"a": a, "b": b} for name, (a, b) in scores.items()},
+    return Candidates({(SET, name): {"a": a, "b": b} for name, (a, b) in scores.items()},
                       lower, of)
 
 
@@ -199,6 +218,19 @@ def test_an_attribute_chooses_among_the_images_that_all_methods_have(made, figur
             f"{SET}/01", f"{SET}/02"]
     finally:
         path.write_bytes(before)
+
+
+def test_scores_choose_among_the_sets_that_all_methods_have(made, tmp_path, capsys):
+    shutil.copytree(made, tmp_path / "made")
+    for folder in ("datasets", "maps/exact"):
+        shutil.copytree(made / folder / SET, tmp_path / "made" / folder / "MORE-TE")
+    words = ["figure", "--pred", str(tmp_path / "made/maps"), "--root",
+             str(tmp_path / "made/datasets"), "--methods", "exact", "pale", "--by", "worst",
+             "--out", str(tmp_path / "f.png"), "--dpi", "50"]
+    assert report_script.main(words) == 2
+    assert "pale has no maps of MORE-TE" in capsys.readouterr().err
+    assert report_script.main([*words, "--allow-missing"]) == 0
+    assert "MORE-TE" not in capsys.readouterr().out
 
 
 def test_named_images_are_shown_without_scoring(figure, tmp_path, monkeypatch, capsys):

@@ -21,6 +21,7 @@ paper: "OldNet², CVPR 2019, arXiv 1904.08739"
 reported:
 - {dataset: ECSSD, measure: maxF, value: .94, source: its README, verified: true, protocol: cpd}
 - {dataset: ECSSD, measure: F, value: .999, source: a guess, protocol: minet}
+- {dataset: ECSSD, measure: E, value: .95, source: its table, verified: true, protocol: minet}
 - {dataset: SOD, measure: maxF, value: .97, source: its table, verified: true, protocol: tracer}
 - {dataset: SOD, measure: MAE, value: .0855, digits: 4, source: b, verified: true, protocol: u2net}
 - {dataset: SOD, measure: MAE, value: .01, source: a guess, protocol: cpd}
@@ -113,6 +114,29 @@ def test_numbers_that_cannot_be_ranked_have_a_sign_and_a_note(table, capsys):
     assert "– no number:" in out and "a on SOD in adpF" in out
 
 
+def test_a_measure_that_its_source_does_not_name_is_not_ranked(table, kept, results, capsys):
+    kept[0]["adpE"] = .94
+    (results / "scores.json").write_text(json.dumps(kept))
+    assert table("--sets", "ECSSD", "--columns", "adpE", "--methods", "a", "--published",
+                 "old.yaml") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "│ .950‡ │ │ a │ │ .940 │" in out
+    assert "‡ of an E whose kind its source does not tell, so not ranked: OldNet² adpE" in out
+
+
+def test_labels_are_not_read_as_options_of_the_rule_before_them(table, tmp_path):
+    assert table("--sets", "ECSSD", "--columns", "MAE", "--methods", "a= [x]", "b_1=*Ours",
+                 "--save", "t.tex") == 0
+    assert [line for line, _ in body((tmp_path / "t.tex").read_text())] == ["{} [x]", "{}*Ours"]
+
+
+def test_names_do_not_end_the_comment_of_markdown(table, kept, results, tmp_path):
+    (results / "scores.json").write_text(json.dumps([row("a--->b", "ECSSD", MAE=.1)]))
+    assert table("--save", "t.md") == 0
+    comment = (tmp_path / "t.md").read_text().partition("<!--\n")[2]
+    assert "method a- - ->b" in comment and comment.find("-->") == len(comment) - 4
+
+
 def test_scores_of_a_part_are_refused_or_marked(table, tmp_path, capsys):
     words = ["--sets", "ECSSD", "--columns", "MAE", "maxF", "--save", "t.csv"]
     assert table(*words) == 2
@@ -165,6 +189,16 @@ def test_a_workbook_has_numbers_that_look_as_printed(table, tmp_path):
     assert [sheet[name].font.b for name in ("B3", "B4")] == [True, False]
     assert [sheet[name].font.u for name in ("B3", "B4")] == [None, "single"]
     assert any("20/1000" in str(cell.value) for cell in book["provenance"]["A"])
+
+
+def test_a_head_over_a_single_column_is_not_merged(table, tmp_path):
+    """Excel takes a merged range of one cell for damage, and offers to repair the file."""
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    assert table("--sets", "ECSSD", "SOD", "--columns", "MAE", "--methods", "a", "--save",
+                 "t.xlsx") == 0
+    sheet = openpyxl.load_workbook(tmp_path / "t.xlsx")["table"]
+    assert not sheet.merged_cells.ranges
+    assert [cell.value for cell in sheet[1]] == [None, "ECSSD", "SOD"]
 
 
 def test_without_openpyxl_nothing_is_written(table, monkeypatch, tmp_path, capsys):

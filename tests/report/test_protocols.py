@@ -14,6 +14,7 @@ def test_every_protocol_names_a_profile_and_measures_that_it_has():
     for protocol in PROTOCOLS.values():
         assert protocol.profile in PROFILES
         columns = set(columns_of(PROFILES[protocol.profile]))
+        assert set(protocol.guessed) <= set(protocol.named)
         assert set(protocol.named.values()) <= columns <= set(itertools.chain(*COLUMNS.values()))
 
 
