@@ -147,6 +147,7 @@ def _run(args: argparse.Namespace) -> None:
 
     path = args.out or args.folder / "run.png"
     kind = figure.require_kind(path)
+    require_own_files({}, [("--out", path)])
     write(path, to_bytes(draw_run(args.folder), kind))
     print(path)
 

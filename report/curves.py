@@ -16,7 +16,7 @@ from scoring.scores import Row
 
 from .drawing import COLOURS, GRID, INK, add_labels, settings, short, style
 from .methods import Method, SetScores
-from .tables import one_line
+from .tables import DRAWN, one_line
 
 _WIDTH = 6.4  # inches
 _BINS = 40  # of a distribution
@@ -24,7 +24,7 @@ _SIZES = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)  # % of the image, where an a
 _GROUPS = 10  # of images by object size
 _SMALL_GROUP = 5  # images; fewer say nothing about a size
 _PLAIN = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None},
-          "png": {"Software": None}}  # no date and no version: the same input, the same bytes
+          "png": {"Software": DRAWN}}  # no date and no version: the same input, the same bytes
 
 
 @dataclass(frozen=True)

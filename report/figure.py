@@ -164,8 +164,7 @@ def _require(args: argparse.Namespace) -> None:
             raise UserError(f"--{name} {value}: from {low} to {high}")
     for path in args.out or ():
         require_kind(path)
-    require_own_files({}, [("--out", path) for path in args.out or ()
-                           if path.suffix.lower() != ".png"])
+    require_own_files({}, [("--out", path) for path in args.out or ()])
 
 
 def _by_scores(args: argparse.Namespace, material: Material) -> dict[Image, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import rich.table
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
@@ -21,6 +22,7 @@ from utils.errors import UserError
 from utils.files import write_text, written_whole
 from utils.images import SUFFIXES
 
+DRAWN = "python -m report"  # what the PNG of a figure says of its software
 #: How a cell is marked: best or second best of its column, or a number that nobody has verified.
 BEST, SECOND, UNSURE = "best", "second", "unsure"
 
@@ -303,7 +305,8 @@ def require_own_files(taken: Mapping[Path, str], files: Iterable[tuple[str, Path
         files: options with what they name, if anything.
 
     Raises:
-        UserError: an option names what is taken, what another names, or a picture that is there.
+        UserError: an option names what is taken, what another names, or a picture that is there
+            and no figure that report drew.
     """
     taken = {path.resolve(): why for path, why in taken.items()}
     for option, path in files:
@@ -311,10 +314,18 @@ def require_own_files(taken: Mapping[Path, str], files: Iterable[tuple[str, Path
             continue
         if why := taken.get(path.resolve()):
             raise UserError(f"{option} {path}: {why}; give another name, or leave it out")
-        if path.suffix.lower() in SUFFIXES and path.exists():
+        if path.suffix.lower() in SUFFIXES and path.exists() and not _is_figure(path):
             raise UserError(f"{option} {path}: a picture lies there, and would be lost; give "
                             "another name")
         taken[path.resolve()] = f"{option} writes that file already"
+
+
+def _is_figure(path: Path) -> bool:
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get("Software") == DRAWN
+    except (OSError, ValueError):
+        return False
 
 
 def images_text(row: dict) -> str:

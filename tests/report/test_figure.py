@@ -243,6 +243,18 @@ def test_named_images_are_shown_without_scoring(figure, tmp_path, monkeypatch, c
     assert Path(files[0]).read_bytes().startswith(b"%PDF")
 
 
+def test_a_figure_is_replaced_and_a_picture_is_not(figure, tmp_path, capsys):
+    path = tmp_path / "f.png"
+    words = ["--images", "00", "--methods", "exact", "--out", str(path)]
+    assert figure(*words) == 0 and figure(*words) == 0
+    assert figure(*words, str(path)) == 2  # twice
+    photo = Image.new("RGB", (9, 9))
+    photo.save(path)
+    assert figure(*words) == 2
+    assert "a picture lies there" in capsys.readouterr().err
+    assert Image.open(path).size == photo.size
+
+
 @pytest.fixture
 def drawn(monkeypatch) -> list:
     """What is given to be drawn: names and samples."""
