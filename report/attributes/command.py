@@ -103,7 +103,7 @@ def _tell(args: argparse.Namespace, scores: SetScores, folder: Path,
     """Print and write what there is on a set; gives the files' paths."""
     attributes = _attributes(args, scores)
     yield _write(folder / "attributes.csv", csv_text(attribute_rows(attributes)))
-    measures, name = _measures(args.measures, scores), scores.name
+    measures, title = _measures(args.measures, scores), scores.title
     correlated, means = [], []
     for method in scores.given:
         own = method.name, method.evaluator.per_image, attributes, measures
@@ -111,9 +111,9 @@ def _tell(args: argparse.Namespace, scores: SetScores, folder: Path,
         means += group_means(*own)
     if not correlated:
         return
-    print_table(strongest_table(name, correlated, means))
-    report.tables += [*correlations_tables(name, correlated), *group_tables(name, means)]
-    yield from _records(report, name, folder, {"correlations": correlated, "groups": means})
+    print_table(strongest_table(title, correlated, means))
+    report.tables += [*correlations_tables(title, correlated), *group_tables(title, means)]
+    yield from _records(report, scores.name, folder, {"correlations": correlated, "groups": means})
     pair = args.compare or [method.name for method in scores.given][:2 * (len(scores.given) == 2)]
     chosen = [method for wanted in pair for method in scores.given if method.name == wanted]
     if len(chosen) == 2:
@@ -127,7 +127,7 @@ def _attributes(args: argparse.Namespace, scores: SetScores) -> SetAttributes:
     kept_in = kept_path(args.out, scores.name)
     attributes = read_attributes(scores.pairs, PROFILES[args.profile], kept_in)
     kept = len(attributes.values) - attributes.computed
-    print(f"{scores.name}: attributes of {len(attributes.values)} images"
+    print(f"{scores.title}: attributes of {len(attributes.values)} images"
           + (f", {kept} of them kept in {kept_in}" if kept else "")
           + f", {time.perf_counter() - start:.1f} s")
     if attributes.notes:
@@ -147,13 +147,13 @@ def _compare(args: argparse.Namespace, scores: SetScores, attributes: SetAttribu
     means = group_means(title, better, attributes, measures)
     if not correlated:
         return
-    print_table(differences_table(a, b, scores.name, correlated, means, STRONGEST))
-    report.tables.append(differences_table(a, b, scores.name, correlated, means))
+    print_table(differences_table(a, b, scores.title, correlated, means, STRONGEST))
+    report.tables.append(differences_table(a, b, scores.title, correlated, means))
     stem = file_stem(title)
     yield from _records(report, scores.name, folder,
                         {"difference_correlations": correlated, "difference_groups": means}, stem)
     for measure in measures if args.formats else ():
-        figure = draw_groups(scores.name, measure, means, {title: methods[0].number}, zero=True)
+        figure = draw_groups(scores.title, measure, means, {title: methods[0].number}, zero=True)
         yield from _figure(figure, args.formats, folder / f"{stem}_{measure}")
 
 
@@ -164,10 +164,10 @@ def _draw(kinds: Sequence[str], scores: SetScores, attributes: SetAttributes,
     numbers = {method.name: method.number for method in scores.given}
     stems = dict(zip(numbers, distinct(map(file_stem, numbers)), strict=True))
     for measure in dict.fromkeys(record["measure"] for record in means):
-        yield from _figure(draw_groups(scores.name, measure, means, numbers), kinds,
+        yield from _figure(draw_groups(scores.title, measure, means, numbers), kinds,
                            folder / f"quartiles_{measure}")
         for method in scores.given:
-            figure = draw_scatter(scores.name, method.name, method.number, measure,
+            figure = draw_scatter(scores.title, method.name, method.number, measure,
                                   method.evaluator.per_image, attributes)
             yield from _figure(figure, kinds, folder / f"scatter_{stems[method.name]}_{measure}")
 
