@@ -102,6 +102,8 @@ def test_a_later_call_predicts_the_other_images(trained, made_sets, tmp_path, ca
     assert "limit" not in origin_of(folder)
     assert "1 maps are there, 0 to do" in again("--limit", "1", "--skip-existing")
     assert "limit" not in origin_of(folder)  # of the same weights, and all there
+    again("--limit", "4", "data.size=64")
+    assert "limit" not in origin_of(folder)  # as many as there are
     again("--limit", "1", "test.minmax=false")
     assert (origin_of(folder)["limit"], origin_of(folder)["kept"]) == (1, 3)
     assert "0 maps are there, 4 to do" in again("--skip-existing", "test.minmax=false")
