@@ -99,6 +99,12 @@ def test_a_run_without_streams_keeps_its_lines(made_sets, runs, monkeypatch):
     assert lines(runs / "trial")[-1] == f"done: 1 steps; weights in {runs / 'trial'}"
 
 
+def test_a_name_that_is_not_utf_8_is_an_error_before_the_folder_is_there(made_sets, runs, capsys):
+    assert train(made_sets, "data.train=[caf\udce9]") == 2
+    assert "data.train = ['caf\\udce9']: this name is not UTF-8" in capsys.readouterr().err
+    assert not (runs / "trial").exists()
+
+
 def test_a_log_that_cannot_be_written_stops_no_run(made_sets, runs, monkeypatch, capsys):
     class Full:
         def write(self, text):
