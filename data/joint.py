@@ -123,6 +123,11 @@ class JointData(Dataset):
         """See ``SaliencyData``."""
         return self.saliency.usual_size
 
+    @property
+    def cache_to_come(self) -> int:
+        """See ``SaliencyData``."""
+        return self.saliency.cache_to_come
+
     def __len__(self) -> int:
         return max(len(self.saliency), len(self.edges))
 

@@ -119,6 +119,11 @@ class SaliencyData(Dataset):
         return self._cache is not None and self._cache.path is None
 
     @property
+    def cache_to_come(self) -> int:
+        """Bytes of memory that the cache does not take yet."""
+        return self._cache.unwritten if self._cache is not None else 0
+
+    @property
     def pixel_bytes(self) -> int:
         """Bytes of a pixel of a sample, all layers together, as loader processes hand it over."""
         return self._planes

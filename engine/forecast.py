@@ -68,6 +68,8 @@ def forecast(log: Path, steps: int, run: Run, images: int, seconds: float) -> st
         text += (f", {validations} validations of {images} images {_time(validations * seconds)}, "
                  f"in all {_time(steps * step + validations * seconds)}")
     memory = peak_memory(run.precision.device)
+    if run.precision.device.type == "cpu":  # a GPU's memory holds no cache
+        memory += run.loader.data.cache_to_come / 2**20
     if not math.isnan(memory):
         text += f"; memory up to {memory:.0f} MiB" + " in each process" * (run.world.size > 1)
     return f"{text}; nothing is kept"
