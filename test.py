@@ -136,10 +136,10 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
     films, inputs = part_films(args.input or (), world)
     if films and (args.skip_existing or args.show or args.limit):
         note("--skip-existing, --show and --limit are for photos; films are predicted without them")
-    jobs = [("input", collect_inputs(inputs, world, args.recursive, limit=args.limit))] \
+    jobs = [("input", collect_inputs(inputs, world, args.recursive, limit=args.limit), None)] \
         if inputs else [images_of_set(spec, config.data, world, args.show, args.limit)
          for spec in args.data or config.test.data] if not films else []
-    names = [name for name, _ in jobs]
+    names = [name for name, *_ in jobs]
     if not names and not films:
         raise UserError("no data sets to predict: test.data is empty; give --data or --input")
     if len(set(names)) < len(names):
@@ -147,22 +147,21 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
                         "them one at a time with different --out")
     output = config.test.output
     method = args.out / (config.name if output == "saliency" else f"{config.name}_{output}")
-    for name, pairs in jobs:
+    for name, pairs, _ in jobs:
         require_writable_names(method / name, [pair.name for pair in pairs])
-    for _, pairs in jobs:
+    for _, pairs, _ in jobs:
         require_sizes(pairs, config.data.size, network_class(config.model.name).require_size)
     predictor = Predictor(trained, device=device)
     origin = MapsOrigin(trained.path, trained.sha256, config, device) if world.main else None
     if films:
         predict_films(predictor, films, method / "input", kinds, world, origin)
-    for name, pairs in jobs:
+    for name, pairs, limit in jobs:
         folder = method / name
         with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."):
             images = image_digests(pairs, world)
             with world.main_first():  # before the other processes write their maps
                 to_do = None if origin is None else \
-                    begin_folder(pairs, folder, origin, images, args.skip_existing,
-                                 args.limit if args.limit == len(pairs) else None)
+                    begin_folder(pairs, folder, origin, images, args.skip_existing, limit)
             to_do = world.gather(to_do)[0]
             if args.skip_existing:
                 print(f"{folder}: {len(pairs) - len(to_do)} maps are there, {len(to_do)} to do")
@@ -179,10 +178,10 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
 
 
 def images_of_set(spec: str, data: DictConfig, world: World, shown: bool,
-                  limit: int | None = None) -> tuple[str, list[Pair]]:
+                  limit: int | None = None) -> tuple[str, list[Pair], int | None]:
     """Name and pairs of a data set, or the first ``limit`` of them, every image checked, with the
-    sizes that their maps get. How its masks are coded is printed, and why that is not known: an
-    error where they are ``shown``."""
+    sizes that their maps get; and the limit, None where these are all. How its masks are coded is
+    printed, and why that is not known: an error where they are ``shown``."""
     data_set = find_set(spec, ROOT / data.root, Names.of(data))
     if data_set.count_note and world.main:
         print(f"note: {data_set.count_note}; predicting these", file=sys.stderr)
@@ -200,7 +199,7 @@ def images_of_set(spec: str, data: DictConfig, world: World, shown: bool,
                 raise
             print(f"note: maps are made without masks, but eval.py needs them: {error}",
                   file=sys.stderr)
-    return data_set.name, pairs
+    return data_set.name, pairs, None if len(pairs) == len(data_set.pairs) else limit
 
 
 def write_maps(predictor: Predictor, pairs: Sequence[Pair], folder: Path, world: World) -> None:

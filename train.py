@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from data import Pair
 from data.checked import Checked
 from data.split import codings_of
-from engine.forecast import forecast
+from engine.forecast import cut_short, forecast, time_of_validation
 from engine.log import NoLog, RunLog
 from engine.optimizer import add_l1, clip_gradients
 from engine.prepare import Start, prepare
@@ -44,7 +43,7 @@ from utils.files import write_text
 from utils.lock import locked
 from utils.origin import write_origin
 from utils.paths import CHECKPOINTS
-from utils.stop import stop_signals
+from utils.stop import stop_signals, terminable
 from utils.transcript import keep_in, transcribed
 from utils.world import World, joined
 
@@ -61,8 +60,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         "left as it is (for jobs that are requeued)")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of this name")
     parser.add_argument("--dry-run", action="store_true",
-                        help="check all files, take two steps, validate on a batch, and print how "
-                        "long the recipe takes and how much memory; nothing of it is kept")
+                        help="check all files, take a few steps, validate on some images, and "
+                        "print how long the recipe takes and how much memory; nothing is kept")
     args = parse_with_overrides(parser, argv)
     if args.dry_run and (args.resume or args.resume_if_any or args.overwrite):
         raise UserError("--dry-run begins a run that is not kept: leave --resume, --resume-if-any "
@@ -88,7 +87,7 @@ def start(args: argparse.Namespace) -> int:
     advice = "Wait for it or stop it, or give this run a name of its own (name=…)."
     folder = CHECKPOINTS / config.name
     if args.dry_run:
-        with joined(device) as world, tempfile.TemporaryDirectory() as name:
+        with terminable(), joined(device) as world, tempfile.TemporaryDirectory() as name:
             return try_out(config, device, world, args, Path(name))
     with joined(device) as world, locked(folder, world, advice):
         with world.main_first():
@@ -112,16 +111,12 @@ def try_out(config: DictConfig, device: torch.device, world: World, args: argpar
     Returns the exit status."""
     config.train.log_every = 1
     run, validation = begin(config, device, world, args, folder)
-    steps, run.last_step = run.last_step, min(2, run.last_step)
+    steps = cut_short(run)
     if status := train(run, []):
         return status
-    per_image = 0.0
-    if first := validation[:config.test.batch * world.size]:
-        start = time.perf_counter()
-        validate(run.tested, first, run)
-        per_image = (time.perf_counter() - start) / len(first)
+    seconds = time_of_validation(run, validation)
     if world.main:
-        print(forecast(folder / "log.csv", steps, run, len(validation), per_image))
+        print(forecast(folder / "log.csv", steps, run, len(validation), seconds))
     return 0
 
 
@@ -203,9 +198,9 @@ def watch(run: Run, log: RunLog | NoLog, sample: dict, result: StepResult) -> No
     if step % every.log_every == 0 or step == run.last_step:
         run.settle()
         run.guard.look_at(step, result.outputs["saliency"])
+    log.step(step, epoch, run.optimizer, result)
     if step == run.last_step:
         run.require_numbers(result.sample["image"])
-    log.step(step, epoch, run.optimizer, result)
     if step % every.images_every == 0 and run.world.main:
         log.images(step, batch_grid(result.sample, result.outputs, run.config.data))
         log.histograms(step, run.network)

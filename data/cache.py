@@ -45,6 +45,10 @@ class SampleCache:
         folder: where the file goes; None for memory, of which at most half of what is available
             is taken.
 
+    Attributes:
+        kept: how many pairs fit, the first ones.
+        written: bytes of the records that this process has put in.
+
     Raises:
         UserError: the folder cannot be written or has no room.
     """
@@ -60,6 +64,7 @@ class SampleCache:
             if available is not None:
                 budget = min(budget, available // 2 // local_processes())
         self.kept = bisect_right(self._starts, budget) - 1
+        self.written = 0
         self.path = None if folder is None else self._file_in(folder, budget)
         self._buffer = self._open()
 
@@ -136,6 +141,12 @@ class SampleCache:
         planes = np.ascontiguousarray(planes).reshape(-1)
         np.frombuffer(self._buffer, np.uint8, len(planes), start + _HEADER.size)[:] = planes
         _HEADER.pack_into(self._buffer, start, digest, zlib.crc32(planes), *original)
+        self.written += _HEADER.size + len(planes)
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes of memory that the records which this process has not put in will take."""
+        return 0 if self.path else max(0, self._starts[self.kept] - self.written)
 
     def holds(self, index: int) -> bool:
         """Whether a sample is kept in all sizes, and its files have not changed."""

@@ -24,12 +24,14 @@ from .coding import with_coding
 from .loader import Draw, SaliencyData
 from .pairing import Names, Pair
 from .sizes import Size
+from .split import evenly_spaced
 
 LIST = ".lst"  # what the name of a list of pairs ends with
 
 
 def find_edge_pairs(config: DictConfig) -> list[Pair]:
-    """Images with their edge maps, of the sets that ``data.edge_train`` names.
+    """Images with their edge maps, of the sets that ``data.edge_train`` names; of these too
+    ``data.limit`` takes only so many, as an epoch is as long as the longer set.
 
     Raises:
         UserError: a set is not found or its files do not pair up; another key names edges, too.
@@ -58,8 +60,10 @@ def find_edge_pairs(config: DictConfig) -> list[Pair]:
         pairs += with_coding(named, part="edge")
     if not pairs:
         raise UserError(f"data.edge_train={list(data.edge_train)}: there are no pairs in it")
-    print(f"edges: {len(pairs)} pairs of their own to learn from")
-    return pairs
+    chosen = evenly_spaced(pairs, config.data.limit)
+    limited = f" (data.limit={config.data.limit} of {len(pairs)})" if config.data.limit else ""
+    print(f"edges: {len(chosen)} pairs of their own to learn from{limited}")
+    return chosen
 
 
 def read_list(path: Path) -> list[Pair]:
@@ -122,6 +126,11 @@ class JointData(Dataset):
     def usual_size(self) -> Size:
         """See ``SaliencyData``."""
         return self.saliency.usual_size
+
+    @property
+    def cache_to_come(self) -> int:
+        """See ``SaliencyData``."""
+        return self.saliency.cache_to_come
 
     def __len__(self) -> int:
         return max(len(self.saliency), len(self.edges))

@@ -119,6 +119,11 @@ class SaliencyData(Dataset):
         return self._cache is not None and self._cache.path is None
 
     @property
+    def cache_to_come(self) -> int:
+        """Bytes of memory that the cache does not take yet."""
+        return self._cache.unwritten if self._cache is not None else 0
+
+    @property
     def pixel_bytes(self) -> int:
         """Bytes of a pixel of a sample, all layers together, as loader processes hand it over."""
         return self._planes
@@ -218,7 +223,7 @@ class BatchDraws(Sampler[list[Draw]]):
     part of each, so they see what one process with larger batches would see. When shuffled, no
     part is smaller than two images, which would stop batch norm: the batch before the last lends
     it some, or takes them in; no image is dropped. ``start`` skips batches that a resumed run has
-    already seen.
+    already seen. With ``in_turn`` sizes are not drawn, but come one after another.
 
     Raises:
         UserError: fewer images than the processes need.
@@ -228,7 +233,7 @@ class BatchDraws(Sampler[list[Draw]]):
                  shuffle: bool, rank: int = 0, world: int = 1):
         self.count, self.batch, self.sizes = count, batch, list(sizes)
         self.seed, self.shuffle, self.rank, self.world = seed, shuffle, rank, world
-        self.epoch, self.start = 0, 0
+        self.epoch, self.start, self.in_turn = 0, 0, False
         self._least = min(2, batch) * world  # images that a training batch must have
         if world > 1 and self._ends()[0] < self._least:
             raise UserError(f"{count} images are too few for {world} processes")
@@ -271,7 +276,8 @@ class BatchDraws(Sampler[list[Draw]]):
         random = np.random.default_rng((self.seed, self.epoch))
         order = random.permutation(self.count) if self.shuffle else np.arange(self.count)
         seeds = random.integers(2**62, size=self.count)
-        sizes = random.choice(len(self.sizes), size=len(self))
+        sizes = np.arange(len(self)) % len(self.sizes) if self.in_turn else \
+            random.choice(len(self.sizes), size=len(self))
         for size, (start, end, _) in list(zip(sizes, self._parts(), strict=True))[self.start:]:
             yield [Draw(int(order[i]), self.sizes[size], int(seeds[i])) for i in range(start, end)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from data.joint import find_edge_pairs
 from data.loader import training_loader
 from data.native import require_one_by_one, require_sizes
 from data.split import find_data
+from utils.config import flat
+from utils.errors import UserError
 from utils.weights import initialise, read_file
 from utils.world import World
 
@@ -66,6 +69,7 @@ def prepare(config: DictConfig, device: torch.device, world: World, folder: Path
     precision = Precision(config.train.precision, device)
     print(f"device: {device}, precision: {precision.name}, processes: {world.size}, "
           f"threads of each: {torch.get_num_threads()}")
+    require_text(config)
     require_one_by_one(config)
     require_views(config)
     objective = model.objective_of(config)
@@ -107,3 +111,14 @@ def prepare(config: DictConfig, device: torch.device, world: World, folder: Path
     if resumed is not None:  # before the folder is written to: what does not fit changes nothing
         run.restore(resumed, path)
     return Prepared(run, training, validation, anew=resumed is None)
+
+
+def require_text(config: DictConfig) -> None:
+    """Raise a UserError if a value is a file's name that is not UTF-8: a run keeps its
+    configuration as YAML, which has no such text."""
+    for key, value in flat(config).items():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{key} = {value}: this name is not UTF-8 and cannot be kept with the "
+                            "run; rename the file or folder, or name a link to it") from None

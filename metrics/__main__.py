@@ -21,7 +21,7 @@ from pathlib import Path
 
 from data.affixes import Affix
 from data.pairing import Names
-from report.tables import csv_text, one_line, write
+from report.tables import csv_text, one_line, require_own_files, write
 from scoring.depth import judge_folders
 from utils.errors import reports_errors
 
@@ -31,11 +31,12 @@ COLUMNS = ("score", "edges", "residuals", "valid")
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    require_own_files({}, [("--csv", args.csv)])
     names = Names(args.recursive, Affix(args.prefix, args.suffix))
     rows = judge_folders(args.color, args.depth, names, None if args.zero_is_depth else 0)
+    print_rows(rows)
     if args.csv:
         write(args.csv, csv_text(rows))
-    print_rows(rows)
     return 0
 
 

@@ -56,7 +56,7 @@ def draw_set(scores: SetScores, areas: Mapping[str, float]) -> list[Figure]:
     methods = scores.given
     if not methods:
         return []
-    name = one_line(scores.name)
+    name = one_line(scores.title)
     with settings(name):
         figures = draw_curves(name, methods)
         figures += filter(None, (_over_size(name, methods, areas, measure)

@@ -78,13 +78,21 @@ class SetScores:
 
     Attributes:
         pairs: those that were scored.
+        whole: how many pairs the set has.
         absent: names of the report's other methods that were to have maps of it.
     """
 
     name: str
     pairs: list[Pair]
+    whole: int
     methods: list[Method]
     absent: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """The name; with ``--limit`` also how many of the set's images these are."""
+        few = len(self.pairs)
+        return self.name if few == self.whole else f"{self.name}, {few} of {self.whole} images"
 
     @property
     def given(self) -> list[Method]:
@@ -142,7 +150,7 @@ def score_sets(pred: Path, root: Path | None, gt: Path | None = None, data: Sequ
         recipes.require(names)
     for job in jobs:
         scores = sets.setdefault(job.dataset, SetScores(
-            job.dataset, job.pairs[:limit], [],
+            job.dataset, job.pairs[:limit], len(job.pairs), [],
             [name for name, where in absent if where == job.dataset]))
         scored = score_job(job, options)
         method = Method(scored, names.index(job.method), scored.result.maps,

@@ -15,6 +15,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
@@ -222,10 +223,12 @@ def _misfit(change: DictConfig) -> str:
                     "indent its keys under it, or leave it out")
         kind, given = kind_of(key), "has no value" if value is None else f"= {_quoted(value)}"
         if not _is_a(value, kind):
-            outer = get_origin(kind) or next(iter(get_args(kind)), kind)
+            outer, empty = get_origin(kind) or kind, ""
+            if outer is UnionType:
+                outer, empty = get_args(kind)[0], ", or null"
             item = f", of which each item is {_WORDS.get(get_args(kind)[0], 'a mapping')}" \
                 if outer is list else ""
-            return f"{key} {given}: must be {_WORDS[outer]}{item}"
+            return f"{key} {given}: must be {_WORDS[outer]}{empty}{item}"
     return ""
 
 

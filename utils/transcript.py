@@ -40,15 +40,17 @@ def transcribed(command: Sequence[str]) -> Iterator[None]:
     # All lines wait, whatever their number.
     block.addHandler(MemoryHandler(sys.maxsize, logging.CRITICAL, flushOnClose=False))
     block.info("command: %s", shlex.join(command))
-    out, err = _Copied(sys.stdout, block), _Copied(sys.stderr, block)
     _BLOCKS.append(block)
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                yield
-            finally:
-                out.end()
-                err.end()
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            # A stream that was closed, as by ``>&-``, is None.
+            out, err = (_Copied(stream or nowhere, block) for stream in (sys.stdout, sys.stderr))
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                try:
+                    yield
+                finally:
+                    out.end()
+                    err.end()
     except BaseException as error:
         for line in _lines_of(error):
             block.info("%s", line)

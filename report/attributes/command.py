@@ -108,7 +108,7 @@ def _tell(args: argparse.Namespace, scores: SetScores, folder: Path,
     """Print and write what there is on a set; gives the files' paths."""
     attributes = _attributes(args, scores)
     yield _write(folder / "attributes.csv", csv_text(attribute_rows(attributes)))
-    measures, name = _measures(args.measures, scores), scores.name
+    measures, title = _measures(args.measures, scores), scores.title
     correlated, means = [], []
     for method in scores.given:
         own = method.name, method.evaluator.per_image, attributes, _scored(scores)
@@ -116,14 +116,14 @@ def _tell(args: argparse.Namespace, scores: SetScores, folder: Path,
         means += group_means(*own)
     if not correlated:
         return
-    yield from _records(report, name, folder, {"correlations": correlated, "groups": means})
+    yield from _records(report, scores.name, folder, {"correlations": correlated, "groups": means})
     correlated, means = _only(measures, correlated), _only(measures, means)
-    print_table(strongest_table(name, correlated, means))
-    report.tables += [*correlations_tables(name, correlated), *group_tables(name, means)]
+    print_table(strongest_table(title, correlated, means))
+    report.tables += [*correlations_tables(title, correlated), *group_tables(title, means)]
     given = {method.name: method for method in scores.given}
     pair = args.compare or (list(given) if len(given) == 2 else [])
     if lacking := [method for method in pair if method not in given]:
-        print(f"{name}: nothing is compared, as no scores of {' and '.join(lacking)} are given")
+        print(f"{scores.name}: nothing is compared, as no scores of {' and '.join(lacking)} are given")
     elif pair:
         yield from _compare(args, scores, attributes, [given[method] for method in pair], folder,
                             report)
@@ -136,7 +136,7 @@ def _attributes(args: argparse.Namespace, scores: SetScores) -> SetAttributes:
     kept_in = kept_path(args.out, scores.name)
     attributes = read_attributes(scores.pairs, PROFILES[args.profile], kept_in)
     kept = len(attributes.values) - attributes.computed
-    print(f"{scores.name}: attributes of {len(attributes.values)} images"
+    print(f"{scores.title}: attributes of {len(attributes.values)} images"
           + (f", {kept} of them kept in {kept_in}" if kept else "")
           + f", {time.perf_counter() - start:.1f} s")
     if attributes.notes:
@@ -162,11 +162,11 @@ def _compare(args: argparse.Namespace, scores: SetScores, attributes: SetAttribu
     yield from _records(report, scores.name, folder,
                         {"difference_correlations": correlated, "difference_groups": means}, stem)
     correlated, means = _only(measures, correlated), _only(measures, means)
-    shown = a, b, scores.name, len(better), correlated, means
+    shown = a, b, scores.title, len(better), correlated, means
     print_table(differences_table(*shown, STRONGEST))
     report.tables.append(differences_table(*shown))
     for measure in measures if args.formats else ():
-        figure = draw_groups(scores.name, measure, means, {title: methods[0].number}, zero=True)
+        figure = draw_groups(scores.title, measure, means, {title: methods[0].number}, zero=True)
         yield from _figure(figure, args.formats, folder / f"{stem}_{measure}")
 
 
@@ -177,10 +177,10 @@ def _draw(kinds: Sequence[str], scores: SetScores, attributes: SetAttributes,
     numbers = {method.name: method.number for method in scores.given}
     stems = dict(zip(numbers, distinct(map(file_stem, numbers)), strict=True))
     for measure in dict.fromkeys(record["measure"] for record in means):
-        yield from _figure(draw_groups(scores.name, measure, means, numbers), kinds,
+        yield from _figure(draw_groups(scores.title, measure, means, numbers), kinds,
                            folder / f"quartiles_{measure}")
         for method in scores.given:
-            figure = draw_scatter(scores.name, method.name, method.number, measure,
+            figure = draw_scatter(scores.title, method.name, method.number, measure,
                                   method.evaluator.per_image, attributes)
             yield from _figure(figure, kinds, folder / f"scatter_{stems[method.name]}_{measure}")
 

@@ -164,6 +164,17 @@ def test_the_cache_keeps_to_its_bounds(made_sets, tmp_path, decodings, capsys):
         assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 1e5
 
 
+@pytest.mark.parametrize("cache, before", [("none", 0), ("folder", 0),
+                                           ("memory", 10 * (32 + 4 * 32 * 32))])
+def test_the_memory_that_a_cache_will_take_is_known(made_sets, tmp_path, cache, before):
+    """A header of 32 bytes, and four planes."""
+    config = data_config(cache=str(tmp_path) if cache == "folder" else cache)
+    loader = training_loader(find_pairs("TINY-TR", made_sets), config, 3, 0)
+    assert loader.data.cache_to_come == before
+    loader.data.require_sound("pairs")
+    assert loader.data.cache_to_come == 0
+
+
 def test_a_cache_without_room_says_so(made_sets, tmp_path, monkeypatch):
     pairs = find_pairs("TINY-TR", made_sets)
 

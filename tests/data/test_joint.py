@@ -92,6 +92,14 @@ def test_a_folder_of_images_and_edge_maps_is_a_set(edge_list):
     assert [pair.files for pair in by_folder] == [pair.files for pair in by_list]
 
 
+def test_a_limit_holds_for_both_sets(edge_list, capsys):
+    """An epoch is as long as the longer one."""
+    config = run_config(edge_list.parent, edge_train=[edge_list.name], limit=2)
+    assert [pair.image.stem for pair in find_edge_pairs(config)] == ["0", "2"]
+    assert "edges: 2 pairs of their own to learn from (data.limit=2 of 4)" in \
+        capsys.readouterr().out
+
+
 def test_sets_that_cannot_be_used_are_named(made_sets, edge_list):
     root = edge_list.parent
     missing = find_edge_pairs, run_config(root, edge_train=["HED/pairs.lst"])

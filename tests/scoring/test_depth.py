@@ -114,6 +114,16 @@ def test_what_is_wrong_is_listed_and_nothing_is_written(folders, tmp_path, capsy
     assert not printed.out and not (tmp_path / "depth.csv").exists()
 
 
+def test_the_table_takes_no_pictures_place_and_is_not_all_there_is(folders, tmp_path, capsys):
+    before = (folders[1] / "1.png").read_bytes()
+    assert run(folders, "--csv", str(folders[1] / "1.png")) == 2
+    assert "a picture lies there" in capsys.readouterr().err
+    assert (folders[1] / "1.png").read_bytes() == before
+    assert run(folders, "--csv", str(tmp_path)) == 2
+    printed = capsys.readouterr()
+    assert "mean of 3" in printed.out and "cannot write" in printed.err
+
+
 def test_folders_that_are_missing_or_empty(folders, tmp_path, capsys):
     (tmp_path / "none").mkdir()
     for pair, message in (((folders[0], tmp_path / "nowhere"), "folder not found"),

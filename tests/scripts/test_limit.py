@@ -61,11 +61,19 @@ def test_scores_of_all_images_stay_and_the_first_ones_are_shown(sets, scored, re
     assert [(row["images"], "limit" in row) for row in kept(results)] == [(4, False), (4, False)]
 
 
-def test_a_page_and_curves_are_of_the_first_images(sets, scored, tmp_path):
+def test_a_page_curves_and_attributes_are_of_the_first_images(sets, scored, tmp_path, capsys):
     words = ["--pred", str(scored.parents[1]), "--root", str(sets), "--limit", "2"]
     assert report(["page", *words, "--size", "32", "--out", str(tmp_path / "a.html")]) == 0
     page = (tmp_path / "a.html").read_text()
     assert "2/4" in page and '"names": ["00", "01"]' in page
+    assert report(["curves", *words, "--out", str(tmp_path), "--formats", "svg"]) == 0
+    figures = [path.read_text() for path in tmp_path.glob("TINY-TE_*.svg")]
+    assert figures and all("TINY-TE, 2 of 4 images" in text for text in figures)
+    capsys.readouterr()
+    assert report(["attributes", *words, "--out", str(tmp_path), "--formats"]) == 0
+    out = capsys.readouterr().out
+    assert "TINY-TE, 2 of 4 images: attributes of 2 images" in out
+    assert "TINY-TE, 2 of 4 images: the attributes that scores hang on most" in out
 
 
 @pytest.mark.parametrize("number", ["0", "x"])
@@ -94,6 +102,8 @@ def test_a_later_call_predicts_the_other_images(trained, made_sets, tmp_path, ca
     assert "limit" not in origin_of(folder)
     assert "1 maps are there, 0 to do" in again("--limit", "1", "--skip-existing")
     assert "limit" not in origin_of(folder)  # of the same weights, and all there
+    again("--limit", "4", "data.size=64")
+    assert "limit" not in origin_of(folder)  # as many as there are
     again("--limit", "1", "test.minmax=false")
     assert (origin_of(folder)["limit"], origin_of(folder)["kept"]) == (1, 3)
     assert "0 maps are there, 4 to do" in again("--skip-existing", "test.minmax=false")

@@ -90,6 +90,21 @@ def test_the_log_changes_no_weights_and_a_new_run_begins_a_new_one(made_sets, tr
     assert equal(weights(trained), weights(runs / "other/last.pt"))
 
 
+def test_a_run_without_streams_keeps_its_lines(made_sets, runs, monkeypatch):
+    """As after ``>&- 2>&-``, which leaves None in their place."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        patch.setattr(sys, "stderr", None)
+        assert train(made_sets, "train.steps=1") == 0
+    assert lines(runs / "trial")[-1] == f"done: 1 steps; weights in {runs / 'trial'}"
+
+
+def test_a_name_that_is_not_utf_8_is_an_error_before_the_folder_is_there(made_sets, runs, capsys):
+    assert train(made_sets, "data.train=[caf\udce9]") == 2
+    assert "data.train = ['caf\\udce9']: this name is not UTF-8" in capsys.readouterr().err
+    assert not (runs / "trial").exists()
+
+
 def test_a_log_that_cannot_be_written_stops_no_run(made_sets, runs, monkeypatch, capsys):
     class Full:
         def write(self, text):

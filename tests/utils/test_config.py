@@ -97,6 +97,9 @@ def test_a_recipe_is_named_by_its_name_in_configs_too(tmp_path, monkeypatch):
     ("loss.options=[1]", "loss.options = [1]: must be a mapping"),
     ("OPTIM.LR=1", "did you mean 'optim.lr'"),
     ("train.batch=1.5", "train.batch = 1.5: must be a whole number"),
+    ("data.limit=abc", "data.limit = 'abc': must be a whole number, or null"),
+    ("data.limit=1.5", "data.limit = 1.5: must be a whole number, or null"),
+    ("optim.clip_norm=[1]", "optim.clip_norm = [1]: must be a number, or null"),
     ("optim.betas=[x,1]", "must be a list, of which each item is a number"),
     ("data.recursive=maybe", "data.recursive = 'maybe': must be true or false")])
 def test_wrong_keys_and_values_are_named(override, message):

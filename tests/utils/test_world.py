@@ -113,6 +113,11 @@ def test_one_process_speaks_and_writes_for_all(trained):
     assert output.count("device: cpu") == output.count("done: 6 steps") == 1
     assert "processes: 2" in output
     assert len(weights(trained, 2, "random")) == 2
+    command, *kept = (trained / "runs2/trial/train.log").read_text().splitlines()
+    assert "command: " in command
+    printed = [line.rstrip() for line in output.splitlines()]
+    # Beside these it has what stderr had, such as a warning of torch.
+    assert [line[26:] for line in kept if line[26:] in printed] == printed
 
 
 def test_maps_of_two_processes_are_those_of_one(trained, made_sets, tmp_path):
@@ -143,6 +148,8 @@ def test_a_run_survives_the_loss_of_a_process(trained, made_sets, tmp_path):
     printed = process.stdout.read()
     assert process.wait() == 0, printed
     assert printed.count("device: cpu") == 2  # started anew
+    kept = (tmp_path / "runs2/trial/train.log").read_text()
+    assert kept.count("command: ") == 2 and kept.count("step 6/6") == 1
     before = weights(trained, 2)
     assert all(torch.equal(before[name], value) for name, value in weights(tmp_path, 2).items())
 
