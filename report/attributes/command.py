@@ -123,7 +123,8 @@ def _tell(args: argparse.Namespace, scores: SetScores, folder: Path,
     given = {method.name: method for method in scores.given}
     pair = args.compare or (list(given) if len(given) == 2 else [])
     if lacking := [method for method in pair if method not in given]:
-        print(f"{scores.name}: nothing is compared, as no scores of {' and '.join(lacking)} are given")
+        print(f"{scores.name}: nothing is compared, as no scores of {' and '.join(lacking)} are "
+              "given")
     elif pair:
         yield from _compare(args, scores, attributes, [given[method] for method in pair], folder,
                             report)
