@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.distributed
 from torch import Tensor, nn
-from torch.distributed.nn import functional as collective
 
 from model.norm import BatchNorm
 from utils.errors import UserError, nearest
+
+
+class _SumOfAll(torch.autograd.Function):
+    """The sum of a tensor over all processes. What a process gives counts in the loss of each, so
+    that gradients are summed as well."""
+
+    @staticmethod
+    def forward(_context, values: Tensor) -> Tensor:
+        total = values.clone(memory_format=torch.contiguous_format)
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_context, gradient: Tensor) -> Tensor:
+        return _SumOfAll.forward(_context, gradient)
 
 
 class SyncedBatchNorm2d(nn.BatchNorm2d):
@@ -25,11 +40,11 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         values = x.float()
         count = x.new_full((1,), x.numel() // x.shape[1], dtype=torch.float32)
-        total = collective.all_reduce(torch.cat([values.sum((0, 2, 3)), count]))
+        total = _SumOfAll.apply(torch.cat([values.sum((0, 2, 3)), count]))
         count = total[-1].detach()
         mean = total[:-1] / count
         centred = values - mean[:, None, None]
-        variance = collective.all_reduce(centred.square().sum((0, 2, 3))) / count
+        variance = _SumOfAll.apply(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             for running, now in ((self.running_mean, mean),
