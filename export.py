@@ -66,7 +66,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="the file takes uint8 RGB (N, H, W, 3), not normalised images")
     parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32",
                         help="of the weights and of what is computed (default: fp32)")
-    parser.add_argument("--check", nargs="+", metavar="PATH",
+    parser.add_argument("--check", nargs="+", action="extend", metavar="PATH",
                         help="images, folders or patterns that the file is run on as well")
     return parse_with_overrides(parser, argv, lists=("check",))
 

@@ -128,7 +128,6 @@ class Reproduction:
                             if line["images"] is not None],
             "times": self.times}
 
-
     def trained_origin(self, weights: Path) -> tuple[DictConfig, dict]:
         """The configuration of a run, and how its weights were made."""
         content, _, latest = load_latest(weights.parent)
@@ -154,7 +153,8 @@ def write_record(path: Path, record: dict) -> None:
 @reports_errors
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", nargs="+", metavar="SET", help="instead of its test.data")
+    parser.add_argument("--data", nargs="+", action="extend", metavar="SET",
+                        help="instead of its test.data")
     parser.add_argument("--official", action="store_true",
                         help="test the weights that the recipe's official lists, from "
                              "checkpoints/, instead of training")

@@ -69,9 +69,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="the weights that the recipe's official lists, from checkpoints/ or "
                              "from the folder that --checkpoint names; where they are missing, the "
                              "message tells who publishes them")
-    parser.add_argument("--data", nargs="+", metavar="SET",
+    parser.add_argument("--data", nargs="+", action="extend", metavar="SET",
                         help="catalog names, folders, or IMAGES:MASKS (default: the recipe's)")
-    parser.add_argument("--input", nargs="+", metavar="PATH",
+    parser.add_argument("--input", nargs="+", action="extend", metavar="PATH",
                         help="images, folders of images, glob patterns, films, or 0 for a camera")
     add_limit(parser, "images of each set, or of --input")
     parser.add_argument("--recursive", action="store_true",
@@ -82,7 +82,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="where the maps go (default: results/)")
     parser.add_argument("--gpu", default="auto", help="index, auto or cpu (default: auto); with "
                         "torchrun auto or several, such as 0,1")
-    parser.add_argument("--save", nargs="+", default=["map"], metavar="KIND",
+    parser.add_argument("--save", nargs="+", action="extend", default=["map"], metavar="KIND",
                         help="pictures beside the maps, in <out>/<name>/_<kind>/<set>/: cutout "
                         "(the object, transparent around it), overlay (the map in red), white or "
                         "blur (the object before that background)")

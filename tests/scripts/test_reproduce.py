@@ -269,7 +269,8 @@ def test_a_run_of_train_py_is_taken_as_it_is(place, reproduce, made_sets):
 
 
 @pytest.mark.parametrize("words, message", [
-    (["--data", "TINY-TE", "ECSSD"], "ECSSD not found under"), (["test.data=[]"], "no data sets"),
+    (["--data", "ECSSD", "--data", "TINY-TE"], "ECSSD not found under"),
+    (["test.data=[]"], "no data sets"),
     (["--data", "TINY-TE", "TINY-TE"], "two of one name"),
     (["tran.epochs=3"], "unknown configuration key 'tran.epochs'"), (["none.yaml"], "none.yaml")])
 def test_what_cannot_run_is_an_error_before_training(place, reproduce, capsys, words, message):

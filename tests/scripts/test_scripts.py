@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 import eval as eval_script
+import export as export_script
 import losses
 import test as test_script
 import train as train_script
@@ -112,6 +113,14 @@ def test_the_average_is_what_is_tested(made_sets, runs, tmp_path, capsys):
         for folder in ("b", "c"):
             assert path.read_bytes() == \
                 (tmp_path / folder / "trial/TINY-TE" / path.name).read_bytes(), folder
+
+
+def test_a_list_that_is_given_in_parts_is_one():
+    args = test_script.parse(["--data", "A", "test.batch=1", "--data", "B", "--save", "blur",
+                              "--save", "white"])
+    assert (args.data, args.overrides) == (["A", "B"], ["test.batch=1"])
+    assert {"blur", "white"} <= set(args.save)
+    assert export_script.parse(["--check", "a", "--check", "b"]).check == ["a", "b"]
 
 
 @pytest.mark.parametrize("arguments, message", [
