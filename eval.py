@@ -26,7 +26,7 @@ from pathlib import Path
 
 from metrics import CORE, MEASURES, PROFILES
 from metrics.compare import compare, linear_columns
-from report.recipes import Recipes
+from report.recipes import Recipes, add_reported
 from report.table import print_report, require_format
 from report.tables import (
     csv_text,
@@ -39,12 +39,12 @@ from report.tables import (
 )
 from scoring import ScoringOptions
 from scoring.arguments import add_choice, add_maps, add_names, settle
-from scoring.jobs import Cell, Job, JobScores, find_jobs, score_jobs
+from scoring.jobs import WHY_REFUSED, Cell, Job, JobScores, find_jobs, score_jobs
 from scoring.scores import Row, forget, keep_scores, kept_rows, read_scores, row_cell
 from utils.cli import parse_with_overrides
-from utils.errors import UserError, nearest, reports_errors
+from utils.errors import UserError, nearest, number_of, reports_errors
 from utils.origin import origin_of
-from utils.paths import RESULTS, absolute_spec
+from utils.paths import RESULTS
 
 SCORES = "scores.json"
 
@@ -56,7 +56,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add_what_to_write(parser)
     args = parse_with_overrides(parser, argv, lists=("data", "measures", "save"))
     settle(args, args.overrides)
-    args.data = [absolute_spec(spec) for spec in args.data or []]
     args.measures = args.measures or ["core"]
     args.save = [Path(name) for name in args.save or []]
     for path in args.save:
@@ -68,7 +67,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args.reports = bool(args.table or args.closest or args.save or args.reported)
     if args.gt and not (args.pred or args.compare):
         raise UserError("--gt names the masks; name the folder of maps with --pred")
-    if args.forget and (args.named or args.reports or args.data):
+    writes = args.json or args.csv or args.per_image
+    if args.forget and (args.named or args.reports or args.data or writes):
         raise UserError("--forget only removes scores that are kept; score in another command")
     return args
 
@@ -95,9 +95,7 @@ def add_what_to_write(parser: argparse.ArgumentParser) -> None:
              "what was scored; of the methods of --pred, without it of all in results/scores.json")
     add("--save", nargs="+", action="extend", metavar="FILE",
         help="write that table: .md, .tex (booktabs), .csv or .json")
-    add("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
-        help="the recipe, a name in configs/ or a YAML file, whose reported numbers a method is "
-             "compared with (default: the one of the method's name, else the one that test.py ran)")
+    add_reported(parser)
     add("--closest", action="store_true",
         help="which profile and measure the reported numbers agree with best")
     add("--json", type=Path, metavar="FILE", help="write the rows, not rounded")
@@ -157,9 +155,8 @@ def run(argv: list[str] | None = None) -> list[Row]:
         if args.reports and (given or not without):
             show_report(args, recipes, kept, [scores.job.cell for scores in given], without)
     if refused:
-        failures.append(f"{refused} of {refused + len(rows)} scores are not given, because the "
-                        "maps or masks above are missing, too many or unusable; mend them, or "
-                        "score the others with --allow-missing")
+        failures.append(f"not given: {refused} of {number_of(refused + len(rows), 'score')}, "
+                        f"{WHY_REFUSED}")
     if failures:
         raise UserError("\n".join(failures))
     return new
@@ -255,7 +252,8 @@ def show_differences(given: Sequence[JobScores]) -> None:
             raise UserError(f"none of the measures can be compared image by image: those are "
                             f"{', '.join(linear_columns())}")
         print_table(differences_table(*names, dataset, differences))
-        print_table(most_table(*names, differences[0]))
+        if differences[0].most:
+            print_table(most_table(*names, differences[0]))
 
 
 def write_files(args: argparse.Namespace, rows: Sequence[Row],

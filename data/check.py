@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from utils.errors import UserError, list_problems, note_once
+from utils.errors import UserError, list_problems, note_once, printable
 from utils.images import stored_shape
 from utils.machine import cores
 from utils.paths import absolute_spec, home_expanded
@@ -30,7 +30,7 @@ from .catalog import (
     lookup,
 )
 from .coding import with_coding
-from .listing import is_hidden, printable
+from .listing import is_hidden
 from .map_sizes import differing
 from .masks import mask_of
 from .pairing import Names, Pair

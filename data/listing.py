@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils import heic
+from utils.errors import number_of, printable
 from utils.images import SUFFIXES
 
 from .affixes import NONE, Affix, key_of
@@ -69,9 +70,9 @@ def note_on(where: object, left_out: Sequence[str], subfolders: Sequence[str] = 
     there are none of either."""
     parts = []
     if left_out:
-        parts.append(f"{_count(len(left_out), 'file')} left out: {shown(left_out)}")
+        parts.append(f"{number_of(len(left_out), 'file')} left out: {shown(left_out)}")
     if subfolders:
-        parts.append(f"{_count(len(subfolders), 'subfolder')} ({shown(subfolders)}), see "
+        parts.append(f"{number_of(len(subfolders), 'subfolder')} ({shown(subfolders)}), see "
                      "--recursive (data.recursive=true)")
     if any(name.lower().endswith(heic.SUFFIXES) for name in left_out) and not heic.is_installed():
         parts.append(f"photos in HEIC are read after {heic.INSTALL}")
@@ -118,15 +119,6 @@ def shown(names: Sequence[str]) -> str:
     """The first names of many, as they can be printed on any terminal."""
     more = f", … and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(printable(name) for name in names[:SHOWN]) + more
-
-
-def printable(name: str) -> str:
-    """A file's name with its undecodable bytes escaped."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def is_hidden(name: str) -> bool:

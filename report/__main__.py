@@ -28,22 +28,22 @@ scored.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
 from metrics import PROFILES
 from scoring.arguments import SCORING_KEYS, add_choice, add_maps, add_names, settle
+from scoring.jobs import WHY_REFUSED
 from scoring.scores import read_scores
 from utils.cli import split_overrides
-from utils.errors import UserError, nearest, reports_errors
-from utils.paths import DOCS, RESULTS, absolute_spec
+from utils.errors import UserError, nearest, number_of, reports_errors
+from utils.paths import DOCS, RESULTS
 from utils.stop import terminable
 
 from . import figure, paper, paper_formats
 from .attributes import command as attributes_command
-from .methods import SetScores, score_sets
-from .recipes import Recipes
+from .methods import scored_as_asked
+from .recipes import Recipes, add_reported
 from .records import document, read_records
 from .table import print_report, require_format
 from .tables import require_own_files, write
@@ -68,13 +68,12 @@ def main(argv: list[str] | None = None) -> int:
     elif keys:
         raise UserError(f"{keys[0]}: {args.command} reads no masks; {', '.join(SCORING)} do")
     commands = {"table": _table, "page": _page, "curves": _curves,
-                "attributes": lambda args: attributes_command.run(args, lambda: _score(args, None)),
+                "attributes": lambda args: attributes_command.run(
+                    args, lambda: scored_as_asked(args, args.methods)),
                 "run": _run, "figure": figure.write_figure, "records": _records, "zoo": _zoo,
                 "explain": _explain}
     if refused := commands[args.command](args):
-        raise UserError(f"{refused} scores are not given, because the maps or masks above are "
-                        "missing, too many or unusable; mend them, or score the others with "
-                        "--allow-missing")
+        raise UserError(f"not given: {number_of(refused, 'score')}, {WHY_REFUSED}")
     return 0
 
 
@@ -94,7 +93,7 @@ def _table(args: argparse.Namespace) -> None:
     for name in args.methods or ():
         if name not in methods:
             raise UserError(f"--methods {name}: no scores of it are kept; {nearest(name, methods)}")
-    shown = args.methods or methods
+    shown = dict.fromkeys(args.methods or methods)
     recipes.require(shown)
     print_report([row for name in shown for row in rows if row["method"] == name], recipes,
                  sets=[Path(spec).name for spec in args.data or ()], profile=args.profile,
@@ -113,7 +112,7 @@ def _page(args: argparse.Namespace) -> int:
         raise UserError(f"--out {args.out} is a folder; name the page's file, for example "
                         f"{args.out / 'report.html'}")
     sheets = Sheets(args.explain)
-    sets, refused = _score(args, Recipes(args.reported))
+    sets, refused = scored_as_asked(args, args.methods, Recipes(args.reported))
     shown = sheets.shown(sets)
     attributes = {scores.name: kept_attributes(scores.name, scores.pairs, PROFILES[args.profile])
                   for scores in sets}
@@ -128,14 +127,14 @@ def _page(args: argparse.Namespace) -> int:
 
 
 def _curves(args: argparse.Namespace) -> int:
+    from .attributes.kept import file_stem
     from .curves import draw_set, to_bytes
 
-    sets, refused = _score(args, None)
+    sets, refused = scored_as_asked(args, args.methods)
     for scores in sets:
         for drawn in draw_set(scores, scores.object_sizes(PROFILES[args.profile])):
-            for kind in args.formats:
-                stem = re.sub(r"[^\w.+-]", "_", f"{scores.name}_{drawn.key}")
-                path = args.out / f"{stem}.{kind}"
+            for kind in args.formats or ("pdf", "png"):
+                path = args.out / f"{file_stem(f'{scores.name}_{drawn.key}')}.{kind}"
                 write(path, to_bytes(drawn, kind))
                 print(path)
     return refused
@@ -152,16 +151,10 @@ def _run(args: argparse.Namespace) -> None:
     print(path)
 
 
-def _score(args: argparse.Namespace, recipes: Recipes | None) -> tuple[list[SetScores], int]:
-    return score_sets(args.pred, args.root, args.gt, [absolute_spec(s) for s in args.data or ()],
-                      args.methods, args.profile, args.resize, args.allow_missing, recipes,
-                      args.affix, args.limit, names=args.name, dataset=args.set, words=args.words)
-
-
 def _records(args: argparse.Namespace) -> None:
     records = read_records(args.records)
     write(args.out, document(records))
-    print(f"{args.out}: {len(records)} record(s)")
+    print(f"{args.out}: {number_of(len(records), 'record')}")
 
 
 def _zoo(args: argparse.Namespace) -> None:
@@ -197,7 +190,8 @@ def _parser() -> argparse.ArgumentParser:
                                           "rate, validation")
     records = commands.add_parser("records", help="docs/reproduction.md, made of all records")
     commands.add_parser("zoo", help="docs/zoo.md, what each network is, costs and is shown to do, "
-                                    "and the tables of README.md and docs/performance.md")
+                                    "and the tables of README.md, docs/performance.md and "
+                                    "docs/export.md")
     _add_explain(commands.add_parser("explain", help="a sheet of each image: its map, the side "
                                      "outputs, the trunk's stages, and what decided"))
     paper.add_arguments(table)
@@ -208,10 +202,7 @@ def _parser() -> argparse.ArgumentParser:
                                   "NAME=LABEL says in LaTeX what it is called" if command is table
                              else "only these methods, in this order")
     for command in (table, page):
-        command.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
-                             help="whose reported numbers a method is held against, a name in "
-                                  "configs/ or a YAML file (default: the recipe that is called "
-                                  "like the method, else the one that test.py ran)")
+        add_reported(command)
     for command in (page, curves, attributes):
         add_maps(command)
         add_names(command)
@@ -228,7 +219,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_page(page)
     curves.add_argument("--out", type=Path, default=RESULTS / "_curves", metavar="DIR",
                         help="folder for the figures (default: results/_curves)")
-    curves.add_argument("--formats", nargs="+", choices=figure.FORMATS, default=["pdf", "png"])
+    curves.add_argument("--formats", nargs="+", action="extend", choices=figure.FORMATS,
+                        help="(default: pdf png)")
     run.add_argument("folder", type=Path, metavar="RUN", help="its folder in checkpoints/")
     run.add_argument("--out", type=Path, metavar="FILE",
                      help=f"the figure, .{', .'.join(figure.FORMATS)} (default: RUN/run.png)")
@@ -252,7 +244,7 @@ def _add_page(page: argparse.ArgumentParser) -> None:
 
 def _add_explain(explain: argparse.ArgumentParser) -> None:
     explain.epilog = "key=value words change the configuration, as for test.py."
-    explain.add_argument("--input", nargs="+", required=True, metavar="PATH",
+    explain.add_argument("--input", nargs="+", action="extend", required=True, metavar="PATH",
                          help="images, folders of images, or glob patterns")
     explain.add_argument("--recursive", action="store_true", help="read subfolders too")
     explain.add_argument("--config", metavar="RECIPE", help="as for test.py, with --checkpoint, "

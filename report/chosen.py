@@ -128,8 +128,8 @@ class ByAttribute:
                   for dataset, name in images}
         known = {image: value for image, value in values.items() if not math.isnan(value)}
         if not known:
-            raise UserError(f"--by {self.name}: none of the {len(images)} images has this "
-                            "attribute; docs/attributes.md says what each is computed from")
+            raise UserError(f"--by {self.name}: no image of {len(images)} has this attribute; "
+                            "docs/attributes.md says what each is computed from")
         sign = 1 if self.least else -1
         return dict(sorted(known.items(), key=lambda item: (sign * item[1], item[0]))[:count])
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from data.catalog import lookup, same_set
 from scoring.scores import Row
+from utils.errors import number_of
 from utils.schema import ReportedNumber
 
 from .protocols import PROTOCOLS
@@ -102,8 +103,8 @@ def _summary(comparisons: Sequence[dict]) -> str:
     text = (f"{sum(counting)} of {len(counting)} verified numbers are within the third digit "
             "(✓: as printed less than .0005 apart)")
     if unverified := sum(not c["verified"] for c in comparisons):
-        text += (f"; {unverified} reported numbers are not verified (?, grey) and never count as "
-                 "a match")
+        text += ("; not verified, and so never a match (?, grey): "
+                 f"{number_of(unverified, 'reported number')}")
     if partial := dict.fromkeys(c["dataset"] for c in comparisons
                                 if c["images"] is not None and is_partial(c)):
         text += ("; scores of other than all images of the published set do not count either "

@@ -17,17 +17,18 @@ from metrics import PROFILES
 from metrics.profiles import Profile
 from scoring import ScoringOptions, read_truth
 from scoring.arguments import add_choice, add_maps, add_names
+from scoring.folders import require_fitting
 from scoring.jobs import decide_codings, find_jobs
 from utils.errors import UserError, list_problems, note_once
 from utils.images import UnreadableError
 from utils.maps import read_map, to_bytes
-from utils.paths import RESULTS, absolute_spec
+from utils.paths import RESULTS
 
-from .attributes.kept import kept_attributes
+from .attributes.kept import file_stem, kept_attributes
 from .attributes.table import ATTRIBUTES
 from .chosen import ENDS, ORDERS, ByAttribute, Image, attribute_order, by_name, by_order
 from .labels import Label, read_labels
-from .methods import SetScores, score_sets
+from .methods import SetScores, scored_as_asked
 from .paper_rows import printed
 from .tables import require_own_files, write
 
@@ -211,10 +212,7 @@ def _require_all(args: argparse.Namespace, lacking: Sequence[str]) -> None:
 
 def _scored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
     """Maps and their scores, as ``page`` and ``curves`` have them."""
-    sets, refused = score_sets(
-        args.pred, args.root, args.gt, [absolute_spec(spec) for spec in args.data or ()],
-        [label.name for label in labels] or None, args.profile, args.resize, args.allow_missing,
-        None, args.affix, args.limit, names=args.name, dataset=args.set, words=args.words)
+    sets, refused = scored_as_asked(args, [label.name for label in labels] or None)
     if refused:
         raise UserError("--by chooses among the images that all methods have: mend the maps or "
                         "masks above, or choose among the others with --allow-missing")
@@ -230,9 +228,8 @@ def _scored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
 
 def _unscored(args: argparse.Namespace, labels: Sequence[Label]) -> Material:
     """The same maps, found but not scored."""
-    jobs, _ = find_jobs(args.pred, args.gt, [absolute_spec(spec) for spec in args.data or ()],
-                        args.root, [label.name for label in labels] or None, names=args.name,
-                        dataset=args.set, words=args.words)
+    jobs, _ = find_jobs(args.pred, args.gt, args.data, args.root,
+                        [label.name for label in labels] or None, args.name, args.set, args.words)
     if not jobs:
         raise UserError(f"no maps in {args.pred} that could be shown, see above")
     decide_codings(jobs, ScoringOptions(measures=("MAE",)).under(args.profile))
@@ -286,12 +283,10 @@ def _samples(images: Sequence[Image], material: Material, profile: Profile | Non
                 continue
             try:
                 values = read_map(path)
+                require_fitting(path, values.shape[::-1], truth.shape[::-1], resize)
             except UnreadableError as error:
                 problems.append(str(error))
                 continue
-            if values.shape != truth.shape and not resize:
-                problems.append(f"{path} is {values.shape[1]}×{values.shape[0]}, its mask "
-                                f"{truth.shape[1]}×{truth.shape[0]}: --resize brings it to that")
             if profile is not None:
                 values = to_bytes(values / 255, minmax=profile.stretch)
             pictures.append(Picture.fromarray(values))
@@ -307,7 +302,7 @@ def _write(args: argparse.Namespace, names: Sequence[str], samples: Sequence,
     from .curves import to_bytes as figure_bytes
     from .mosaic import draw_mosaic
 
-    sets = "_".join(dict.fromkeys(re.sub(r"[^\w.+-]", "_", dataset) for dataset, _ in images))
+    sets = "_".join(dict.fromkeys(file_stem(dataset) for dataset, _ in images))
     paths = args.out or [RESULTS / "_figure" / f"{sets}.{kind}" for kind in ("pdf", "png")]
     figure = draw_mosaic(names, samples, args.width, args.dpi, args.transpose)
     for path in paths:

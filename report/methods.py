@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -166,6 +167,14 @@ def score_sets(pred: Path, root: Path | None, gt: Path | None = None, data: Sequ
                                 for name in recipes.profiles(job.method, job.dataset, origin)
                                 if name != profile]
     return list(sets.values()), refused
+
+
+def scored_as_asked(args: argparse.Namespace, methods: Sequence[str] | None,
+                    recipes: Recipes | None = None) -> tuple[list[SetScores], int]:
+    """``score_sets`` of what a command line says by the options of ``scoring.arguments``."""
+    return score_sets(args.pred, args.root, args.gt, args.data, methods, args.profile, args.resize,
+                      args.allow_missing, recipes, args.affix, args.limit, names=args.name,
+                      dataset=args.set, words=args.words)
 
 
 def _without_folders(problems: Sequence[str], job: Job) -> list[str]:

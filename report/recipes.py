@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,14 @@ from utils.recipes import recipe_path
 from utils.schema import ReportedNumber
 
 from .protocols import PROTOCOLS, problems_of
+
+
+def add_reported(parser: argparse.ArgumentParser) -> None:
+    """The option that chooses recipes, see ``Recipes``."""
+    parser.add_argument("--reported", action="append", metavar="[METHOD=]RECIPE", default=[],
+                        help="the recipe, a name in configs/ or a YAML file, whose reported "
+                             "numbers a method is held against (default: the one that is called "
+                             "like the method, else the one that test.py ran)")
 
 
 class Recipe:

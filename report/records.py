@@ -17,6 +17,7 @@ from utils.paths import ROOT
 from utils.values import read_json
 
 from .comparison import comparison_line
+from .kept import lacking
 from .tables import Cell, Table, cells, images_text, markdown
 
 #: Key of a record → its type.
@@ -47,8 +48,7 @@ def read_records(folder: Path) -> dict[str, dict]:
             record = read_json(path)
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read as a record: {error}") from None
-        wrong = [key for key, kind in KEYS.items()
-                 if not isinstance(record, dict) or not isinstance(record.get(key), kind)]
+        wrong = lacking(record, KEYS)
         if not wrong:
             try:
                 document({path.stem: record})

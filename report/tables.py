@@ -18,7 +18,7 @@ from rich.text import Text
 
 from metrics.compare import Difference
 from scoring.scores import measures_of
-from utils.errors import UserError
+from utils.errors import UserError, number_of, printable
 from utils.files import write_text, written_whole
 from utils.images import SUFFIXES
 
@@ -210,13 +210,7 @@ def latex_document(text: str, comments: Iterable[str] = ()) -> str:
 
 def one_line(text: str) -> str:
     """Text without line breaks and control characters, which file names may have."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", encodable(text))
-
-
-def encodable(text: str) -> str:
-    """Text that has a form in UTF-8: the bytes of file names that are not UTF-8 become ``\\udc…``,
-    as in JSON."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", printable(text))
 
 
 def escape_latex(text: str) -> str:
@@ -261,7 +255,7 @@ def write(path: Path, content: str | bytes) -> None:
             with written_whole(path, "wb") as file:
                 file.write(content)
         else:
-            write_text(path, encodable(content))
+            write_text(path, printable(content))
     except OSError as error:
         parents = map(str, path.absolute().parents)
         where = f"{error.filename}: " if error.filename in parents else ""
@@ -361,7 +355,7 @@ def differences_table(a: str, b: str, dataset: str, differences: Sequence[Differ
                    f"{d.a - d.b:+.5f}{' *' if d.low > 0 or d.high < 0 else ''}",
                    "–" if math.isnan(d.low) else f"{d.low:+.5f} … {d.high:+.5f}", str(d.wins),
                    str(d.losses), str(d.images - d.wins - d.losses)) for d in differences]
-    return Table(f"{a} against {b} on {dataset}, {differences[0].images} images",
+    return Table(f"{a} against {b} on {dataset}, {number_of(differences[0].images, 'image')}",
                  ["measure", a, b, "difference", "interval", f"{a} better", f"{b} better", "equal"],
                  [lines], notes=["95 % bootstrap interval of the difference; * where it is without "
                                  "0, so that the difference is more than chance"])

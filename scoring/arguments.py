@@ -11,7 +11,7 @@ from metrics import PROFILES
 from utils.cli import add_limit
 from utils.errors import UserError
 from utils.mask_keys import MASK_KEYS, read_words
-from utils.paths import absolute
+from utils.paths import absolute, absolute_spec
 
 SCORING_KEYS = ("data.root", *MASK_KEYS)
 
@@ -53,7 +53,8 @@ def add_names(parser: argparse.ArgumentParser) -> None:
 
 def settle(args: argparse.Namespace, overrides: Sequence[str]) -> None:
     """Make of ``key=value`` words and of ``add_names``'s options ``args.words``, what is decided on
-    masks, and ``args.affix``, that of the maps. ``data.root`` is ``--root``.
+    masks, and ``args.affix``, that of the maps. ``data.root`` is ``--root``. Paths in ``args.data``
+    become absolute.
 
     Raises:
         UserError: a key that scoring does not take, or a value that the key does not.
@@ -69,6 +70,7 @@ def settle(args: argparse.Namespace, overrides: Sequence[str]) -> None:
     args.words += ["data.recursive=true"] * args.recursive
     read_words(args.words)
     args.affix = Affix(args.prefix, args.suffix)
+    args.data = [absolute_spec(spec) for spec in args.data or ()]
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:

@@ -236,12 +236,12 @@ def load_pair(path: Path, pair: Pair, resize: bool) -> LoadedPair:
     lies on its side."""
     try:
         if is_large(path, pair):  # before gigabytes are decoded
-            _require_fitting(path, upright_size(path), upright_size(pair.mask, pair.image), resize)
+            require_fitting(path, upright_size(path), upright_size(pair.mask, pair.image), resize)
         digest = _digest(path, pair)
         prediction, mask = read_map(path), mask_of(pair)
         truth = mask.values
         resized = prediction.shape != truth.shape
-        _require_fitting(path, prediction.shape[::-1], truth.shape[::-1], resize)
+        require_fitting(path, prediction.shape[::-1], truth.shape[::-1], resize)
         if resized:
             prediction = cv2.resize(prediction, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
         prediction, truth = mask.known(prediction)
@@ -263,7 +263,7 @@ def is_large(path: Path, pair: Pair) -> bool:
     return max(declared_pixels(path), declared_pixels(pair.mask)) > LARGE
 
 
-def _require_fitting(path: Path, size: Size, wanted: Size, resize: bool) -> None:
+def require_fitting(path: Path, size: Size, wanted: Size, resize: bool) -> None:
     """Refuse a map whose width and height are not its mask's, the ``wanted`` ones, and that may not
     or cannot be brought to them.
 
@@ -281,10 +281,10 @@ def _require_fitting(path: Path, size: Size, wanted: Size, resize: bool) -> None
 def _digest(path: Path, pair: Pair) -> bytes:
     """Of what decides a map's scores: both files' content, and how the mask is turned and coded."""
     size, turn = stored_shape(pair.image) if pair.image else ((0, 0), 1)
-    turned = str((size, turn)) if turn != 1 else ""  # the mask follows its image
+    decided = str((size, turn)) if turn != 1 else ""  # the mask follows its image
     coding = pair.codings.get("mask")
-    turned += coding.key if coding else ""
+    decided += coding.key if coding else ""
     digest = hashlib.blake2b(digest_size=16)
-    for content in (turned.encode(), path.read_bytes(), pair.mask.read_bytes()):
+    for content in (decided.encode(), path.read_bytes(), pair.mask.read_bytes()):
         digest.update(len(content).to_bytes(8, "little") + content)
     return digest.digest()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from data.catalog import locate, lookup, same_set
-from data.pairing import list_images
+from data.listing import list_images
 from utils.errors import UserError, nearest
 from utils.origin import origin_of
 

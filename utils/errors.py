@@ -40,6 +40,17 @@ def list_problems(title: str, problems: Sequence[str], advice: str = "") -> str:
     return "\n".join(lines)
 
 
+def number_of(count: int, noun: str) -> str:
+    """``1 map``, ``2 maps``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """Text that has a form in UTF-8: the bytes of file names that are not UTF-8 become ``\\udc…``,
+    as in JSON."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def note_once(*messages: str) -> None:
     """Print notes on stderr, each once in a session, by the main process alone; empty ones are
     left out."""

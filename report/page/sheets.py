@@ -90,8 +90,8 @@ class Sheets:
             paths = {sheet.path for (_, method), images in shown.items() if method == name
                      for sheet in images.values()}
             if not paths:
-                raise UserError(f"--explain: none of the {len(sheets)} sheets of {name} is of an "
-                                "image of the page; they are recognised by the photos' contents")
+                raise UserError(f"--explain: no sheet of {name}, of {len(sheets)} in its folder, "
+                                "is of an image of the page; photos are recognised by contents")
             if len(paths) < len(sheets):
                 note_once(f"--explain: {len(paths)} of {len(sheets)} sheets of {name} are shown; "
                           "the others are of no image of the page, or of one that has another")

@@ -28,7 +28,9 @@ def test_a_difference_beyond_chance_has_an_interval_without_zero():
 def test_one_image_tells_nothing_of_chance():
     (difference,) = compare({"x": {"MAE": .1}}, {"x": {"MAE": .2}})
     assert np.isnan((difference.low, difference.high)).all() and difference.wins == 1
-    ((row,),) = differences_table("A", "B", "S", [difference]).groups
+    table = differences_table("A", "B", "S", [difference])
+    assert table.title == "A against B on S, 1 image"
+    ((row,),) = table.groups
     assert [cell.text for cell in row[3:5]] == ["-0.10000", "–"]  # without the star
 
 

@@ -320,7 +320,7 @@ def test_maps_that_are_missing_are_told_and_leave_the_status(made, tmp_path, cap
     assert report_script.main(words) == 2
     assert not (tmp_path / f"out/{SET}/groups.csv").exists()
     assert len(rows(tmp_path / f"out/{SET}/attributes.csv")) == IMAGES
-    assert "1 scores are not given" in capsys.readouterr().err
+    assert "not given: 1 score, because" in capsys.readouterr().err
     assert report_script.main([*words, "--allow-missing"]) == 0
     assert rows(tmp_path / f"out/{SET}/correlations.csv")[0]["images"] == str(IMAGES - 1)
 

@@ -239,7 +239,7 @@ def test_other_profiles(made, profile, figures):
 def test_figures_for_papers(made, tmp_path, capsys):
     assert report_script.main(["curves", "--pred", str(made / "maps"), "--root",
                                str(made / "datasets"), "--out", str(tmp_path / "out"),
-                               "--formats", "pdf", "png", "svg"]) == 0
+                               "--formats", "pdf", "png", "--formats", "svg"]) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {f"{SET}_{kind}.{suffix}" for kind in KINDS for suffix in ("pdf", "png", "svg")}
     assert len(capsys.readouterr().out.splitlines()) == 18

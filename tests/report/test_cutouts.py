@@ -146,7 +146,7 @@ def test_pictures_of_earlier_maps_are_removed_with_a_note(tmp_path, capsys):
     cutouts.drop_pictures(pairs[:1], tmp_path / "m/SET", ["blur"])
     left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png"))
     assert left == ["m/_blur/SET/a.png", "m/_blur/SET/b.png", "m/_white/SET/b.png"]
-    assert "_white/SET: 1 pictures of earlier maps are removed" in capsys.readouterr().err
+    assert "_white/SET: 1 picture of earlier maps removed" in capsys.readouterr().err
 
 
 def test_unknown_kinds_are_named():

@@ -179,13 +179,13 @@ def test_orders_by_attributes(by, names):
     chosen = attribute_order(by).first(5, attributes, images)
     assert "".join(name for _, name in chosen) == names
     assert [*attribute_order(by).first(2, attributes, images), (SET, names[2])] == list(chosen)
-    with pytest.raises(UserError, match="none of the 1 images has this attribute"):
+    with pytest.raises(UserError, match="no image of 1 has this attribute"):
         ByAttribute("size").first(1, attributes, images[:1])
 
 
 def test_images_are_chosen_by_an_attribute_without_scoring(made, figure, drawn, monkeypatch,
                                                            capsys):
-    monkeypatch.setattr("report.figure.score_sets", None)
+    monkeypatch.setattr("report.figure.scored_as_asked", None)
     path = made / f"datasets/{SET}/masks/02.png"
     before = path.read_bytes()
     try:
@@ -234,7 +234,7 @@ def test_scores_choose_among_the_sets_that_all_methods_have(made, tmp_path, caps
 
 
 def test_named_images_are_shown_without_scoring(figure, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("report.figure.score_sets", None)
+    monkeypatch.setattr("report.figure.scored_as_asked", None)
     files = [str(tmp_path / f"g.{kind}") for kind in ("pdf", "png")]
     assert figure("--images", "01", "00", "--methods", "pale", r"exact=E$^2$~\cite{e}", "--out",
                   *files) == 0
@@ -310,6 +310,16 @@ def test_missing_and_wrong_maps_are_all_named(made, figure, tmp_path, capsys):
     assert "mend the maps or masks above" in capsys.readouterr().err
     assert figure("--by", "worst", "--methods", "none", "exact") == 2
     assert f"--methods: none has no maps of {SET}" in capsys.readouterr().err
+
+
+def test_resizing_does_not_squash_a_map_that_lies_on_its_side(made, figure, tmp_path, capsys):
+    folder = made / "maps/turned" / SET
+    folder.mkdir(parents=True)
+    with Image.open(made / f"maps/exact/{SET}/00.png") as upright:
+        upright.transpose(Image.Transpose.ROTATE_90).save(folder / "00.png")
+    assert figure("--images", "00", "--methods", "turned", "--resize") == 2
+    assert "00.png is 24×32, its mask 32×24: it lies on its side" in capsys.readouterr().err
+    assert not (tmp_path / "f.png").exists()
 
 
 @pytest.mark.parametrize("words, message", [

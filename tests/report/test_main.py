@@ -54,6 +54,13 @@ def test_the_command_takes_sets_methods_and_a_profile(kept_rows, report_table, t
     assert {r["dataset"] for r in parts["comparisons"]} == {"ECSSD"}
 
 
+def test_a_method_that_is_named_twice_is_shown_once(kept_rows, report_table, tmp_path):
+    saved = tmp_path / "table.json"
+    assert report_table("--methods", "a", "--methods", "a", "--save", str(saved)) == 0
+    assert json.loads(saved.read_text())["rows"] == [row for row in kept_rows
+                                                     if row["method"] == "a"]
+
+
 def test_the_command_names_the_closest_definition_of_a_chosen_recipe(kept_rows, report_table,
                                                                      paper, capsys):
     paper.write_text(paper.read_text().replace("TINY-TE", "SOD"))

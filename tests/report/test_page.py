@@ -187,7 +187,7 @@ def test_missing_maps_are_shown_and_named_and_give_no_row(copied, tmp_path, caps
     out = tmp_path / "report.html"
     assert report(copied, "page", "--out", str(out)) == 2
     captured = capsys.readouterr()
-    assert "1 scores are not given" in captured.err
+    assert "not given: 1 score, because" in captured.err
     assert str(out) in captured.out
     text, content = out.read_text(encoding="utf-8"), blocks(out)
     entry = content["data"]["sets"][0]

@@ -128,7 +128,7 @@ def test_sheets_of_no_image_of_the_page_are_counted(sets, sheets, tmp_path, caps
     write_sheet(sheets / "deep/03.png", photo)
     Sheets([str(sheets)]).shown(sets)
     assert "2 of 3 sheets of copy are shown" in capsys.readouterr().err
-    with pytest.raises(UserError, match="none of the 1 sheets of inverse is of an image"):
+    with pytest.raises(UserError, match="no sheet of inverse, of 1 in its folder, is of an image"):
         Sheets([f"inverse={sheets / 'deep'}"]).shown(sets)
 
 

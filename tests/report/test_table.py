@@ -206,7 +206,7 @@ def test_what_could_not_be_scored_now_is_not_shown_from_before(sets, maps, capsy
     assert "missing: exact on TINY-TR, grey on TINY-TR" in captured.out  # the cells are empty
     assert not re.search(r"TINY-TR .*\d", captured.out) and "TINY-TR" in captured.err
     assert table(sets, maps / "exact", "--data", "TINY-TR") == 2
-    assert "1 of 1 scores are not given" in capsys.readouterr().err
+    assert "not given: 1 of 1 score, because" in capsys.readouterr().err
     assert table(sets, maps, "--allow-missing") == 0
     assert "9/10" in capsys.readouterr().out
 
@@ -377,5 +377,5 @@ def test_unverified_numbers_are_grey_and_marked_in_every_format(recipe):
     first, second = json.loads(as_json(report))["comparisons"]
     assert (first["within_third_digit"], second["within_third_digit"]) == (True, None)
     notes = json.loads(as_json(report))["notes"]
-    assert any(note.startswith("1 of 1 verified numbers are within") and "1 reported numbers are "
-               "not verified" in note for note in notes)
+    assert any(note.startswith("1 of 1 verified numbers are within") and "never a match (?, grey): "
+               "1 reported number" in note for note in notes)

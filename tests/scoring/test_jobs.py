@@ -116,6 +116,6 @@ def test_jpeg_maps_are_noted(sets, method, capsys):
         Image.open(path).save(method / "TINY-TE" / f"{path.stem}.jpg", quality=95)
         (method / "TINY-TE" / path.name).unlink()
     score_jobs(folder_jobs([method / "TINY-TE"], masks), ScoringOptions(), False)
-    assert "4 maps of copy on TINY-TE are JPEG" in capsys.readouterr().err
+    assert "copy on TINY-TE has 4 JPEG maps, whose values" in capsys.readouterr().err
     folder_jobs([masks], masks)
     assert f"note: {masks}: the maps are the masks themselves" in capsys.readouterr().err

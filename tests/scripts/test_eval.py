@@ -261,6 +261,9 @@ def test_two_methods_are_compared(sets, scored, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "copy against grey on TINY-TE, 4 images" in out
     assert "images that differ most in MAE" in out
+    assert evaluate(sets, scored, "--compare", "copy", str(scored.parent), "--name", "a", "b") == 0
+    out = capsys.readouterr().out
+    assert "a against b on TINY-TE" in out and "differ most" not in out  # equal maps
     assert eval_script.main(["--compare", str(scored), str(grey), "--gt",
                              str(sets / "TINY-TE/masks")]) == 0
     assert "copy against grey" in capsys.readouterr().out

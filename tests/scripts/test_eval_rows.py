@@ -71,6 +71,8 @@ def test_two_folders_are_called_as_the_user_says(sets, scored, tmp_path, capsys)
 
 def test_scores_are_forgotten(sets, scored, results, capsys):
     assert evaluate(sets, scored) == 0
+    assert eval_script.main(["--forget", "copy", "--json", str(results / "rows.json")]) == 2
+    assert "score in another command" in capsys.readouterr().err
     assert eval_script.main(["--forget", "copi"]) == 2
     assert "did you mean 'copy'?" in capsys.readouterr().err
     scored.parent.rename(scored.parents[1] / "lr=0.1")  # a method's name, no configuration key

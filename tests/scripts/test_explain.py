@@ -12,6 +12,7 @@ from engine.predictor import Predictor
 from report import __main__ as report_script
 from report.explain import command
 from report.explain.about import read_about
+from utils import errors
 from utils.files import sha256_of
 from utils.origin import MapsOrigin
 
@@ -36,6 +37,7 @@ def rows(monkeypatch) -> list:
 @pytest.fixture
 def without_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_grad_cam", None)
+    errors._print_note.cache_clear()  # another test may have had the note
 
 
 def test_a_sheet_shows_the_cam_of_the_trunks_last_stage(explain, rows, tmp_path, capsys):
