@@ -48,6 +48,7 @@ from utils.device import set_threads
 from utils.errors import UserError, reports_errors
 from utils.option import NATIVE
 from utils.schema import sides
+from utils.stop import terminable
 from utils.world import World
 
 DRAWN = 6  # images of the sample that a file is run on
@@ -88,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     network = trained.build()
     data = OmegaConf.to_object(config.data) if args.with_normalisation else None
     half = args.precision == "fp16"
-    with evaluating(network):
+    with evaluating(network), terminable():  # so that half a file does not stay behind
         reference = Deployed(copy.deepcopy(network) if half else network, data)
         size = NATIVE_SIZE if config.data.size == NATIVE else sides(config.data.size)
         pictures = [*drawn(), *(pair.image for pair in pairs)]

@@ -18,6 +18,7 @@ from engine.predictor import Predictor
 from utils.errors import UserError
 from utils.lock import locked
 from utils.origin import MapsOrigin
+from utils.stop import terminable
 from utils.world import World
 
 from .cutouts import KINDS, picture_folder
@@ -199,7 +200,8 @@ def predict_films(predictor: Predictor, films: Sequence[Path], folder: Path, kin
     """Write films of maps into the folder of --input, and those of these kinds of pictures beside.
     """
     require_new(films, folder, kinds)
-    with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."):
+    with locked(folder, world, "Wait for it or stop it, or give another --out or name=…."), \
+            terminable():  # so that half a film does not stay behind
         left = list(folder.rglob("*.png")) if origin.differs_from(folder) else []
         origin.begin(folder, len(left))
         for film in films:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -174,6 +176,13 @@ def test_a_file_that_differs_is_not_kept(trained, tmp_path, monkeypatch, capsys)
     assert export(trained, tmp_path / "net.pt", "--format", "torchscript") == 2
     error = capsys.readouterr().err
     assert "differs by 0.002 from the network's, which is more than 0.001" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stop_leaves_nothing_behind(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine.export, "runner", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit, match="143"):
+        export(trained, tmp_path / "net.pt", "--format", "torchscript")
     assert not list(tmp_path.iterdir())
 
 

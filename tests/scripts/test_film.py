@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 
+from report.cutouts import KINDS
 from report.film import Film, film_writer, is_film, predict_film
 from tests.report.test_live import Camera, Window
 from tests.small_runs import predict
@@ -113,6 +116,13 @@ def test_test_py_takes_films_beside_photos(trained, film, made_sets, tmp_path, c
     other.write_bytes(film.read_bytes())
     assert predict(trained, tmp_path / "x", "--input", str(film), str(other)) == 2
     assert "two of them share one" in capsys.readouterr().err
+
+
+def test_a_stop_leaves_no_half_of_a_film(trained, film, tmp_path, monkeypatch):
+    monkeypatch.setitem(KINDS, "white", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit, match="143"):
+        predict(trained, tmp_path / "out", "--input", str(film), "--save", "white")
+    assert not list((tmp_path / "out").rglob("*.mp4"))
 
 
 def test_test_py_shows_a_camera(trained, tmp_path, monkeypatch, capsys):
