@@ -131,10 +131,11 @@ def _curves(args: argparse.Namespace) -> int:
     from .curves import draw_set, to_bytes
 
     sets, refused = scored_as_asked(args, args.methods)
-    for scores in sets:
+    stems = attributes_command.distinct(file_stem(scores.name) for scores in sets)
+    for stem, scores in zip(stems, sets, strict=True):
         for drawn in draw_set(scores, scores.object_sizes(PROFILES[args.profile])):
             for kind in args.formats or ("pdf", "png"):
-                path = args.out / f"{file_stem(f'{scores.name}_{drawn.key}')}.{kind}"
+                path = args.out / f"{stem}_{drawn.key}.{kind}"
                 write(path, to_bytes(drawn, kind))
                 print(path)
     return refused

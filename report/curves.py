@@ -12,6 +12,7 @@ import matplotlib.figure
 import numpy as np
 
 from metrics import Evaluator
+from metrics.measures import f_of
 from scoring.scores import Row
 
 from .drawing import COLOURS, GRID, INK, add_labels, settings, short, style
@@ -91,8 +92,11 @@ def _precision_recall(dataset: str, methods: Sequence[Scored]) -> Figure:
     drawing, axes = _axes(methods, f"{dataset}: precision and recall", "recall", "precision")
     axes.set(xlim=(0, 1))
     lines = []
-    for curves in (method.evaluator.curves() for method in methods):
-        lines.append((curves["recall"], curves["precision"], int(curves["F"].argmax())))
+    for evaluator in (method.evaluator for method in methods):
+        curves = evaluator.curves()
+        of_means = evaluator.profile.max_f == "mean precision and recall"
+        f = f_of(curves["precision"], curves["recall"]) if of_means else curves["F"]
+        lines.append((curves["recall"], curves["precision"], int(f.argmax())))
     _plot(axes, methods, lines, "maxF", [best for *_, best in lines])
     return Figure("precision_recall", "Precision and recall", "Mean precision over mean recall at "
                  "all thresholds; the mark is where F is highest, the number is the table's maxF.",

@@ -15,7 +15,7 @@ from PIL import Image
 
 from metrics import PROFILES
 from report import __main__ as report_script
-from report.curves import draw_set, inline_svg, size_curve
+from report.curves import draw_curves, draw_set, inline_svg, size_curve
 from report.drawing import spread, style
 from report.methods import SetScores, score_sets
 
@@ -233,7 +233,24 @@ def test_labels_move_apart_and_stay_inside():
 @pytest.mark.parametrize("profile, figures", [("matlab", 6), ("tracer", 5)])
 def test_other_profiles(made, profile, figures):
     (scores,), _ = score_sets(made / "maps", made / "datasets", profile=profile)
-    assert len(draw_set(scores, scores.object_sizes(PROFILES[profile]))) == figures
+    drawn = draw_set(scores, scores.object_sizes(PROFILES[profile]))
+    assert len(drawn) == figures
+    for method, line in zip(scores.methods, lines_of(drawn[0].drawing.axes[0]), strict=True):
+        (r, p), (best,) = line.get_data(), line.get_markevery()
+        f = 1.3 * p * r / (.3 * p + r)
+        of_means = profile == "matlab"  # whose maxF is that of the means
+        assert (f[best] == pytest.approx(method.row["maxF"], abs=1e-12)) == of_means
+
+
+def test_sets_whose_names_give_one_file_name_have_figures_of_their_own(scored, sizes, tmp_path,
+                                                                       monkeypatch):
+    named = [replace(scored, name=name) for name in ("A B", "A_B")]
+    monkeypatch.setattr(report_script, "scored_as_asked", lambda *_: (named, 0))
+    figure = draw_curves(SET, scored.methods)[0]
+    monkeypatch.setattr("report.curves.draw_set", lambda *_: [figure])
+    assert report_script.main(["curves", "--out", str(tmp_path), "--formats", "pdf"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "A_B_2_precision_recall.pdf", "A_B_precision_recall.pdf"]
 
 
 def test_figures_for_papers(made, tmp_path, capsys):
