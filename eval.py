@@ -124,7 +124,7 @@ def run(argv: list[str] | None = None) -> list[Row]:
             arguments name is not there.
     """
     args = parse(argv)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if os.environ.get("WORLD_SIZE", "1") != "1":
         raise UserError("eval.py shares its work among the cores itself; start it without torchrun")
     if args.forget:
         forget(RESULTS / SCORES, args.forget)

@@ -162,7 +162,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--records", type=Path, default=DOCS / "records", metavar="DIR",
                         help="where the records go (default: docs/records/)")
     args = parse_with_overrides(parser, argv, lists=("data",))
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if os.environ.get("WORLD_SIZE", "1") != "1":
         raise UserError("start it without torchrun; a training of train.py under torchrun is kept")
     configs = [recipe_path(word) for word in args.overrides if "=" not in word]
     args.overrides = [word for word in args.overrides if "=" in word]

@@ -38,10 +38,10 @@ USUAL = (300, 400)
 _NUMBER = ("dataset", "paper_measure", "protocol", "source")
 _HEAD = f"""# The networks
 
-`python -m report zoo` writes this page, the table in the README and that in
-[performance.md](performance.md) from recipes, tests, [records](reproduction.md) and
-[measured speeds](benchmarks.json); edit none of them. A network is named like its recipe in
-`configs/`.
+`python -m report zoo` writes this page, the table in the README and those in
+[performance.md](performance.md) and [export.md](export.md) from recipes, tests,
+[records](reproduction.md) and [measured speeds](benchmarks.json); edit none of them. A network is
+named like its recipe in `configs/`.
 
 - *Size*: of the recipe's images, height×width. *Parameters* are all that the network has.
   *Multiply–adds*: of one image of that size, in evaluation mode, in convolutions and matrix
@@ -257,7 +257,7 @@ def table(networks: Iterable[Entry], columns: Iterable[str], root: str = "") -> 
 
 
 def documents(networks: Sequence[Entry]) -> dict[Path, str]:
-    """The pages that hold the table or the speeds → what they say now."""
+    """The pages that hold a table of networks → what they say now."""
     return {DOCS / "zoo.md": _HEAD + table(networks, COLUMNS, "../"),
             ROOT / "README.md": filled(ROOT / "README.md", "zoo", table(networks, SHORT)),
             DOCS / "export.md": filled(DOCS / "export.md", "exports",
