@@ -154,6 +154,8 @@ def _run(args: argparse.Namespace) -> None:
 
 def _records(args: argparse.Namespace) -> None:
     records = read_records(args.records)
+    if not records:
+        raise UserError(f"--records {args.records}: no records (.json) in this folder")
     write(args.out, document(records))
     print(f"{args.out}: {number_of(len(records), 'record')}")
 

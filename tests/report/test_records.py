@@ -102,6 +102,14 @@ def test_what_is_no_record_is_refused(tmp_path):
     assert set(RECORD) == set(KEYS)
 
 
+def test_a_folder_without_records_costs_no_page(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text("of other records")
+    assert main(["records", "--records", str(tmp_path), "--out", str(page)]) == 2
+    assert "no records (.json) in this folder" in capsys.readouterr().err
+    assert page.read_text() == "of other records"
+
+
 def test_reproduce_has_moved(capsys):
     assert main(["reproduce", "configs/demo.yaml", "--gpu", "0"]) == 2
     assert "python reproduce.py configs/demo.yaml --gpu 0" in capsys.readouterr().err
