@@ -127,14 +127,23 @@ class Evaluator:
 
     def _value(self, column: str, measure: str, curves: Results) -> float:
         """A column's score of all maps."""
-        maximum = self.profile.max_f
         if column == f"mean{measure}":
             return float(curves[measure].mean())
-        if column == f"max{measure}" and maximum != "per image":
-            if measure == "F" and maximum == "mean precision and recall":
-                return float(f_of(curves["precision"], curves["recall"]).max())
-            return float(curves[measure].max())
+        if column == f"max{measure}" and self.profile.max_f != "per image":
+            return float(self.curve(measure).max())
         return float(self._sums[column] / self.images)
+
+    def curve(self, measure: str) -> np.ndarray:
+        """The curve of all maps of which ``max<measure>`` is the maximum, float64 (T,), unless the
+        profile takes maxima per image: F of the mean precision and recall where the profile takes
+        maxF of these, else the mean curve.
+
+        Raises:
+            ValueError: no map was scored.
+        """
+        curves = self.curves()
+        return f_of(curves["precision"], curves["recall"]) \
+            if measure == "F" and self.profile.f_of_means else curves[measure]
 
     def curves(self) -> Results:
         """Mean curves over all maps, float64 (T,): ``F``, ``E``, ``precision``, ``recall``, ….

@@ -45,6 +45,11 @@ class Profile:
         """Names of the measures that the profile defines, in the table's order."""
         return tuple(name for name in MEASURES if self.defined is None or name in self.defined)
 
+    @property
+    def f_of_means(self) -> bool:
+        """Whether maxF is the maximum of F of the mean precision and recall."""
+        return self.max_f == "mean precision and recall"
+
     def columns(self, measure: str) -> tuple[str, ...]:
         """The columns of a measure that the profile defines."""
         return tuple(column for column in MEASURES[measure].columns

@@ -12,7 +12,6 @@ import matplotlib.figure
 import numpy as np
 
 from metrics import Evaluator
-from metrics.measures import f_of
 from scoring.scores import Row
 
 from .drawing import COLOURS, GRID, INK, add_labels, settings, short, style
@@ -93,10 +92,8 @@ def _precision_recall(dataset: str, methods: Sequence[Scored]) -> Figure:
     axes.set(xlim=(0, 1))
     lines = []
     for evaluator in (method.evaluator for method in methods):
-        curves = evaluator.curves()
-        of_means = evaluator.profile.max_f == "mean precision and recall"
-        f = f_of(curves["precision"], curves["recall"]) if of_means else curves["F"]
-        lines.append((curves["recall"], curves["precision"], int(f.argmax())))
+        curves, best = evaluator.curves(), int(evaluator.curve("F").argmax())
+        lines.append((curves["recall"], curves["precision"], best))
     _plot(axes, methods, lines, "maxF", [best for *_, best in lines])
     return Figure("precision_recall", "Precision and recall", "Mean precision over mean recall at "
                  "all thresholds; the mark is where F is highest, the number is the table's maxF.",
@@ -108,14 +105,17 @@ def _over_threshold(dataset: str, methods: Sequence[Scored], family: str) -> Fig
                          f"{family}-measure")
     axes.set(xlim=(0, 255), xticks=range(0, 256, 51))
     lines = []
-    for values in (method.evaluator.curves()[family] for method in methods):
+    for values in (method.evaluator.curve(family) for method in methods):
         thresholds = 255 * (1 - np.arange(len(values)) / (len(values) - 1))
         lines.append((thresholds, values, int(values.argmax())))
+    averaged = "F of the mean precision and recall" \
+        if family == "F" and methods[0].evaluator.profile.f_of_means \
+        else f"Mean {family} of all images"
     # The first of the thresholds, 255, selects next to nothing: the second tells more.
     _plot(axes, methods, lines, f"max{family}", [1] * len(lines))
     return Figure(f"{family}_threshold", f"{family}-measure over the threshold",
-                 f"Mean {family} of all images at each of the thresholds; the mark is the highest "
-                 f"point, the number the table's max{family}.", drawing)
+                 f"{averaged} at each of the thresholds; the mark is the highest point, the "
+                 f"number the table's max{family}.", drawing)
 
 
 def _plot(axes, methods: Sequence[Scored], lines: Sequence[tuple[np.ndarray, np.ndarray, int]],

@@ -14,7 +14,6 @@ from model.base import Network
 from report.explain.about import About, read_about
 from report.explain.cam import METHODS, Layer, cam_of, method
 from report.explain.look import (
-    Look,
     feature_maps_in,
     joined,
     named_layer,
@@ -201,4 +200,3 @@ def test_a_regions_outline_is_white_and_outliers_do_not_darken_layers(tmp_path):
     path, about = tmp_path / "sheet.png", About("1", "2", "3", "input, “map”")
     save_sheet(path, [[Tile(photo, "map")]], [(20, 40)], about.in_png())
     assert read_about(path) == (about, Image.open(path).size)
-    assert not Look().layers
