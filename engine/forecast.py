@@ -66,7 +66,8 @@ def forecast(log: Path, steps: int, run: Run, images: int, seconds: float) -> st
     if images:
         validations = math.ceil(steps / (run.per_epoch * config.val.every))
         text += (f", {validations} validation{'s' * (validations != 1)} of {images} images "
-                 f"{_time(validations * seconds)}, in all {_time(steps * step + validations * seconds)}")
+                 f"{_time(validations * seconds)}, "
+                 f"in all {_time(steps * step + validations * seconds)}")
     memory = peak_memory(run.precision.device)
     if run.precision.device.type == "cpu":  # a GPU's memory holds no cache
         memory += run.loader.data.cache_to_come / 2**20
