@@ -62,10 +62,16 @@ def begin_folder(pairs: Sequence[Pair], folder: Path, origin: MapsOrigin, images
         limit: that the pairs are the first so many of their set; None where they are all.
 
     Raises:
-        UserError: maps of these names lie in the folder that test.py did not make.
+        UserError: maps of these names lie in the folder that test.py did not make, or those of
+            other weights would stay beside the first ``limit``.
     """
     require_own(pairs, folder)
     differs = origin.differs_from(folder)
+    left = set(folder.rglob("*.png")) - {map_path(folder, pair) for pair in pairs}
+    if limit and differs and left:
+        raise UserError(f"{folder} has {len(left)} maps of {differs} beyond --limit {limit}, which "
+                        "would be scored as one with the new ones. Leave --limit out, give another "
+                        "--out or name=…, or move that folder elsewhere")
     before = {} if differs else _recorded(folder)
     to_do = pairs_to_predict(pairs, folder, origin, images) if keep else list(pairs)
     stale = [pair for pair in to_do if map_path(folder, pair).is_file()]
@@ -79,7 +85,6 @@ def begin_folder(pairs: Sequence[Pair], folder: Path, origin: MapsOrigin, images
         print(f"note: {folder}: {len(damaged)} maps that are damaged or have another size are made "
               f"anew, the first is {damaged[0].name}.png", file=sys.stderr)
     write_text(_record(folder), json.dumps(before | images) + "\n")
-    left = set(folder.rglob("*.png")) - {map_path(folder, pair) for pair in pairs}
     origin.begin(folder, len(left) if differs else 0, limit)
     return to_do
 

@@ -65,7 +65,8 @@ def forecast(log: Path, steps: int, run: Run, images: int, seconds: float) -> st
     text = f"dry run: {steps} steps of {step:.3g} s each take {_time(steps * step)}"
     if images:
         validations = math.ceil(steps / (run.per_epoch * config.val.every))
-        text += (f", {validations} validations of {images} images {_time(validations * seconds)}, "
+        text += (f", {validations} validation{'s' * (validations != 1)} of {images} images "
+                 f"{_time(validations * seconds)}, "
                  f"in all {_time(steps * step + validations * seconds)}")
     memory = peak_memory(run.precision.device)
     if run.precision.device.type == "cpu":  # a GPU's memory holds no cache

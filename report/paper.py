@@ -22,6 +22,7 @@ from .labels import Label, read_labels
 from .paper_rows import (
     PaperRow,
     PaperTable,
+    leave_out_unscored,
     mark,
     of_recipe,
     of_scores,
@@ -111,6 +112,8 @@ def paper_table(args: argparse.Namespace, rows: Sequence[Row]) -> PaperTable:
         table.rows.append(of_scores(row, table, mine, args.digits))
     if args.venue == ["none"]:
         table.rows = [replace(row, venue="") for row in table.rows]
+    if not args.methods:
+        leave_out_unscored(table)
     require_whole(table, args.allow_partial)
     require_numbers(table)
     mark(table)

@@ -15,7 +15,7 @@ from pathlib import Path
 from data.catalog import same_set
 from metrics import PROFILES
 from scoring.scores import Row, earlier_of
-from utils.errors import UserError, list_problems
+from utils.errors import UserError, list_problems, note_once
 from utils.origin import short_commit
 from utils.schema import ReportedNumber
 
@@ -200,6 +200,16 @@ def _foreign(number: ReportedNumber, profile: str) -> str:
     same = same_definition(protocol.measure(number.measure), PROFILES[protocol.profile],
                            PROFILES[profile])
     return "" if same else f"by other definitions (those of profile {protocol.profile})"
+
+
+def leave_out_unscored(table: PaperTable) -> None:
+    """Drop the methods that have no number in the table and that nobody named; they are printed."""
+    bare = [row for row in table.rows
+            if not row.published and all(number.value is None for number in row.numbers)]
+    if bare:
+        note_once("left out, without numbers on these sets and measures: "
+                  f"{', '.join(row.label.text for row in bare)}")
+    table.rows = [row for row in table.rows if row not in bare]
 
 
 def require_whole(table: PaperTable, allowed: bool) -> None:

@@ -40,7 +40,7 @@ _SIGNS = str.maketrans({
     "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_"}, "✓": r"$\checkmark$",
     **{sign: f"$^{digit}$" for digit, sign in enumerate(RAISED)}, "×": r"$\times$",
     "†": r"$\dagger$", "‡": r"$\ddagger$", "–": r"\textendash{}", "…": r"\dots{}",
-    "|": r"\textbar{}", "←": r"$\leftarrow$",
+    "|": r"\textbar{}", "←": r"$\leftarrow$", "−": "$-$", "±": r"$\pm$",
     "<": r"\textless{}", ">": r"\textgreater{}", '"': "''",
     "[": "{[}", "*": "{*}",  # LaTeX reads these two as options after the end of a row
     "`": "{`}"})  # and this as another sign after ?, ! and its like

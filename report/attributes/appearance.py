@@ -76,7 +76,7 @@ def gabor(image: np.ndarray) -> float:
     grey = cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     # The cosine transform is the Fourier transform of the image with its mirror images, and by
     # Parseval the mean of the squared responses is a sum over its coefficients.
-    waves = cv2.dct(grey - grey.mean())
+    waves = cv2.dct((grey - grey.mean(dtype=np.float64)).astype(np.float32))
     return float(100 * np.sqrt((waves**2 * _gabor_power(*grey.shape)).sum() / grey.size))
 
 
@@ -121,5 +121,6 @@ def _spread(colours: np.ndarray, where: np.ndarray) -> float:
     """Of the colours (H, W, 3) where a bool (H, W) is true."""
     if not where.any():
         return math.nan
-    _, deviations = cv2.meanStdDev(colours, mask=where.astype(np.uint8))
+    apart = colours - colours[where][0]  # of one colour there is exactly no spread
+    _, deviations = cv2.meanStdDev(apart, mask=where.astype(np.uint8))
     return float(np.sqrt((deviations**2).sum()))

@@ -94,7 +94,7 @@ ATTRIBUTES: dict[str, Attribute] = {attribute.name: attribute for attribute in (
               "holes below 0.1 % of that sum are not counted", "", 0.0025),
     Attribute("thin", "thin structures", "share of the object", ("mask",), shape.thin,
               "How much of the object is thinner than about 1/28 of the longer side.",
-              "1 − A(opened) / A, opened with a disc of radius 1/64 of the longer side", "", 0.012),
+              "1 − A(opened) / A, opened with a disc of radius 1/64 of the longer side", "", 0.015),
     Attribute("background_edges", "edges of the background", "share of the background",
               ("image", "mask"), appearance.background_edges, "How cluttered the background is.",
               "Canny edges (σ = 1/128 of the longer side, thresholds 40 and 80) / background "

@@ -91,6 +91,14 @@ def test_bars_that_are_narrow_are_lost(width, share):
     assert shape.thin(box(0, 0, HEIGHT, 60)) == 0  # the edge of the image rounds no corner
 
 
+def test_what_is_thin_does_not_hang_on_how_the_mask_is_turned():
+    slope = np.abs(Y - 0.4 * X - 30) < 3
+    leaf = (disc(60) & disc(60, x=180)) | slope
+    turned = [shape.thin(np.ascontiguousarray(np.rot90(leaf, times))) for times in range(4)]
+    assert 0.05 < turned[0] < 0.5
+    assert turned == turned[:1] * 4 and shape.thin(np.ascontiguousarray(leaf.T)) == turned[0]
+
+
 # --- the photo ------------------------------------------------------------------------------------
 
 
@@ -117,6 +125,14 @@ def test_spread_of_colours():
     share = ((X >= 192) & ~mask).sum() / (~mask).sum()
     assert appearance.background_colours(quarter, mask) == \
         pytest.approx(100 * math.sqrt(share * (1 - share)), abs=0.01)
+
+
+@pytest.mark.parametrize("colour", [(90, 90, 90), (128, 128, 128), (200, 30, 30), (13, 77, 201)])
+def test_of_one_colour_there_is_nothing(colour):
+    """Not by rounding either, as images would be ranked and grouped by that."""
+    values = measure(painted(colour), disc(40))
+    names = ("object_colours", "background_colours", "gabor", "canny", "contrast")
+    assert [values[name] for name in names] == [0] * 5
 
 
 def test_edges_are_counted_once_for_each_step():

@@ -235,6 +235,7 @@ def test_saved_tables(made, written):
                              "difference_groups", "notes"]
     assert {record["dataset"] for record in records["groups"]} == {SET}
     assert "where inverse beats" in saved[".md"] and r"\begin{tabular}" in saved[".tex"]
+    assert not set("−±") & set(saved[".tex"])  # letters that pdflatex does not know
     assert "| attribute | images | MAE Spearman | MAE Pearson |\n" in saved[".md"]
     assert {record["measure"] for record in records["groups"]} > {"MAE", "wF"}
     assert saved[".csv"].startswith("part,dataset,method,measure,attribute")

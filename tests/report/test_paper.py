@@ -229,6 +229,15 @@ def test_mistakes_are_named(table, capsys, words, message):
     assert message in capsys.readouterr().err
 
 
+def test_methods_that_nobody_named_may_lack_the_sets(table, capsys):
+    assert table("--sets", "SOD", "--columns", "MAE") == 0
+    shown = capsys.readouterr()
+    assert re.findall(r"^│ (\w+) ", shown.out, re.M) == ["a", "b_1"]
+    assert "left out, without numbers on these sets and measures: c" in shown.err
+    assert table("--sets", "SOD", "--columns", "MAE", "--methods", "a", "c") == 2
+    assert "c has no numbers on SOD in MAE" in capsys.readouterr().err
+
+
 def test_options_of_this_layout_are_not_taken_silently_by_the_other(table, capsys):
     for words in (["--columns", "MAE"], ["--digits", "4"], ["--allow-partial"]):
         assert report_script.main(["table", *words]) == 2

@@ -42,7 +42,7 @@ def unescaped(line: str, sign: str) -> int:
 def test_latex_sets_any_text_as_it_is(text):
     escaped = escape_latex(text)
     plain = re.sub(r"\\(textbackslash|textasciitilde|textasciicircum|textbar|textless|textgreater|"
-                   r"textendash|dots)\{\}|\\[&%$#_{}]|\{[\[*`]\}|\$(-|\\checkmark|\\leftarrow|\\d?dagger|\\times|\^\d)\$|-\{\}",
+                   r"textendash|dots)\{\}|\\[&%$#_{}]|\{[\[*`]\}|\$(-|\\checkmark|\\leftarrow|\\pm|\\d?dagger|\\times|\^\d)\$|-\{\}",
                    "", escaped)
     assert not set(plain) & set("\\{}&%$#_~^[*|<>`\"\n\r\x00")
     assert "--" not in escaped

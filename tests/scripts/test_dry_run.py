@@ -78,6 +78,7 @@ def made_run(batch: int = 10, pairs: int = 100, every: int = 1, processes: int =
     (made_run(), "1,1,0.1\n2,1,1\n3,1,2\n", 0, "30 steps of 7.5 s each"),  # of two sizes
     (made_run(processes=2), "1,1,0.1\n2,1,2\n", 0, "30 steps of 10 s each take 0:05:00; memory up "
                                                    "to 512 MiB in each process"),
+    (made_run(every=3), "1,1,0.1\n2,1,2\n", 6, "take 0:02:30, 1 validation of 6 images 0:00:18,"),
     (made_run(every=2), "1,1,0.1\n2,1,2\n", 6,
      "take 0:02:30, 2 validations of 6 images 0:00:36, in all 0:03:06; memory"),
 ])

@@ -104,8 +104,12 @@ def test_a_later_call_predicts_the_other_images(trained, made_sets, tmp_path, ca
     assert "limit" not in origin_of(folder)  # of the same weights, and all there
     again("--limit", "4", "data.size=64")
     assert "limit" not in origin_of(folder)  # as many as there are
-    again("--limit", "1", "test.minmax=false")
-    assert (origin_of(folder)["limit"], origin_of(folder)["kept"]) == (1, 3)
+    before = {path: path.read_bytes() for path in files}
+    other = [f"data.root={made_sets}", "--data", "TINY-TE", "test.minmax=false"]
+    assert predict(trained, tmp_path, *other, "--limit", "1") == 2
+    assert "has 3 maps of other settings beyond --limit 1, which" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in sorted(folder.iterdir())} == before
+    assert "limit" not in origin_of(folder)
     assert "0 maps are there, 4 to do" in again("--skip-existing", "test.minmax=false")
 
 
