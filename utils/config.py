@@ -12,6 +12,7 @@ import pickle
 import re
 import sys
 import textwrap
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -169,6 +170,7 @@ def _note(message: str) -> None:
 
 def _override(config: DictConfig, overrides: Sequence[str], origin: str) -> DictConfig:
     """Lay ``key=value`` words over a configuration, and check the whole."""
+    origins: dict[str, str] = {}
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator or not key:
@@ -182,7 +184,8 @@ def _override(config: DictConfig, overrides: Sequence[str], origin: str) -> Dict
                         replaces=key.count(".") < 3)  # loss.terms.saliency.bce is one weight
         for given in flat(entry):
             _anchor_path(config, given)
-    _check(config, origin)
+            origins[given] = "command line"
+    _check(config, defaultdict(lambda: origin, origins))
     return config
 
 
@@ -293,12 +296,17 @@ def _is_folder(word: str) -> bool:
     return "/" in word or os.sep in word or (bool(word) and Path(word).is_dir())
 
 
-def _check(config: DictConfig, origin: str) -> None:
-    """Refuse values that the schema does not allow, and those that do not go together."""
-    problems = [f"{key} = {_quoted(OmegaConf.select(config, key))}: must be {rule}"
-                for key, holds, rule in _rules(config) if not holds]
+def _check(config: DictConfig, origins: Mapping[str, str]) -> None:
+    """Refuse values that the schema does not allow, and those that do not go together; ``origins``
+    says where a key's value is from."""
+    problems: dict[str, list[str]] = {}
+    for key, holds, rule in _rules(config):
+        if not holds:
+            problems.setdefault(origins[key], []).append(
+                f"{key} = {_quoted(OmegaConf.select(config, key))}: must be {rule}")
     if problems:
-        raise UserError(f"{origin}: " + "; ".join(problems))
+        raise UserError("\n".join(f"{origin}: " + "; ".join(own)
+                                  for origin, own in problems.items()))
 
 
 def _quoted(value: object) -> str:

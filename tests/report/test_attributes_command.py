@@ -125,7 +125,7 @@ def test_what_cannot_be_measured_is_named_each_time(made, tmp_path):
         attributes = read_attributes(pairs, PROFILE, path)
         notes = "\n".join(attributes.notes)
         assert "40×160, its mask" in notes and "empty file" in notes
-        assert "2 images have no photo" in notes and "1 images have no object" in notes
+        assert "no photo of 2 images" in notes and "no object in 1 image:" in notes
         assert pairs[1].name not in attributes.values
         lacking = {name for name, a in ATTRIBUTES.items() if a.of_photo}
         for number in (0, 2):
@@ -143,10 +143,10 @@ def test_objects_too_small_and_too_large_are_told(tmp_path):
         Image.fromarray(np.stack([mask] * 3, axis=2)).save(pairs[-1].image)
         Image.fromarray(mask).save(pairs[-1].mask)
     notes = read_attributes(pairs, PROFILE, tmp_path / "kept.json").notes
-    assert notes == ["1 images have an object that is lost at 256 pixels: of it there is only the "
-                     "size", "too little background is left, or too near to the object, for: "
-                     "contrast (1 images), background_colours (1 images), background_edges "
-                     "(1 images)"]
+    assert notes == [
+        "the object of 1 image is lost at 256 pixels, and of its attributes only the size is given",
+        "too little background is left, or too near to the object, for: contrast (1 image), "
+        "background_colours (1 image), background_edges (1 image)"]
 
 
 # --- what is held against what --------------------------------------------------------------------

@@ -255,7 +255,7 @@ def test_attributes_are_those_of_report_attributes_and_kept_with_them(copied, tm
     pages = [tmp_path / "first.html", tmp_path / "second.html"]
     words = ("--methods", "copy", "--resize", "--size", "32")
     assert report(copied, "page", "--out", str(pages[0]), *words) == 0
-    assert "1 images have no object" in capsys.readouterr().err
+    assert "no object in 1 image" in capsys.readouterr().err
     content = blocks(pages[0])["data"]
     (entry,) = content["sets"]
     assert [each["name"] for each in content["attributes"]] == list(ATTRIBUTES)

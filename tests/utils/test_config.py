@@ -246,8 +246,17 @@ def test_an_error_says_what_a_value_must_be(override, rule):
     key = override.partition("=")[0]
     with pytest.raises(UserError) as error:
         load_config(CONFIGS / "cpd_vgg.yaml", override.split())
-    assert str(error.value).startswith(f"{CONFIGS / 'cpd_vgg.yaml'}: {key} = ")
+    assert str(error.value).startswith(f"command line: {key} = ")
     assert rule in str(error.value)
+
+
+def test_what_a_recipe_and_what_the_command_line_got_wrong_are_told_apart():
+    with pytest.raises(UserError) as error:
+        merge_config({"optim": {"lr": 0}, "train": {"batch": 0}, "data": {"limit": 0}},
+                     ["data.limit=-1"], "mine.yaml")
+    given, own = sorted(str(error.value).splitlines())
+    assert given.startswith("command line: data.limit = -1: ")
+    assert own.startswith("mine.yaml: ") and "optim.lr = 0" in own and "train.batch = 0" in own
 
 
 def test_every_choice_is_accepted_and_a_value_beside_them_is_not():
