@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils import heic
+from utils.errors import counted
 from utils.images import SUFFIXES
 
 from .affixes import NONE, Affix, key_of
@@ -69,9 +70,9 @@ def note_on(where: object, left_out: Sequence[str], subfolders: Sequence[str] = 
     there are none of either."""
     parts = []
     if left_out:
-        parts.append(f"{_count(len(left_out), 'file')} left out: {shown(left_out)}")
+        parts.append(f"{counted(len(left_out), 'file')} left out: {shown(left_out)}")
     if subfolders:
-        parts.append(f"{_count(len(subfolders), 'subfolder')} ({shown(subfolders)}), see "
+        parts.append(f"{counted(len(subfolders), 'subfolder')} ({shown(subfolders)}), see "
                      "--recursive (data.recursive=true)")
     if any(name.lower().endswith(heic.SUFFIXES) for name in left_out) and not heic.is_installed():
         parts.append(f"photos in HEIC are read after {heic.INSTALL}")
@@ -109,6 +110,13 @@ def list_images(folder: Path, recursive: bool = False) -> Listing:
     return Listing(sorted(files), folder, tuple(sorted(left_out)), tuple(sorted(subfolders)))
 
 
+def others_in(folder: Path, own: Collection[Path]) -> list[Path]:
+    """The files in a folder, at any depth, that are not ``own``; hidden ones and those of systems
+    aside."""
+    return [path for path in sorted(folder.rglob("*"))
+            if not path.is_dir() and not is_hidden(path.name) and path not in own]
+
+
 def is_picture(path: Path) -> bool:
     """Whether the extension is one of a format that Pillow reads as a still picture."""
     return path.suffix.lower() in SUFFIXES
@@ -123,10 +131,6 @@ def shown(names: Sequence[str]) -> str:
 def printable(name: str) -> str:
     """A file's name with its undecodable bytes escaped."""
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def is_hidden(name: str) -> bool:

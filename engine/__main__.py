@@ -20,7 +20,7 @@ import model
 from data.loader import training_sizes
 from utils.cli import parse_with_overrides
 from utils.config import load_config
-from utils.errors import UserError, reports_errors
+from utils.errors import UserError, counted, reports_errors
 from utils.option import NATIVE
 
 from .precision import Precision
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         memory = step_memory(network, size, images, precision, config.optim.name)
     parts = ", ".join(f"{part} {number / 2**20:.0f} MiB" for part, number in memory.items())
     named = precision.name if half == config.train.precision else config.train.precision
-    print(f"a training step on {images} image(s) in {named}, by {config.optim.name}: at "
+    print(f"a training step on {counted(images, 'image')} in {named}, by {config.optim.name}: at "
           f"least {sum(memory.values()) / 2**30:.2f} GiB ({parts}), beside the loss, what the "
           "kernels need, and torch itself")
     return 0

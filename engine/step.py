@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from model.norm import BatchNorm
-from utils.errors import UserError, lacks_memory
+from utils.errors import UserError, counted, lacks_memory
 from utils.world import World
 
 
@@ -62,8 +62,9 @@ class Part:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise UserError(
-                f"a batch norm of this network met a single value: {self._parts.images} image(s) "
-                f"in {self._parts.count} part(s) are too few to train it. Raise train.batch or "
+                f"a batch norm of this network met a single value: "
+                f"{counted(self._parts.images, 'image')} in {counted(self._parts.count, 'part')} "
+                "are too few to train it. Raise train.batch or "
                 "data.size (native takes images one by one), lower train.accumulate, or set "
                 "optim.eval_norm=[all].") from None
 
@@ -146,7 +147,8 @@ class Parts:
                 "Lower train.batch or data.size, split the batch with train.accumulate=2 (the " \
                 "same effective batch), let that happen by itself with train.on_oom=split"
             raise UserError(
-                f"memory ran out with {self.images} images in {self.count} part(s): "
+                f"memory ran out with {counted(self.images, 'image')} in "
+                f"{counted(self.count, 'part')}: "
                 f"{str(error).splitlines()[0]}\n{smaller}, or compute the backbone twice with "
                 "train.checkpoint_trunk=true.") from None
         if torch.cuda.is_available():

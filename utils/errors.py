@@ -40,6 +40,12 @@ def list_problems(title: str, problems: Sequence[str], advice: str = "") -> str:
     return "\n".join(lines)
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number and what it counts: ``1 map``, ``2 maps``. A noun with more words, such as "mask
+    differs", is given with its ``plural``, "masks differ"."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
 def note_once(*messages: str) -> None:
     """Print notes on stderr, each once in a session, by the main process alone; empty ones are
     left out."""

@@ -49,7 +49,7 @@ def test_the_command_prints_costs_and_memory_of_a_recipe(capsys):
     assert main(["summary", "--config", "demo", "train.precision=bf16"]) == 0
     printed = capsys.readouterr().out
     assert "CPD, one image of 96×96" in printed and "1×96×96" in printed
-    assert "a training step on 8 image(s) in bf16, by adam: at least 0.0" in printed
+    assert "a training step on 8 images in bf16, by adam: at least 0.0" in printed
     assert main(["summary", "--config", "wssa", "data.scales=[1,0.5]", "train.precision=fp16"]) == 0
     printed = "".join(capsys.readouterr())
     assert "model.options.canny=torch" in printed and "in fp16, by adam" in printed

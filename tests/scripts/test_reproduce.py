@@ -239,7 +239,7 @@ def test_a_stop_while_testing_goes_on(again, reproduce, monkeypatch, capsys):
     assert not (again / "records").exists()
     monkeypatch.setattr(test_script, "save_map", save_map)
     assert reproduce() == 0
-    assert "1 maps are there, 3 to do" in capsys.readouterr().out
+    assert "1 map is there, 3 to do" in capsys.readouterr().out
     times = only_record(again)["times"]
     assert times["train"] is None and times["test"] is None and times["eval"] is not None
 
