@@ -17,6 +17,8 @@ from model.norm import BatchNorm
 from utils.errors import UserError, counted, lacks_memory
 from utils.world import World
 
+from .norm import enough_values
+
 
 class StepResult(NamedTuple):
     """What a step leaves behind: tensors on the device, which the host has not read yet.
@@ -54,19 +56,11 @@ class Part:
         # Processes wait for each other once a step, in the last part's backward pass.
         alone = self._parts.world.size > 1 and not self._last
         try:
-            with self._parts.network.no_sync() if alone else nullcontext():
+            with (self._parts.network.no_sync() if alone else nullcontext(),
+                  enough_values(self._parts.images, self._parts.count)):
                 yield
         except RuntimeError as error:  # torch.OutOfMemoryError is one
             self._parts.split(error)
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise UserError(
-                f"a batch norm of this network met a single value: "
-                f"{counted(self._parts.images, 'image')} in {counted(self._parts.count, 'part')} "
-                "are too few to train it. Raise train.batch or "
-                "data.size (native takes images one by one), lower train.accumulate, or set "
-                "optim.eval_norm=[all].") from None
 
     def weigh(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """Terms of the loss × ``weight``, in float32; their sum over the parts is kept for

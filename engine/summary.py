@@ -123,6 +123,7 @@ def step_memory(network: nn.Module, size: int | Sequence[int], images: int, prec
     """Bytes that a training step holds at the end of the network's forward pass, by what they are.
 
     Args:
+        network: in training mode, see ``norm.train_mode``.
         images: that pass through the network at once.
         optimizer: a name of ``optim.name``.
     """
@@ -142,7 +143,7 @@ def step_memory(network: nn.Module, size: int | Sequence[int], images: int, prec
     image = torch.zeros(images, 3, *sides(size), device=next(network.parameters()).device)
     with (torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
           precision.autocast()):
-        outputs = network.train()(image)
+        outputs = network(image)
     del outputs
     return {"weights": weights, "gradients": trained, "optimizer": _KEPT[optimizer] * trained,
             "features": sum(kept.values())}
