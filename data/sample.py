@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from utils.errors import UserError, list_problems
+from utils.files import written_whole
 from utils.images import UnreadableError
 from utils.maps import read_map, save_map
 
@@ -48,12 +49,11 @@ def write_sample(root: Path, seed: int = 0) -> None:
                                           strange, "Move them, or name another folder."))
     for stream, name in enumerate(SETS):
         random = np.random.default_rng((seed, stream))
-        images, masks = root / name / "images", root / name / "masks"
-        images.mkdir(parents=True, exist_ok=True)
         for number in range(known_sets()[name].pairs):
             image, mask = draw_pair(random)
-            iio.imwrite(images / f"{number:04d}.jpg", image, quality=95)
-            save_map(masks / f"{number:04d}.png", mask)
+            with written_whole(root / name / f"images/{number:04d}.jpg", "wb") as file:
+                iio.imwrite(file, image, extension=".jpg", quality=95)
+            save_map(root / name / f"masks/{number:04d}.png", mask)
 
 
 def draw_pair(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

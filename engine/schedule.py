@@ -13,7 +13,7 @@ _MOVING = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 
 
 class Schedule:
-    """A factor on the configured rate, by the formulas of ``utils.schema.SCHEDULES``.
+    """A factor on the configured rate, by the formulas of ``utils.choices.SCHEDULES``.
 
     ``compounding`` multiplies the *current* rate, as the released loops of CPD and WSSA do. With
     gamma 0.1 and drop_every 50 a rate of 1e-4 is 1e-5 at epoch 50, 1e-6 at 51, …, so training all

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from model.trunks.trunk import Trunk
 from utils.schema import sides
 
+from .contents import tensors_in
 from .precision import Precision
 from .prediction import evaluating
 
@@ -80,7 +81,7 @@ def outputs_of(network: nn.Module, size: int | Sequence[int]) -> dict[str, tuple
     def note_shape(part: str):
         def hook(module: nn.Module, inputs: tuple, output: object) -> None:
             shapes[part] = ", ".join(dict.fromkeys(
-                "×".join(map(str, tensor.shape[1:])) for tensor in tensors_in(output)))
+                "×".join(map(str, tensor.shape[1:])) for _, tensor in tensors_in(output)))
         return hook
 
     def count_values(parts: list[str]):
@@ -103,15 +104,6 @@ def outputs_of(network: nn.Module, size: int | Sequence[int]) -> dict[str, tuple
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-
-
-def tensors_in(output: object) -> list[Tensor]:
-    """The tensors in what a module gives."""
-    if isinstance(output, Tensor):
-        return [output]
-    values = output.values() if isinstance(output, dict) else \
-        output if isinstance(output, (list, tuple)) else ()
-    return [tensor for value in values for tensor in tensors_in(value)]
 
 
 #: Optimizer → numbers that it keeps for each parameter.
