@@ -8,6 +8,8 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
+from .optimizer import forget_moments
+
 #: What moves in torch's plateau.
 _MOVING = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 
@@ -66,7 +68,7 @@ class Schedule:
         """Before ``epoch``, forget the optimizer's moments if the recipe asks for that here, as the
         released loops that make a new optimizer do."""
         if self.config.restart and epoch - 1 in self.config.milestones:
-            self.optimizer.state.clear()
+            forget_moments(self.optimizer)
 
     def end_epoch(self, training_loss: float, validation: float | None = None,
                   waits: bool = False) -> None:
