@@ -109,10 +109,10 @@ def require_own(pairs: Sequence[Pair], folder: Path) -> None:
             raise UserError(f"{path} is where a map is written, and is no file; move it elsewhere")
     theirs = [pair for pair in pairs if map_path(folder, pair).exists()]
     if theirs and origin_of(folder) is None:
-        raise UserError(f"{folder} holds {counted(len(theirs), 'map')} of these names that test.py "
-                        "has not made, as the folder above has no origin.json that tells of them; "
-                        "move them elsewhere, or they would be replaced. test.py also takes "
-                        "another --out or name=….")
+        number = counted(len(theirs), f"map in {folder} is", f"maps in {folder} are")
+        raise UserError(f"{number} not test.py's, as the folder above has no origin.json that tells "
+                        "of them; move them elsewhere, or they would be replaced. test.py also "
+                        "takes another --out or name=….")
 
 
 def is_whole(path: Path, pair: Pair) -> bool:

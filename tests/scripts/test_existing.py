@@ -51,7 +51,7 @@ def test_maps_that_test_py_did_not_make_are_not_replaced(trained, made_sets, tmp
     for option in ([], ["--skip-existing"]):
         assert predict(trained, tmp_path, f"data.root={made_sets}", "--data", "TINY-TE",
                        *option) == 2
-        assert "holds 1 map of these" in (error := capsys.readouterr().err) and "move them" in error
+        assert "1 map in" in (error := capsys.readouterr().err) and "move them" in error
     assert theirs.read_bytes() == before
 
 

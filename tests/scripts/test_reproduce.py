@@ -291,7 +291,7 @@ def test_maps_of_others_are_not_replaced(place, reproduce, capsys):
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(b"")
     assert reproduce() == 2
-    assert "are not test.py's, as the folder above has no" in capsys.readouterr().err
+    assert "is not test.py's, as the folder above has no" in capsys.readouterr().err
     assert theirs.is_file() and not any((place / "checkpoints").iterdir())
 
 
