@@ -110,9 +110,9 @@ def require_own(pairs: Sequence[Pair], folder: Path) -> None:
     theirs = [pair for pair in pairs if map_path(folder, pair).exists()]
     if theirs and origin_of(folder) is None:
         number = counted(len(theirs), f"map in {folder} is", f"maps in {folder} are")
-        raise UserError(f"{number} not test.py's, as the folder above has no origin.json that tells "
-                        "of them; move them elsewhere, or they would be replaced. test.py also "
-                        "takes another --out or name=….")
+        raise UserError(f"{number} not test.py's, as the folder above has no origin.json that "
+                        "tells of them; move them elsewhere, or they would be replaced. test.py "
+                        "also takes another --out or name=….")
 
 
 def is_whole(path: Path, pair: Pair) -> bool:
