@@ -42,7 +42,7 @@ from scoring.arguments import add_choice, add_maps, add_names, settle
 from scoring.jobs import WHY_REFUSED, Cell, Job, JobScores, find_jobs, score_jobs
 from scoring.scores import Row, forget, keep_scores, kept_rows, read_scores, row_cell
 from utils.cli import parse_with_overrides
-from utils.errors import UserError, nearest, number_of, reports_errors
+from utils.errors import UserError, counted, nearest, reports_errors
 from utils.origin import origin_of
 from utils.paths import RESULTS
 
@@ -155,7 +155,7 @@ def run(argv: list[str] | None = None) -> list[Row]:
         if args.reports and (given or not without):
             show_report(args, recipes, kept, [scores.job.cell for scores in given], without)
     if refused:
-        failures.append(f"not given: {refused} of {number_of(refused + len(rows), 'score')}, "
+        failures.append(f"not given: {refused} of {counted(refused + len(rows), 'score')}, "
                         f"{WHY_REFUSED}")
     if failures:
         raise UserError("\n".join(failures))

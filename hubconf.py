@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys as _sys
 from pathlib import Path as _Path
 
-dependencies = ["cv2", "imageio", "omegaconf", "PIL", "torch", "torchvision"]
+dependencies = ["cv2", "imageio", "omegaconf", "PIL", "torch", "torchvision", "tqdm"]
 
 _ROOT = _Path(__file__).resolve().parent
 for _name in ("data", "engine", "losses", "model", "utils"):

@@ -47,7 +47,7 @@ from report.picture import SHOWN, SheetRow, save_samples, small
 from utils.cli import add_limit, parse_with_overrides
 from utils.config import help_text
 from utils.device import select_device, set_threads
-from utils.errors import UserError, reports_errors
+from utils.errors import UserError, counted, reports_errors
 from utils.lock import locked
 from utils.maps import read_map, require_writable_names, save_map
 from utils.origin import MapsOrigin
@@ -164,7 +164,8 @@ def predict_sets(args: argparse.Namespace, trained: Trained, device: torch.devic
                     begin_folder(pairs, folder, origin, images, args.skip_existing, limit)
             to_do = world.gather(to_do)[0]
             if args.skip_existing:
-                print(f"{folder}: {len(pairs) - len(to_do)} maps are there, {len(to_do)} to do")
+                kept = counted(len(pairs) - len(to_do), "map is", "maps are")
+                print(f"{folder}: {kept} there, {len(to_do)} to do")
             write_maps(predictor, to_do, folder, world)
             if origin is not None:
                 origin.end(folder)
@@ -212,7 +213,7 @@ def write_maps(predictor: Predictor, pairs: Sequence[Pair], folder: Path, world:
                                    disable=None if world.main else True):
             save_map(folder / f"{name}.png", saliency)
     if written := sum(world.gather(len(images))):
-        print(f"{written} maps written to {folder}")
+        print(f"{counted(written, 'map')} written to {folder}")
 
 
 def show(pairs: Sequence[Pair], folder: Path, rows: int) -> Path:

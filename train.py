@@ -38,7 +38,7 @@ from report.picture import batch_grid
 from utils.cli import parse_with_overrides
 from utils.config import help_text, load_config
 from utils.device import keep_freed_memory, select_device, set_threads
-from utils.errors import UserError, reports_errors
+from utils.errors import UserError, counted, reports_errors
 from utils.files import write_text
 from utils.lock import locked
 from utils.origin import write_origin
@@ -101,7 +101,7 @@ def start(args: argparse.Namespace) -> int:
                   "go on with --resume")
             return status
         show(run, validation)
-        print(f"done: {run.progress.step} steps; weights in {folder}")
+        print(f"done: {counted(run.progress.step, 'step')}; weights in {folder}")
         return 0
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from utils.cli import split_overrides
 from utils.config import merge_config
-from utils.errors import UserError, reports_errors
+from utils.errors import UserError, counted, reports_errors
 from utils.paths import DATASETS, ROOT, absolute_spec, home_expanded
 
 from .catalog import find_set
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     pairs = find_set(absolute_spec(args.set), root, names).pairs
     if args.command == "centre-prior":
         write_centre_prior(pairs, home_expanded(args.out).resolve())
-        print(f"{len(pairs)} maps written to {args.out}")
+        print(f"{counted(len(pairs), 'map')} written to {args.out}")
         return 0
     return write_drawn(args, with_coding(pairs, data, args.set))
 
@@ -63,7 +63,7 @@ def write_drawn(args: argparse.Namespace, pairs: list[Pair]) -> int:
     out = home_expanded(args.out).resolve()
     for note in write_scribbles(pairs, out, pen, args.seed, args.overwrite):
         print(f"note: {note}")
-    print(f"{len(pairs)} scribbles written to {out}, overview: {out}.png")
+    print(f"{counted(len(pairs), 'scribble')} written to {out}, overview: {out}.png")
     return 0
 
 

@@ -247,9 +247,10 @@ def read_steps(spec: object) -> tuple[Step, ...]:
         members = [(name, options)]
         if name == "one_of":
             members = list(_entries(options.pop("of", [])))
-            if options or not members:
-                raise UserError("data.augment: one_of takes a list of names as of, and p, for "
-                                "example {one_of: {of: [flip, turn], p: 0.5}}")
+            if options or not members or dict(members).keys() & {"one_of", *PRESETS}:
+                raise UserError("data.augment: one_of takes a list of names as of, each of one "
+                                "augmentation, and p, for example {one_of: {of: [flip, turn], p: "
+                                "0.5}}")
         steps.append(Step(p, tuple(_member(*member) for member in members)))
     return tuple(steps)
 
@@ -287,4 +288,8 @@ def _values(name: str, options: dict, known: dict[str, tuple]) -> dict[str, floa
         if not number or not low <= value <= high:
             raise UserError(f"data.augment: {name}.{option} = {value!r}: must be a number from "
                             f"{low:g} to {high:g}")
-    return {option: default for option, (default, _, _) in known.items()} | options
+    values = {option: default for option, (default, _, _) in known.items()} | options
+    if values.get("smallest", 0) > values.get("largest", math.inf):
+        raise UserError(f"data.augment: {name}.smallest = {values['smallest']:g} is above "
+                        f"{name}.largest = {values['largest']:g}")
+    return values

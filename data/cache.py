@@ -12,6 +12,7 @@ import sys
 import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -80,15 +81,19 @@ class SampleCache:
         return self._starts[index] + self._length(before)
 
     def _file_in(self, folder: Path, budget: int) -> Path:
-        """This cache's file; those of other data or sizes make room for it, oldest first."""
-        key = repr((self._variant, self._sizes, [str(p.image) for p in self._pairs]))
+        """This cache's file; those of other pairs or sizes make room for it, oldest first."""
+        # Of the pairs that are kept: to shorten a file would kill another run that has mapped it.
+        key = repr((self._variant, self._sizes[:self.kept],
+                    [str(pair.image) for pair in self._pairs[:self.kept]]))
         path = folder / f"{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.samples"
-        room = budget - self._starts[self.kept]
-        files = [file for file in folder.glob("*.samples") if file != path]
-        for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
-            room -= file.stat().st_size
+        room, others = budget - self._starts[self.kept], {}
+        for file in set(folder.glob("*.samples")) - {path}:
+            with suppress(FileNotFoundError):  # another run makes room, too
+                others[file] = file.stat()
+        for file in sorted(others, key=lambda file: others[file].st_mtime, reverse=True):
+            room -= others[file].st_size
             if room < 0:
-                file.unlink()
+                file.unlink(missing_ok=True)
         return path
 
     def _open(self) -> mmap.mmap | None:

@@ -16,7 +16,7 @@ from typing import get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
-from utils.errors import UserError, list_problems, nearest, note_once
+from utils.errors import UserError, counted, list_problems, nearest, note_once
 from utils.paths import ROOT, folder_pair, home_expanded
 from utils.values import read_yaml
 
@@ -114,7 +114,7 @@ class SetOnDisk:
         """A sentence when the number of pairs is not the published one, else empty."""
         if self.entry is None or self.entry.pairs in (None, len(self.pairs)):
             return ""
-        return (f"{self.name}: {len(self.pairs)} pairs here, the published set has "
+        return (f"{self.name}: {counted(len(self.pairs), 'pair')} here, the published set has "
                 f"{self.entry.pairs}")
 
 

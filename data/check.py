@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from utils.errors import UserError, list_problems, note_once, printable
+from utils.errors import UserError, counted, list_problems, note_once, printable
 from utils.images import stored_shape
 from utils.machine import cores
 from utils.paths import absolute_spec, home_expanded
@@ -103,14 +103,17 @@ class Diagnosis:
                                 sum(f.apart for f in self.findings))
         notes = [entry.note] if entry and entry.note else []
         if apart:
-            notes.append(f"{apart} masks differ from their images by a few pixels")
+            number = counted(apart, "mask differs from its image",
+                             "masks differ from their images")
+            notes.append(f"{number} by a few pixels")
         empty = [pair.name for pair, finding in zip(self.located.pairs, self.findings, strict=False)
                  if finding.area == "empty" and not finding.problems]
         if empty:
             names = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")
-            notes.append(f"{len(empty)} empty masks: {names}")
+            notes.append(f"{counted(len(empty), 'empty mask')}: {names}")
         if turned:
-            notes.append(f"{turned} images are turned by their EXIF orientation")
+            number = counted(turned, "image is turned by its", "images are turned by their")
+            notes.append(f"{number} EXIF orientation")
         notes += sum((f.notes for f in self.findings), start=Notes()).lines()
         return f"{self.located.name}: {'; '.join(notes)}" if notes else ""
 

@@ -214,10 +214,12 @@ def _decided(sample: Sequence[Evidence], options: DataConfig, where: str) -> Mas
     if varied and 2 * varied.total() >= len(sample):
         (what, _), *others = varied.most_common()
         if what == "unclear" or (others and others[0][1] == varied[what]):
+            first = next(each.path for each in sample if each.alpha)
             raise UserError(
-                f"{where}: {sample[0].path} and others have an alpha channel that varies, but not "
-                "as masks do. Decide with data.mask_coding=alpha (opaque is object) or "
-                f"data.mask_coding=binary (brightness times alpha){_SEE}")
+                f"{where}: {varied.total()} of {len(sample)} that were looked at have an alpha "
+                f"channel that varies, but not as masks do, for example {first}. Decide with "
+                "data.mask_coding=alpha (opaque is object) or data.mask_coding=binary (brightness "
+                f"times alpha){_SEE}")
         return MaskCoding("alpha") if what == "mask" else MaskCoding(blended=True)
     form = Counter(each.form for each in sample).most_common(1)[0][0]
     mine = [each for each in sample if each.form == form]

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from utils.choices import MASK_EDGES
-from utils.errors import UserError, list_problems
+from utils.errors import UserError, counted, list_problems
 from utils.schema import DataConfig
 
 from .catalog import find_set, subfolder
@@ -83,9 +83,10 @@ def edge_source(spec: str, pairs: Sequence[Pair]) -> str:
     if spec == "auto":
         return next((source for source in ("files", "mask") if not lacking[source]), "canny")
     if missing := lacking.get(spec):
-        raise UserError(f"data.edges={spec}: {len(missing)} pairs have no {_SOURCES[spec]} file, "
-                        f"the first is {missing[0].image}; data.edges=canny makes edge maps of the "
-                        "images, data.edges=mask of masks")
+        number = counted(len(missing), "pair has", "pairs have")
+        raise UserError(f"data.edges={spec}: {number} no {_SOURCES[spec]} file, the first is "
+                        f"{missing[0].image}; data.edges=canny makes edge maps of the images, "
+                        "data.edges=mask of masks")
     return spec
 
 

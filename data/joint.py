@@ -14,7 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import Dataset
 
-from utils.errors import UserError, list_problems
+from utils.errors import UserError, counted, list_problems
 from utils.paths import ROOT
 from utils.world import World
 
@@ -25,6 +25,7 @@ from .loader import Draw, SaliencyData
 from .pairing import Names, Pair
 from .sizes import Size
 from .split import evenly_spaced
+from .stems import read_lines
 
 LIST = ".lst"  # what the name of a list of pairs ends with
 
@@ -73,17 +74,12 @@ def read_list(path: Path) -> list[Pair]:
     Raises:
         UserError: it cannot be read, a line has another form, or files are missing.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     pairs, problems = [], []
-    for number, line in enumerate(lines, start=1):
-        if not (words := line.split()):
-            continue
+    for number, line in read_lines(path):
+        words = line.split()
         files = [path.parent / word for word in words]
         if len(files) != 2:
-            problems.append(f"line {number} names {len(files)} files: {line.strip()!r}")
+            problems.append(f"line {number} names {counted(len(files), 'file')}: {line!r}")
         elif missing := [file for file in files if not file.is_file()]:
             problems.append(f"line {number}: no file {missing[0]}")
         else:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils import heic
-from utils.errors import number_of, printable
+from utils.errors import counted, printable
 from utils.images import SUFFIXES
 
 from .affixes import NONE, Affix, key_of
@@ -70,9 +70,9 @@ def note_on(where: object, left_out: Sequence[str], subfolders: Sequence[str] = 
     there are none of either."""
     parts = []
     if left_out:
-        parts.append(f"{number_of(len(left_out), 'file')} left out: {shown(left_out)}")
+        parts.append(f"{counted(len(left_out), 'file')} left out: {shown(left_out)}")
     if subfolders:
-        parts.append(f"{number_of(len(subfolders), 'subfolder')} ({shown(subfolders)}), see "
+        parts.append(f"{counted(len(subfolders), 'subfolder')} ({shown(subfolders)}), see "
                      "--recursive (data.recursive=true)")
     if any(name.lower().endswith(heic.SUFFIXES) for name in left_out) and not heic.is_installed():
         parts.append(f"photos in HEIC are read after {heic.INSTALL}")
@@ -108,6 +108,13 @@ def list_images(folder: Path, recursive: bool = False) -> Listing:
             else:
                 left_out.append(name + " (no file)" * is_picture(path))  # a pipe, a socket
     return Listing(sorted(files), folder, tuple(sorted(left_out)), tuple(sorted(subfolders)))
+
+
+def others_in(folder: Path, own: Collection[Path]) -> list[Path]:
+    """The files in a folder, at any depth, that are not ``own``; hidden ones and those of systems
+    aside."""
+    return [path for path in sorted(folder.rglob("*"))
+            if not path.is_dir() and not is_hidden(path.name) and path not in own]
 
 
 def is_picture(path: Path) -> bool:

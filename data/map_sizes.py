@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from utils.errors import counted
 from utils.images import UnreadableError, stored_shape
 
 from .decode import upright_size
@@ -66,10 +67,14 @@ def with_map_sizes(pairs: Sequence[Pair], title: str, outcome: str = WRITTEN,
             others.append((str(error), "replace what cannot be read"))
         sized.append(pair if size is None else replace(pair, size=size))
     if apart and not quiet:
-        print(f"note: {title}: {len(apart)} masks differ from their images by a few pixels; "
+        number = counted(len(apart), "mask differs from its image",
+                         "masks differ from their images")
+        print(f"note: {title}: {number} by a few pixels; "
               "{} ({} at most: {})".format(outcome, *max(apart)), file=sys.stderr)
     if others and not quiet:
         ways = "; ".join(dict.fromkeys(way for _, way in others))
-        print(f"note: {title}: {len(others)} masks cannot be used with their images, so eval.py "
-              f"refuses these maps ({ways}); the first: {others[0][0]}", file=sys.stderr)
+        number = counted(len(others), "mask cannot be used with its image, so eval.py refuses this "
+                         "map", "masks cannot be used with their images, so eval.py refuses these "
+                         "maps")
+        print(f"note: {title}: {number} ({ways}); the first: {others[0][0]}", file=sys.stderr)
     return sized

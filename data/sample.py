@@ -17,12 +17,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from utils.errors import UserError, list_problems
+from utils.files import written_whole
 from utils.images import UnreadableError
 from utils.maps import read_map, save_map
 
 from .catalog import known_sets
 from .decode import upright_size
-from .listing import is_hidden
+from .listing import others_in
 from .map_sizes import with_map_sizes
 from .pairing import Pair
 
@@ -43,19 +44,16 @@ def write_sample(root: Path, seed: int = 0) -> None:
         numbers = range(known_sets()[name].pairs)
         own = {root / name / path for n in numbers
                for path in (f"images/{n:04d}.jpg", f"masks/{n:04d}.png")}
-        strange = [str(path) for path in sorted((root / name).rglob("*"))
-                   if not path.is_dir() and not is_hidden(path.name) and path not in own]
-        if strange:
+        if strange := list(map(str, others_in(root / name, own))):
             raise UserError(list_problems(f"{root / name} holds files that are not of the sample",
                                           strange, "Move them, or name another folder."))
     for stream, name in enumerate(SETS):
         random = np.random.default_rng((seed, stream))
-        images, masks = root / name / "images", root / name / "masks"
-        images.mkdir(parents=True, exist_ok=True)
         for number in range(known_sets()[name].pairs):
             image, mask = draw_pair(random)
-            iio.imwrite(images / f"{number:04d}.jpg", image, quality=95)
-            save_map(masks / f"{number:04d}.png", mask)
+            with written_whole(root / name / f"images/{number:04d}.jpg", "wb") as file:
+                iio.imwrite(file, image, extension=".jpg", quality=95)
+            save_map(root / name / f"masks/{number:04d}.png", mask)
 
 
 def draw_pair(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -174,10 +172,8 @@ def _require_own(folder: Path, pairs: Sequence[Pair]) -> None:
         raise UserError(f"{folder} holds images or masks of the set; name a folder elsewhere")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder for the maps")
-    own = {folder / f"{pair.name}.png" for pair in pairs}
-    strange = [str(path) for path in sorted(folder.rglob("*")) if not path.is_dir()
-               and not is_hidden(path.name) and not (path in own and _is_centre_prior(path))]
-    if strange:
+    own = {path for pair in pairs if _is_centre_prior(path := folder / f"{pair.name}.png")}
+    if strange := list(map(str, others_in(folder, own))):
         raise UserError(list_problems(f"{folder} holds files that are not the centre prior of this "
                                       "set", strange, "Name a new or an empty folder."))
 

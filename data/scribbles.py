@@ -20,17 +20,18 @@ from skimage.measure import subdivide_polygon
 from skimage.morphology import skeletonize
 from tqdm import tqdm
 
-from utils.errors import UserError, list_problems
+from utils.errors import UserError, counted, list_problems
 from utils.machine import cores
 from utils.maps import save_map
 
 from .decode import decode_image
+from .listing import others_in
 from .masks import mask_of
 from .pairing import Pair
 from .soundness import require_sound
 from .strokes import decode_scribble
 
-FOREGROUND, BACKGROUND = 1, 2  # S-DUTS codes, see decode.SCRIBBLE_CODES; 0 is unknown
+FOREGROUND, BACKGROUND = 1, 2  # S-DUTS codes, see strokes.SCRIBBLE_CODES; 0 is unknown
 
 SPECK = 0.001  # of the largest object's area: smaller islands are a mask's noise, not objects
 SHALLOW = 0.3  # of the greatest depth: where the axis is nearer to the edge, no one would draw
@@ -251,13 +252,16 @@ def write_scribbles(pairs: Sequence[Pair], folder: Path, pen: Pen, seed: int = 0
         shares = list(tqdm(pool.map(lambda pair: _write(pair, folder, pen, seed), pairs),
                            total=len(pairs), unit="mask", desc="drawing", disable=None))
     save_map(picture, overview(pairs, folder))
-    names = np.array([pair.name for pair in pairs])
-    strays = sorted({path.name for path in folder.iterdir()} - {f"{name}.png" for name in names})
-    notes = {"empty masks, background strokes only": names[np.array(shares) == 0],
-             "full masks, foreground strokes only": names[np.array(shares) == 1],
-             f"other files in {folder}, left as they are": strays}
-    return [f"{len(some)} {what}: {', '.join(some[:5])}{', …' if len(some) > 5 else ''}"
-            for what, some in notes.items() if len(some)]
+    names = [pair.name for pair in pairs]
+    empty, full = ([name for name, share in zip(names, shares, strict=True) if share == limit]
+                   for limit in (0, 1))
+    others = others_in(folder, {folder / f"{name}.png" for name in names})
+    return [f"{counted(len(some), noun)}{rest}: {', '.join(some[:5])}{', …' * (len(some) > 5)}"
+            for noun, rest, some in (
+                ("empty mask", ", background strokes only", empty),
+                ("full mask", ", foreground strokes only", full),
+                ("other file", f" in {folder}, untouched",
+                 [path.relative_to(folder).as_posix() for path in others])) if some]
 
 
 def _require_free(folder: Path, picture: Path, pairs: Sequence[Pair], overwrite: bool) -> None:

@@ -15,9 +15,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from utils.errors import UserError, list_problems
+from utils.errors import UserError, counted, list_problems
 from utils.images import UnreadableError, metadata_damaged, open_image, opened, orientation
 from utils.machine import cores
+from utils.maps import read_map
 
 from .checked import Checked, digest_of
 from .decode import decode_image
@@ -71,7 +72,7 @@ class Notes:
     def lines(self) -> list[str]:
         """A line for each thing noted: how many photos it holds for, and the first names; then
         the masks."""
-        lines = [f"{len(paths)} photo{'s' * (len(paths) > 1)} {what}: "
+        lines = [f"{counted(len(paths), 'photo')} {what}: "
                  + ", ".join(path.name for path in sorted(paths)[:3]) + " …" * (len(paths) > 3)
                  for what, paths in self.files.items()]
         return lines + [list_problems("masks without foreground", self.masks)] * bool(self.masks)
@@ -98,6 +99,8 @@ def file_problems(pair: Pair, notes: Notes | None = None) -> list[str]:
                 notes.look(path, small)
             elif path is pair.scribble and pair.labelled is None:
                 open_image(path)
+            elif path in (pair.body, pair.detail):
+                read_map(path)
             else:
                 part = next(name for name in ("mask", "edge", "scribble", "labelled")
                             if path is getattr(pair, name))

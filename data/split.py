@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from omegaconf import DictConfig
 
-from utils.errors import UserError
+from utils.errors import UserError, counted
 from utils.paths import ROOT
 from utils.world import World
 
@@ -49,7 +49,8 @@ def find_data(config: DictConfig, world: World,
     if not training:
         raise UserError("there are no pairs to train on; check data.train")
     limited = f" (data.limit={config.data.limit} of {whole})" if config.data.limit else ""
-    print(f"data: {len(training)} pairs to train on, {len(validation)} to validate on{limited}")
+    print(f"data: {counted(len(training), 'pair')} to train on, {len(validation)} to validate on"
+          f"{limited}")
     if config.data.edges != "none":
         print(f"edges: {edge_source(config.data.edges, training)}")
     if validation and edges != "none":
@@ -76,6 +77,6 @@ def held_out_of(count: int, fraction: float) -> int:
         return number
     least, most = .505 / count, int(1000 - 505 / count) / 1000  # beyond .5, which rounds to even
     fit = f"give a fraction from {least:.3g} to {most:g}, " if count > 1 else ""
-    raise UserError(f"val.fraction={fraction:g} of {count} pairs, rounded, is "
+    raise UserError(f"val.fraction={fraction:g} of {counted(count, 'pair')}, rounded, is "
                     f"{number or 'none'} to validate on and {count - number or 'none'} to train "
                     f"on; {fit}name a set in val.data, or give val.fraction=0 for no validation")

@@ -35,10 +35,12 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     """The lines of a list file that hold something, stripped, and their numbers from 1.
 
     Raises:
-        UserError: it is not text in UTF-8.
+        UserError: it cannot be read, or is not text in UTF-8.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text: {error}") from None
     return [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from utils.errors import UserError, list_problems, note_once
-from utils.paths import ROOT
+from utils.paths import ROOT, home_expanded
 
 from . import catalog
 from .coding import with_coding
@@ -66,7 +66,8 @@ def _in_folder(spec: str, root: Path) -> tuple[Path, Path, Path, Path | None]:
     entry = catalog.lookup(spec)
     names = (*entry.folders, *entry.shared_folders) if entry else ()
     candidates = [path for name in names if (path := catalog.subfolder(root, name))]
-    candidates += [path for path in (root / spec, ROOT / spec) if spec.strip() and path.is_dir()]
+    candidates += [path for parent in (root, ROOT)
+                   if spec.strip() and (path := parent / home_expanded(spec)).is_dir()]
     own = [images for images, _ in entry.layouts] if entry else []
     image_names = [*own, *catalog.IMAGE_FOLDERS]
     for folder in candidates:

@@ -20,9 +20,10 @@ import model
 from data.loader import training_sizes
 from utils.cli import parse_with_overrides
 from utils.config import load_config
-from utils.errors import UserError, reports_errors
+from utils.errors import UserError, counted, reports_errors
 from utils.option import NATIVE
 
+from .norm import enough_values, train_mode
 from .precision import Precision
 from .summary import print_costs, step_memory
 
@@ -56,10 +57,12 @@ def main(argv: list[str] | None = None) -> int:
         print_costs(network, size)
         images = 1 if config.data.size == NATIVE else -(-config.train.batch
                                                         // config.train.accumulate)
-        memory = step_memory(network, size, images, precision, config.optim.name)
+        train_mode(network, config.optim.eval_norm, config.optim.frozen_norm)
+        with enough_values(config.train.batch, config.train.accumulate):
+            memory = step_memory(network, size, images, precision, config.optim.name)
     parts = ", ".join(f"{part} {number / 2**20:.0f} MiB" for part, number in memory.items())
     named = precision.name if half == config.train.precision else config.train.precision
-    print(f"a training step on {images} image(s) in {named}, by {config.optim.name}: at "
+    print(f"a training step on {counted(images, 'image')} in {named}, by {config.optim.name}: at "
           f"least {sum(memory.values()) / 2**30:.2f} GiB ({parts}), beside the loss, what the "
           "kernels need, and torch itself")
     return 0

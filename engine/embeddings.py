@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from data.transforms import denormalise
 from utils.schema import DataConfig
 
-from .summary import tensors_in
+from .contents import tensors_in
 
 LIMIT = 1000  # points, evenly spaced among the images
 SIDE = 64  # pixels of a picture; TensorBoard takes sheets of up to 8192
@@ -65,7 +65,7 @@ class Embeddings:
         def note(module: nn.Module, inputs: tuple, output: object) -> None:
             if not outputs:
                 outputs.append(torch.cat([tensor[places].float().mean((-2, -1))
-                                          for tensor in tensors_in(output)], dim=1).cpu())
+                                          for _, tensor in tensors_in(output)], dim=1).cpu())
 
         handle = self._network.get_submodule(self.stage).register_forward_hook(note)
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from data import Pair
 from data.decode import upright_size
 from data.fingerprint import digests
-from utils.errors import UserError
+from utils.errors import UserError, counted
 from utils.files import write_text
 from utils.machine import cores
 from utils.maps import UnreadableError, read_map
@@ -78,12 +78,15 @@ def begin_folder(pairs: Sequence[Pair], folder: Path, origin: MapsOrigin, images
     same = {name for name, digest in images.items() if before.get(name) == digest}
     if others := [pair for pair in stale if pair.name not in same]:
         what = differs or ("other images" if before else "unknown images")
-        print(f"note: {folder}: {len(others)} maps of {what} are made anew", file=sys.stderr)
+        number = counted(len(others), f"map of {what} is", f"maps of {what} are")
+        print(f"note: {folder}: {number} made anew", file=sys.stderr)
         for pair in others:
             map_path(folder, pair).unlink()
     if keep and (damaged := [pair for pair in stale if pair.name in same]):
-        print(f"note: {folder}: {len(damaged)} maps that are damaged or have another size are made "
-              f"anew, the first is {damaged[0].name}.png", file=sys.stderr)
+        number = counted(len(damaged), "map that is damaged or has another size is",
+                         "maps that are damaged or have another size are")
+        print(f"note: {folder}: {number} made anew, the first is {damaged[0].name}.png",
+              file=sys.stderr)
     write_text(_record(folder), json.dumps(before | images) + "\n")
     origin.begin(folder, len(left) if differs else 0, limit)
     return to_do
@@ -111,9 +114,10 @@ def require_own(pairs: Sequence[Pair], folder: Path) -> None:
             raise UserError(f"{path} is where a map is written, and is no file; move it elsewhere")
     theirs = [pair for pair in pairs if map_path(folder, pair).exists()]
     if theirs and origin_of(folder) is None:
-        raise UserError(f"{len(theirs)} maps in {folder} are not test.py's, as the folder above has"
-                        " no origin.json that tells of them; move them elsewhere, or they would be "
-                        "replaced. test.py also takes another --out or name=….")
+        number = counted(len(theirs), f"map in {folder} is", f"maps in {folder} are")
+        raise UserError(f"{number} not test.py's, as the folder above has no origin.json that "
+                        "tells of them; move them elsewhere, or they would be replaced. test.py "
+                        "also takes another --out or name=….")
 
 
 def is_whole(path: Path, pair: Pair) -> bool:

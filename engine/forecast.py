@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 from data import Pair
+from utils.errors import counted
 
 from .log import peak_memory
 from .run import Run
@@ -62,10 +63,11 @@ def forecast(log: Path, steps: int, run: Run, images: int, seconds: float) -> st
     config = run.config
     batch = min(config.train.batch * run.world.size, len(run.loader.data))
     step = fmean(batch / float(row["images_per_second"]) for row in rows[1:] or rows)
-    text = f"dry run: {steps} steps of {step:.3g} s each take {_time(steps * step)}"
+    number = counted(steps, f"step of {step:.3g} s takes", f"steps of {step:.3g} s each take")
+    text = f"dry run: {number} {_time(steps * step)}"
     if images:
         validations = math.ceil(steps / (run.per_epoch * config.val.every))
-        text += (f", {validations} validation{'s' * (validations != 1)} of {images} images "
+        text += (f", {counted(validations, 'validation')} of {counted(images, 'image')} "
                  f"{_time(validations * seconds)}, "
                  f"in all {_time(steps * step + validations * seconds)}")
     memory = peak_memory(run.precision.device)

@@ -15,7 +15,7 @@ from tensorboardX import summary
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from utils.errors import UserError
+from utils.errors import UserError, counted
 from utils.files import naming, written_whole
 from utils.transcript import note_line
 
@@ -158,8 +158,9 @@ class RunLog:
                 raise UserError(f"{self.path} cannot be read ({error}); move it away, and the run "
                                 "goes on with a new one") from None
         if strange:
-            print(f"note: {self.path}: {strange} lines that are no rows of it are left out",
-                  file=sys.stderr)
+            number = counted(strange, "line that is no row of it is",
+                             "lines that are no rows of it are")
+            print(f"note: {self.path}: {number} left out", file=sys.stderr)
         header = list(kept[0]) if kept else []
         columns = header + [name for name in columns if name not in header]
         if self._file is not None:

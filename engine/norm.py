@@ -1,15 +1,17 @@
-"""Batch norms that do not train on their own batch: over all processes, or not at all."""
+"""Batch norms that do not train on their own batch: over all processes, or not at all; and those
+whose batch is too small."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.distributed
 from torch import Tensor, nn
 
 from model.norm import BatchNorm
-from utils.errors import UserError, nearest
+from utils.errors import UserError, counted, nearest
 
 
 class _SumOfAll(torch.autograd.Function):
@@ -62,6 +64,25 @@ def synchronise(network: nn.Module, device: torch.device) -> nn.Module:
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SyncedBatchNorm2d
     return network
+
+
+@contextmanager
+def enough_values(images: int, parts: int) -> Iterator[None]:
+    """Inside the block a batch of so many ``images`` passes through a network that trains, in so
+    many ``parts``.
+
+    Raises:
+        UserError: a batch norm met a single value, of which there is no deviation.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError("a batch norm of this network met a single value, with "
+                        f"{counted(images, 'image')} in {counted(parts, 'part')}. Raise "
+                        "train.batch or data.size (native takes images one by one), lower "
+                        "train.accumulate, or set optim.eval_norm=[all].") from None
 
 
 def norms_in(network: nn.Module, names: Sequence[str], key: str) -> Iterator[BatchNorm]:

@@ -54,13 +54,19 @@ def build_optimizer(config: DictConfig, network: nn.Module) -> torch.optim.Optim
     if config.name == "sgd":
         optimizer = torch.optim.SGD(parameters, momentum=config.momentum,
                                     nesterov=config.nesterov, **options)
-        # Where the first step is left out, torch begins with memory as it lies there.
-        for parameter in network.parameters() if config.momentum else ():
-            if parameter.requires_grad:
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        forget_moments(optimizer)
         return optimizer
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name](
         parameters, betas=tuple(config.betas), **options)
+
+
+def forget_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Let an optimizer begin anew. SGD's momentum begins with zeros: where the first step is left
+    out, torch begins with memory as it lies there."""
+    optimizer.state.clear()
+    for group in optimizer.param_groups if optimizer.defaults.get("momentum") else ():
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def spared_of_decay(network: nn.Module, patterns: Iterable[str]) -> set[str]:

@@ -54,7 +54,7 @@ def maps_of(logits: Tensor, batch: dict, resize: str = "logits", minmax: bool = 
     """Logits (N, 1, h, w) of a batch → its maps (H, W) at each image's ``size``, in batch order.
 
     Args:
-        resize: what is brought to an image's size, and how, a name in ``utils.schema.RESIZES``.
+        resize: what is brought to an image's size, and how, a name in ``utils.choices.RESIZES``.
             ``probabilities`` give softer outlines than ``logits`` where maps grow.
         minmax, cut: see ``to_bytes``.
         align_corners: of bilinear interpolation.

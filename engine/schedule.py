@@ -8,12 +8,14 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
+from .optimizer import forget_moments
+
 #: What moves in torch's plateau.
 _MOVING = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 
 
 class Schedule:
-    """A factor on the configured rate, by the formulas of ``utils.schema.SCHEDULES``.
+    """A factor on the configured rate, by the formulas of ``utils.choices.SCHEDULES``.
 
     ``compounding`` multiplies the *current* rate, as the released loops of CPD and WSSA do. With
     gamma 0.1 and drop_every 50 a rate of 1e-4 is 1e-5 at epoch 50, 1e-6 at 51, …, so training all
@@ -66,7 +68,7 @@ class Schedule:
         """Before ``epoch``, forget the optimizer's moments if the recipe asks for that here, as the
         released loops that make a new optimizer do."""
         if self.config.restart and epoch - 1 in self.config.milestones:
-            self.optimizer.state.clear()
+            forget_moments(self.optimizer)
 
     def end_epoch(self, training_loss: float, validation: float | None = None,
                   waits: bool = False) -> None:

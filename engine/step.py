@@ -14,8 +14,10 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from model.norm import BatchNorm
-from utils.errors import UserError, lacks_memory
+from utils.errors import UserError, counted, lacks_memory
 from utils.world import World
+
+from .norm import enough_values
 
 
 class StepResult(NamedTuple):
@@ -54,18 +56,11 @@ class Part:
         # Processes wait for each other once a step, in the last part's backward pass.
         alone = self._parts.world.size > 1 and not self._last
         try:
-            with self._parts.network.no_sync() if alone else nullcontext():
+            with (self._parts.network.no_sync() if alone else nullcontext(),
+                  enough_values(self._parts.images, self._parts.count)):
                 yield
         except RuntimeError as error:  # torch.OutOfMemoryError is one
             self._parts.split(error)
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise UserError(
-                f"a batch norm of this network met a single value: {self._parts.images} image(s) "
-                f"in {self._parts.count} part(s) are too few to train it. Raise train.batch or "
-                "data.size (native takes images one by one), lower train.accumulate, or set "
-                "optim.eval_norm=[all].") from None
 
     def weigh(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """Terms of the loss × ``weight``, in float32; their sum over the parts is kept for
@@ -146,7 +141,8 @@ class Parts:
                 "Lower train.batch or data.size, split the batch with train.accumulate=2 (the " \
                 "same effective batch), let that happen by itself with train.on_oom=split"
             raise UserError(
-                f"memory ran out with {self.images} images in {self.count} part(s): "
+                f"memory ran out with {counted(self.images, 'image')} in "
+                f"{counted(self.count, 'part')}: "
                 f"{str(error).splitlines()[0]}\n{smaller}, or compute the backbone twice with "
                 "train.checkpoint_trunk=true.") from None
         if torch.cuda.is_available():

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from model.trunks.trunk import Trunk
 from utils.schema import sides
 
+from .contents import tensors_in
 from .precision import Precision
 from .prediction import evaluating
 
@@ -80,7 +81,7 @@ def outputs_of(network: nn.Module, size: int | Sequence[int]) -> dict[str, tuple
     def note_shape(part: str):
         def hook(module: nn.Module, inputs: tuple, output: object) -> None:
             shapes[part] = ", ".join(dict.fromkeys(
-                "×".join(map(str, tensor.shape[1:])) for tensor in tensors_in(output)))
+                "×".join(map(str, tensor.shape[1:])) for _, tensor in tensors_in(output)))
         return hook
 
     def count_values(parts: list[str]):
@@ -105,15 +106,6 @@ def outputs_of(network: nn.Module, size: int | Sequence[int]) -> dict[str, tuple
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
-def tensors_in(output: object) -> list[Tensor]:
-    """The tensors in what a module gives."""
-    if isinstance(output, Tensor):
-        return [output]
-    values = output.values() if isinstance(output, dict) else \
-        output if isinstance(output, (list, tuple)) else ()
-    return [tensor for value in values for tensor in tensors_in(value)]
-
-
 #: Optimizer → numbers that it keeps for each parameter.
 _KEPT = {"sgd": 1, "adam": 2, "adamw": 2}
 
@@ -123,6 +115,7 @@ def step_memory(network: nn.Module, size: int | Sequence[int], images: int, prec
     """Bytes that a training step holds at the end of the network's forward pass, by what they are.
 
     Args:
+        network: in training mode, see ``norm.train_mode``.
         images: that pass through the network at once.
         optimizer: a name of ``optim.name``.
     """
@@ -142,7 +135,7 @@ def step_memory(network: nn.Module, size: int | Sequence[int], images: int, prec
     image = torch.zeros(images, 3, *sides(size), device=next(network.parameters()).device)
     with (torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
           precision.autocast()):
-        outputs = network.train()(image)
+        outputs = network(image)
     del outputs
     return {"weights": weights, "gradients": trained, "optimizer": _KEPT[optimizer] * trained,
             "features": sum(kept.values())}

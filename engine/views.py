@@ -43,10 +43,11 @@ def require_views(config: DictConfig) -> None:
     that keep their own sizes are seen to one by one."""
     if config.data.size == NATIVE:
         return
+    network = model.network_class(config.model.name)
     for scale in config.test.scales:
         (size,) = training_sizes(sides(config.data.size), [scale])
         try:
-            model.network_class(config.model.name).require_size(*size)
+            network.require_size(*size)
         except UserError as error:
             raise UserError(f"test.scales (--tta) with {scale:g}: {error}") from None
 

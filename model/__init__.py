@@ -125,10 +125,13 @@ def build(name: str, **options) -> Network:
     Raises:
         UserError: the name is unknown, or the network does not take these options.
     """
-    network = network_class(name)
+    network, given = network_class(name), _NETWORKS[name][1] | options
     try:
-        return network(**_NETWORKS[name][1] | options)
-    except TypeError as error:
+        if not isinstance(given.get("trunk", ""), str):
+            raise TypeError(f"trunk is a name such as vgg16, not {given['trunk']!r}")
+        return network(**given)
+    # What is no text or no mapping lacks a method of these; a mapping lacks an entry.
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"network {name!r} does not take these options: {error}") from None
 
 

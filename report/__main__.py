@@ -36,7 +36,7 @@ from scoring.arguments import SCORING_KEYS, add_choice, add_maps, add_names, set
 from scoring.jobs import WHY_REFUSED
 from scoring.scores import read_scores
 from utils.cli import split_overrides
-from utils.errors import UserError, nearest, number_of, reports_errors
+from utils.errors import UserError, counted, nearest, reports_errors
 from utils.paths import DOCS, RESULTS
 from utils.stop import terminable
 
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
                 "run": _run, "figure": figure.write_figure, "records": _records, "zoo": _zoo,
                 "explain": _explain}
     if refused := commands[args.command](args):
-        raise UserError(f"not given: {number_of(refused, 'score')}, {WHY_REFUSED}")
+        raise UserError(f"not given: {counted(refused, 'score')}, {WHY_REFUSED}")
     return 0
 
 
@@ -157,7 +157,7 @@ def _records(args: argparse.Namespace) -> None:
     if not records:
         raise UserError(f"--records {args.records}: no records (.json) in this folder")
     write(args.out, document(records))
-    print(f"{args.out}: {number_of(len(records), 'record')}")
+    print(f"{args.out}: {counted(len(records), 'record')}")
 
 
 def _zoo(args: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from data.catalog import lookup, same_set
 from scoring.scores import Row
-from utils.errors import number_of
+from utils.errors import counted
 from utils.schema import ReportedNumber
 
 from .protocols import PROTOCOLS
@@ -104,7 +104,7 @@ def _summary(comparisons: Sequence[dict]) -> str:
             "(✓: as printed less than .0005 apart)")
     if unverified := sum(not c["verified"] for c in comparisons):
         text += ("; not verified, and so never a match (?, grey): "
-                 f"{number_of(unverified, 'reported number')}")
+                 f"{counted(unverified, 'reported number')}")
     if partial := dict.fromkeys(c["dataset"] for c in comparisons
                                 if c["images"] is not None and is_partial(c)):
         text += ("; scores of other than all images of the published set do not count either "

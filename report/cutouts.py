@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from data import Pair, decode_image
-from utils.errors import UserError, nearest, note_once, number_of
+from utils.errors import UserError, counted, nearest, note_once
 from utils.files import written_whole
 from utils.images import declared_pixels
 from utils.machine import cores
@@ -214,7 +214,7 @@ def drop_pictures(pairs: Sequence[Pair], folder: Path, kinds: Sequence[str]) -> 
         for path in stale:
             path.unlink()
         if stale:
-            print(f"note: {picture_folder(folder, kind)}: {number_of(len(stale), 'picture')} of "
+            print(f"note: {picture_folder(folder, kind)}: {counted(len(stale), 'picture')} of "
                   f"earlier maps removed; --save {kind} makes new ones", file=sys.stderr)
 
 

@@ -19,7 +19,7 @@ from scoring import ScoringOptions, read_truth
 from scoring.arguments import add_choice, add_maps, add_names
 from scoring.folders import require_fitting
 from scoring.jobs import decide_codings, find_jobs
-from utils.errors import UserError, list_problems, note_once, number_of
+from utils.errors import UserError, counted, list_problems, note_once
 from utils.images import UnreadableError
 from utils.maps import read_map, to_bytes
 from utils.paths import RESULTS
@@ -134,7 +134,7 @@ def write_figure(args: argparse.Namespace) -> None:
         captions = dict.fromkeys(by_name(args.images, material.sets), "")
     images = list(captions)
     if args.count and len(images) < args.count:
-        note_once(f"--count {args.count}: there are {number_of(len(images), 'image')} to choose "
+        note_once(f"--count {args.count}: there are {counted(len(images), 'image')} to choose "
                   "from")
     profile = None if args.raw else PROFILES[args.profile]
     samples = _samples(images, material, profile, args.resize)

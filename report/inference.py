@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from utils.errors import number_of
+from utils.errors import counted
 from utils.origin import short_commit
 from utils.paths import DOCS
 
@@ -81,6 +81,6 @@ def table(rows: Rows) -> str:
             names.append(name)
     return text + "\nThe rows were measured\n\n" + "".join(
         f"- on {date} at {short_commit(commit)}, {machine}, "
-        f"{number_of(threads, 'thread')}, {', '.join(sorted(versions))}, at a load of "
+        f"{counted(threads, 'thread')}, {', '.join(sorted(versions))}, at a load of "
         f"{min(loads):.1f} to {max(loads):.1f}: {', '.join(dict.fromkeys(names))}\n"
         for (date, commit, machine, threads), (versions, loads, names) in sessions.items())

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from utils.errors import UserError, number_of
+from utils.errors import UserError, counted
 from utils.files import write_text
 from utils.origin import short_commit
 from utils.paths import DOCS
@@ -85,7 +85,7 @@ def table(rows: Mapping[str, Mapping]) -> str:
     for name, row in sorted(rows.items()):
         sessions.setdefault(tuple(row[key] or "not noted" for key in _SESSION), []).append(name)
     measured = (
-        f"- on {date} at {short_commit(commit)}, {machine}, {number_of(cores, 'core')}, {device}, "
+        f"- on {date} at {short_commit(commit)}, {machine}, {counted(cores, 'core')}, {device}, "
         f"torch {torch}: {', '.join(names)}\n"
         for (date, commit, machine, cores, device, torch), names in sessions.items())
     return "".join([head(), *(line(name, row) for name, row in sorted(rows.items())),

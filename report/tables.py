@@ -18,7 +18,7 @@ from rich.text import Text
 
 from metrics.compare import Difference
 from scoring.scores import measures_of
-from utils.errors import UserError, number_of, printable
+from utils.errors import UserError, counted, printable
 from utils.files import write_text, written_whole
 from utils.images import SUFFIXES
 
@@ -355,7 +355,7 @@ def differences_table(a: str, b: str, dataset: str, differences: Sequence[Differ
                    f"{d.a - d.b:+.5f}{' *' if d.low > 0 or d.high < 0 else ''}",
                    "–" if math.isnan(d.low) else f"{d.low:+.5f} … {d.high:+.5f}", str(d.wins),
                    str(d.losses), str(d.images - d.wins - d.losses)) for d in differences]
-    return Table(f"{a} against {b} on {dataset}, {number_of(differences[0].images, 'image')}",
+    return Table(f"{a} against {b} on {dataset}, {counted(differences[0].images, 'image')}",
                  ["measure", a, b, "difference", "interval", f"{a} better", f"{b} better", "equal"],
                  [lines], notes=["95 % bootstrap interval of the difference; * where it is without "
                                  "0, so that the difference is more than chance"])

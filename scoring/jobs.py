@@ -11,7 +11,7 @@ from data.catalog import canonical, lookup
 from data.coding import with_coding
 from data.listing import list_images
 from data.pairing import Names, Pair, by_stem, fit
-from utils.errors import SHOWN_PROBLEMS, UserError, list_problems, note_once, number_of
+from utils.errors import SHOWN_PROBLEMS, UserError, counted, list_problems, note_once
 from utils.schema import DataConfig
 
 from .folders import FolderScores, ScoringOptions, score_folder
@@ -132,7 +132,7 @@ def score_job(job: Job, options: ScoringOptions, quiet: bool = False) -> JobScor
 def print_doubts(job: Job, maps: Sequence[Path]) -> None:
     """A note for what can be scored, but is hardly meant."""
     if jpeg := [path for path in maps if path.suffix.lower() in (".jpg", ".jpeg", ".jfif")]:
-        print(f"note: {job.method} on {job.dataset} has {number_of(len(jpeg), 'JPEG map')}, whose "
+        print(f"note: {job.method} on {job.dataset} has {counted(len(jpeg), 'JPEG map')}, whose "
               "values are not quite those that were predicted", file=sys.stderr)
 
 
@@ -263,7 +263,7 @@ def _masks_alone(folder: Path, names: Names) -> list[Pair]:
 def _renamed(methods: Sequence[str], names: Sequence[str]) -> Sequence[str]:
     """``names`` instead of ``methods``, if there are any."""
     if names and len(names) != len(methods):
-        raise UserError(f"--name gives {number_of(len(names), 'name')}, but the methods are "
+        raise UserError(f"--name gives {counted(len(names), 'name')}, but the methods are "
                         f"{', '.join(methods) or 'none'}; give each its name, in this order")
     if not all(name.strip() for name in names):
         raise UserError("--name: a name has letters")
@@ -285,5 +285,5 @@ def _print_unscored(unscored: dict[str, tuple[UserError, list[Path]]]) -> None:
         more = f" (and {len(folders) - 1} more of that name)" if len(folders) > 1 else ""
         print(f"note: {folders[0]}{more} is not scored: {error}", file=sys.stderr)
     if len(unscored) > SHOWN_PROBLEMS:
-        print(f"note: folders of {number_of(len(unscored) - SHOWN_PROBLEMS, 'more name')} are not "
+        print(f"note: folders of {counted(len(unscored) - SHOWN_PROBLEMS, 'more name')} are not "
               "scored", file=sys.stderr)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 _KEY_VALUE = re.compile(r"[a-z_]+(\.[\w*]+)*=")
 
@@ -43,5 +43,6 @@ def _number_from_one(word: str) -> int:
 
 def split_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words that are no ``key=value``, or are a file's name; and those that are."""
-    keys = [word for word in words if _KEY_VALUE.match(word) and not Path(word).exists()]
+    keys = [word for word in words if _KEY_VALUE.match(word)
+            and not os.path.exists(word)]  # noqa: PTH110  (pathlib's raises OSError at long words)
     return [word for word in words if word not in keys], keys

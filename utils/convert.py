@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .errors import UserError, reports_errors
+from .errors import UserError, counted, reports_errors
 from .files import written_whole
 from .onnx_file import Exported
 from .state import TOP, mappings_in, mappings_under
@@ -29,7 +29,7 @@ def list_keys(path: Path) -> str:
     for where, mapping in mappings_in(_content(path)).items():
         tensors = {key: value for key, value in mapping.items() if isinstance(value, Tensor)}
         numbers = sum(value.numel() for value in tensors.values())
-        lines.append(f"{where}: {len(tensors)} tensors, {numbers} values")
+        lines.append(f"{where}: {counted(len(tensors), 'tensor')}, {counted(numbers, 'value')}")
         lines += [f"  {key} {tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
                   for key, value in tensors.items()]
     return "\n".join(lines) or f"{path}: no tensors up to two levels deep"
@@ -165,5 +165,5 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("name the file to write as OUT, or give --list")
     else:
         count = convert(args.source, args.target, args.key, args.legacy)
-        print(f"{args.target}: {count} tensors")
+        print(f"{args.target}: {counted(count, 'tensor')}")
     return 0

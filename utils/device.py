@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from .errors import UserError
+from .errors import UserError, counted
 from .machine import cores, local_processes
 
 
@@ -46,8 +46,9 @@ def select_device(spec: str = "auto", option: str = "--gpu ") -> torch.device:
             raise UserError(f"{option}{spec}: there is no GPU {index}; torch sees 0 to {count - 1} "
                             "(CUDA_VISIBLE_DEVICES renumbers them)")
     if processes > len(indices):
-        raise UserError(f"{processes} processes on this machine, but {len(indices)} GPU(s): start "
-                        f"torchrun with --nproc-per-node {len(indices)}, or name more with --gpu")
+        raise UserError(f"{processes} processes on this machine, but {counted(len(indices), 'GPU')}"
+                        f": start torchrun with --nproc-per-node {len(indices)}, or name more with "
+                        "--gpu")
     if processes == 1 and len(indices) > 1:
         raise UserError(f"--gpu {spec}: several GPUs take a process each: torchrun "
                         f"--nproc-per-node {len(indices)} {Path(sys.argv[0]).name} --gpu {spec} …")

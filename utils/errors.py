@@ -40,9 +40,10 @@ def list_problems(title: str, problems: Sequence[str], advice: str = "") -> str:
     return "\n".join(lines)
 
 
-def number_of(count: int, noun: str) -> str:
-    """``1 map``, ``2 maps``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number and what it counts: ``1 map``, ``2 maps``. A noun with more words, such as "mask
+    differs", is given with its ``plural``, "masks differ"."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def printable(text: str) -> str:

@@ -183,13 +183,13 @@ def picture_in_memory(image: Image.Image) -> Image.Image:
 
 def loaded(image: Image.Image) -> Image.Image:
     """The picture of a file that is ``opened``; see ``open_image``."""
-    turn, by_pillow = orientation(image), turned_by_pillow(image)
+    turn, by_pillow, kind = orientation(image), turned_by_pillow(image), image.format
     image.load()
     if not by_pillow:
         image = turned(image, turn)
     if image.mode in ("La", "RGBa"):  # colours times alpha, of which little else is known
         image = image.convert(image.mode.upper())
-    image.info[_TURN] = turn
+    image.info[_TURN], image.format = turn, kind  # of which Pillow's copies know nothing
     return image
 
 

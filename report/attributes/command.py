@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from metrics import CORE, PROFILES
-from utils.errors import UserError, list_problems, nearest, number_of
+from utils.errors import UserError, counted, list_problems, nearest
 from utils.files import written_whole
 
 from ..methods import Method, SetScores
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace, score: Callable[[], tuple[list[SetScores], int
         written = [*_tell(args, scores, folder, report)]
         taken |= dict.fromkeys(written, "a table of the set is written there")
         kinds = sorted({path.suffix for path in written})
-        print(f"{folder}/: {number_of(len(written), 'file')} ({', '.join(kinds)})")
+        print(f"{folder}/: {counted(len(written), 'file')} ({', '.join(kinds)})")
     require_own_files(taken, [("--save", path) for path in args.save])
     if failures := write_all((path, FORMATS[path.suffix.lower()](report)) for path in args.save):
         raise UserError("\n".join(failures))

@@ -21,7 +21,7 @@ from data.decode import original_size
 from data.sizes import nearly
 from metrics.profiles import Profile
 from scoring import read_truth
-from utils.errors import list_problems, note_once, number_of
+from utils.errors import counted, list_problems, note_once
 from utils.files import write_text
 from utils.images import UnreadableError
 from utils.machine import cores
@@ -191,22 +191,22 @@ def _notes(pairs: Sequence[Pair], values: dict[str, Values]) -> list[str]:
     if bare := sum(pair.image is None for pair in pairs):
         names = ", ".join(attribute.name for attribute in ATTRIBUTES.values() if attribute.of_photo)
         which = "no image has a photo" if bare == len(pairs) else \
-            f"there is no photo of {number_of(bare, 'image')}"
+            f"there is no photo of {counted(bare, 'image')}"
         notes.append(f"{which}, so these attributes are left out: {names}; --data and --root name "
                      "sets with photos")
     if empty := sum(math.isnan(own["size"]) for own in values.values()):
-        notes.append(f"there is no object in {number_of(empty, 'image')}: of these only "
+        notes.append(f"there is no object in {counted(empty, 'image')}: of these only "
                      "attributes of the whole photo count, and F and wF are 0, whatever the map")
     if tiny := sum(not math.isnan(own["size"]) and math.isnan(own["off_centre"])
                    for own in values.values()):
-        notes.append(f"the object of {number_of(tiny, 'image')} is lost at {SIDE} pixels, and of "
+        notes.append(f"the object of {counted(tiny, 'image')} is lost at {SIDE} pixels, and of "
                      "its attributes only the size is given")
     whole = [own for own in values.values()
              if not math.isnan(own["off_centre"]) and not math.isnan(own["canny"])]
     if lacking := {name: count for name in ATTRIBUTES
                    if (count := sum(math.isnan(own[name]) for own in whole))}:
         notes.append("too little background is left, or too near to the object, for: "
-                     + ", ".join(f"{name} ({number_of(count, 'image')})"
+                     + ", ".join(f"{name} ({counted(count, 'image')})"
                                  for name, count in lacking.items()))
     return notes
 

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data import Pair
+from engine.contents import tensors_in
 from engine.predictor import Predictor
-from engine.summary import parts_of, tensors_in
+from engine.summary import parts_of
 from utils.errors import UserError
 
 _SHOWN_NAMES = 5  # of layers that are called nearly as a word
@@ -81,7 +82,7 @@ def _watched(network: nn.Module, layers: Mapping[str, nn.Module], seen: Look) ->
 def feature_maps_in(output: object) -> list[Tensor]:
     """The feature maps (N, C, h, w) in what a layer gives: itself, or those in a list, a tuple or
     a dict, such as the branches of octave convolutions."""
-    return [x for x in tensors_in(output) if x.ndim == 4 and x.is_floating_point()]
+    return [x for _, x in tensors_in(output) if x.ndim == 4 and x.is_floating_point()]
 
 
 def stages_of(network: nn.Module) -> dict[str, nn.Module]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,6 +218,32 @@ def test_a_lower_bound_shortens_the_file(made_sets, tmp_path):
         config = data_config(cache=str(tmp_path), cache_gb=gigabytes)
         training_loader(pairs, config, 3, 0).data.require_sound("pairs")
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 2e4
+
+
+def test_a_run_with_a_lower_bound_does_not_shorten_the_file_of_another(made_sets, tmp_path):
+    """What is mapped beyond a file's end kills the process that reads it."""
+    pairs = find_pairs("TINY-TR", made_sets)
+    whole = training_loader(pairs, data_config(cache=str(tmp_path)), 3, 0).data
+    (path,) = tmp_path.iterdir()
+    with path.open("rb") as mapped:
+        training_loader(pairs, data_config(cache=str(tmp_path), cache_gb=2e-5), 3, 0)
+        assert os.fstat(mapped.fileno()).st_size == 10 * (32 + 4 * 32 * 32)
+    assert image_of(whole, 9).shape == (3, 32, 32)
+
+
+def test_another_run_may_make_room_at_the_same_time(made_sets, tmp_path, monkeypatch):
+    (tmp_path / "old.samples").write_bytes(bytes(100))
+    real = Path.glob
+
+    def found_then_removed(folder, pattern):
+        files = list(real(folder, pattern))
+        for file in files:
+            file.unlink(missing_ok=True)
+        return files
+
+    monkeypatch.setattr(Path, "glob", found_then_removed)
+    config = data_config(cache=str(tmp_path), cache_gb=1e-4)
+    assert training_loader(find_pairs("TINY-TR", made_sets), config, 3, 0).data.cache_to_come == 0
 
 
 def test_without_a_fork_there_is_no_cache_in_memory(made_sets, monkeypatch, capsys):

@@ -49,7 +49,7 @@ def test_a_black_mask_is_counted_and_no_problem(sets, capsys):
     assert data_main(["check", str(sets)]) == 0
     out = capsys.readouterr().out
     assert "1/0" in out
-    assert "TINY-TE: 1 empty masks: 00" in out
+    assert "TINY-TE: 1 empty mask: 00" in out
 
 
 def test_the_doctor_names_the_coding_or_asks_for_it(tmp_path, capsys):
@@ -222,7 +222,7 @@ def test_turned_images_are_counted(tmp_path, turn):
     finding = examine(pair)
     assert finding.turned == (turn not in (None, 1))
     note = Diagnosis(SetOnDisk("SET", [pair], []), [finding]).note
-    assert note == ("SET: 1 images are turned by their EXIF orientation" if finding.turned else "")
+    assert note == ("SET: 1 image is turned by its EXIF orientation" if finding.turned else "")
 
 
 @pytest.mark.parametrize("count, fits", [(999, False), (1000, True), (1001, False)])

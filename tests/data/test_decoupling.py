@@ -73,6 +73,19 @@ def test_maps_of_a_first_network_take_the_place_of_the_labels(made_sets, tmp_pat
         with_maps(pairs, "OTHER", options)
 
 
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_a_damaged_map_of_a_first_network_is_named_before_training(made_sets, tmp_path, cache):
+    for pair in find_masks("TINY-TR", made_sets):
+        save(tmp_path / "TINY-TR" / f"{pair.name}.png", decode_mask(pair.mask))
+    options = data_config(body=str(tmp_path), detail=str(tmp_path), cache=cache)
+    pairs = find_masks("TINY-TR", made_sets, options=options, maps=True)
+    data = training_loader(pairs, options, 4, 0, targets=["mask", "body", "detail"]).data
+    data.require_sound("training data")
+    pairs[3].body.write_bytes(pairs[3].body.read_bytes()[:-20])
+    with pytest.raises(UserError, match=rf"{pairs[3].body}: .*the file is cut short"):
+        data.require_sound("training data")
+
+
 def test_labels_of_masks_with_void_pixels_are_refused(made_sets):
     pairs = find_masks("TINY-TR", made_sets)
     with pytest.raises(UserError, match="layer detail is made of the whole mask"):

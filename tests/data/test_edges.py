@@ -222,7 +222,7 @@ def test_soft_masks_do_not_change_their_edges(made_sets):
 
 def test_pairs_without_what_edges_come_from_are_named():
     photo, weak = Pair("a", Path("a.jpg")), Pair("b", Path("b.jpg"), scribble=Path("b.png"))
-    with pytest.raises(UserError, match=r"data\.edges=mask: 1 pairs have no mask file.*b\.jpg"):
+    with pytest.raises(UserError, match=r"data\.edges=mask: 1 pair has no mask file.*b\.jpg"):
         edge_source("mask", [weak])
     with pytest.raises(UserError, match=r"data\.edges=files: 2 pairs have no edge file.*a\.jpg"):
         edge_source("files", [photo, weak])

@@ -106,6 +106,25 @@ def test_what_is_not_certain_is_refused_with_the_keys_that_decide_it(tmp_path, n
         decide(files)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_numbers_of_jpeg_files_are_no_labels_however_they_are_turned(tmp_path, orientation):
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[5:20, 8:25] = 38
+    file = save(tmp_path / "0.jpg", mask, orientation, quality=95)
+    with pytest.raises(UserError, match="no value clearly above one half"):
+        decide([file])
+
+
+def test_a_file_whose_alpha_is_not_understood_is_named(tmp_path):
+    random = np.random.default_rng(0)
+    files = [save(tmp_path / f"{n}.png", np.dstack([
+        random.integers(0, 256, (SIDE, SIDE, 3), np.uint8),
+        np.full((SIDE, SIDE), 255, np.uint8) if n == 0 else
+        np.resize(np.arange(0, 256, 8, np.uint8), (SIDE, SIDE))])) for n in range(3)]
+    with pytest.raises(UserError, match=r"2 of 3 .* alpha .*for example .*1\.png\. Decide with"):
+        decide(files)
+
+
 @pytest.mark.parametrize("what, value", [("background", 0), ("foreground", 255)])
 def test_void_becomes_what_is_decided(tmp_path, what, value):
     files = masks_of(tmp_path, CODINGS["palette, void left out"])

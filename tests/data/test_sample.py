@@ -22,6 +22,17 @@ def test_the_sample_is_what_the_catalog_says(tmp_path):
     assert {p.name for p in list_images(tmp_path / "SAMPLE-TE/masks")}
 
 
+def test_a_stop_leaves_no_half_image(tmp_path, monkeypatch):
+    def stopped(target, *arguments, **options):
+        (target if hasattr(target, "write") else target.open("wb")).write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("data.sample.iio.imwrite", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_sample(tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_the_sample_is_a_function_of_its_seed():
     first, again, second = (draw_pair(np.random.default_rng(seed)) for seed in (5, 5, 6))
     assert all((a == b).all() for a, b in zip(first, again, strict=True))

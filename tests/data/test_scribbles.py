@@ -265,11 +265,26 @@ def test_files_in_the_way_are_kept_without_overwrite(sets, tmp_path, capsys):
     assert contents(tmp_path / "s") == before
     (tmp_path / "s/mine.txt").write_text("kept")
     assert data_main([*command, "--seed", "1", "--overwrite"]) == 0
-    assert "1 other files" in capsys.readouterr().out
+    assert "1 other file in" in capsys.readouterr().out
     after = contents(tmp_path / "s")
     assert after.pop("mine.txt") == b"kept"
     assert after.keys() == before.keys()
     assert after != before
+
+
+def test_scribbles_in_subfolders_and_hidden_files_are_no_other_files(sets, tmp_path, capsys):
+    out = tmp_path / "s"
+    for part in ("images", "masks"):
+        (sets / "TINY-TE" / part).rename(sets / part)
+        (sets / "TINY-TE" / part).mkdir()
+        (sets / part).rename(sets / "TINY-TE" / part / "inner")
+    out.mkdir()
+    (out / ".DS_Store").write_bytes(b"x")
+    assert data_main(["scribbles", str(sets / "TINY-TE"), str(out), "data.recursive=true",
+                      "--overwrite"]) == 0
+    assert "4 scribbles written" in (printed := capsys.readouterr().out)
+    assert "other file" not in printed
+    assert (out / "inner/00.png").is_file()
 
 
 def test_files_that_are_no_scribbles_are_never_replaced(sets, tmp_path, capsys):
@@ -324,8 +339,8 @@ def test_empty_and_full_masks_are_named(sets, tmp_path, capsys):
         Image.new("L", size, value).save(folder / f"masks/{name}.png")
     assert data_main(["scribbles", str(folder), str(tmp_path / "s")]) == 0
     out = capsys.readouterr().out
-    assert "note: 1 empty masks, background strokes only: 01" in out
-    assert "note: 1 full masks, foreground strokes only: 02" in out
+    assert "note: 1 empty mask, background strokes only: 01" in out
+    assert "note: 1 full mask, foreground strokes only: 02" in out
     assert set(np.unique(decode_scribble(tmp_path / "s/01.png"))) == {0, 255}
     assert set(np.unique(decode_scribble(tmp_path / "s/02.png"))) == {1, 255}
 

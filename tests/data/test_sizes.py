@@ -130,7 +130,7 @@ def test_a_mask_that_lies_on_its_side_is_no_mask_of_its_image(sets, runs, tmp_pa
     assert "sizes differ" in capsys.readouterr().err
     assert train(sets, "train.epochs=1") == 0
     assert predict(runs, sets, tmp_path / "out") == 0
-    assert "1 masks cannot be used with their images" in (heard := capsys.readouterr().err)
+    assert "1 mask cannot be used with its image" in (heard := capsys.readouterr().err)
     assert str(mask) in heard
     assert "turn those that lie on their side" in heard and "--resize" not in heard
     assert size_of(tmp_path / "out/trial/TINY-TE/03.png") == \
@@ -147,7 +147,7 @@ def test_training_takes_masks_that_nearly_fit(sets, runs, capsys):
     with Image.open(path) as mask:
         mask.resize((mask.width + 3, mask.height)).save(path)
     assert train(sets, "train.epochs=1", "data.edges=mask") == 0
-    assert ("note: training data: 1 masks differ from their images by a few pixels; both are "
+    assert ("note: training data: 1 mask differs from its image by a few pixels; both are "
             f"squashed to the input size (3 at most: {path})") in capsys.readouterr().err
 
 
@@ -159,7 +159,7 @@ def test_unreadable_masks_do_not_stop_a_prediction_and_are_named(tmp_path, capsy
     pairs = [Pair("a", image, mask), Pair("b", image, mask_2), Pair("c", image)]
     assert [pair.size for pair in with_map_sizes(pairs, "set")] == [(20, 31), None, None]
     heard = capsys.readouterr().err
-    assert "1 masks differ" in heard
+    assert "1 mask differs" in heard
     assert "broken.png: cannot be decoded" in heard
 
 

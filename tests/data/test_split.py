@@ -61,7 +61,7 @@ def test_a_share_is_held_out_of_the_limited_pairs(made_sets):
 
 @pytest.mark.parametrize("count, fraction, message", [
     (4, 0.1, "of 4 pairs, rounded, is none to validate on and 4 to train on; give a fraction from "
-     "0.126 to 0.873"), (4, 0.9, "is 4 to validate on and none to train on"), (1, 0.5, "1 pairs")])
+     "0.126 to 0.873"), (4, 0.9, "is 4 to validate on and none to train on"), (1, 0.5, "1 pair,")])
 def test_a_held_out_share_of_no_pair_or_of_all_is_refused(count, fraction, message):
     with pytest.raises(UserError, match=message):
         held_out_of(count, fraction)

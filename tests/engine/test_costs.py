@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -49,9 +51,18 @@ def test_the_command_prints_costs_and_memory_of_a_recipe(capsys):
     assert main(["summary", "--config", "demo", "train.precision=bf16"]) == 0
     printed = capsys.readouterr().out
     assert "CPD, one image of 96×96" in printed and "1×96×96" in printed
-    assert "a training step on 8 image(s) in bf16, by adam: at least 0.0" in printed
+    assert "a training step on 8 images in bf16, by adam: at least 0.0" in printed
     assert main(["summary", "--config", "wssa", "data.scales=[1,0.5]", "train.precision=fp16"]) == 0
     printed = "".join(capsys.readouterr())
     assert "model.options.canny=torch" in printed and "in fp16, by adam" in printed
     assert main(["sumary"]) == 2
     assert "python -m engine summary --config RECIPE" in capsys.readouterr().err
+
+
+def test_a_batch_that_is_too_small_for_batch_norms_is_named(capsys):
+    small = Path(__file__).parents[1] / "small.yaml"
+    alone = ["summary", "--config", str(small), "train.batch=1"]
+    assert main(alone) == 2
+    assert "a batch norm of this network met a single value, with 1 image in 1 part" in \
+        capsys.readouterr().err
+    assert main([*alone, "optim.eval_norm=[all]"]) == 0

@@ -9,10 +9,13 @@ import torch
 from torch import nn
 
 from engine.optimizer import build_optimizer
+from engine.precision import Precision
 from engine.schedule import Schedule
 from utils.config import default_config, load_config
 from utils.errors import UserError
 from utils.paths import CONFIGS
+
+CPU = torch.device("cpu")
 
 
 def make(name: str, steps: int, per_epoch: int = 1, **settings) -> Schedule:
@@ -68,6 +71,22 @@ def test_a_restart_forgets_the_moments_after_a_milestone(restart):
     assert weight in schedule.optimizer.state
     schedule.restart(3)
     assert (weight in schedule.optimizer.state) != restart
+
+
+def test_after_a_restart_a_step_that_is_left_out_leaves_no_memory_of_others():
+    config, layer = default_config().optim, nn.Linear(1000, 1000, bias=False)
+    config.name, config.lr, config.milestones, config.restart = "sgd", 0.5, [1], True
+    optimizer, scaler = build_optimizer(config, layer), Precision("fp32", CPU).scaler()
+    start = layer.weight.detach().clone()
+    Schedule(config, optimizer, 6).restart(2)
+    large = [torch.full((1000, 1000), 7e8) for _ in range(9)]
+    del large  # where later tensors come to lie
+    for factor in (math.nan, 1):
+        layer.weight.grad = None
+        scaler.scale(factor * layer.weight.sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    assert torch.equal(layer.weight, start - 0.5)
 
 
 def test_wssas_rate_is_the_compounding_one_with_its_numbers():

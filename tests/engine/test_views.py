@@ -65,6 +65,8 @@ def test_sizes_that_a_network_does_not_take_are_refused_before_anything_is_done(
     require_views(load_config("egnet_vgg", ["test.scales=[1,0.5,2]"]))  # images keep their sizes
     with pytest.raises(UserError, match=r"test.scales \(--tta\) with 0.75: NLDF takes images"):
         require_views(load_config("nldf_vgg", ["test.scales=[1,0.75]"]))
+    with pytest.raises(UserError, match=r"^unknown network 'CPD'; did you mean"):
+        require_views(load_config("cpd_vgg", ["model.name=CPD"]))
 
 
 def test_sure_pixels_stay_finite_and_sizes_that_the_network_refuses_are_refused():

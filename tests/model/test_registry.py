@@ -23,6 +23,16 @@ def test_unknown_names_and_options_are_errors():
         model.build("cpd_vgg", pool="median")
 
 
+@pytest.mark.parametrize("name, options, message", [
+    ("ras_resnet", {"trunk": 50}, "trunk is a name such as vgg16, not 50"),
+    ("minet_vgg16", {"trunk": None}, "trunk is a name such as vgg16, not None"),
+    ("u2net", {"widths": [8, 16]}, "'u2net' does not take these options"),
+    ("u2net", {"widths": {}}, "'u2net' does not take these options")])
+def test_options_of_another_kind_are_errors(name, options, message):
+    with pytest.raises(UserError, match=message), torch.device("meta"):
+        model.build(name, **options)
+
+
 class NamesOnly(model.Network):
     """A network of which only the names matter."""
 

@@ -29,7 +29,7 @@ def test_whole_maps_of_the_same_weights_and_settings_are_kept_on_request(
     (folder / "02.png").write_bytes(right["02.png"][:60])
     times = (folder / "03.png").stat().st_mtime_ns
     printed = again(trained, "--skip-existing")
-    assert "1 maps are there, 3 to do" in printed
+    assert "1 map is there, 3 to do" in printed
     assert "2 maps that are damaged or have another size are made anew" in printed
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == right
     assert (folder / "03.png").stat().st_mtime_ns == times
@@ -51,7 +51,7 @@ def test_maps_that_test_py_did_not_make_are_not_replaced(trained, made_sets, tmp
     for option in ([], ["--skip-existing"]):
         assert predict(trained, tmp_path, f"data.root={made_sets}", "--data", "TINY-TE",
                        *option) == 2
-        assert "1 maps in" in (error := capsys.readouterr().err) and "move them" in error
+        assert "1 map in" in (error := capsys.readouterr().err) and "move them" in error
     assert theirs.read_bytes() == before
 
 
@@ -74,11 +74,11 @@ def test_a_map_is_kept_while_its_image_holds_the_same_wherever_it_lies(trained, 
     os.utime(moved / "1.png", ns=(status.st_atime_ns, status.st_mtime_ns))
     assert status.st_size == (moved / "1.png").stat().st_size
     printed = again(moved, "--skip-existing")
-    assert "1 maps of other images are made anew" in printed and "1 maps are there, 1" in printed
+    assert "1 map of other images is made anew" in printed and "1 map is there, 1" in printed
     hidden_beside(out / "trial/input", "images.json").unlink()
     assert "2 maps of unknown images are made anew" in again(moved, "--skip-existing")
     Image.new("L", (40, 30), 32).save(moved / "2.png")
-    assert "1 maps of other images are made anew" in again(moved)  # a stop would leave the old one
+    assert "1 map of other images is made anew" in again(moved)  # a stop would leave the old one
     (out / "trial/input/1.png").unlink()
     (out / "trial/input/1.png").mkdir()
     assert predict(trained, out, "--input", str(moved)) == 2

@@ -100,7 +100,7 @@ def test_a_later_call_predicts_the_other_images(trained, made_sets, tmp_path, ca
     files = sorted(folder.iterdir())
     assert [path.stat().st_mtime_ns for path in files][:2] == times and len(files) == 4
     assert "limit" not in origin_of(folder)
-    assert "1 maps are there, 0 to do" in again("--limit", "1", "--skip-existing")
+    assert "1 map is there, 0 to do" in again("--limit", "1", "--skip-existing")
     assert "limit" not in origin_of(folder)  # of the same weights, and all there
     again("--limit", "4", "data.size=64")
     assert "limit" not in origin_of(folder)  # as many as there are

@@ -239,7 +239,7 @@ def test_a_stop_while_testing_goes_on(again, reproduce, monkeypatch, capsys):
     assert not (again / "records").exists()
     monkeypatch.setattr(test_script, "save_map", save_map)
     assert reproduce() == 0
-    assert "1 maps are there, 3 to do" in capsys.readouterr().out
+    assert "1 map is there, 3 to do" in capsys.readouterr().out
     times = only_record(again)["times"]
     assert times["train"] is None and times["test"] is None and times["eval"] is not None
 
@@ -292,7 +292,7 @@ def test_maps_of_others_are_not_replaced(place, reproduce, capsys):
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(b"")
     assert reproduce() == 2
-    assert "are not test.py's, as the folder above has no" in capsys.readouterr().err
+    assert "is not test.py's, as the folder above has no" in capsys.readouterr().err
     assert theirs.is_file() and not any((place / "checkpoints").iterdir())
 
 

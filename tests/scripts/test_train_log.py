@@ -96,7 +96,7 @@ def test_a_run_without_streams_keeps_its_lines(made_sets, runs, monkeypatch):
         patch.setattr(sys, "stdout", None)
         patch.setattr(sys, "stderr", None)
         assert train(made_sets, "train.steps=1") == 0
-    assert lines(runs / "trial")[-1] == f"done: 1 steps; weights in {runs / 'trial'}"
+    assert lines(runs / "trial")[-1] == f"done: 1 step; weights in {runs / 'trial'}"
 
 
 def test_a_name_that_is_not_utf_8_is_an_error_before_the_folder_is_there(made_sets, runs, capsys):

@@ -130,7 +130,7 @@ def test_maps_of_two_processes_are_those_of_one(trained, made_sets, tmp_path):
     (tmp_path / "2/trial/TINY-TE/01.png").unlink()
     output = run(tmp_path, "test", 2, *arguments[:-1], str(tmp_path / "2"), "--skip-existing")
     assert "3 maps are there, 1 to do" in output
-    assert "1 maps written" in output and "10 maps written" in output
+    assert "1 map written" in output and "10 maps written" in output
     maps = {path.relative_to(tmp_path / "1"): path for path in tmp_path.glob("1/**/*.png")}
     assert len(maps) == 14
     for name, path in maps.items():
