@@ -15,7 +15,7 @@ from utils.images import UnreadableError
 from utils.schema import DataConfig
 
 from .doubts import doubt
-from .mask_files import Content, levels_of, read_content
+from .mask_files import Content, is_lossy, levels_of, read_content
 from .masks import VOID_ADVICE, MaskCoding, colours_of, has_void
 from .pairing import Pair
 
@@ -39,8 +39,8 @@ class Evidence:
         colours: the distinct colours as numbers, of the forms ``colour`` and ``indexed``.
         alpha: what an alpha channel that varies says: ``mask``, ``factor`` (colours are a mask in
             black and white, of which some is hidden), ``unclear``; empty without.
-        lossy: the file is a JPEG file, whose numbers are not quite those that were drawn, so that
-            they are no labels.
+        lossy: the file is of JPEG or the like, whose numbers are not quite those that were drawn,
+            so that they are no labels.
         rim: the median of the numbers along the border; of alpha, where that is the mask.
     """
 
@@ -69,7 +69,7 @@ class Evidence:
         return bool(between.max(initial=0) >= 0.05 or between.sum() >= 0.25)
 
     def straddles(self, white: float) -> bool:
-        """Whether it is a JPEG file whose brightest areas lie around one half, as of 128."""
+        """Whether it is ``lossy`` and its brightest areas lie around one half, as of 128."""
         values = self.values(white)
         below, above = (self.counts[chosen].sum() for chosen in
                         ((values > 112) & (values <= 128), (values > 128) & (values <= 144)))
@@ -95,7 +95,7 @@ def look_at(path: Path) -> Evidence:
     rim = np.concatenate([seen[0], seen[-1], seen[:, 0], seen[:, -1]])
     return Evidence(path, content.form, levels, counts, content.numbers.dtype.kind == "f",
                     colours_of(content.colours) if coloured else None, alpha,
-                    content.file.format in ("JPEG", "MPO"), float(np.median(rim)))
+                    is_lossy(path, content.file), float(np.median(rim)))
 
 
 def _of_alpha(content: Content) -> str:

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from utils import heic
 from utils.images import UnreadableError, open_image
 
 TINT = 24  # channels that differ by no more are grey: JPEG's rounding, scanned paper
+_LOSSY = ("JPEG", "MPO", "AVIF", heic.FORMAT)  # the last two can do without, and hardly ever do
 _PART = 2**22  # pixels that are counted together
 VOID_COLOUR = (224, 224, 192)  # of index 255 in the palette of PASCAL VOC
 
@@ -84,6 +86,17 @@ def read_content(path: Path) -> Content:
     if file.mode in ("P", "PA"):
         return _of_palette(file)
     return _of_colours(file)
+
+
+def is_lossy(path: Path, file: Image.Image) -> bool:
+    """Whether a file's numbers are not quite those that were written, by its format, and in WebP,
+    TIFF and JPEG 2000 by the compression that was chosen."""
+    if file.format == "WEBP":
+        return b"VP8L" not in path.read_bytes()
+    if file.format == "JPEG2000":
+        _, marker, style = path.read_bytes().partition(b"\xff\x52")  # how it is coded, of which:
+        return bool(marker) and style[11:12] == b"\0"  # the wavelet that does not give integers
+    return file.format in _LOSSY or file.info.get("compression") in ("jpeg", "webp")
 
 
 def levels_of(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -115,6 +115,21 @@ def test_numbers_of_jpeg_files_are_no_labels_however_they_are_turned(tmp_path, o
         decide([file])
 
 
+@pytest.mark.parametrize("name, options, kept", [
+    ("0.webp", {"quality": 95}, False), ("0.webp", {"lossless": True}, True),
+    ("0.tif", {"compression": "jpeg"}, False), ("0.tif", {"compression": "tiff_lzw"}, True),
+    ("0.jp2", {"irreversible": True}, False), ("0.jp2", {}, True), ("0.png", {}, True)])
+def test_numbers_are_labels_where_the_file_keeps_them(tmp_path, name, options, kept):
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[5:20, 8:25] = 38
+    file = save(tmp_path / name, mask, **options)
+    if kept:
+        assert decide([file]).kind == "levels"
+    else:
+        with pytest.raises(UserError, match="no value clearly above one half"):
+            decide([file])
+
+
 def test_a_file_whose_alpha_is_not_understood_is_named(tmp_path):
     random = np.random.default_rng(0)
     files = [save(tmp_path / f"{n}.png", np.dstack([
