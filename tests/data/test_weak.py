@@ -93,7 +93,7 @@ def test_edges_come_from_files_or_are_made(weak_sets):
      "have no mask: "),
     (["--config", "configs/cpd_vgg.yaml", "data.edges=files"], "data.edges"),
     (["--config", "configs/scwssod_vgg.yaml", "data.train=[WSSA]", "train.batch=1"],
-     "too few to train it. Raise train.batch"),
+     "with 1 image in 1 part. Raise train.batch"),
 ])
 def test_a_loss_says_what_it_misses(weak_sets, made_sets, runs, capsys, arguments, message):
     root = weak_sets if "WSSA" in str(arguments) else made_sets
